@@ -1,0 +1,1 @@
+"""Configuration: TOML files read once, by the composition root, into typed values."""

@@ -1,0 +1,1 @@
+"""A software security module that speaks payShield host commands."""

@@ -1,0 +1,1 @@
+"""Where a transaction goes, and the links that take it there: banks and merchant order systems."""

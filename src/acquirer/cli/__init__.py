@@ -1,0 +1,1 @@
+"""The command line and the composition roots; alone may import every other folder."""

@@ -1,0 +1,1 @@
+"""POS terminals in software, for testers and for the demonstration day."""
