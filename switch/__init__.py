@@ -1,1 +1,1 @@
-"""The switch: terminals in, decisions, books, answers out. Start at ``transactions/__init__.py``."""
+"""The switch: terminals in, decisions, books, answers out. Start at ``transactions/``."""
