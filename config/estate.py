@@ -1,0 +1,136 @@
+"""The demo estate: terminals, merchants, cards, couriers and orders that exist for tests.
+
+The only place where clear test keys, test PINs and test card numbers may stand. The switch never
+reads it: ``acquirer up`` turns it into the switch's own configuration, with keys under the LMK.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from acquirer.config.loading import load
+
+
+class _Struct(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    pass
+
+
+class Profile(_Struct):
+    """How a kind of terminal talks.
+
+    Attributes:
+        key_scheme: ``tmk`` for session keys under a terminal master key.
+        mac: DE64's algorithm.
+        encoding: Python name of the character set of texts.
+        mac_key: length of the MAC key that sign-on 003 and 004 hand out.
+    """
+
+    name: str
+    key_scheme: Literal["tmk"] = "tmk"
+    mac: Literal["cup_ecb", "x919", "cmac"] = "cup_ecb"
+    encoding: str = "gb18030"
+    mac_key: Literal["single", "double"] = "double"
+
+
+class Terminal(_Struct):
+    """A terminal; ``tmk`` is its clear double-length test key, 32 hexadecimal digits."""
+
+    terminal_id: str
+    merchant_id: str
+    tmk: str
+    profile: str
+
+
+class Merchant(_Struct):
+    """A merchant; ``mdr_basis_points`` is the fee, 1/100 of a percent of the amount."""
+
+    merchant_id: str
+    name: str
+    mcc: str
+    mdr_basis_points: int
+    event_secret: str
+    currency_code: str = "156"
+
+
+class Card(_Struct):
+    """A test card: expiry YYMM; ``status`` is empty for a good card."""
+
+    name: str
+    pan: str
+    expiry: str
+    service_code: str
+    pin: str
+    balance_minor: int
+    status: Literal["", "lost", "stolen", "restricted", "closed"] = ""
+
+    @property
+    def track2(self) -> str:
+        """Track 2 as DE35 carries it, with ``D`` for the separator."""
+        return f"{self.pan}D{self.expiry}{self.service_code}0000000000"[:37]
+
+    def __repr__(self) -> str:
+        return f"Card({self.name!r})"
+
+
+class Courier(_Struct):
+    """A courier; the password is 4 to 12 digits."""
+
+    courier_id: str
+    merchant_id: str
+    password: str
+
+    def __repr__(self) -> str:
+        return f"Courier({self.courier_id!r})"
+
+
+class Order(_Struct):
+    """An order of a merchant; ``pay_ways`` is a string of ``OW`` digits, ``text`` has ``|``."""
+
+    order_no: str
+    merchant_id: str
+    amount_minor: int
+    pay_ways: str
+    text: str
+
+
+class Bank(_Struct):
+    """A bank core: ``zmk`` for zone security, ``zpk`` for security none; clear test keys."""
+
+    name: str
+    acquirer_id: str
+    zmk: str
+    zpk: str
+    bins: list[str]
+
+
+class Estate(_Struct):
+    """Everything that exists in one test world."""
+
+    profiles: list[Profile]
+    banks: list[Bank]
+    merchants: list[Merchant]
+    terminals: list[Terminal]
+    cards: list[Card]
+    couriers: list[Courier]
+    orders: list[Order]
+
+
+@lru_cache(maxsize=4)
+def load_estate(path: str = "") -> Estate:
+    """Read an estate file; the shipped demo estate where no path is given.
+
+    Raises:
+        ConfigError: the file cannot be used.
+    """
+    return load(path or demo_estate_path(), Estate)
+
+
+def demo_estate_path() -> Path:
+    """Where the shipped demo estate lies."""
+    with resources.as_file(resources.files("acquirer.config").joinpath("demo/estate.toml")) as path:
+        return path

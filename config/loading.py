@@ -1,0 +1,60 @@
+"""TOML files to typed values, with errors that name file, key and reason.
+
+Every program of the product reads its file through :func:`load`. Source: TOML 1.0.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used; the operator must mend it.
+
+    Attributes:
+        file: the file at fault.
+        key: path of the key, such as ``banks[0].dialect``, or empty.
+        reason: what is wrong and what would be right.
+    """
+
+    def __init__(self, file: str | Path, key: str, reason: str) -> None:
+        super().__init__(f"{file}: {key}: {reason}" if key else f"{file}: {reason}")
+        self.file = str(file)
+        self.key = key
+        self.reason = reason
+
+
+def load(path: str | Path, kind: type[T]) -> T:
+    """Read a TOML file into a msgspec structure.
+
+    Args:
+        path: the file.
+        kind: a ``msgspec.Struct`` type; declare it with ``forbid_unknown_fields=True`` so that
+            a mistyped key is found.
+
+    Raises:
+        ConfigError: no such file, no TOML, or a key that is missing, unknown or of a wrong type.
+    """
+    try:
+        text = Path(path).read_text("utf-8")
+    except OSError as error:
+        raise ConfigError(path, "", error.strerror or "cannot be read") from None
+    except UnicodeDecodeError:
+        raise ConfigError(path, "", "is not UTF-8") from None
+    try:
+        return msgspec.convert(tomllib.loads(text), kind)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(path, "", f"is not TOML: {error}") from None
+    except msgspec.ValidationError as error:
+        reason, _, where = str(error).partition(" - at `$")
+        key = where.rstrip("`").lstrip(".")
+        if "field `" in reason:
+            named = reason.split("field `", 1)[1].split("`", 1)[0]
+            key = f"{key}.{named}" if key else named
+        raise ConfigError(path, key, reason) from None
