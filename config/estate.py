@@ -16,11 +16,7 @@ import msgspec
 from acquirer.config.loading import load
 
 
-class _Struct(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    pass
-
-
-class Profile(_Struct):
+class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How a kind of terminal talks.
 
     Attributes:
@@ -37,7 +33,7 @@ class Profile(_Struct):
     mac_key: Literal["single", "double"] = "double"
 
 
-class Terminal(_Struct):
+class Terminal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A terminal; ``tmk`` is its clear double-length test key, 32 hexadecimal digits."""
 
     terminal_id: str
@@ -46,7 +42,7 @@ class Terminal(_Struct):
     profile: str
 
 
-class Merchant(_Struct):
+class Merchant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A merchant; ``mdr_basis_points`` is the fee, 1/100 of a percent of the amount."""
 
     merchant_id: str
@@ -57,7 +53,7 @@ class Merchant(_Struct):
     currency_code: str = "156"
 
 
-class Card(_Struct):
+class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A test card: expiry YYMM; ``status`` is empty for a good card."""
 
     name: str
@@ -77,7 +73,7 @@ class Card(_Struct):
         return f"Card({self.name!r})"
 
 
-class Courier(_Struct):
+class Courier(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A courier; the password is 4 to 12 digits."""
 
     courier_id: str
@@ -88,7 +84,7 @@ class Courier(_Struct):
         return f"Courier({self.courier_id!r})"
 
 
-class Order(_Struct):
+class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An order of a merchant; ``pay_ways`` is a string of ``OW`` digits, ``text`` has ``|``."""
 
     order_no: str
@@ -98,7 +94,7 @@ class Order(_Struct):
     text: str
 
 
-class Bank(_Struct):
+class Bank(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A bank core: ``zmk`` for zone security, ``zpk`` for security none; clear test keys."""
 
     name: str
@@ -108,7 +104,7 @@ class Bank(_Struct):
     bins: list[str]
 
 
-class Estate(_Struct):
+class Estate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that exists in one test world."""
 
     profiles: list[Profile]
