@@ -2,47 +2,29 @@
 
 A dialect file says for each data element its type, length prefix, encoding and padding; nothing
 of a vendor's habits is written in code. ``load_dialect("cup_pos")`` reads a shipped file from
-``dialects/``; a path ending in ``.toml`` reads one of yours.
-
-File format: ``mti`` and ``bitmap`` encodings, ``[defaults]`` for all fields, then
-``[fields.N]`` with ``name``, ``type`` (``n z an ans b raw``), ``length`` (fixed) or ``max``
-with ``prefix`` (digits of the length prefix: 2 or 3), and where they differ from the defaults
-``encoding`` (``bcd ascii ebcdic raw hex``), ``prefix_encoding`` (``bcd ascii ebcdic binary``),
-``odd`` (``left`` or ``right``: where the digits of an odd BCD field stand) and ``accept_max``.
-``raw`` is text whose character set belongs to the terminal; like ``b`` it is kept as hexadecimal.
+``dialects/``; a path ending in ``.toml`` reads one of yours. The keys are in
+``dialect_file.py``, the user's page is ``docs/dialects.md``.
 Source: ISO 8583:1987 clause 4; terminal interface part 2; bank interface "Dialects are files".
 """
 
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import iso8583
 
+from acquirer.codecs.dialect_file import UNDEFINED, compile_spec, parse_file
 from acquirer.codecs.errors import DialectError, LocalFormatError, RemoteFormatError
 from acquirer.codecs.framing import LengthHeader
 from acquirer.codecs.message import Message
 
-_TEXT = {"ascii": "ascii", "ebcdic": "cp500", "ebcdic037": "cp037", "latin1": "latin-1"}
-_UNDEFINED = "not part of this dialect"
-
-
-class _EitherPad(str):
-    """A pad nibble written as 0 and accepted as 0 or F; pyiso8583 compares with ``==``."""
-
-    __slots__ = ()
-
-    def __getitem__(self, _key: object) -> _EitherPad:
-        return self
-
-    def __eq__(self, other: object) -> bool:
-        return other == "F" or str.__eq__(self, other) is True
-
-    __hash__ = str.__hash__
+MAC_BYTES = 8
+_EXTENDS_MAX = 4
 
 
 class Dialect:
@@ -50,51 +32,45 @@ class Dialect:
 
     Attributes:
         name: the file's name.
+        title: one line on what it is.
         names: data element number → short name.
         types: data element number → type as the file has it.
         length_header: how this dialect's links frame a message.
-        mac_fields: the data elements that can hold a MAC, 64 and 128 by default.
+        envelope: the bytes that stand before the MTI in a frame (TPDU, fixed header) as we
+            write them first; empty where there are none.
+        reversal_mti: ``0400`` or ``0420``; its repeat is one more.
     """
 
     def __init__(self, source: dict[str, Any], name: str) -> None:
+        """Compile a TOML document whose ``extends`` is resolved.
+
+        Raises:
+            DialectError: the text names file, field and key.
+        """
+        file = parse_file(source, name)
+        compiled = compile_spec(file, name)
         self.name = name
-        self.names: dict[int, str] = {}
-        self.types: dict[int, str] = {}
-        self.mac_fields: tuple[int, ...] = (64, 128)
-        self.length_header = LengthHeader.parse(source.get("length_header", "binary2"))
-        defaults = source.get("defaults", {})
-        mti = source.get("mti", "ascii")
-        bitmap = source.get("bitmap", "binary")
-        bitmap_text = _TEXT["ebcdic" if mti.startswith("ebcdic") else "ascii"]
-        self._spec: dict[str, dict[str, Any]] = {
-            "h": {"data_enc": "ascii", "len_enc": "ascii", "len_type": 0, "max_len": 0},
-            "t": {"data_enc": "b" if mti == "bcd" else _TEXT[mti], "len_type": 0, "max_len": 4},
-        }
-        for key in ("p", "1"):
-            enc = "b" if bitmap == "binary" else bitmap_text
-            length = 8 if bitmap == "binary" else 16
-            self._spec[key] = {"data_enc": enc, "len_type": 0, "max_len": length}
-        if mti == "bcd":
-            self._spec["t"]["max_len"] = 2
-        for number in range(2, 193):
-            self._spec[str(number)] = {
-                "data_enc": "undefined",
-                "len_type": 0,
-                "max_len": 1,
-                "desc": _UNDEFINED,
-            }
-        for key, entry in source.get("fields", {}).items():
-            number = int(key)
-            try:
-                self._spec[key] = _field_spec({**defaults, **entry})
-            except (KeyError, ValueError) as error:
-                raise DialectError(f"{name}: {error}", field=key) from error
-            self.names[number] = entry.get("name", f"field {number}")
-            self.types[number] = entry["type"]
-        self._numeric = frozenset(n for n, t in self.types.items() if t == "n")
-        self._track = frozenset(n for n, t in self.types.items() if t == "z")
-        self._defined = frozenset(self.types)
-        self._hex = frozenset(n for n, t in self.types.items() if t in ("b", "raw"))
+        self.title = file.title
+        self.names = {int(key): f.name or f"field {key}" for key, f in file.fields.items()}
+        self.types: dict[int, str] = {int(key): f.type for key, f in file.fields.items()}
+        self.length_header = LengthHeader.parse(file.length_header)
+        self.envelope = bytes.fromhex(file.tpdu + file.header)
+        self.reversal_mti = file.reversal_mti
+        self._has_tpdu = bool(file.tpdu)
+        self._match_key = file.match_key
+        self._needs = file.needs
+        self._spec = {key: spec.pyiso for key, spec in compiled.items()}
+        self._keys = {number: str(number) for number in self.types}
+        self._numbers = {key: number for number, key in self._keys.items()}
+        self._numeric = frozenset(k for k, n in self._numbers.items() if self.types[n] == "n")
+        self._tracks = tuple(k for k, n in self._numbers.items() if self.types[n] == "z")
+        self._separators = {k: s.separator for k, s in compiled.items() if s.separator}
+        self._hex_text = tuple(key for key, spec in compiled.items() if spec.hex_text)
+        self._fills = {key: spec.fill for key, spec in compiled.items() if spec.fill}
+        self._prefix_digits = {k: s.prefix_digits for k, s in compiled.items() if s.prefix_digits}
+        styles = set(self._prefix_digits.values())
+        self._prefix_style = styles.pop() if len(styles) == 1 else b""
+        self._mac_codec = self._mac_encoding(name)
 
     def decode(self, raw: bytes) -> Message:
         """Decode one message.
@@ -106,32 +82,36 @@ class Dialect:
             RemoteFormatError: with the field's path, the offset and the fields read before it.
         """
         try:
-            decoded, _ = iso8583.decode(raw, self._spec)
+            decoded, parts = iso8583.decode(raw, self._spec)
         except iso8583.DecodeError as error:
-            text = _UNDEFINED if self._is_undefined(error.field) else error.msg
-            raise RemoteFormatError(
-                text,
-                field=error.field,
-                offset=error.pos,
-                partial=_partial(error.doc_dec, error.field),
-            ) from None
-        mti = decoded["t"]
-        fields = {int(k): v for k, v in decoded.items() if k.isdigit() and k != "1"}
-        if not (mti.isascii() and mti.isdigit()):
-            raise RemoteFormatError("the MTI is not four digits", field="t", offset=0)
-        for number, value in fields.items():
-            if number in self._numeric:
-                if value and not (value.isascii() and value.isdigit()):
-                    self._refuse(number, "letters in a numeric field", mti, fields)
-            elif number in self._track:
-                if not _is_track(value):
-                    self._refuse(number, "a track holds digits and one separator", mti, fields)
-            elif number in self._hex and self._spec[str(number)]["data_enc"] != "b":
+            self._refuse(error.field, error.msg, error.doc_dec, offset=error.pos)
+        mti = decoded.pop("t")
+        del decoded["p"]
+        decoded.pop("1", None)
+        if not (mti.isdigit() and mti.isascii()):
+            self._refuse("t", "the MTI is not four digits", {}, parts)
+        numeric = self._numeric
+        digits = "".join([value for key, value in decoded.items() if key in numeric])
+        if digits and not (digits.isdigit() and digits.isascii()):
+            for key, value in decoded.items():
+                if key in numeric and value and not (value.isdigit() and value.isascii()):
+                    self._refuse(key, "letters in a numeric field", decoded, parts, mti)
+        if self._prefix_digits:
+            self._check_prefixes(mti, decoded, parts)
+        for key in self._tracks:
+            if key in decoded:
+                track = decoded[key].replace("=", "D")
+                if track.strip("0123456789D"):
+                    self._refuse(key, "a track holds digits and separators", decoded, parts, mti)
+                decoded[key] = track
+        for key in self._hex_text:
+            if key in decoded:
                 try:
-                    fields[number] = bytes.fromhex(value).hex().upper()
+                    decoded[key] = _as_hex(decoded[key])
                 except ValueError:
-                    self._refuse(number, "not hexadecimal", mti, fields)
-        return Message(mti, fields, bytes(raw))
+                    self._refuse(key, "not hexadecimal", decoded, parts, mti)
+        numbers = self._numbers
+        return Message(mti, {numbers[key]: v for key, v in decoded.items()}, bytes(raw))
 
     def encode(self, message: Message) -> bytes:
         """Encode a message; sets ``message.raw`` and returns it.
@@ -139,81 +119,142 @@ class Dialect:
         Raises:
             LocalFormatError: a value does not fit its field.
         """
-        values = {str(number): value for number, value in message.fields.items()}
-        values["t"] = message.mti
+        keys = self._keys
+        try:
+            values = {keys[number]: value for number, value in message.fields.items()}
+        except KeyError as error:
+            raise LocalFormatError(UNDEFINED, field=str(error.args[0])) from None
+        mti = message.mti
+        if not (len(mti) == 4 and mti.isdigit() and mti.isascii()):
+            raise LocalFormatError("the MTI is not four digits", field="t")
+        for key, (char, side) in self._fills.items():
+            if key in values:
+                size = self._spec[key]["max_len"]
+                text = values[key]
+                values[key] = text.ljust(size, char) if side == "right" else text.rjust(size, char)
+        numeric = self._numeric
+        digits = "".join([value for key, value in values.items() if key in numeric])
+        if digits and not (digits.isdigit() and digits.isascii()):
+            wrong = (k for k, v in values.items() if k in numeric and v.strip("0123456789"))
+            raise LocalFormatError("letters in a numeric field", field=next(wrong))
+        for key in self._tracks:
+            if key in values:
+                track = values[key].replace("=", "D")
+                if track.strip("0123456789D"):
+                    raise LocalFormatError("a track holds digits and separators", field=key)
+                values[key] = track.replace("D", self._separators.get(key, "D"))
+        for key in self._hex_text:
+            if key in values:
+                try:
+                    values[key] = _as_hex(values[key])
+                except ValueError:
+                    raise LocalFormatError("not hexadecimal", field=key) from None
+        values["t"] = mti
         try:
             encoded, _ = iso8583.encode(values, self._spec)
         except iso8583.EncodeError as error:
-            text = _UNDEFINED if self._is_undefined(error.field) else error.msg
-            raise LocalFormatError(text, field=error.field) from None
+            raise LocalFormatError(error.msg, field=error.field) from None
         message.raw = bytes(encoded)
         return message.raw
 
+    def mac_field(self, fields: Iterable[int]) -> int:
+        """The data element that holds the MAC of a message with these fields: 64 or 128."""
+        return 128 if 128 in self.types and max(fields, default=0) > 64 else 64
+
     def mac_input(self, raw: bytes) -> bytes:
         """The bytes under the MAC of a message whose last field is an 8-byte MAC field."""
-        return raw[:-8] if self._spec["64"]["data_enc"] == "b" else raw[:-16]
+        return raw[: -MAC_BYTES if self._mac_codec == "b" else -2 * MAC_BYTES]
 
     def with_mac(self, raw: bytes, mac: bytes) -> bytes:
         """``raw`` with its last field, a placeholder, replaced by the MAC's 8 bytes."""
-        if self._spec["64"]["data_enc"] == "b":
-            return raw[:-8] + mac
-        return raw[:-16] + mac.hex().upper().encode(self._spec["64"]["data_enc"])
+        if self._mac_codec == "b":
+            return raw[:-MAC_BYTES] + mac
+        return raw[: -2 * MAC_BYTES] + mac.hex().upper().encode(self._mac_codec)
 
-    def _is_undefined(self, field: str) -> bool:
-        return field.isdigit() and field != "1" and int(field) not in self._defined
+    def split_envelope(self, frame: bytes) -> tuple[bytes, bytes]:
+        """Cut a frame's body into what stands before the MTI and the message.
 
-    def _refuse(self, number: int, text: str, mti: str, fields: dict[int, str]) -> None:
-        before = {n: v for n, v in fields.items() if n < number}
-        raise RemoteFormatError(text, field=str(number), partial={0: mti, **before})
+        Raises:
+            RemoteFormatError: the frame is shorter than this dialect's TPDU and header.
+        """
+        size = len(self.envelope)
+        if len(frame) <= size:
+            raise RemoteFormatError("shorter than TPDU and header", field="h", offset=0)
+        return frame[:size], frame[size:]
+
+    def reply_envelope(self, envelope: bytes) -> bytes:
+        """A request's envelope as its reply has it: TPDU addresses swapped, the rest echoed."""
+        if not self._has_tpdu:
+            return envelope
+        return envelope[:1] + envelope[3:5] + envelope[1:3] + envelope[5:]
+
+    def match_key(self, message: Message) -> tuple[str, ...]:
+        """What a request and its reply have in common: MTI class and the dialect's fields.
+
+        Fields that are absent count as empty.
+        """
+        fields = message.fields
+        return (message.mti[:2], *[fields.get(number, "") for number in self._match_key])
+
+    def check_needs(self, message: Message) -> None:
+        """Check that the fields are there that the dialect needs of this MTI.
+
+        Raises:
+            RemoteFormatError: names the first that is absent. Fields beyond are never refused.
+        """
+        for number in self._needs.get(message.mti, ()):
+            message.need(number)
+
+    def _check_prefixes(
+        self, mti: str, decoded: dict[str, str], parts: dict[str, dict[str, bytes]]
+    ) -> None:
+        style = self._prefix_style
+        if style and not b"".join([part["len"] for part in parts.values()]).strip(style):
+            return
+        for key, digits in self._prefix_digits.items():
+            if key in parts and parts[key]["len"].strip(digits):
+                self._refuse(key, "the length is no digits", decoded, parts, mti)
+
+    def _refuse(
+        self,
+        key: str,
+        text: str,
+        decoded: dict[str, str],
+        parts: dict[str, dict[str, bytes]] | None = None,
+        mti: str = "",
+        *,
+        offset: int = 0,
+    ) -> NoReturn:
+        """Raise the error of field ``key`` with all that was read before it."""
+        for name, part in (parts or {}).items():
+            if name == key:
+                break
+            offset += len(part["len"]) + len(part["data"])
+        before: dict[int, str] = {}
+        for name, value in decoded.items():
+            if name == key:
+                break
+            if name in self._numbers:
+                before[self._numbers[name]] = value
+        mti = mti or decoded.get("t", "")
+        if key != "t" and mti:
+            before[0] = mti
+        if key not in self._spec or self._spec[key].get("desc") == UNDEFINED:
+            text = UNDEFINED
+        raise RemoteFormatError(text, field=key, offset=offset, partial=before)
+
+    def _mac_encoding(self, name: str) -> str:
+        found = {self._spec[str(n)]["data_enc"] for n in (64, 128) if n in self.types}
+        if len(found) > 1:
+            raise DialectError(f"{name}: fields 64 and 128 are encoded differently", field="128")
+        return str(found.pop()) if found else "b"
 
     def __repr__(self) -> str:
         return f"Dialect({self.name!r}, {len(self.types)} fields)"
 
 
-def _is_track(value: str) -> bool:
-    head, _, tail = value.replace("=", "D").partition("D")
-    rest = tail.replace("D", "")
-    return (not head or head.isdigit()) and (not rest or rest.isdigit()) and value.isascii()
-
-
-def _partial(decoded: dict[str, str], failed: str) -> dict[int, str]:
-    partial = {int(k): v for k, v in decoded.items() if k.isdigit() and k not in ("1", failed)}
-    if failed != "t" and decoded.get("t"):
-        partial[0] = decoded["t"]
-    return partial
-
-
-def _field_spec(entry: dict[str, Any]) -> dict[str, Any]:
-    kind = entry["type"]
-    if kind not in ("n", "z", "an", "ans", "b", "raw"):
-        raise ValueError(f"type {kind!r} is none of n, z, an, ans, b, raw")
-    default = {"n": "numeric", "z": "numeric", "b": "binary", "raw": "binary"}.get(kind, "text")
-    encoding = entry.get("encoding", entry.get(default, "raw" if kind in ("b", "raw") else "ascii"))
-    digits = kind in ("n", "z")
-    spec: dict[str, Any] = {"len_type": 0, "len_count": "bytes", "desc": entry.get("name", "")}
-    if encoding == "bcd":
-        spec |= {"data_enc": "b", "len_count": "nibbles"}
-        if entry.get("odd", "right") == "left":
-            spec["right_pad"] = _EitherPad("0")
-        else:
-            spec["left_pad"] = "0"
-    elif encoding == "raw":
-        spec["data_enc"] = "b"
-    elif encoding == "hex":
-        spec["data_enc"] = _TEXT["ascii"]
-    else:
-        spec["data_enc"] = _TEXT[encoding]
-    if digits and encoding in ("raw", "hex"):
-        raise ValueError(f"type {kind} cannot be {encoding}")
-    length = entry["length"] if "length" in entry else entry["max"]
-    spec["max_len"] = entry.get("accept_max", length) * (2 if encoding == "hex" else 1)
-    if "length" not in entry:
-        prefix, style = entry["prefix"], entry.get("prefix_encoding", "ascii")
-        if style in ("bcd", "binary"):
-            spec |= {"len_enc": "bcd" if style == "bcd" else "b", "len_type": (prefix + 1) // 2}
-        else:
-            spec |= {"len_enc": _TEXT[style], "len_type": prefix}
-    return spec
+def _as_hex(text: str) -> str:
+    return bytes.fromhex(text).hex().upper()
 
 
 @lru_cache(maxsize=64)
@@ -226,21 +267,42 @@ def load_dialect(name: str) -> Dialect:
     Raises:
         DialectError: no such dialect, or the file is wrong; the text names file and field.
     """
+    source, depth = _read(name), 0
+    while "extends" in source:
+        base, depth = source.pop("extends"), depth + 1
+        if not isinstance(base, str) or depth > _EXTENDS_MAX:
+            raise DialectError(f"{name}: extends names one file, {_EXTENDS_MAX} deep at most")
+        if base.endswith(".toml") and name.endswith(".toml"):
+            base = str(Path(name).parent / base)
+        source = _extend(_read(base), source)
+    return Dialect(source, name)
+
+
+def _read(name: str) -> dict[str, Any]:
+    file: Any
     if name.endswith(".toml"):
-        path = Path(name)
-        if not path.is_file():
+        file = Path(name)
+        if not file.is_file():
             raise DialectError(f"no dialect file {name}")
-        text = path.read_text("utf-8")
     else:
         file = resources.files("acquirer.codecs").joinpath("dialects", f"{name}.toml")
-        if not file.is_file():
+        if not (name.isidentifier() and file.is_file()):
             shipped = ", ".join(shipped_dialects())
             raise DialectError(f"no dialect {name!r}; shipped are {shipped}")
-        text = file.read_text("utf-8")
     try:
-        return Dialect(tomllib.loads(text), name)
-    except tomllib.TOMLDecodeError as error:
+        return tomllib.loads(file.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise DialectError(f"{name}: {error}") from error
+
+
+def _extend(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """Tables are merged entry by entry; an entry, such as a whole field, is replaced."""
+    merged = {**base, **own}
+    for key in ("defaults", "needs", "fields"):
+        tables = base.get(key, {}), own.get(key, {})
+        if all(isinstance(table, dict) for table in tables):
+            merged[key] = {**tables[0], **tables[1]}
+    return merged
 
 
 def shipped_dialects() -> list[str]:
