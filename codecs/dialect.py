@@ -38,6 +38,7 @@ class Dialect:
         length_header: how this dialect's links frame a message.
         envelope: the bytes that stand before the MTI in a frame (TPDU, fixed header) as we
             write them first; empty where there are none.
+        has_tpdu: whether the envelope starts with a TPDU of 5 bytes.
         reversal_mti: ``0400`` or ``0420``; its repeat is one more.
     """
 
@@ -56,7 +57,7 @@ class Dialect:
         self.length_header = LengthHeader.parse(file.length_header)
         self.envelope = bytes.fromhex(file.tpdu + file.header)
         self.reversal_mti = file.reversal_mti
-        self._has_tpdu = bool(file.tpdu)
+        self.has_tpdu = bool(file.tpdu)
         self._match_key = file.match_key
         self._needs = file.needs
         self._spec = {key: spec.pyiso for key, spec in compiled.items()}
@@ -101,7 +102,7 @@ class Dialect:
         for key in self._tracks:
             if key in decoded:
                 track = decoded[key].replace("=", "D")
-                if track.strip("0123456789D"):
+                if track.strip(_track_alphabet(decoded)):
                     self._refuse(key, "a track holds digits and separators", decoded, parts, mti)
                 decoded[key] = track
         for key in self._hex_text:
@@ -140,9 +141,11 @@ class Dialect:
         for key in self._tracks:
             if key in values:
                 track = values[key].replace("=", "D")
-                if track.strip("0123456789D"):
+                if track.strip(_track_alphabet(values)):
                     raise LocalFormatError("a track holds digits and separators", field=key)
-                values[key] = track.replace("D", self._separators.get(key, "D"))
+                if key in self._separators and not _tracks_encrypted(values):
+                    track = track.replace("D", self._separators[key])
+                values[key] = track
         for key in self._hex_text:
             if key in values:
                 try:
@@ -184,9 +187,25 @@ class Dialect:
 
     def reply_envelope(self, envelope: bytes) -> bytes:
         """A request's envelope as its reply has it: TPDU addresses swapped, the rest echoed."""
-        if not self._has_tpdu:
+        if not self.has_tpdu:
             return envelope
         return envelope[:1] + envelope[3:5] + envelope[1:3] + envelope[5:]
+
+    def read_bitmap(self, raw: bytes) -> bytes:
+        """The bitmap's 8 or 16 bytes of a message that need not decode; empty if unreadable."""
+        start = 2 if self._spec["t"]["data_enc"] == "b" else 4
+        codec = str(self._spec["p"]["data_enc"])
+        size = 8 if codec == "b" else 16
+        bitmap = b""
+        for at in (start, start + size):
+            part = raw[at : at + size]
+            try:
+                bitmap += part if codec == "b" else bytes.fromhex(part.decode(codec))
+            except ValueError:
+                return b""
+            if not bitmap or not bitmap[0] & 0x80:
+                break
+        return bitmap if len(bitmap) in (8, 16) else b""
 
     def match_key(self, message: Message) -> tuple[str, ...]:
         """What a request and its reply have in common: MTI class and the dialect's fields.
@@ -251,6 +270,15 @@ class Dialect:
 
     def __repr__(self) -> str:
         return f"Dialect({self.name!r}, {len(self.types)} fields)"
+
+
+def _tracks_encrypted(fields: dict[str, str]) -> bool:
+    """Whether DE53's third digit says that the tracks are a cryptogram: any nibble may occur."""
+    return fields.get("53", "")[2:3] == "1"
+
+
+def _track_alphabet(fields: dict[str, str]) -> str:
+    return "0123456789ABCDEF" if _tracks_encrypted(fields) else "0123456789D"
 
 
 def _as_hex(text: str) -> str:

@@ -1,31 +1,141 @@
-"""What of a data element may be shown: the one place that decides.
+"""What of a message may be shown: the one place that decides.
 
 Used by ``repr``, traces, logs and ``acquirer decode``. A PAN keeps six and four digits, tracks
-keep the PAN's six and four, PIN blocks, key material (DE48 with keys, DE62) and ICC data are
-hidden. Source: PCI DSS 4.0, 3.3 (never shown or stored) and 3.4 (masking).
+keep the PAN's six and four, PIN blocks and key material are hidden, ICC data keep all but the
+objects that hold card data, DE59 all but a QR payment code. A MAC is no secret. Start at
+:func:`mask_message`; where a message is only in part decoded, at :func:`mask_fields`.
+Source: PCI DSS 4.0, 3.3 (never shown or stored) and 3.4 (masking).
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from acquirer.codecs import bertlv
+from acquirer.codecs.de59 import De59
+from acquirer.codecs.errors import CodecError
 from acquirer.codecs.pan import mask_digits
 
-_HIDDEN = frozenset({36, 45, 52, 55, 62, 125, 127})
+if TYPE_CHECKING:
+    from acquirer.codecs.message import Message
+
+_PANS = frozenset({2, 34, 102, 103})
+_HIDDEN_TEXT = frozenset({36, 45, 125, 127})
+_HIDDEN_BYTES = frozenset({52, 96})
+_KEYS = re.compile(r"[A-Z]?[0-9A-Fa-f]{32}(?=.*[A-Za-z])")
+_NO_KEY_CODES = re.compile(r"\d{8}(?!001|003|004)\d{3}")
+
+CARD_DATA_TAGS = frozenset(
+    {"56", "57", "5A", "5F20", "99", "9F0B", "9F1F", "9F20", "9F6B", "DF32", "DF33", "DF34"}
+)
+
+
+def mask_message(message: Message) -> dict[int, str]:
+    """Every field of a message as it may be shown, by data element number.
+
+    Args:
+        message: a decoded message of any dialect.
+    """
+    return mask_fields(message.mti, message.fields)
+
+
+def mask_fields(mti: str, fields: Mapping[int, str]) -> dict[int, str]:
+    """The given fields of one message as they may be shown.
+
+    Args:
+        mti: four digits, or empty where it could not be read.
+        fields: data element number → value, as in ``Message.fields``.
+
+    DE62 is key material in the reply to a sign-on that brings keys, or where nothing says that
+    it is something else; DE48 in a key exchange between hosts.
+    """
+    shown = {number: mask_field(number, value) for number, value in sorted(fields.items())}
+    if 62 in shown and not _holds_keys(mti, fields.get(60, "")):
+        shown[62] = fields[62]
+    if 48 in shown and mti[1:2] == "8":
+        shown[48] = _hidden(fields[48], "characters")
+    return shown
 
 
 def mask_field(number: int, value: str) -> str:
-    """The value of data element ``number`` as it may be shown.
+    """One value as it may be shown where its message is not known: hides more than needed.
 
     >>> mask_field(35, "6225880000000007D30121010000000000")
     '622588******0007D*'
     >>> mask_field(52, "F421C8F4FFE584DC")
     '[8 bytes hidden]'
     """
-    if number == 2:
+    if number in _PANS:
         return mask_digits(value)
     if number == 35:
-        return mask_digits(value.replace("=", "D").partition("D")[0]) + "D*"
-    if number in _HIDDEN:
-        return f"[{len(value) // 2} bytes hidden]"
-    if number == 48 and len(value) > 60:
-        return f"[{len(value)} characters hidden]"
+        digits, separator, _ = value.replace("=", "D").partition("D")
+        whole = separator and digits.isdigit() and len(digits) <= 19
+        return mask_digits(digits) + "D*" if whole else _hidden(value, "characters")
+    if number in _HIDDEN_BYTES or number == 62:
+        return _hidden(value, "bytes")
+    if number in _HIDDEN_TEXT or (number == 48 and _KEYS.search(value)):
+        return _hidden(value, "characters")
+    if number == 55:
+        return _mask_icc(value)
+    if number == 59:
+        return _mask_payment_code(value)
     return value
+
+
+def mask_objects(objects: tuple[bertlv.Tlv, ...]) -> list[tuple[int, str, str]]:
+    """The objects of ICC data one by one, as they may be shown.
+
+    Returns:
+        Depth (0 outermost), tag, and the value in hexadecimal, empty for a constructed object.
+    """
+    return _lines(objects, 0)
+
+
+def _lines(objects: tuple[bertlv.Tlv, ...], depth: int) -> list[tuple[int, str, str]]:
+    lines: list[tuple[int, str, str]] = []
+    for item in objects:
+        value = item.value.hex().upper()
+        if item.tag in CARD_DATA_TAGS:
+            lines.append((depth, item.tag, _hidden(value, "bytes")))
+        else:
+            lines.append((depth, item.tag, "" if item.children else value))
+            lines += _lines(item.children, depth + 1)
+    return lines
+
+
+def _mask_icc(value: str) -> str:
+    try:
+        objects = bertlv.parse(bytes.fromhex(value))
+    except (CodecError, ValueError):
+        return _hidden(value, "bytes")
+    if not any(item.tag in CARD_DATA_TAGS for item in bertlv.walk(objects)):
+        return value
+    return " ".join(f"{tag}={text}" for _, tag, text in mask_objects(objects))
+
+
+def _mask_payment_code(value: str) -> str:
+    """DE59 with the digits of a QR payment code (item ``A3``) starred, its layout kept."""
+    try:
+        items = De59.parse(bytes.fromhex(value))
+    except (CodecError, ValueError):
+        return value
+    if "A3" not in items:
+        return value
+    shown = {
+        tag: mask_digits(v.decode("latin-1")).encode("latin-1") if tag == "A3" else v
+        for tag, v in items.items
+    }
+    return De59.build(shown).hex
+
+
+def _holds_keys(mti: str, de60: str) -> bool:
+    if mti == "0810":
+        return not _NO_KEY_CODES.match(de60)
+    return not mti
+
+
+def _hidden(value: str, unit: str) -> str:
+    size = len(value) // 2 if unit == "bytes" else len(value)
+    return f"[{size} {unit} hidden]"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from acquirer.codecs.errors import RemoteFormatError
-from acquirer.codecs.masking import mask_field
+from acquirer.codecs.masking import mask_fields
 
 
 @dataclass(slots=True)
@@ -52,5 +52,5 @@ class Message:
         return self.fields.get(3, "")
 
     def __repr__(self) -> str:
-        shown = ", ".join(f"{n}={mask_field(n, v)!r}" for n, v in sorted(self.fields.items()))
+        shown = ", ".join(f"{n}={v!r}" for n, v in mask_fields(self.mti, self.fields).items())
         return f"Message({self.mti} {shown})"

@@ -1,0 +1,113 @@
+"""Finds the message in bytes that somebody captured: bare, with TPDU and header, with a length.
+
+For people and tools that look at traffic. A server knows its framing and never guesses.
+Source: terminal interface, part 1; bank interface, "Dialects are files".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from acquirer.codecs.dialect import Dialect
+from acquirer.codecs.errors import CodecError, FrameError, RemoteFormatError
+from acquirer.codecs.message import Message
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """What was found in captured bytes.
+
+    Attributes:
+        length: what the length prefix says, or ``None`` where there is none.
+        prefix: the length prefix's bytes, empty where there is none.
+        envelope: TPDU and header, empty where there are none.
+        raw: the message, MTI to last field.
+        message: decoded, or ``None``.
+        error: why it did not decode, or what is wrong with its framing.
+    """
+
+    length: int | None
+    prefix: bytes
+    envelope: bytes
+    raw: bytes
+    message: Message | None = None
+    error: CodecError | None = None
+
+    @property
+    def framing(self) -> str:
+        """``bare message``, or what stands before it, such as ``length, TPDU, header``."""
+        found = ["length"] if self.prefix else []
+        if len(self.envelope) == 11:
+            found += ["TPDU", "header"]
+        elif self.envelope:
+            found.append("header")
+        return ", ".join(found) or "bare message"
+
+
+def open_capture(data: bytes, dialect: Dialect) -> Capture:
+    """Find and decode the message; never raises on bad bytes.
+
+    Every framing that the dialect has is tried; the first under which the message decodes is
+    taken, else the one whose framing fits best, with its error.
+
+    Args:
+        data: one message, with or without the dialect's length prefix and envelope.
+        dialect: how to read it.
+    """
+    candidates = _candidates(data, dialect)
+    for found in candidates:
+        try:
+            message = dialect.decode(found.raw)
+        except CodecError:
+            continue
+        return _with(found, message, _length_error(found))
+    best = candidates[0]
+    try:
+        return _with(best, dialect.decode(best.raw), None)
+    except CodecError as error:
+        return _with(best, None, error)
+
+
+def _candidates(data: bytes, dialect: Dialect) -> list[Capture]:
+    """All readings of the framing, the most telling first."""
+    size = dialect.length_header.size
+    prefix, body = data[:size], data[size:]
+    try:
+        length: int | None = dialect.length_header.decode(prefix) if body else None
+    except FrameError:
+        length = None
+    wrapped, bare = _envelope(data, dialect), Capture(None, b"", b"", data)
+    inner = _envelope(body, dialect)
+    found: list[Capture] = []
+    if length == len(body):
+        if inner:
+            found.append(Capture(length, prefix, *inner))
+        found.append(Capture(length, prefix, b"", body))
+    if wrapped:
+        found.append(Capture(None, b"", *wrapped))
+    if inner and length is not None and length != len(body):
+        found.append(Capture(length, prefix, *inner))
+    return [*found, bare]
+
+
+def _envelope(data: bytes, dialect: Dialect) -> tuple[bytes, bytes] | None:
+    size = len(dialect.envelope)
+    if not size or len(data) <= size:
+        return None
+    if dialect.has_tpdu:
+        fits = data[0] == 0x60 and data[:5].hex().isdigit()
+    else:
+        fits = data[:size] == dialect.envelope
+    return (data[:size], data[size:]) if fits else None
+
+
+def _length_error(found: Capture) -> CodecError | None:
+    follow = len(found.envelope) + len(found.raw)
+    if found.length is None or found.length == follow:
+        return None
+    text = f"the prefix says {found.length} bytes, {follow} follow"
+    return RemoteFormatError(text, field="length", offset=0)
+
+
+def _with(found: Capture, message: Message | None, error: CodecError | None) -> Capture:
+    return Capture(found.length, found.prefix, found.envelope, found.raw, message, error)

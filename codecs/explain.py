@@ -1,0 +1,266 @@
+"""A message in words, line by line and masked: for ``acquirer decode`` and for traces.
+
+Everything shown has passed ``masking``. Private fields whose shape is known are explained
+underneath their field; one that does not have its shape is shown as it is, with the reason.
+Start at :func:`explain_message`. Source: terminal interface, parts 1 to 5; ISO 8583:1987, 4.2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from acquirer.codecs import bertlv
+from acquirer.codecs.bank_fields import De90
+from acquirer.codecs.de59 import De59
+from acquirer.codecs.dialect import Dialect
+from acquirer.codecs.errors import CodecError
+from acquirer.codecs.masking import mask_fields, mask_objects
+from acquirer.codecs.private_fields import (
+    De53,
+    De60,
+    De61,
+    SettlementTotals,
+    WorkingKeys,
+    parse_balances,
+)
+from acquirer.codecs.response_codes import RESPONSE_TEXTS
+from acquirer.codecs.tpdu import PosEnvelope
+
+_NAME_WIDTH_MAX = 44
+_CLASSES = {
+    "1": "authorisation",
+    "2": "financial",
+    "3": "file update",
+    "4": "reversal",
+    "5": "settlement",
+    "6": "administrative",
+    "8": "network management",
+}
+_FUNCTIONS = {
+    "0": "request",
+    "1": "reply",
+    "2": "advice",
+    "3": "advice reply",
+    "4": "notification",
+}
+_DE59_NAMES = {
+    "ON": "order number",
+    "OC": "courier id",
+    "OS": "order status",
+    "OW": "ways of payment",
+    "OT": "text to show",
+    "OX": "exception reason",
+    "OD": "free text",
+    "OR": "signed by",
+    "OP": "merchant's payment reference",
+    "A3": "QR payment code",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line: what it is about, its name and its masked value.
+
+    ``key`` is a data element number, ``MTI`` and the like, or empty; ``depth`` is 1 or more for
+    a part of the line above.
+    """
+
+    key: str
+    name: str
+    value: str
+    depth: int = 0
+
+
+def explain_envelope(envelope: bytes, dialect: Dialect) -> list[Line]:
+    """TPDU and header of a frame, in words; no lines where there are none."""
+    if not envelope:
+        return []
+    if not dialect.has_tpdu:
+        return [Line("header", "", envelope.hex().upper())]
+    tpdu, header = envelope[:5].hex().upper(), envelope[5:].hex().upper()
+    lines = [Line("TPDU", f"to {tpdu[2:6]}, from {tpdu[6:]}", tpdu)]
+    if len(envelope) == 11:
+        demand = PosEnvelope(envelope[:5], envelope[5:]).processing_demand
+        text = (
+            f"application class {header[:2]}, software {header[2:4]}, status {header[4]}, "
+            f"demand {header[5]} ({demand.name.lower().replace('_', ' ')}), "
+            f"sub-version {header[6:]}"
+        )
+        lines.append(Line("header", text, header))
+    elif header:
+        lines.append(Line("header", "", header))
+    return lines
+
+
+def explain_message(
+    mti: str,
+    values: Mapping[int, str],
+    dialect: Dialect,
+    *,
+    raw: bytes = b"",
+    encoding: str = "gb18030",
+) -> list[Line]:
+    """MTI, bitmap and every field, each followed by its parts; all masked.
+
+    Args:
+        mti: four digits, or empty where it could not be read.
+        values: the fields, as ``Message.fields`` or ``CodecError.partial`` has them.
+        dialect: names the fields and tells which private shapes apply.
+        raw: the message's bytes, for the bitmap; without them it is not shown.
+        encoding: of the text in DE59.
+    """
+    lines = [Line("MTI", explain_mti(mti), mti)] if mti else []
+    bitmap = dialect.read_bitmap(raw)
+    if bitmap:
+        bits = [n for n in range(1, len(bitmap) * 8 + 1) if bitmap[(n - 1) // 8] >> (-n % 8) & 1]
+        lines.append(Line("bitmap", " ".join(map(str, bits)), bitmap.hex().upper()))
+    clear = {number: value for number, value in values.items() if number > 0}
+    shown = shown_fields(mti, clear, encoding)
+    for number, text in shown.items():
+        name = dialect.names.get(number, "")
+        lines.append(Line(str(number), name, printable(text)))
+        try:
+            parts = _parts(number, mti, clear, dialect, encoding)
+        except CodecError as error:
+            parts = [("unexpected shape", str(error), 1)]
+        lines += [Line("", part, printable(value), depth) for part, value, depth in parts]
+    return lines
+
+
+def shown_fields(mti: str, values: Mapping[int, str], encoding: str = "gb18030") -> dict[int, str]:
+    """The masked fields, DE59 as text where it is printable text of this encoding."""
+    shown = mask_fields(mti, {n: value for n, value in values.items() if n > 0})
+    if 59 in shown:
+        try:
+            text = bytes.fromhex(shown[59]).decode(encoding)
+        except (ValueError, LookupError):
+            return shown
+        if text.isprintable():
+            shown[59] = text
+    return shown
+
+
+def explain_mti(mti: str) -> str:
+    """What four digits of an MTI say.
+
+    >>> explain_mti("0210")
+    'financial reply'
+    """
+    words = [_CLASSES.get(mti[1:2], "unknown class"), _FUNCTIONS.get(mti[2:3], "message")]
+    if mti[3:] in ("1", "3", "5"):
+        words.append("repeat")
+    return " ".join(words)
+
+
+def plain_text(lines: list[Line]) -> str:
+    """The lines as aligned text without colours, one string without a newline at its end."""
+    heads = [line.key if not line.depth else "  " * line.depth + line.name for line in lines]
+    key_width = max([len(line.key) for line in lines if not line.depth], default=0)
+    widths = [
+        len(h if line.depth else line.name)
+        for line, h in zip(lines, heads, strict=True)
+        if line.depth or line.key.isdigit()
+    ]
+    name_width = min(max(widths, default=0), _NAME_WIDTH_MAX)
+    out: list[str] = []
+    for line, head in zip(lines, heads, strict=True):
+        if line.depth:
+            out.append(f"{'':{key_width}}  {head:{name_width}}  {line.value}")
+        elif line.key.isdigit():
+            out.append(f"{line.key:>{key_width}}  {line.name:{name_width}}  {line.value}")
+        else:
+            out.append(f"{line.key:{key_width}}  {line.value}  {line.name}".rstrip())
+    return "\n".join(text.rstrip() for text in out)
+
+
+def printable(text: str) -> str:
+    """The text with control characters written as escapes, so that no peer steers a terminal."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+_Parts = list[tuple[str, str, int]]
+
+
+def _parts(
+    number: int, mti: str, values: Mapping[int, str], dialect: Dialect, encoding: str
+) -> _Parts:
+    """The known parts of one field: name, value, depth."""
+    value, kind = values[number], dialect.types.get(number, "")
+    if not value:
+        return []
+    if number == 39:
+        return [("meaning", RESPONSE_TEXTS.get(value, "unknown"), 1)]
+    if number == 48 and kind == "n" and mti[1:2] == "5":
+        return _totals(SettlementTotals.parse(value))
+    if number == 53 and mti[1:2] != "8":
+        return _named(De53.parse(value))
+    if number == 54:
+        return [part for item in parse_balances(value) for part in _named(item)]
+    if number == 55:
+        return _icc(value)
+    if number == 59 and kind == "raw":
+        return _items(value, mti, encoding)
+    if number in (60, 61) and kind == "n":
+        return _named(De60.parse(value) if number == 60 else De61.parse(value))
+    if number == 62 and kind == "b" and mti == "0810":
+        return _keys(value, values.get(60, ""))
+    if number in (64, 128):
+        text = bytes.fromhex(value).decode("latin-1")
+        return [("as text", text, 1)] if text.isascii() and text.isalnum() else []
+    return _named(De90.parse(value)) if number == 90 else []
+
+
+def _named(value: Any) -> _Parts:
+    pairs = [(f.name.replace("_", " "), getattr(value, f.name)) for f in fields(value)]
+    words = {True: "yes", False: "no"}
+    return [
+        (name, words[part] if isinstance(part, bool) else str(part), 1)
+        for name, part in pairs
+        if part != ""
+    ]
+
+
+def _totals(totals: SettlementTotals) -> _Parts:
+    halves = (("domestic", totals.domestic), ("foreign", totals.foreign))
+    return [(f"{half} {name}", text, 1) for half, sums in halves for name, text, _ in _named(sums)]
+
+
+def _icc(value: str) -> _Parts:
+    objects = bertlv.parse(bytes.fromhex(value))
+    return [
+        (f"{tag} {bertlv.TAG_NAMES.get(tag, '')}".rstrip(), text, depth + 1)
+        for depth, tag, text in mask_objects(objects)
+    ]
+
+
+def _items(value: str, mti: str, encoding: str) -> _Parts:
+    items = De59.parse(bytes.fromhex(mask_fields(mti, {59: value})[59]))
+    out: _Parts = []
+    for tag, raw in items.items:
+        try:
+            text = raw.decode(encoding)
+        except (UnicodeError, LookupError):
+            text = raw.hex().upper()
+        out.append((f"{tag} {_DE59_NAMES.get(tag, '')}".rstrip(), text, 1))
+    return out
+
+
+def _keys(value: str, de60: str) -> _Parts:
+    network_code = De60.parse(de60).network_code
+    if network_code not in ("001", "003", "004"):
+        return []
+    keys = WorkingKeys.parse(bytes.fromhex(value), network_code)
+    found: list[tuple[str, bytes, bytes]] = [
+        ("PIN key", keys.pin_key, keys.pin_kcv),
+        ("MAC key", keys.mac_key, keys.mac_kcv),
+        ("track key", keys.track_key, keys.track_kcv),
+    ]
+    return [
+        (name, f"{len(key)} bytes hidden, KCV {kcv.hex().upper()}", 1)
+        for name, key, kcv in found
+        if key
+    ]

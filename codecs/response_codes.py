@@ -1,0 +1,50 @@
+"""What each DE39 says, in a few words. Which code to give is for the switch to decide.
+
+Source: terminal interface, part 4, "Response codes".
+"""
+
+from __future__ import annotations
+
+RESPONSE_TEXTS = {
+    "00": "approved",
+    "01": "refer to issuer",
+    "03": "invalid merchant",
+    "04": "capture card",
+    "05": "not honoured",
+    "06": "error",
+    "10": "approved in part",
+    "12": "invalid transaction",
+    "13": "invalid amount",
+    "14": "invalid card",
+    "15": "no such issuer",
+    "25": "original not found",
+    "30": "format error",
+    "34": "fraud",
+    "38": "PIN tries exceeded",
+    "40": "not supported",
+    "41": "lost card",
+    "43": "stolen card",
+    "45": "use the chip",
+    "51": "insufficient funds",
+    "54": "expired card",
+    "55": "wrong PIN",
+    "57": "not permitted to the card",
+    "58": "not permitted to the terminal",
+    "61": "over the amount limit",
+    "62": "restricted card",
+    "64": "amount differs",
+    "65": "over the count limit",
+    "68": "issuer time-out",
+    "75": "PIN tries exceeded",
+    "77": "sign on again",
+    "90": "cut-over in progress",
+    "91": "issuer unavailable",
+    "92": "no route",
+    "94": "duplicate",
+    "96": "switch fault",
+    "97": "unknown terminal",
+    "98": "no answer from issuer",
+    "99": "PIN format error",
+    "A0": "MAC error",
+    "A7": "security processing failed",
+}

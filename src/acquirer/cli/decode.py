@@ -1,0 +1,154 @@
+"""``acquirer decode``: prints captured messages field by field, masked.
+
+Only rendering lives here: finding the message is ``codecs/capture.py``, its words are
+``codecs/explain.py``, what may be shown is ``codecs/masking.py``.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from acquirer.codecs.capture import Capture, open_capture
+from acquirer.codecs.dialect import Dialect, load_dialect
+from acquirer.codecs.errors import DialectError, RemoteFormatError
+from acquirer.codecs.explain import (
+    Line,
+    explain_envelope,
+    explain_message,
+    plain_text,
+    shown_fields,
+)
+
+MESSAGE_BYTES_MAX = 65_536
+_LINE_CHARACTERS_MAX = MESSAGE_BYTES_MAX * 3
+
+
+def decode(
+    hex_message: Annotated[
+        str,
+        typer.Argument(metavar="HEX", help="One message in hexadecimal, or - for one a line."),
+    ],
+    dialect: Annotated[
+        str, typer.Option("--dialect", "-d", help="A shipped dialect, or a .toml file's path.")
+    ] = "cup_pos",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a message.")] = False,
+    encoding: Annotated[
+        str, typer.Option("--encoding", help="Character set of the text in DE59.")
+    ] = "gb18030",
+) -> None:
+    """Print a message field by field, masked, with TPDU, header and bitmap explained.
+
+    HEX is a message, with or without its length prefix, TPDU and header. The exit code is 1 if
+    any message did not decode.
+    """
+    try:
+        chosen = load_dialect(dialect)
+        "".encode(encoding)
+    except DialectError as error:
+        raise typer.BadParameter(str(error), param_hint="--dialect") from None
+    except LookupError:
+        raise typer.BadParameter(f"no encoding {encoding}", param_hint="--encoding") from None
+    failed = False
+    texts = _stdin_lines() if hex_message == "-" else iter([hex_message])
+    for index, text in enumerate(texts):
+        found = _open(text, chosen)
+        failed |= found.error is not None
+        if as_json:
+            typer.echo(json.dumps(_as_object(found, chosen, encoding)))
+        else:
+            if index:
+                typer.echo()
+            _print(found, chosen, encoding)
+    if failed:
+        raise typer.Exit(1)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command("decode")(decode)
+
+
+def _stdin_lines() -> Iterator[str]:
+    """The lines of standard input that are not blank, each cut at the limit."""
+    stream = sys.stdin.buffer
+    while line := stream.readline(_LINE_CHARACTERS_MAX):
+        rest = line
+        while len(rest) == _LINE_CHARACTERS_MAX and not rest.endswith(b"\n"):
+            rest = stream.readline(_LINE_CHARACTERS_MAX)
+        text = line.decode("latin-1").strip()
+        if text:
+            yield text
+
+
+def _open(text: str, dialect: Dialect) -> Capture:
+    digits = "".join(text.split()).replace(":", "")
+    try:
+        data = bytes.fromhex(digits)
+    except ValueError:
+        return _unreadable("not hexadecimal")
+    if not 0 < len(data) <= MESSAGE_BYTES_MAX:
+        return _unreadable(f"a message is 1 to {MESSAGE_BYTES_MAX} bytes")
+    return open_capture(data, dialect)
+
+
+def _unreadable(text: str) -> Capture:
+    return Capture(None, b"", b"", b"", None, RemoteFormatError(text))
+
+
+def _content(found: Capture) -> tuple[str, dict[int, str]]:
+    """MTI and fields, as far as they were read."""
+    if found.message:
+        return found.message.mti, found.message.fields
+    partial = found.error.partial if found.error else {}
+    return partial.get(0, ""), {number: value for number, value in partial.items() if number}
+
+
+def _as_object(found: Capture, dialect: Dialect, encoding: str) -> dict[str, Any]:
+    mti, fields = _content(found)
+    tpdu_bytes = 5 if dialect.has_tpdu else 0
+    return {
+        "mti": mti or None,
+        "fields": {str(n): text for n, text in shown_fields(mti, fields, encoding).items()},
+        "error": str(found.error) if found.error else None,
+        "framing": found.framing if found.raw else None,
+        "length": found.length,
+        "tpdu": found.envelope[:tpdu_bytes].hex().upper() or None,
+        "header": found.envelope[tpdu_bytes:].hex().upper() or None,
+        "bitmap": dialect.read_bitmap(found.raw).hex().upper() or None,
+    }
+
+
+def _print(found: Capture, dialect: Dialect, encoding: str) -> None:
+    mti, fields = _content(found)
+    lines: list[Line] = []
+    if found.raw:
+        lines.append(Line("found", "", found.framing))
+    if found.length is not None:
+        lines.append(Line("length", f"{found.length} bytes follow", found.prefix.hex().upper()))
+    lines += explain_envelope(found.envelope, dialect)
+    lines += explain_message(mti, fields, dialect, raw=found.raw, encoding=encoding)
+    if found.error:
+        lines.append(Line("error", "", str(found.error)))
+    if sys.stdout.isatty():
+        _print_table(lines)
+    else:
+        typer.echo(plain_text(lines))
+
+
+def _print_table(lines: list[Line]) -> None:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(justify="right", style="cyan", no_wrap=True)
+    table.add_column(style="dim")
+    table.add_column(overflow="fold")
+    for line in lines:
+        style = "red" if line.key == "error" else "dim" if line.depth else None
+        table.add_row(line.key, Text("  " * line.depth + line.name), Text(line.value), style=style)
+    Console().print(table)
