@@ -1,0 +1,231 @@
+"""From a transaction's facts to the message that a bank core is sent, and back from DE54.
+
+One table says which data elements each kind carries; nothing here knows framing, keys or MACs
+(the link adds the MAC). Amounts are minor units.
+Source: bank interface, "Messages"; ISO 8583:1987, 4.3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from acquirer.codecs.bank_fields import De90
+from acquirer.codecs.message import Message
+from acquirer.codecs.pan import Pan
+from acquirer.codecs.private_fields import Balance, parse_balances
+
+Kind = Literal[
+    "balance",
+    "sale",
+    "order_payment",
+    "void",
+    "order_cancellation",
+    "refund",
+    "preauth",
+    "completion",
+    "advice",
+    "reversal",
+    "inquiry",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class OriginalData:
+    """The earlier transaction that this one refers to (DE90).
+
+    Attributes:
+        mti: 4 digits, as it was sent to the bank.
+        stan: its DE11 on the bank link.
+        transmission_at: its DE7, MMDDhhmmss.
+        acquirer_id: its DE32.
+    """
+
+    mti: str
+    stan: str
+    transmission_at: str
+    acquirer_id: str
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class BankRequest:
+    """One transaction for a bank; ``repr`` shows the card number masked and no secrets.
+
+    Attributes:
+        kind: what it is; decides the MTI and the fields.
+        rrn: DE37, 12 characters.
+        stan: DE11 on the bank link, 6 digits.
+        transmission_at: DE7, MMDDhhmmss, UTC.
+        local_time: DE12, hhmmss, the terminal's.
+        local_date: DE13, MMDD.
+        acquirer_id: DE32, up to 11 digits.
+        terminal_id: DE41, 8 characters.
+        merchant_id: DE42, 15 characters.
+        pan: DE2, where the kind carries one.
+        processing_code: DE3; empty takes the kind's own. A reversal and an advice need the
+            original's.
+        amount_minor: DE4; None leaves it out.
+        currency_code: DE49, 3 digits.
+        expiry: DE14, YYMM.
+        track2: DE35 with ``D`` or ``=`` as separator.
+        entry_mode: DE22, 3 digits.
+        card_sequence: DE23, 3 digits.
+        condition_code: DE25, 2 digits.
+        pin_block: DE52, 8 bytes under the link's ZPK, ISO 9564 format 0.
+        icc: DE55, BER-TLV.
+        mcc: DE18, 4 digits.
+        merchant_name: DE43, cut to 40 characters; what is not ASCII is left out.
+        additional: DE48 text of a sale.
+        approval_code: DE38 of the original.
+        original: DE90.
+        reason: DE39 of a reversal (98 no answer, A0 bad MAC, 06 other) or an advice.
+        repeat: whether it was sent before: MTI plus one for reversals and advices.
+    """
+
+    kind: Kind
+    rrn: str
+    stan: str
+    transmission_at: str
+    local_time: str
+    local_date: str
+    acquirer_id: str
+    terminal_id: str
+    merchant_id: str
+    pan: Pan | None = None
+    processing_code: str = ""
+    amount_minor: int | None = None
+    currency_code: str = "156"
+    expiry: str = ""
+    track2: str | None = None
+    entry_mode: str = ""
+    card_sequence: str = ""
+    condition_code: str = "00"
+    pin_block: bytes | None = None
+    icc: bytes | None = None
+    mcc: str = ""
+    merchant_name: str = ""
+    additional: str = ""
+    approval_code: str = ""
+    original: OriginalData | None = None
+    reason: str = ""
+    repeat: bool = False
+
+    def __repr__(self) -> str:
+        repeat = ", repeat" if self.repeat else ""
+        return (
+            f"BankRequest({self.kind}{repeat}, rrn={self.rrn!r}, stan={self.stan!r}, "
+            f"terminal_id={self.terminal_id!r}, pan={self.pan!s}, amount_minor={self.amount_minor})"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """How a kind looks: MTI, DE3 where the kind decides it, fields beyond the base."""
+
+    mti: str
+    processing_code: str
+    fields: tuple[int, ...]
+    repeatable: bool = False
+
+
+_BASE = (3, 7, 11, 12, 13, 32, 37, 41, 42, 49)
+_SALE = (2, 4, 14, 18, 22, 23, 25, 26, 35, 43, 48, 52, 53, 55)
+_UNDO = (2, 4, 18, 25, 38, 90)
+
+_SHAPES: dict[str, _Shape] = {
+    "balance": _Shape("0200", "310000", (2, 14, 22, 25, 35, 52, 53)),
+    "sale": _Shape("0200", "000000", _SALE),
+    "order_payment": _Shape("0200", "000000", _SALE),
+    "void": _Shape("0200", "200000", _UNDO),
+    "order_cancellation": _Shape("0200", "200000", _UNDO),
+    "refund": _Shape("0220", "200000", _UNDO, repeatable=True),
+    "preauth": _Shape("0100", "030000", (2, 4, 14, 18, 22, 25, 35, 38, 52, 53, 55, 90)),
+    "completion": _Shape("0220", "000000", (2, 4, 14, 18, 22, 25, 35, 38, 55, 90), repeatable=True),
+    "advice": _Shape("0220", "000000", (*_SALE, 38, 39), repeatable=True),
+    "reversal": _Shape("0400", "000000", (2, 4, 38, 39, 90), repeatable=True),
+    "inquiry": _Shape("0600", "330000", (90,)),
+}
+
+_VALUES: dict[int, Callable[[BankRequest], str]] = {
+    2: lambda r: r.pan.digits if r.pan else "",
+    4: lambda r: "" if r.amount_minor is None else f"{r.amount_minor:012d}",
+    7: lambda r: r.transmission_at,
+    11: lambda r: r.stan,
+    12: lambda r: r.local_time,
+    13: lambda r: r.local_date,
+    14: lambda r: r.expiry,
+    18: lambda r: r.mcc,
+    22: lambda r: r.entry_mode,
+    23: lambda r: r.card_sequence,
+    25: lambda r: r.condition_code,
+    26: lambda r: "12" if r.pin_block else "",
+    32: lambda r: r.acquirer_id,
+    35: lambda r: r.track2 or "",
+    37: lambda r: r.rrn,
+    38: lambda r: r.approval_code,
+    39: lambda r: r.reason,
+    41: lambda r: r.terminal_id.ljust(8),
+    42: lambda r: r.merchant_id.ljust(15),
+    43: lambda r: _merchant_name(r.merchant_name),
+    48: lambda r: r.additional,
+    49: lambda r: r.currency_code,
+    52: lambda r: r.pin_block.hex().upper() if r.pin_block else "",
+    53: lambda r: "2600000000000000" if r.pin_block else "",
+    55: lambda r: r.icc.hex().upper() if r.icc else "",
+    90: lambda r: _original(r.original),
+}
+
+_ROWS: dict[str, tuple[tuple[int, Callable[[BankRequest], str]], ...]] = {
+    kind: tuple((n, _VALUES[n]) for n in sorted({*_BASE, *shape.fields}) if n != 3)
+    for kind, shape in _SHAPES.items()
+}
+
+
+def to_message(request: BankRequest, reversal_mti: str = "0400") -> Message:
+    """The message for a bank, without MAC; fields that have no value are left out.
+
+    Args:
+        request: the facts.
+        reversal_mti: ``0400`` or ``0420``, as the bank's dialect has it.
+    """
+    shape = _SHAPES[request.kind]
+    fields = {3: request.processing_code or shape.processing_code}
+    for number, value_of in _ROWS[request.kind]:
+        value = value_of(request)
+        if value:
+            fields[number] = value
+    return Message(request_mti(request.kind, request.repeat, reversal_mti), fields)
+
+
+def request_mti(kind: Kind, repeat: bool = False, reversal_mti: str = "0400") -> str:
+    """The MTI that a kind is sent under: what DE90 of its reversal must name.
+
+    >>> request_mti("sale"), request_mti("reversal", repeat=True)
+    ('0200', '0401')
+    """
+    shape = _SHAPES[kind]
+    mti = reversal_mti if kind == "reversal" else shape.mti
+    return mti[:3] + "1" if repeat and shape.repeatable else mti
+
+
+def reply_balances(message: Message) -> tuple[Balance, ...]:
+    """The balances of a reply's DE54; none where it brings none.
+
+    Raises:
+        RemoteFormatError: DE54 holds something else.
+    """
+    return parse_balances(message.get(54))
+
+
+def _original(original: OriginalData | None) -> str:
+    if original is None:
+        return ""
+    return De90.of(
+        original.mti, original.stan, original.transmission_at, original.acquirer_id
+    ).format()
+
+
+def _merchant_name(name: str) -> str:
+    text = " ".join(name.encode("ascii", "ignore").decode("ascii").split())
+    return text[:40].ljust(40) if text else ""

@@ -1,0 +1,78 @@
+"""What becomes of a request to a bank, as values, and what a link shows of itself.
+
+The difference between ``NotSent`` and ``NoReply`` decides about money: only the latter may have
+reached the bank, so only it needs a reversal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from acquirer.codecs.message import Message
+from acquirer.routing.link_states import LinkState
+
+NotSentReason = Literal[
+    "unknown bank", "link down", "window full", "duplicate key", "expired", "format", "security"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Replied:
+    """The bank answered in time; DE39 says what. The MAC, where there is one, was right."""
+
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class NotSent:
+    """No byte of the request left: no reversal is due (91, or 96 for ``format``/``security``)."""
+
+    reason: NotSentReason
+
+
+@dataclass(frozen=True, slots=True)
+class NoReply:
+    """The request may have reached the bank and no valid reply came: a reversal is due."""
+
+    reason: Literal["timeout", "link lost", "bad mac"] = "timeout"
+
+
+BankOutcome = Replied | NotSent | NoReply
+
+
+@dataclass(slots=True)
+class LinkCounters:
+    """What happened on a link since the program started."""
+
+    connects: int = 0
+    sent: int = 0
+    replied: int = 0
+    timed_out: int = 0
+    expired_unsent: int = 0
+    refused_duplicate: int = 0
+    refused_window: int = 0
+    unmatched: int = 0
+    malformed: int = 0
+    mac_errors: int = 0
+    key_errors: int = 0
+    overflowed: int = 0
+    key_changes: int = 0
+    cutovers: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LinkStatus:
+    """A link as operators and metrics see it.
+
+    Attributes:
+        bank: the bank's name.
+        state: where the link is in its life.
+        in_flight: requests that wait for a reply.
+        counters: a copy.
+    """
+
+    bank: str
+    state: LinkState
+    in_flight: int
+    counters: LinkCounters = field(default_factory=LinkCounters)
