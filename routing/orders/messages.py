@@ -1,0 +1,174 @@
+"""The JSON documents that travel between the switch and a merchant's order system. Pure.
+
+The answer to an order query, and the events that tell what became of an order. Unknown members
+are ignored, so that either side may add some. Source: ``docs/order-system-openapi.yaml``.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+import msgspec
+
+from acquirer.routing.orders.errors import AnswerError
+
+OrderStatus = Literal["00", "01", "02", "03", "04", "05", "06"]
+Means = Literal["card", "cash", "none"]
+EventType = Literal[
+    "order.paid",
+    "order.payment_confirmed",
+    "order.signed_for",
+    "order.cancelled",
+    "order.cancel_confirmed",
+    "order.exception",
+]
+Amount = Annotated[int, msgspec.Meta(ge=0, le=999_999_999_999)]
+CurrencyCode = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{3}\Z")]
+
+
+class OrderFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What an order system says of one order.
+
+    Attributes:
+        status: ``OS`` of the terminal interface: 00 to pay, 01 paid, 02 confirmed, 03 signed for,
+            04 cancelled, 05 exception, 06 nothing to pay.
+        amount_minor: the order's amount in minor units, whatever its status; 0 with status 06.
+        currency_code: ISO 4217 number, three digits.
+        pay_ways: any of ``1`` card, ``2`` cash, ``3`` delivery, each at most once.
+        text: lines for the terminal's screen, split by ``|``.
+        reference: the merchant's own payment reference (``OP``), or empty.
+        max_age_s: for how long the merchant allows this answer to be used again; 0 not at all.
+    """
+
+    order_no: Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
+    merchant_id: Annotated[str, msgspec.Meta(min_length=1, max_length=15)]
+    status: OrderStatus
+    amount_minor: Amount
+    currency_code: CurrencyCode
+    pay_ways: Annotated[str, msgspec.Meta(pattern=r"^1?2?3?\Z")]
+    text: Annotated[str, msgspec.Meta(max_length=500)] = ""
+    reference: Annotated[str, msgspec.Meta(max_length=40)] = ""
+    max_age_s: Annotated[int, msgspec.Meta(ge=0, le=86_400)] = 0
+
+    @property
+    def due_minor(self) -> int:
+        """What is owed now, in minor units: nothing unless the order is to pay."""
+        return self.amount_minor if self.status == "00" else 0
+
+
+class EventData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What happened to an order. Members that do not apply are left out.
+
+    Attributes:
+        order_status: the order's status after the event. ``order.cancelled`` has 04 for a
+            cancelled order, and 00 or 06 where only its payment was reversed.
+        amount_minor: amount of the payment, or of the order where there was none.
+        means: how it was paid.
+        rrn: the payment that the event concerns, the same in every event of that payment.
+        stan: of that payment, with terminal_id.
+        approval_code: of that payment, from the bank.
+        signed_by: who took delivery.
+        reason: exception reason n2 (``OX``), or ``reversed``.
+        note: free text (``OD``).
+        reference: the merchant's own payment reference (``OP``).
+    """
+
+    order_no: str
+    merchant_id: str
+    order_status: OrderStatus
+    amount_minor: Amount
+    currency_code: CurrencyCode
+    means: Means
+    rrn: str = ""
+    stan: str = ""
+    approval_code: str = ""
+    terminal_id: str = ""
+    courier_id: str = ""
+    signed_by: str = ""
+    reason: str = ""
+    note: str = ""
+    reference: str = ""
+
+
+class EventBody(msgspec.Struct, frozen=True):
+    """The document that is posted: ``timestamp`` is when it happened, RFC 3339 in UTC."""
+
+    type: EventType
+    timestamp: str
+    data: EventData
+
+
+class OrderEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """An event as the outbox keeps it; the same fields as the ledger's ``Event``.
+
+    Attributes:
+        id: the webhook id, made once; the receiver's key to tell repeats.
+        body: the JSON document as it is signed and sent.
+    """
+
+    id: str
+    merchant_id: str
+    order_no: str
+    type: EventType
+    body: str
+    created_at_ms: int
+    next_at_ms: int
+    attempts: int = 0
+
+
+_decode_facts = msgspec.json.Decoder(OrderFacts).decode
+_encode = msgspec.json.Encoder().encode
+
+
+def decode_facts(body: bytes, merchant_id: str, order_no: str) -> OrderFacts:
+    """Read the answer to a query and hold it against the question.
+
+    Raises:
+        AnswerError: no such JSON document, another order or merchant, or an amount with nothing
+            to pay. The text names the member, never its value.
+    """
+    try:
+        facts = _decode_facts(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise AnswerError(f"the answer does not fit the contract: {error}") from None
+    if facts.order_no != order_no:
+        raise AnswerError("the answer is about another order number")
+    if facts.merchant_id != merchant_id:
+        raise AnswerError("the answer is about another merchant")
+    if facts.status == "06" and facts.amount_minor:
+        raise AnswerError("the answer has an amount where there is nothing to pay")
+    return facts
+
+
+def build_event(event_id: str, kind: EventType, data: EventData, at_ms: int) -> OrderEvent:
+    """An event that is due at once.
+
+    Args:
+        event_id: unique for ever, without a full stop, which separates the parts that are signed.
+        at_ms: when it happened, milliseconds since 1970 UTC.
+
+    >>> data = EventData(order_no="A1", merchant_id="898110053310001", order_status="01",
+    ...     amount_minor=21478, currency_code="156", means="cash")
+    >>> build_event("evt_1", "order.paid", data, 1_764_000_000_123).body[:60]
+    '{"type":"order.paid","timestamp":"2025-11-24T16:00:00.123Z",'
+    """
+    return OrderEvent(
+        id=event_id,
+        merchant_id=data.merchant_id,
+        order_no=data.order_no,
+        type=kind,
+        body=_encode(EventBody(kind, rfc3339(at_ms), data)).decode(),
+        created_at_ms=at_ms,
+        next_at_ms=at_ms,
+    )
+
+
+def rfc3339(at_ms: int) -> str:
+    """A time in UTC with milliseconds.
+
+    >>> rfc3339(0)
+    '1970-01-01T00:00:00.000Z'
+    """
+    seconds, milliseconds = divmod(at_ms, 1000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{milliseconds:03d}Z"

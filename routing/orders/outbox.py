@@ -1,0 +1,306 @@
+"""The worker that empties the outbox: at least once, and in order per order.
+
+It claims due events from the store under a lease, delivers the chains of several orders side by
+side and each chain one by one, and tells the store what became of each. What fails is tried again
+for three days and then becomes a dead letter. It knows neither database nor HTTP: both come as
+arguments. A crash at any instant leaves leases that run out, and the events go out again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+import msgspec
+import structlog
+import trio
+
+from acquirer.routing.orders.client import Delivered, Delivery, WebhookEvent
+from acquirer.routing.orders.lanes import Lanes
+from acquirer.routing.retry import RetrySchedule
+
+_log = structlog.get_logger("acquirer.outbox")
+
+
+class OutboxEvent(WebhookEvent, Protocol):
+    """An event with its delivery state; the ledger's ``Event`` fits."""
+
+    @property
+    def type(self) -> str:
+        """Such as ``order.paid``."""
+
+    @property
+    def created_at_ms(self) -> int:
+        """When it was queued; its three days begin here."""
+
+    @property
+    def attempts(self) -> int:
+        """Attempts that have failed."""
+
+
+class OutboxStore(Protocol):
+    """What the books must do for the worker. All of it durable when the call returns."""
+
+    async def claim_events(
+        self, now_ms: int, lease_until_ms: int, limit: int
+    ) -> Sequence[OutboxEvent]:
+        """Lease due events, oldest first.
+
+        Due is an event whose ``next_at_ms`` has come and that is neither finished nor dead nor
+        under a lease of somebody else, provided that every earlier event of its order is
+        finished, dead, or claimed by this same call and stands before it in the result.
+        """
+
+    async def finish_event(self, event_id: str, at_ms: int) -> None:
+        """It was delivered."""
+
+    async def retry_event(self, event_id: str, attempts: int, next_at_ms: int) -> None:
+        """Give the lease back and keep the event until ``next_at_ms``."""
+
+    async def dead_event(self, event_id: str) -> None:
+        """Make it a dead letter, for an operator to see and replay."""
+
+
+class OutboxSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How events go out.
+
+    Attributes:
+        concurrency: orders whose events are on their way at the same time.
+        claim_max: events held under a lease at most.
+        poll_s: how often to look for events that nobody announced, such as those of another
+            process or whose time has come.
+        gap_s: shortest time between two looks, so that many announcements make one.
+        lease_s: for how long a claimed event is ours.
+        delivery_s: longest time that one delivery may take; no delivery starts with less of its
+            lease left.
+        retry_first_s: pause after the first failure; it doubles.
+        retry_cap_s: longest such pause.
+        give_up_s: age at which an undelivered event becomes a dead letter.
+        closed_cap_s: longest pause of a receiver that keeps failing.
+    """
+
+    concurrency: int = 8
+    claim_max: int = 128
+    poll_s: float = 0.5
+    gap_s: float = 0.02
+    lease_s: float = 30.0
+    delivery_s: float = 10.0
+    retry_first_s: float = 1.0
+    retry_cap_s: float = 3600.0
+    give_up_s: float = 3 * 86_400.0
+    closed_cap_s: float = 60.0
+
+    def schedule(self) -> RetrySchedule:
+        """Pauses between the attempts of one event."""
+        return RetrySchedule(first_s=self.retry_first_s, cap_s=self.retry_cap_s)
+
+
+class Wake:
+    """How the worker is told that there is something to do, within one trio run."""
+
+    def __init__(self) -> None:
+        self._event = trio.Event()
+        self.rung = 0
+        self.stopping = False
+
+    def notify(self) -> None:
+        """An event has been queued (and its commit is done). Cheap; call it for each."""
+        self.rung += 1
+        self._event.set()
+
+    def look_again(self) -> None:
+        """Look once more, though nothing new was announced."""
+        self._event.set()
+
+    def stop(self) -> None:
+        """Ask the worker to end once what is on its way has ended."""
+        self.stopping = True
+        self._event.set()
+
+    async def wait(self, timeout_s: float) -> None:
+        """Until told something, or the time is over."""
+        with trio.move_on_after(timeout_s):
+            await self._event.wait()
+        if not self.stopping:
+            self._event = trio.Event()
+
+
+def next_attempt_ms(
+    settings: OutboxSettings, created_at_ms: int, failed: int, now_ms: int, random: float
+) -> int | None:
+    """When to try an event again after a failure, or None where its time is over. Pure.
+
+    The last attempt falls on the end of its time, not before.
+
+    Args:
+        failed: attempts that failed so far, from 1.
+        random: a number from 0 to 1.
+    """
+    end_ms = created_at_ms + int(settings.give_up_s * 1000)
+    if now_ms >= end_ms:
+        return None
+    pause_ms = int(settings.schedule().pause_s(failed, random) * 1000)
+    return min(now_ms + max(pause_ms, 1), end_ms)
+
+
+def chains(events: Sequence[OutboxEvent]) -> list[list[OutboxEvent]]:
+    """Events grouped by order, each group in the order given. Pure."""
+    grouped: dict[tuple[str, str], list[OutboxEvent]] = {}
+    for event in events:
+        grouped.setdefault((event.merchant_id, event.order_no), []).append(event)
+    return list(grouped.values())
+
+
+async def run_outbox(
+    store: OutboxStore,
+    deliver: Callable[[OutboxEvent], Awaitable[Delivery]],
+    *,
+    wake: Wake,
+    clock_ms: Callable[[], int],
+    random: Callable[[], float],
+    settings: OutboxSettings | None = None,
+    lane: Callable[[OutboxEvent], str] = lambda event: event.merchant_id,
+    store_errors: tuple[type[Exception], ...] = (),
+    observe: Callable[[OutboxEvent, Delivery, int], None] | None = None,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Deliver events until :meth:`Wake.stop`, or until cancelled.
+
+    Error handling: ``store_errors`` of the store are logged and outlived, what they left undone
+    is done after the lease; any other exception is a bug and comes out.
+
+    Args:
+        deliver: posts one event once and gives the outcome as a value.
+        clock_ms: wall clock, milliseconds since 1970 UTC, as in the events.
+        random: numbers from 0 to 1, for jitter.
+        lane: events of one lane share a receiver; see ``lanes.py``.
+        observe: told of each outcome and of the event's age then in milliseconds, for metrics.
+    """
+    worker = _Worker(
+        store, deliver, wake, clock_ms, random, settings or OutboxSettings(), lane, observe
+    )
+    worker.store_errors = store_errors
+    task_status.started()
+    await worker.run()
+
+
+class _Worker:
+    """The state of one run."""
+
+    def __init__(
+        self,
+        store: OutboxStore,
+        deliver: Callable[[OutboxEvent], Awaitable[Delivery]],
+        wake: Wake,
+        clock_ms: Callable[[], int],
+        random: Callable[[], float],
+        settings: OutboxSettings,
+        lane: Callable[[OutboxEvent], str],
+        observe: Callable[[OutboxEvent, Delivery, int], None] | None,
+    ) -> None:
+        self.store = store
+        self.deliver = deliver
+        self.wake = wake
+        self.clock_ms = clock_ms
+        self.random = random
+        self.settings = settings
+        self.lane = lane
+        self.observe = observe
+        self.store_errors: tuple[type[Exception], ...] = ()
+        self.held = 0
+        self.more = False
+        self.places = trio.Semaphore(settings.concurrency)
+        closed = RetrySchedule(first_s=1.0, cap_s=settings.closed_cap_s)
+        self.lanes = Lanes(closed, int(settings.delivery_s * 1000))
+
+    async def run(self) -> None:
+        """Claim and deliver in rounds; a round is short, or ends in a wait."""
+        settings = self.settings
+        async with trio.open_nursery() as nursery:
+            while not self.wake.stopping:
+                room = settings.claim_max - self.held
+                claimed: list[OutboxEvent] = []
+                lease_until_ms = self.clock_ms() + int(settings.lease_s * 1000)
+                if room * 2 >= settings.claim_max:
+                    claimed = await self._claim(lease_until_ms, room)
+                self.more = len(claimed) == room or room * 2 < settings.claim_max
+                for chain in chains(claimed):
+                    nursery.start_soon(self._run_chain, chain, lease_until_ms)
+                await trio.sleep(settings.gap_s)
+                if not claimed:
+                    await self.wake.wait(settings.poll_s)
+
+    async def _claim(self, lease_until_ms: int, limit: int) -> list[OutboxEvent]:
+        try:
+            events = await self.store.claim_events(self.clock_ms(), lease_until_ms, limit)
+        except self.store_errors as error:
+            _log.warning("outbox_store_failed", error=type(error).__name__)
+            return []
+        self.held += len(events)
+        return list(events)
+
+    async def _run_chain(self, chain: list[OutboxEvent], lease_until_ms: int) -> None:
+        rung = self.wake.rung
+        try:
+            async with self.places:
+                await self._deliver_chain(chain, lease_until_ms)
+        except self.store_errors as error:
+            _log.warning("outbox_store_failed", error=type(error).__name__)
+        finally:
+            self.held -= len(chain)
+        if self.more or self.wake.rung != rung:
+            # What was announced meanwhile may have waited behind this chain's lease.
+            self.wake.look_again()
+
+    async def _deliver_chain(self, chain: list[OutboxEvent], lease_until_ms: int) -> None:
+        latest_start_ms = lease_until_ms - int(self.settings.delivery_s * 1000)
+        for index, event in enumerate(chain):
+            now_ms = self.clock_ms()
+            if self.wake.stopping or now_ms > latest_start_ms:
+                await self._put_off(chain[index:], now_ms)
+                return
+            lane = self.lane(event)
+            until_ms = self.lanes.put_off_until_ms(lane, now_ms)
+            if until_ms is not None:
+                if now_ms < event.created_at_ms + int(self.settings.give_up_s * 1000):
+                    await self._put_off(chain[index:], until_ms)
+                    return
+                await self._bury(event, "the receiver keeps failing")
+                continue
+            again_at_ms = await self._attempt(event, lane)
+            if again_at_ms is not None:
+                await self._put_off(chain[index + 1 :], again_at_ms)
+                return
+
+    async def _attempt(self, event: OutboxEvent, lane: str) -> int | None:
+        """Deliver once and tell the store; when to try again, or None where it is done with."""
+        outcome = await self.deliver(event)
+        now_ms = self.clock_ms()
+        if self.observe is not None:
+            self.observe(event, outcome, now_ms - event.created_at_ms)
+        if isinstance(outcome, Delivered):
+            self.lanes.succeeded(lane)
+            await self.store.finish_event(event.id, now_ms)
+            return None
+        again_at_ms: int | None = None
+        failed = event.attempts + 1
+        if outcome.permanent:
+            self.lanes.succeeded(lane)
+        else:
+            self.lanes.failed(lane, now_ms, self.random())
+            again_at_ms = next_attempt_ms(
+                self.settings, event.created_at_ms, failed, now_ms, self.random()
+            )
+        if again_at_ms is None:
+            await self._bury(event, outcome.reason)
+        else:
+            await self.store.retry_event(event.id, failed, again_at_ms)
+        return again_at_ms
+
+    async def _put_off(self, events: Sequence[OutboxEvent], until_ms: int) -> None:
+        for event in events:
+            await self.store.retry_event(event.id, event.attempts, until_ms)
+
+    async def _bury(self, event: OutboxEvent, reason: str) -> None:
+        _log.error("event_dead", event=event.id, type=event.type, reason=reason)
+        await self.store.dead_event(event.id)
