@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 
 import iso8583
 
+from acquirer.codecs.bitmap import BitmapLayout
 from acquirer.codecs.dialect_file import UNDEFINED, compile_spec, parse_file
 from acquirer.codecs.errors import DialectError, LocalFormatError, RemoteFormatError
 from acquirer.codecs.framing import LengthHeader
@@ -35,6 +36,7 @@ class Dialect:
         title: one line on what it is.
         names: data element number → short name.
         types: data element number → type as the file has it.
+        bitmap: where the bitmap stands and how it is written.
         length_header: how this dialect's links frame a message.
         envelope: the bytes that stand before the MTI in a frame (TPDU, fixed header) as we
             write them first; empty where there are none.
@@ -63,6 +65,9 @@ class Dialect:
         self._spec = {key: spec.pyiso for key, spec in compiled.items()}
         self._keys = {number: str(number) for number in self.types}
         self._numbers = {key: number for number, key in self._keys.items()}
+        codec = str(self._spec["p"]["data_enc"])
+        always = file.secondary_bitmap == "always"
+        self.bitmap = BitmapLayout(2 if file.mti == "bcd" else 4, codec, always)
         self._numeric = frozenset(k for k, n in self._numbers.items() if self.types[n] == "n")
         self._tracks = tuple(k for k, n in self._numbers.items() if self.types[n] == "z")
         self._separators = {k: s.separator for k, s in compiled.items() if s.separator}
@@ -83,7 +88,8 @@ class Dialect:
             RemoteFormatError: with the field's path, the offset and the fields read before it.
         """
         try:
-            decoded, parts = iso8583.decode(raw, self._spec)
+            flagged = self.bitmap.with_flag(raw) if self.bitmap.always_both else raw
+            decoded, parts = iso8583.decode(flagged, self._spec)
         except iso8583.DecodeError as error:
             self._refuse(error.field, error.msg, error.doc_dec, offset=error.pos)
         mti = decoded.pop("t")
@@ -157,12 +163,14 @@ class Dialect:
             encoded, _ = iso8583.encode(values, self._spec)
         except iso8583.EncodeError as error:
             raise LocalFormatError(error.msg, field=error.field) from None
-        message.raw = bytes(encoded)
+        raw = bytes(encoded)
+        message.raw = self.bitmap.without_flag(raw) if self.bitmap.always_both else raw
         return message.raw
 
     def mac_field(self, fields: Iterable[int]) -> int:
         """The data element that holds the MAC of a message with these fields: 64 or 128."""
-        return 128 if 128 in self.types and max(fields, default=0) > 64 else 64
+        secondary = self.bitmap.always_both or max(fields, default=0) > 64
+        return 128 if secondary and 128 in self.types else 64
 
     def mac_input(self, raw: bytes) -> bytes:
         """The bytes under the MAC of a message whose last field is an 8-byte MAC field."""
@@ -190,22 +198,6 @@ class Dialect:
         if not self.has_tpdu:
             return envelope
         return envelope[:1] + envelope[3:5] + envelope[1:3] + envelope[5:]
-
-    def read_bitmap(self, raw: bytes) -> bytes:
-        """The bitmap's 8 or 16 bytes of a message that need not decode; empty if unreadable."""
-        start = 2 if self._spec["t"]["data_enc"] == "b" else 4
-        codec = str(self._spec["p"]["data_enc"])
-        size = 8 if codec == "b" else 16
-        bitmap = b""
-        for at in (start, start + size):
-            part = raw[at : at + size]
-            try:
-                bitmap += part if codec == "b" else bytes.fromhex(part.decode(codec))
-            except ValueError:
-                return b""
-            if not bitmap or not bitmap[0] & 0x80:
-                break
-        return bitmap if len(bitmap) in (8, 16) else b""
 
     def match_key(self, message: Message) -> tuple[str, ...]:
         """What a request and its reply have in common: MTI class and the dialect's fields.

@@ -87,6 +87,7 @@ class DialectFile:
     title: str = ""
     mti: NumericEncoding = "ascii"
     bitmap: Literal["binary", "hex"] = "binary"
+    secondary_bitmap: Literal["flagged", "always"] = "flagged"
     length_header: str = "binary2"
     tpdu: str = ""
     header: str = ""

@@ -112,7 +112,7 @@ def explain_message(
         encoding: of the text in DE59.
     """
     lines = [Line("MTI", explain_mti(mti), mti)] if mti else []
-    bitmap = dialect.read_bitmap(raw)
+    bitmap = dialect.bitmap.read(raw)
     if bitmap:
         bits = [n for n in range(1, len(bitmap) * 8 + 1) if bitmap[(n - 1) // 8] >> (-n % 8) & 1]
         lines.append(Line("bitmap", " ".join(map(str, bits)), bitmap.hex().upper()))

@@ -54,7 +54,7 @@ def decode(
         "".encode(encoding)
     except DialectError as error:
         raise typer.BadParameter(str(error), param_hint="--dialect") from None
-    except LookupError:
+    except (LookupError, UnicodeError):
         raise typer.BadParameter(f"no encoding {encoding}", param_hint="--encoding") from None
     failed = False
     texts = _stdin_lines() if hex_message == "-" else iter([hex_message])
@@ -122,7 +122,7 @@ def _as_object(found: Capture, dialect: Dialect, encoding: str) -> dict[str, Any
         "length": found.length,
         "tpdu": found.envelope[:tpdu_bytes].hex().upper() or None,
         "header": found.envelope[tpdu_bytes:].hex().upper() or None,
-        "bitmap": dialect.read_bitmap(found.raw).hex().upper() or None,
+        "bitmap": dialect.bitmap.read(found.raw).hex().upper() or None,
     }
 
 
