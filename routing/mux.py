@@ -88,7 +88,12 @@ class Mux(Generic[W]):
             return _WINDOW
         slot = Slot(key, deadline, waiter)
         self._slots[key] = slot
-        self._push(slot)
+        self._number += 1
+        heappush(self._deadlines, (deadline, self._number, slot))
+        if len(self._deadlines) > 2 * len(self._slots) + _STALE_MIN:
+            # Answered slots stay in the heap until they are many; so the window bounds it.
+            self._deadlines = [entry for entry in self._deadlines if entry[2].is_open]
+            heapify(self._deadlines)
         return slot
 
     def match(self, key: MatchKey) -> Slot[W] | None:
@@ -103,19 +108,6 @@ class Mux(Generic[W]):
         if slot.is_open:
             slot.is_open = False
             del self._slots[slot.key]
-
-    def reopen(self, slot: Slot[W]) -> bool:
-        """Open a slot again whose reply turned out to be none (bad MAC).
-
-        Returns:
-            False where another request took the key meanwhile; the slot stays closed.
-        """
-        if slot.key in self._slots:
-            return False
-        slot.is_open = True
-        self._slots[slot.key] = slot
-        self._push(slot)
-        return True
 
     def expire(self, now: float) -> list[Slot[W]]:
         """Close and give all slots whose deadline is at or before ``now``, oldest first."""
@@ -133,6 +125,10 @@ class Mux(Generic[W]):
             heappop(self._deadlines)
         return self._deadlines[0][0] if self._deadlines else inf
 
+    def latest_deadline(self) -> float:
+        """The latest deadline of an open slot, minus infinity where there is none."""
+        return max((slot.deadline for slot in self._slots.values()), default=-inf)
+
     def close(self) -> list[Slot[W]]:
         """Close and give all slots: the link is lost."""
         slots = list(self._slots.values())
@@ -141,14 +137,6 @@ class Mux(Generic[W]):
         self._slots.clear()
         self._deadlines.clear()
         return slots
-
-    def _push(self, slot: Slot[W]) -> None:
-        # Answered slots stay in the heap until they are many; so it stays bounded by the window.
-        if len(self._deadlines) > 2 * len(self._slots) + _STALE_MIN:
-            self._deadlines = [entry for entry in self._deadlines if entry[2].is_open]
-            heapify(self._deadlines)
-        self._number += 1
-        heappush(self._deadlines, (slot.deadline, self._number, slot))
 
     def __repr__(self) -> str:
         return f"<Mux {len(self._slots)} of {self.window} in flight>"

@@ -35,7 +35,7 @@ class NotSent:
 class NoReply:
     """The request may have reached the bank and no valid reply came: a reversal is due."""
 
-    reason: Literal["timeout", "link lost", "bad mac"] = "timeout"
+    reason: Literal["timeout", "link lost", "bad mac", "security"] = "timeout"
 
 
 BankOutcome = Replied | NotSent | NoReply

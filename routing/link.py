@@ -1,0 +1,397 @@
+"""One dedicated TCP link to a bank core: the trio shell round the pure parts.
+
+``BankLink.run`` connects, signs on, changes keys, keeps alive and connects again; ``request``
+sends one transaction and waits for its reply. What state follows which event says
+``link_states``; what travels, ``link_traffic``; MACs and zone keys, ``link_keys``. A transaction
+costs one encoding and shares its ``send_all`` with what else is ready; nothing is logged for it.
+Source: bank interface, "Life of a link". Start reading at :meth:`BankLink.request`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import datetime
+from math import inf
+
+import structlog
+import trio
+
+from acquirer.codecs.dialect import load_dialect
+from acquirer.codecs.errors import DialectError, LocalFormatError
+from acquirer.codecs.framing import LengthHeader
+from acquirer.codecs.message import Message
+from acquirer.routing import network
+from acquirer.routing.bank_messages import BankRequest, to_message
+from acquirer.routing.errors import BankSettingsError, SecurityUnavailableError
+from acquirer.routing.link_keys import ImportedKeys, KeysRefused, LinkKeys
+from acquirer.routing.link_states import LinkEvent, LinkState, next_state
+from acquirer.routing.link_traffic import LinkTraffic
+from acquirer.routing.outcomes import (
+    BankOutcome,
+    LinkCounters,
+    LinkStatus,
+    NoReply,
+    NotSent,
+    Replied,
+)
+from acquirer.routing.ports import LinkSecurity
+from acquirer.routing.retry import RetrySchedule
+from acquirer.routing.settings import BankSettings
+
+Connect = Callable[[BankSettings], Awaitable[trio.abc.Stream]]
+OnUnmatched = Callable[[str, Message], None]
+
+_STEADY_S = 5.0
+_SIGN_OFF_S = 1.0
+_PLAIN_ANSWERS = frozenset({network.SIGN_ON, network.SIGN_OFF, network.CUTOVER, network.ECHO})
+
+_LINK_DOWN = NotSent("link down")
+_EXPIRED = NotSent("expired")
+
+_log = structlog.get_logger("acquirer.routing")
+
+
+async def open_tcp(settings: BankSettings) -> trio.abc.Stream:
+    """Connect to the bank's address.
+
+    Raises:
+        OSError: it cannot be reached.
+    """
+    host, port = settings.host_and_port()
+    return await trio.open_tcp_stream(host, port)
+
+
+class BankLink:
+    """One link; its public methods are for the trio thread.
+
+    Resource handling: ``run`` owns the connection and closes it, also when cancelled.
+    Error handling: network failures become states and outcomes; only bugs are raised.
+
+    Args:
+        settings: the bank's settings.
+        security: zone keys and MACs; needed in ``zone``.
+        on_unmatched: takes late, doubled and unknown replies whose MAC is right. It must return
+            at once and not raise.
+        random: numbers from 0 to 1 for jitter.
+        wall: the wall clock, in UTC, for DE7.
+        connect: opens the connection; an ``OSError`` means try again later.
+
+    Raises:
+        BankSettingsError: the settings contradict each other.
+    """
+
+    def __init__(
+        self,
+        settings: BankSettings,
+        security: LinkSecurity | None,
+        *,
+        on_unmatched: OnUnmatched,
+        random: Callable[[], float],
+        wall: Callable[[], datetime],
+        connect: Connect = open_tcp,
+    ) -> None:
+        settings.check()
+        self.settings = settings
+        self.state = LinkState.DOWN
+        self.counters = LinkCounters()
+        try:
+            self._dialect = load_dialect(settings.dialect)
+            header = self._dialect.length_header
+            if settings.length_header:
+                header = LengthHeader.parse(settings.length_header)
+        except DialectError as error:
+            raise BankSettingsError(settings.name, "dialect", str(error)) from None
+        self.reversal_mti = settings.reversal_mti or self._dialect.reversal_mti
+        self._keys: LinkKeys | None = None
+        if settings.security == "zone":
+            if security is None:
+                raise BankSettingsError(settings.name, "security", "zone needs a security module")
+            self._keys = LinkKeys(settings, self._dialect, security)
+        self._on_unmatched = on_unmatched
+        self._random = random
+        self._wall = wall
+        self._connect = connect
+        self._traffic = LinkTraffic(settings, self._dialect, header, self.counters)
+        self._stirred = self._traffic.stirred
+        self._schedule = RetrySchedule(settings.reconnect_first_s, settings.reconnect_cap_s)
+        self._session_number = 0
+        self._has_fresh_keys = False
+        self._network_stan = 0
+
+    # What the switch asks of a link.
+
+    async def request(self, request: BankRequest, deadline: float) -> BankOutcome:
+        """Send a transaction and wait for the reply.
+
+        Args:
+            request: the facts.
+            deadline: on trio's clock; no reply counts after it.
+
+        Returns:
+            The outcome; nothing of the network is raised. Cancelling releases the slot: a reply
+            that comes afterwards is unmatched.
+        """
+        if self.state is not LinkState.UP:
+            return _LINK_DOWN
+        session = self._session_number
+        message = to_message(request, self.reversal_mti)
+        try:
+            if self._keys is None:
+                raw = self._dialect.encode(message)
+            else:
+                raw = await self._keys.seal(message)
+                if session != self._session_number or self.state is not LinkState.UP:
+                    return _LINK_DOWN
+            frame = self._traffic.frame(raw)
+        except LocalFormatError as error:
+            _log.error("bank.format", bank=self.settings.name, field=error.field)
+            return NotSent("format")
+        except SecurityUnavailableError:
+            return NotSent("security")
+        if trio.current_time() >= deadline:
+            return _EXPIRED
+        outcome = await self._traffic.exchange(message, frame, deadline)
+        if self._keys is None:
+            return outcome
+        return await self._checked(self._keys, outcome, message, deadline)
+
+    @property
+    def zpk(self) -> str | None:
+        """The key string under the LMK to translate PINs to; None while the link is not up."""
+        if self.state is not LinkState.UP:
+            return None
+        return self.settings.zpk if self._keys is None else self._keys.zpk
+
+    @property
+    def is_up(self) -> bool:
+        """Whether transactions can go out."""
+        return self.state is LinkState.UP
+
+    def status(self) -> LinkStatus:
+        """State and counters for operators and metrics."""
+        in_flight = self._traffic.in_flight
+        return LinkStatus(self.settings.name, self.state, in_flight, replace(self.counters))
+
+    async def wait_up(self) -> None:
+        """Wait until transactions can go out."""
+        while not self.is_up:
+            await self._stirred.park()
+
+    async def run(self) -> None:
+        """Keep the link until cancelled."""
+        failed = 0
+        while True:
+            if failed > 1:
+                await trio.sleep(self._schedule.pause_s(failed - 1, self._random()))
+            try:
+                with trio.fail_after(self.settings.connect_s):
+                    stream = await self._connect(self.settings)
+            except (OSError, trio.TooSlowError) as error:
+                failed += 1
+                reason = type(error).__name__
+                _log.warning("link.unreachable", bank=self.settings.name, reason=reason)
+                continue
+            was_steady = await self._session(stream)
+            failed = 1 if was_steady else failed + 1
+
+    async def _checked(
+        self, keys: LinkKeys, outcome: BankOutcome, message: Message, deadline: float
+    ) -> BankOutcome:
+        """The outcome if its MAC is right; a reply with a bad MAC counts as none."""
+        session = self._session_number
+        is_forged = False
+        while isinstance(outcome, Replied):
+            try:
+                if await keys.is_genuine(outcome.message, trio.current_time()):
+                    return outcome
+            except SecurityUnavailableError:
+                return NoReply("security")
+            self.counters.mac_errors += 1
+            is_forged = True
+            if session != self._session_number or trio.current_time() >= deadline:
+                break
+            again = await self._traffic.wait_again(message, deadline)
+            if again is None:
+                break
+            outcome = again
+        return NoReply("bad mac") if is_forged else outcome
+
+    # One connection.
+
+    async def _session(self, stream: trio.abc.Stream) -> bool:
+        """Use a connection until it is lost; say whether it served for a while."""
+        self._session_number += 1
+        self._has_fresh_keys = False
+        self.counters.connects += 1
+        up_at = inf
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._carry, stream, nursery.cancel_scope)
+                nursery.start_soon(self._attend)
+                self._advance(LinkEvent.CONNECTED)
+                while self.state is not LinkState.DOWN:
+                    before = self.state
+                    event = await self._activity(before)
+                    # The peer may have moved the link on meanwhile; then this is stale.
+                    if event is not None and self.state is before:
+                        self._advance(event)
+                    if self.is_up:
+                        up_at = min(up_at, trio.current_time())
+                nursery.cancel_scope.cancel()
+        finally:
+            was_up = self.is_up
+            self._advance(LinkEvent.LOST)
+            self._traffic.lost()
+            if was_up:
+                with trio.move_on_after(_SIGN_OFF_S, shield=True):
+                    await self._traffic.farewell(stream, self._network_frame(network.SIGN_OFF)[1])
+            await trio.aclose_forcefully(stream)
+        return trio.current_time() - up_at >= _STEADY_S
+
+    async def _carry(self, stream: trio.abc.Stream, session: trio.CancelScope) -> None:
+        await self._traffic.carry(stream)
+        session.cancel()
+
+    async def _attend(self) -> None:
+        """Deal with what the peer starts, and with replies that nobody waits for."""
+        while True:
+            envelope, message = await self._traffic.next_inbound()
+            if message.mti == "0800":
+                await self._answer(envelope, message)
+            elif message.mti[1] == "8":
+                self.counters.unmatched += 1
+            elif self._keys is None or await self._is_genuine(self._keys, message):
+                self.counters.unmatched += 1
+                self._on_unmatched(self.settings.name, message)
+
+    async def _is_genuine(self, keys: LinkKeys, message: Message) -> bool:
+        try:
+            is_genuine = await keys.is_genuine(message, trio.current_time())
+        except SecurityUnavailableError:
+            return False
+        self.counters.mac_errors += not is_genuine
+        return is_genuine
+
+    # What a link does in each state.
+
+    async def _activity(self, state: LinkState) -> LinkEvent | None:
+        """Do what a link does in this state; None where the state changed from outside."""
+        if state is LinkState.SIGNING_ON:
+            reply = await self._ask(network.SIGN_ON)
+            if reply is None:
+                return LinkEvent.SILENT
+            return LinkEvent.SIGNED_ON if reply.get(39) == "00" else LinkEvent.REFUSED
+        if state is LinkState.REQUESTING_KEYS:
+            return await self._request_keys()
+        if state is LinkState.AWAITING_KEYS:
+            if self._has_fresh_keys:
+                return LinkEvent.KEYS_INSTALLED
+            with trio.move_on_after(self.settings.key_wait_s) as waiting:
+                await self._stirred.park()
+            return LinkEvent.SILENT if waiting.cancelled_caught else None
+        if state is LinkState.UP:
+            return await self._watch()
+        with trio.move_on_after(self.settings.echo_s) as waiting:
+            await self._stirred.park()
+        return LinkEvent.IDLE if waiting.cancelled_caught else None
+
+    async def _request_keys(self) -> LinkEvent:
+        if self._has_fresh_keys:
+            return LinkEvent.KEYS_INSTALLED
+        reply = await self._ask(network.KEY_EXCHANGE)
+        if reply is None:
+            return LinkEvent.SILENT
+        if reply.get(39) != "00":
+            return LinkEvent.REFUSED
+        if not reply.get(48):
+            return LinkEvent.KEYS_PROMISED
+        refused = await self._take_over(reply)
+        if refused is not None:
+            return LinkEvent.REFUSED
+        return LinkEvent.KEYS_INSTALLED if self._has_fresh_keys else LinkEvent.KEYS_PROMISED
+
+    async def _watch(self) -> LinkEvent | None:
+        """Wait for silence, then ask whether the peer is there."""
+        traffic = self._traffic
+        if not traffic.suspect:
+            with trio.CancelScope(deadline=traffic.received_at + self.settings.echo_s) as waiting:
+                await self._stirred.park()
+            quiet_s = trio.current_time() - traffic.received_at
+            if not waiting.cancelled_caught or quiet_s < self.settings.echo_s:
+                return None
+        traffic.suspect = False
+        asked_at = trio.current_time()
+        await self._ask(network.ECHO)
+        return LinkEvent.IDLE if traffic.received_at >= asked_at else LinkEvent.SILENT
+
+    # Network management.
+
+    async def _ask(self, code: str) -> Message | None:
+        message, frame = self._network_frame(code)
+        deadline = trio.current_time() + self.settings.timeout_s
+        outcome = await self._traffic.exchange(message, frame, deadline)
+        return outcome.message if isinstance(outcome, Replied) else None
+
+    def _network_frame(self, code: str) -> tuple[Message, bytes]:
+        self._network_stan = self._network_stan % 999_999 + 1
+        at = self._wall().strftime("%m%d%H%M%S")
+        message = network.network_request(code, f"{self._network_stan:06d}", at)
+        return message, self._traffic.frame(self._dialect.encode(message))
+
+    async def _answer(self, envelope: bytes, message: Message) -> None:
+        code = message.get(70)
+        if code == network.KEY_EXCHANGE and self._keys is not None and message.get(48):
+            await self._take_over(message, envelope)
+            return
+        is_known = code in _PLAIN_ANSWERS
+        self._reply(envelope, message, "00" if is_known else "40")
+        if code == network.CUTOVER:
+            self.counters.cutovers += 1
+            _log.info("link.cutover", bank=self.settings.name)
+        elif self.state is LinkState.DOWN:
+            return
+        elif code == network.SIGN_ON:
+            self._advance(LinkEvent.PEER_SIGNED_ON)
+        elif code == network.SIGN_OFF:
+            self._advance(LinkEvent.PEER_SIGNED_OFF)
+
+    def _reply(self, envelope: bytes, message: Message, response_code: str) -> None:
+        raw = self._dialect.encode(network.network_reply(message, response_code))
+        self._traffic.answer(self._traffic.frame(raw, self._dialect.reply_envelope(envelope)))
+
+    async def _take_over(
+        self, message: Message, answer_in: bytes | None = None
+    ) -> KeysRefused | None:
+        """Use the keys that a message brings; answer it where it is the peer's own request."""
+        assert self._keys is not None
+        keys = await self._keys.take_over(message)
+        code = keys.response_code if isinstance(keys, KeysRefused) else "00"
+        if answer_in is not None:
+            self._reply(answer_in, message, code)
+        if isinstance(keys, KeysRefused):
+            self.counters.key_errors += 1
+            _log.error("link.keys_refused", bank=self.settings.name, response_code=code)
+            return keys
+        # In the same step as the answer: what follows it on the wire is under the new keys.
+        self._install(self._keys, keys)
+        if answer_in is not None and self._has_fresh_keys and self.state is not LinkState.DOWN:
+            self._advance(LinkEvent.KEYS_INSTALLED)
+        return None
+
+    def _install(self, link_keys: LinkKeys, keys: ImportedKeys) -> None:
+        soon = trio.current_time() + self.settings.timeout_s
+        link_keys.install(keys, max(self._traffic.latest_deadline(), soon))
+        self._has_fresh_keys = link_keys.complete
+        self.counters.key_changes += 1
+        _log.info("link.keys", bank=self.settings.name)
+
+    def _advance(self, event: LinkEvent) -> None:
+        before = self.state
+        self.state = next_state(before, event, self.settings.security)
+        if self.state is not before:
+            _log.info("link.state", bank=self.settings.name, state=self.state.value)
+            self._stirred.unpark_all()
+
+    def __repr__(self) -> str:
+        return f"<BankLink {self.settings.name} {self.state.value}>"

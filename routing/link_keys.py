@@ -1,0 +1,123 @@
+"""The zone keys of one link: taken over through the security module, checked, changed in flight.
+
+Pure but for the calls of the ``LinkSecurity`` port. Keys are strings under the LMK.
+Source: bank interface, "Life of a link" (new keys; the old ones stay good for what is in flight).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from acquirer.codecs.bank_fields import BankKeys
+from acquirer.codecs.dialect import Dialect
+from acquirer.codecs.errors import RemoteFormatError
+from acquirer.codecs.message import Message
+from acquirer.routing.errors import SecurityUnavailableError
+from acquirer.routing.ports import LinkSecurity
+from acquirer.routing.settings import BankSettings
+
+_NO_MAC = "0" * 16
+_MAC_FIELDS = (64, 128)
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedKeys:
+    """Keys that passed their check; empty where the exchange did not bring one."""
+
+    zpk: str
+    zak: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeysRefused:
+    """Keys that may not be used, and the DE39 that says so."""
+
+    response_code: str
+
+
+class LinkKeys:
+    """Zone keys of one link, and MACs under them.
+
+    Attributes:
+        zpk: current zone PIN key, empty where there is none yet.
+        zak: current zone authentication key, likewise.
+    """
+
+    def __init__(self, settings: BankSettings, dialect: Dialect, security: LinkSecurity) -> None:
+        self._settings = settings
+        self._dialect = dialect
+        self._security = security
+        self.zpk = ""
+        self.zak = ""
+        self._old_zak = ""
+        self._old_until = 0.0
+
+    @property
+    def complete(self) -> bool:
+        """Whether both keys are there."""
+        return bool(self.zpk and self.zak)
+
+    async def take_over(self, message: Message) -> ImportedKeys | KeysRefused:
+        """Import and check the keys that a key exchange message brings; changes nothing yet."""
+        try:
+            keys = BankKeys.parse(message.get(48), message.get(53))
+        except RemoteFormatError:
+            return KeysRefused("30")
+        zpk = zak = ""
+        try:
+            if keys.zpk:
+                zpk, kcv = await self._security.import_zpk(self._settings.zmk, keys.zpk)
+                if kcv[:6].upper() != keys.zpk_kcv:
+                    return KeysRefused("A7")
+            if keys.zak:
+                zak, kcv = await self._security.import_zak(self._settings.zmk, keys.zak)
+                if kcv[:6].upper() != keys.zak_kcv:
+                    return KeysRefused("A7")
+        except SecurityUnavailableError:
+            return KeysRefused("96")
+        return ImportedKeys(zpk, zak)
+
+    def install(self, keys: ImportedKeys, old_until: float) -> None:
+        """Use new keys from now on.
+
+        Args:
+            keys: what :meth:`take_over` gave.
+            old_until: monotonic seconds until which replies under the old ZAK still count.
+        """
+        if keys.zpk:
+            self.zpk = keys.zpk
+        if keys.zak:
+            self._old_zak, self._old_until = self.zak, old_until
+            self.zak = keys.zak
+
+    async def seal(self, message: Message) -> bytes:
+        """Encode a message with its MAC.
+
+        Raises:
+            LocalFormatError: a value does not fit its field.
+            SecurityUnavailableError: no MAC could be had.
+        """
+        dialect = self._dialect
+        message.fields[dialect.mac_field(message.fields)] = _NO_MAC
+        raw = dialect.encode(message)
+        algorithm = self._settings.mac
+        mac = await self._security.mac(algorithm, self.zak, dialect.mac_input(raw))
+        return dialect.with_mac(raw, mac)
+
+    async def is_genuine(self, message: Message, now: float) -> bool:
+        """Whether a received message's MAC is right under the current ZAK or the one before.
+
+        Raises:
+            SecurityUnavailableError: the MAC could not be checked.
+        """
+        last = max(message.fields, default=0)
+        if last not in _MAC_FIELDS:
+            return False
+        mac = message.binary(last)
+        data = self._dialect.mac_input(message.raw)
+        algorithm = self._settings.mac
+        if await self._security.verify(algorithm, self.zak, data, mac):
+            return True
+        if not self._old_zak or now > self._old_until:
+            return False
+        return await self._security.verify(algorithm, self._old_zak, data, mac)

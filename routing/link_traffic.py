@@ -1,0 +1,251 @@
+"""What travels on one connection of a bank link: frames out, frames in, replies matched.
+
+The trio shell round ``mux`` and the framing: a reader, a writer that shares one ``send_all``
+among all that is ready, and a sweeper that ends what is overdue. It knows no states, keys or
+transactions; ``link.py`` does. What the peer starts and what nobody waits for goes to a bounded
+inbox.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from contextlib import suppress
+from typing import Literal
+
+import trio
+from trio.lowlevel import Abort, ParkingLot, current_task, reschedule, wait_task_rescheduled
+
+from acquirer.codecs.dialect import Dialect
+from acquirer.codecs.errors import FrameError, RemoteFormatError
+from acquirer.codecs.framing import FrameDecoder, LengthHeader
+from acquirer.codecs.message import Message
+from acquirer.routing.mux import Mux, Slot
+from acquirer.routing.outcomes import BankOutcome, LinkCounters, NoReply, NotSent, Replied
+from acquirer.routing.settings import BankSettings
+
+_INBOX_MAX = 64
+_ANSWERS_MAX = 64
+_RECEIVE_BYTES = 65536
+_SUSPECT_S = 1.0
+
+_LINK_DOWN = NotSent("link down")
+_EXPIRED = NotSent("expired")
+_DUPLICATE = NotSent("duplicate key")
+_WINDOW_FULL = NotSent("window full")
+_TIMEOUT = NoReply("timeout")
+_LOST = NoReply("link lost")
+
+
+class _Waiter:
+    """A task that waits for a reply, and what it got."""
+
+    __slots__ = ("outcome", "task")
+
+    def __init__(self, task: trio.lowlevel.Task) -> None:
+        self.task = task
+        self.outcome: BankOutcome = _LOST
+
+    def wake(self, outcome: BankOutcome) -> None:
+        self.outcome = outcome
+        reschedule(self.task)
+
+
+class LinkTraffic:
+    """The messages of one link, over one connection after another.
+
+    Attributes:
+        received_at: when bytes last came, on trio's clock.
+        suspect: whether a request got no reply while nothing at all was received.
+        stirred: tasks parked here wake when ``suspect`` is set or the owner unparks them.
+    """
+
+    def __init__(
+        self, settings: BankSettings, dialect: Dialect, header: LengthHeader, counters: LinkCounters
+    ) -> None:
+        self.received_at = 0.0
+        self.suspect = False
+        self.stirred = ParkingLot()
+        self._dialect = dialect
+        self._header = header
+        self._counters = counters
+        self._frame_bytes_max = settings.frame_bytes_max
+        self._mux: Mux[_Waiter] = Mux(settings.window)
+        self._outbox: list[tuple[Slot[_Waiter] | None, bytes]] = []
+        self._outbox_filled = ParkingLot()
+        self._inbox: deque[tuple[bytes, Message]] = deque()
+        self._inbox_filled = ParkingLot()
+        self._sweep_scope = trio.CancelScope()
+        self._is_writing = False
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that wait for a reply."""
+        return len(self._mux)
+
+    def latest_deadline(self) -> float:
+        """The latest deadline in flight, minus infinity where there is none."""
+        return self._mux.latest_deadline()
+
+    def frame(self, raw: bytes, envelope: bytes | None = None) -> bytes:
+        """A message as it goes out: length header, envelope, message.
+
+        Raises:
+            LocalFormatError: it is longer than the length header can say.
+        """
+        return self._header.encode((self._dialect.envelope if envelope is None else envelope) + raw)
+
+    async def exchange(self, message: Message, frame: bytes, deadline: float) -> BankOutcome:
+        """Send a request and wait for its reply; cancelling releases the slot.
+
+        Args:
+            message: for its match key.
+            frame: its bytes, as :meth:`frame` gives them.
+            deadline: on trio's clock.
+        """
+        key = self._dialect.match_key(message)
+        slot = self._mux.open(key, deadline, _Waiter(current_task()))
+        if not isinstance(slot, Slot):
+            if slot.reason == "window":
+                self._counters.refused_window += 1
+                return _WINDOW_FULL
+            self._counters.refused_duplicate += 1
+            return _DUPLICATE
+        self._outbox.append((slot, frame))
+        self._outbox_filled.unpark()
+        return await self._wait(slot)
+
+    async def wait_again(self, message: Message, deadline: float) -> BankOutcome | None:
+        """Wait on for the reply to a request that was sent; None where that is impossible."""
+        key = self._dialect.match_key(message)
+        slot = self._mux.open(key, deadline, _Waiter(current_task()))
+        if not isinstance(slot, Slot):
+            return None
+        slot.sent = True
+        return await self._wait(slot)
+
+    def answer(self, frame: bytes) -> Literal["queued", "dropped"]:
+        """Queue an answer to something that the peer started."""
+        if len(self._outbox) >= self._mux.window + _ANSWERS_MAX:
+            self._counters.overflowed += 1
+            return "dropped"
+        self._outbox.append((None, frame))
+        self._outbox_filled.unpark()
+        return "queued"
+
+    async def next_inbound(self) -> tuple[bytes, Message]:
+        """The next message that is no awaited reply, with the envelope it came in."""
+        while not self._inbox:
+            await self._inbox_filled.park()
+        return self._inbox.popleft()
+
+    async def carry(self, stream: trio.abc.Stream) -> None:
+        """Move messages over a connection until the peer ends it or the stream is unusable.
+
+        Resource handling: the caller closes the stream and calls :meth:`lost`.
+        """
+        self.suspect = self._is_writing = False
+        self.received_at = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._write, stream, nursery.cancel_scope)
+            nursery.start_soon(self._sweep)
+            await self._read(stream)
+            nursery.cancel_scope.cancel()
+
+    def lost(self) -> None:
+        """End everything in flight: the connection is gone."""
+        for slot in self._mux.close():
+            if slot.sent:
+                slot.waiter.wake(_LOST)
+            else:
+                self._counters.expired_unsent += 1
+                slot.waiter.wake(_LINK_DOWN)
+        self._outbox.clear()
+        self._inbox.clear()
+
+    async def farewell(self, stream: trio.abc.Stream, frame: bytes) -> None:
+        """Send a last frame, unless another was cut off half-way."""
+        if not self._is_writing:
+            with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+                await stream.send_all(frame)
+
+    async def _wait(self, slot: Slot[_Waiter]) -> BankOutcome:
+        if slot.deadline < self._sweep_scope.deadline:
+            self._sweep_scope.deadline = slot.deadline
+
+        def abort(_: object) -> Abort:
+            self._mux.release(slot)
+            return Abort.SUCCEEDED
+
+        await wait_task_rescheduled(abort)
+        return slot.waiter.outcome
+
+    async def _read(self, stream: trio.abc.Stream) -> None:
+        decoder = FrameDecoder(self._header, self._frame_bytes_max)
+        try:
+            while received := await stream.receive_some(_RECEIVE_BYTES):
+                self.received_at = trio.current_time()
+                for frame in decoder.feed(bytes(received)):
+                    self._take(frame)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass
+        except FrameError:
+            self._counters.malformed += 1
+
+    def _take(self, frame: bytes) -> None:
+        try:
+            envelope, raw = self._dialect.split_envelope(frame)
+            message = self._dialect.decode(raw)
+            self._dialect.check_needs(message)
+        except RemoteFormatError:
+            self._counters.malformed += 1
+            return
+        if message.mti[2] in "13":
+            slot = self._mux.match(self._dialect.match_key(message))
+            if slot is not None:
+                self._counters.replied += 1
+                slot.waiter.wake(Replied(message))
+                return
+        if len(self._inbox) >= _INBOX_MAX:
+            self._counters.overflowed += 1
+            return
+        self._inbox.append((envelope, message))
+        self._inbox_filled.unpark()
+
+    async def _write(self, stream: trio.abc.Stream, carrying: trio.CancelScope) -> None:
+        try:
+            while True:
+                while not self._outbox:
+                    await self._outbox_filled.park()
+                batch, self._outbox = self._outbox, []
+                frames: list[bytes] = []
+                for slot, frame in batch:
+                    if slot is None:
+                        frames.append(frame)
+                    elif slot.is_open:
+                        slot.sent = True
+                        frames.append(frame)
+                if frames:
+                    self._counters.sent += len(frames)
+                    self._is_writing = True
+                    await stream.send_all(b"".join(frames))
+                    self._is_writing = False
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            carrying.cancel()
+
+    async def _sweep(self) -> None:
+        """End the slots whose time is over."""
+        while True:
+            with trio.CancelScope(deadline=self._mux.next_deadline()) as scope:
+                self._sweep_scope = scope
+                await trio.sleep_forever()
+            now = trio.current_time()
+            for slot in self._mux.expire(now):
+                if not slot.sent:
+                    self._counters.expired_unsent += 1
+                    slot.waiter.wake(_EXPIRED)
+                    continue
+                self._counters.timed_out += 1
+                slot.waiter.wake(_TIMEOUT)
+                if now - self.received_at > _SUSPECT_S and not self.suspect:
+                    self.suspect = True
+                    self.stirred.unpark_all()
