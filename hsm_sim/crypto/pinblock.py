@@ -33,8 +33,9 @@ class PinBlockFormat:
         code: payShield's two-digit code.
         name: what people call it.
         uses_account: whether the account number is part of the block.
-        encode: (PIN, account number, at least 14 random bytes) to 8 bytes.
+        encode: (PIN, account number, ``fill_bytes`` random bytes) to 8 bytes.
         decode: (8 bytes, account number) to the PIN.
+        fill_bytes: how many random bytes encoding takes.
     """
 
     code: str
@@ -42,6 +43,7 @@ class PinBlockFormat:
     uses_account: bool
     encode: Encoder
     decode: Decoder
+    fill_bytes: int = 0
 
 
 def encode_iso0(pin: str, account_number: str) -> bytes:
@@ -224,6 +226,7 @@ FORMATS: dict[str, PinBlockFormat] = {
             False,
             lambda pin, _, random: encode_iso1(pin, random),
             lambda block, _: decode_iso1(block),
+            fill_bytes=10,
         ),
         PinBlockFormat(
             "34",
@@ -232,6 +235,6 @@ FORMATS: dict[str, PinBlockFormat] = {
             lambda pin, _, __: encode_iso2(pin),
             lambda block, _: decode_iso2(block),
         ),
-        PinBlockFormat("47", "ISO 3", True, encode_iso3, decode_iso3),
+        PinBlockFormat("47", "ISO 3", True, encode_iso3, decode_iso3, fill_bytes=10),
     )
 }

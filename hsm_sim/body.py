@@ -1,0 +1,260 @@
+"""A request's body as a cursor: each call takes the next field or refuses the request.
+
+Bodies are length driven and may hold raw bytes, so text is Latin-1: one character a byte. A command
+takes its fields in order and ends with :meth:`Body.end`, which accepts the optional tail (``%`` and
+LMK id, X'19' and trailer), refuses anything else, and says which LMK opens the keys.
+"""
+
+from __future__ import annotations
+
+import re
+
+from acquirer.hsm_sim.crypto.pinblock import FORMATS, PinBlockFormat
+from acquirer.hsm_sim.errors import Refusal
+from acquirer.hsm_sim.key_types import KeyRole, key_type
+from acquirer.hsm_sim.lmk import KeyField, LocalMasterKey
+from acquirer.hsm_sim.state import ModuleState
+
+TRAILER_CHARACTERS_MAX = 32
+
+_TAIL = re.compile(r"(%[0-9]{2})?(\x19[^\x19]{0,32})?\Z", re.DOTALL)
+_KEY_SIZES = {"U": 33, "X": 33, "T": 49, "Y": 49, "Z": 17}
+
+
+class Body:
+    """The cursor over one request.
+
+    Attributes:
+        state: what the command may see of the module.
+        trailer: X'19' and the message trailer to echo, or an empty string.
+    """
+
+    __slots__ = ("_at", "_text", "state", "trailer")
+
+    def __init__(self, text: str, at: int, state: ModuleState) -> None:
+        self._text = text
+        self._at = at
+        self.state = state
+        self.trailer = ""
+
+    def take(self, size: int) -> str:
+        """The next ``size`` characters, whatever they are.
+
+        Raises:
+            Refusal: 15, there are fewer.
+        """
+        at = self._at
+        field = self._text[at : at + size]
+        if len(field) != size:
+            raise Refusal("15", f"the request ends at character {len(self._text)}, inside a field")
+        self._at = at + size
+        return field
+
+    def peek(self, size: int = 1) -> str:
+        """The next characters without taking them; fewer where the request ends."""
+        return self._text[self._at : self._at + size]
+
+    def optional(self, delimiter: str) -> bool:
+        """Take a delimiter if it is there."""
+        if self._text.startswith(delimiter, self._at):
+            self._at += len(delimiter)
+            return True
+        return False
+
+    def choice(self, allowed: str, code: str = "15") -> str:
+        """The next character, which must be one of ``allowed``.
+
+        Raises:
+            Refusal: with ``code``.
+        """
+        char = self._text[self._at : self._at + 1]
+        if not char or char not in allowed:
+            raise Refusal(code, f"character {self._at} is none of {allowed}")
+        self._at += 1
+        return char
+
+    def digits(self, size: int, code: str = "15") -> str:
+        """The next ``size`` decimal digits.
+
+        Raises:
+            Refusal: with ``code``.
+        """
+        field = self.take(size)
+        if not field.isdecimal():
+            raise Refusal(code, f"no decimal digits before character {self._at}")
+        return field
+
+    def number(self, size: int, code: str = "15") -> int:
+        """The next ``size`` decimal digits as a number; errors as :meth:`digits`."""
+        return int(self.digits(size, code))
+
+    def hex_number(self, size: int, code: str = "15") -> int:
+        """The next ``size`` hexadecimal digits as a number.
+
+        Raises:
+            Refusal: with ``code``.
+        """
+        return int.from_bytes(self.hex_bytes(size, code), "big")
+
+    def hex_bytes(self, size: int, code: str = "15") -> bytes:
+        """The bytes behind the next ``size`` (even) hexadecimal digits.
+
+        Raises:
+            Refusal: with ``code``.
+        """
+        field = self.take(size)
+        try:
+            value = bytes.fromhex(field)
+        except ValueError:
+            value = b""
+        if len(value) * 2 != size:
+            raise Refusal(code, f"no hexadecimal digits before character {self._at}")
+        return value
+
+    def binary(self, size: int, code: str = "15") -> bytes:
+        """The next ``size`` raw bytes.
+
+        Raises:
+            Refusal: with ``code`` where there are fewer.
+        """
+        field = self.peek(size)
+        if len(field) != size:
+            raise Refusal(code, f"{len(field)} of {size} bytes are there")
+        self._at += size
+        return field.encode("latin-1")
+
+    def until(self, delimiter: str, size_max: int) -> str:
+        """The characters up to a delimiter, which is taken too.
+
+        Raises:
+            Refusal: 15, the delimiter does not come within ``size_max`` characters.
+        """
+        end = self._text.find(delimiter, self._at, self._at + size_max + len(delimiter))
+        if end < 0:
+            raise Refusal("15", f"no {delimiter!r} within {size_max} characters")
+        field = self._text[self._at : end]
+        self._at = end + len(delimiter)
+        return field
+
+    def data(self, input_format: str, length: int) -> bytes:
+        """Message data in one of M0's and M6's input formats.
+
+        Args:
+            input_format: ``0`` binary, ``1`` hexadecimal, ``2`` text.
+            length: characters as they stand in the request.
+
+        Raises:
+            Refusal: 80 there is less, 15 no hexadecimal digits.
+        """
+        raw = self.binary(length, "80")
+        if input_format != "1":
+            return raw
+        try:
+            value = bytes.fromhex(raw.decode("latin-1"))
+        except ValueError:
+            value = b""
+        if len(value) * 2 != length:
+            raise Refusal("15", "the data is not hexadecimal")
+        return value
+
+    def rest(self) -> bytes:
+        """Everything up to what looks like the tail, for messages without a length."""
+        tail = _TAIL.search(self._text, self._at)
+        end = tail.start() if tail else len(self._text)
+        field = self._text[self._at : end]
+        self._at = end
+        return field.encode("latin-1")
+
+    def key(self, role: KeyRole, bare_hex: int = 0) -> KeyField:
+        """The next key, still closed; open it with the LMK that :meth:`end` gives.
+
+        Args:
+            role: what the command wants of it.
+            bare_hex: digits of a key without scheme letter, where the role does not say.
+
+        Raises:
+            Refusal: 15, the request ends inside it.
+        """
+        return (role, self.key_text(bare_hex or role.bare_hex))
+
+    def key_text(self, bare_hex: int = 16) -> str:
+        """The text of the next key of any scheme; 0 means as long as a ZMK."""
+        text, at = self._text, self._at
+        letter = text[at : at + 1]
+        size = _KEY_SIZES.get(letter)
+        if size is None:
+            if letter in ("S", "R"):
+                size = 1 + self._block_size(at)
+            elif bare_hex:
+                size = bare_hex
+            else:
+                size = 32 if self.state.settings.zmk_length == "double" else 16
+        field = text[at : at + size]
+        if len(field) != size:
+            raise Refusal("15", f"the request ends inside the key at character {at}")
+        self._at = at + size
+        return field
+
+    def key_type(self, code: str = "04") -> KeyRole:
+        """A key type of three characters.
+
+        Raises:
+            Refusal: with ``code``, there is no such type.
+        """
+        return key_type(self.take(3), code)
+
+    def pin_format(self) -> PinBlockFormat:
+        """A PIN block format code.
+
+        Raises:
+            Refusal: 23, there is no such format.
+        """
+        found = FORMATS.get(self.take(2))
+        if found is None:
+            raise Refusal("23", "there is no such PIN block format")
+        return found
+
+    def account(self) -> str:
+        """An account number of 12 digits.
+
+        Raises:
+            Refusal: 22.
+        """
+        return self.digits(12, "22")
+
+    def end(self) -> LocalMasterKey:
+        """Take the optional tail and nothing else.
+
+        Returns:
+            The LMK that opens the request's keys.
+
+        Raises:
+            Refusal: 13 unknown LMK id, 15 something stands after the last field.
+        """
+        text, at = self._text, self._at
+        lmk = self.state.default_lmk
+        if at == len(text):
+            return lmk
+        if text[at] == "%":
+            lmk = self.state.lmk(text[at + 1 : at + 3])
+            at += 3
+        if text[at : at + 1] == "\x19" and len(text) - at - 1 <= TRAILER_CHARACTERS_MAX:
+            self.trailer = text[at:]
+            at = len(text)
+        if at != len(text):
+            raise Refusal("15", f"{len(text) - at} characters stand after the last field")
+        self._at = at
+        return lmk
+
+    def echo_trailer(self) -> None:
+        """Keep the trailer of a request that was refused before its end, where one shows."""
+        if not self.trailer:
+            start = self._text.rfind("\x19", max(self._at, len(self._text) - 33))
+            if start >= 0:
+                self.trailer = self._text[start:]
+
+    def _block_size(self, at: int) -> int:
+        length = self._text[at + 2 : at + 6]
+        if len(length) != 4 or not length.isdecimal():
+            raise Refusal("A5", "a key block's header holds no length")
+        return int(length)

@@ -1,0 +1,149 @@
+"""Message authentication: M6, M8 (all algorithms), MA, MC, ME (X9.9) and MS (large messages).
+
+M6 and M8 offer algorithms 1 (CBC-MAC), 3 (X9.19), 5 and 6 (CMAC) and, as a vendor algorithm of
+ours, 9: CUP-ECB, whose eight hexadecimal characters are DE64's eight ASCII bytes. Their own error
+codes: 02 mode, 03 input format, 04 algorithm, 05 key type, 06 length, 09 padding.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+
+from acquirer.hsm_sim.body import Body
+from acquirer.hsm_sim.crypto import mac
+from acquirer.hsm_sim.errors import Refusal
+from acquirer.hsm_sim.key_types import TAK, ZAK
+from acquirer.hsm_sim.lmk import WorkingKey
+
+ONLY, FIRST, MIDDLE, LAST = "0123"
+
+_KEY_TYPES = {"003": TAK, "008": ZAK}
+_PADDINGS: dict[str, mac.Padding] = {"0": 0, "1": 1, "2": 2, "3": 3}
+
+MacFunction = Callable[[WorkingKey, bytes, mac.Padding, bytes | None], bytes]
+
+
+def _cbc_mac(key: WorkingKey, data: bytes, padding: mac.Padding, iv: bytes | None) -> bytes:
+    return key.cipher.encrypt_cbc(mac.pad(data, padding), iv)[-8:]
+
+
+def _x919(key: WorkingKey, data: bytes, padding: mac.Padding, iv: bytes | None) -> bytes:
+    return mac.x919_with(key.left, key.cipher, mac.pad(data, padding), iv)
+
+
+def _cmac(key: WorkingKey, data: bytes, _: mac.Padding, iv: bytes | None) -> bytes:
+    return mac.cmac_with(key.cipher, data, iv)
+
+
+def _chain_whole(key: WorkingKey, data: bytes, iv: bytes | None) -> bytes:
+    return key.cipher.encrypt_cbc(data, iv)[-8:]
+
+
+def _chain_left(key: WorkingKey, data: bytes, iv: bytes | None) -> bytes:
+    return key.left.encrypt_cbc(data, iv)[-8:]
+
+
+_ALGORITHMS: dict[str, MacFunction] = {"1": _cbc_mac, "3": _x919, "5": _cmac, "6": _cmac}
+_CHAINS = {"1": _chain_whole, "3": _chain_left, "5": _chain_whole, "6": _chain_whole}
+CUP_ECB = "9"
+
+
+def generate(body: Body) -> str:
+    """M6: the MAC, or the chaining value of an unfinished message."""
+    return _mac(body, verify=False)[0]
+
+
+def verify(body: Body) -> str:
+    """M8: 01 where the MAC differs; the chaining value of an unfinished message."""
+    made, given = _mac(body, verify=True)
+    if not given:
+        return made
+    if not hmac.compare_digest(made.encode("ascii"), given.upper().encode("latin-1")):
+        raise Refusal("01", "the MAC differs")
+    return ""
+
+
+def _mac(body: Body, *, verify: bool) -> tuple[str, str]:
+    """The MAC or chaining value made, and the MAC given if there is one to verify."""
+    mode = body.choice("0123", "02")
+    input_format = body.choice("012", "03")
+    digits = 8 if body.choice("01") == "0" else 16
+    algorithm = body.choice("13569", "04")
+    padding = _PADDINGS[body.choice("0123", "09")]
+    role = _KEY_TYPES.get(body.take(3))
+    if role is None:
+        raise Refusal("05", "MACs take key types 003 and 008")
+    text = body.key(role)
+    iv = body.hex_bytes(16) if mode in (MIDDLE, LAST) else None
+    data = body.data(input_format, body.hex_number(4))
+    finished = mode in (ONLY, LAST)
+    given = body.take(digits) if verify and finished else ""
+    key = body.end().key(text)
+    if algorithm == CUP_ECB:
+        if mode != ONLY or digits != 8 or len(key.clear) > 16:
+            raise Refusal("04", "CUP-ECB takes whole messages, MAC size 0, keys up to double")
+        return mac.cup_ecb_with(key.cipher, data).decode("ascii"), given
+    if not finished or padding == 0:
+        _whole_blocks(data)
+    if not finished:
+        return _CHAINS[algorithm](key, data, iv).hex().upper(), ""
+    if padding == 3 and mode == LAST:
+        raise Refusal("09", "padding method 3 needs the whole message at once")
+    return _ALGORITHMS[algorithm](key, data, padding, iv).hex().upper()[:digits], given
+
+
+def _whole_blocks(data: bytes) -> None:
+    if not data or len(data) % 8:
+        raise Refusal("06", "the data is not whole blocks of 8 bytes")
+
+
+def generate_x99(body: Body) -> str:
+    """MA: X9.9 over the rest of the request, 8 digits."""
+    text = body.key(TAK)
+    data = body.rest()
+    key = body.end().key(text)
+    return mac.x99(key.clear, data).hex().upper()[:8]
+
+
+def verify_x99(body: Body) -> str:
+    """MC: 01 where the MAC differs."""
+    text = body.key(TAK)
+    given = body.hex_bytes(8)
+    data = body.rest()
+    _check_x99(body.end().key(text), data, given)
+    return ""
+
+
+def translate_x99(body: Body) -> str:
+    """ME: verify under one TAK, make under another."""
+    source, destination = body.key(TAK), body.key(TAK)
+    given = body.hex_bytes(8)
+    data = body.rest()
+    lmk = body.end()
+    _check_x99(lmk.key(source), data, given)
+    return mac.x99(lmk.key(destination, "11").clear, data).hex().upper()[:8]
+
+
+def _check_x99(key: WorkingKey, data: bytes, given: bytes) -> None:
+    if not hmac.compare_digest(mac.x99(key.clear, data)[:4], given):
+        raise Refusal("01", "the MAC differs")
+
+
+def large_x919(body: Body) -> str:
+    """MS: X9.19 in parts; an unfinished message gives its chaining value."""
+    block = body.choice("0123", "05")
+    role = ZAK if body.choice("01") == "1" else TAK
+    double = body.choice("01") == "1"
+    hex_input = body.choice("01") == "1"
+    text = body.key(role, 32 if double else 16)
+    iv = body.hex_bytes(16) if block in (MIDDLE, LAST) else None
+    size = body.hex_number(4)
+    data = body.data("1", size * 2) if hex_input else body.data("0", size)
+    key = body.end().key(text)
+    if len(key.clear) != (16 if double else 8):
+        raise Refusal("04", "the key's length is not the one that the request says")
+    if block in (ONLY, LAST):
+        return _x919(key, data, 1, iv).hex().upper()
+    _whole_blocks(data)
+    return _chain_left(key, data, iv).hex().upper()

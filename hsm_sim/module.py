@@ -1,0 +1,173 @@
+"""The security module: request bytes in, reply bytes out.
+
+Frames belong to :mod:`acquirer.hsm_sim.server`; what a command does stands in
+``commands/<family>.py``, found by the table in ``commands/__init__.py``. Nothing here awaits, and
+:meth:`SecurityModule.execute` never raises.
+"""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from collections.abc import Callable, Mapping
+
+import structlog
+
+from acquirer.hsm_sim.body import Body
+from acquirer.hsm_sim.commands import COMMANDS, Advisory, Command
+from acquirer.hsm_sim.crypto.errors import KeyLengthError, PinBlockError
+from acquirer.hsm_sim.errors import Refusal
+from acquirer.hsm_sim.lmk import TEST_VARIANT_PAIRS, LocalMasterKey, VariantLmk
+from acquirer.hsm_sim.state import ModuleState, Settings
+
+log = structlog.get_logger("acquirer.hsm_sim")
+
+
+class CommandCount:
+    """How often a command was called, and how often it ended with an error code."""
+
+    __slots__ = ("calls", "errors")
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.errors = 0
+
+    def __repr__(self) -> str:
+        return f"<CommandCount {self.calls} calls, {self.errors} errors>"
+
+
+class _Entry:
+    """A command with what each call of it needs at hand."""
+
+    __slots__ = ("count", "handler", "reply", "reply_ok")
+
+    def __init__(self, code: str, command: Command) -> None:
+        self.handler = command.handler
+        self.reply = reply_code(code)
+        self.reply_ok = self.reply + "00"
+        self.count = CommandCount()
+
+
+class SecurityModule:
+    """A payShield-compatible security module in software.
+
+    Attributes:
+        state: LMKs, settings, authorised state.
+        counts: per command code; plain integers, read them at any time.
+        unknown_count: requests with an unknown command.
+    """
+
+    def __init__(
+        self,
+        lmks: Mapping[str, LocalMasterKey],
+        *,
+        default_lmk: str = "00",
+        settings: Settings | None = None,
+        random: Callable[[int], bytes] = secrets.token_bytes,
+        commands: Mapping[str, Command] = COMMANDS,
+    ) -> None:
+        self.state = ModuleState(lmks, default_lmk, settings or Settings(), random)
+        self._header_length = self.state.settings.header_length
+        self._entries = {code: _Entry(code, command) for code, command in commands.items()}
+        self.counts = {code: entry.count for code, entry in self._entries.items()}
+        self.unknown_count = 0
+        for lmk_id, lmk in lmks.items():
+            if lmk.is_test:
+                log.warning("hsm_test_lmk", lmk_id=lmk_id, note="published keys: never for money")
+
+    @classmethod
+    def with_test_lmks(
+        cls,
+        settings: Settings | None = None,
+        random: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> SecurityModule:
+        """A module with the published variant test LMK as id 00.
+
+        Raises:
+            HsmConfigError: the settings do not allow test LMKs.
+        """
+        chosen = settings or Settings(test_lmk=True)
+        lmk = VariantLmk(
+            TEST_VARIANT_PAIRS,
+            pci_key_separation=chosen.pci_key_separation,
+            pin_digits_max=chosen.pin_digits_max,
+        )
+        return cls({"00": lmk}, settings=chosen, random=random)
+
+    def execute(self, request: bytes) -> bytes:
+        """Carry out one host command.
+
+        Args:
+            request: message header, command code and body, without the frame's length.
+
+        Returns:
+            The same header, reply code, error code and fields, and the request's trailer.
+        """
+        text = request.decode("latin-1")
+        size = self._header_length
+        entry = self._entries.get(text[size : size + 2])
+        if entry is None:
+            return self._unknown(text, size)
+        count = entry.count
+        count.calls += 1
+        body = Body(text, size + 2, self.state)
+        try:
+            fields = entry.handler(body)
+        except Refusal as refusal:
+            return self._refused(text, entry, body, refusal)
+        except PinBlockError as refusal:
+            return self._refused(text, entry, body, Refusal(refusal.code, str(refusal)))
+        except KeyLengthError as refusal:
+            return self._refused(text, entry, body, Refusal("27", str(refusal)))
+        except Exception as fault:
+            return self._refused(text, entry, body, _internal(fault))
+        if type(fields) is Advisory:
+            reply = text[:size] + entry.reply + fields.code + fields.fields + body.trailer
+        else:
+            reply = text[:size] + entry.reply_ok + str(fields) + body.trailer
+        return reply.encode("latin-1")
+
+    def _unknown(self, text: str, size: int) -> bytes:
+        self.unknown_count += 1
+        code = text[size : size + 2]
+        if len(code) < 2:
+            return (text[:size] + "51").encode("latin-1")
+        body = Body(text, size + 2, self.state)
+        body.echo_trailer()
+        log.info("hsm_unknown_command", command=repr(code))
+        return (text[:size] + reply_code(code) + "68" + body.trailer).encode("latin-1")
+
+    def _refused(self, text: str, entry: _Entry, body: Body, refusal: Refusal) -> bytes:
+        entry.count.errors += 1
+        size = self._header_length
+        body.echo_trailer()
+        log.info(
+            "hsm_refused",
+            command=text[size : size + 2],
+            code=refusal.code,
+            reason=refusal.reason,
+        )
+        reply = text[:size] + entry.reply + refusal.code + refusal.fields + body.trailer
+        return reply.encode("latin-1")
+
+    def __repr__(self) -> str:
+        return f"<SecurityModule with LMKs {', '.join(sorted(self.state.lmks))}>"
+
+
+def reply_code(code: str) -> str:
+    """The reply's code: the command's with its second character plus one.
+
+    >>> reply_code("CC")
+    'CD'
+    """
+    return code[0] + chr((ord(code[1]) + 1) & 0xFF)
+
+
+def _internal(fault: Exception) -> Refusal:
+    """An internal error; its message stays out of the log, for it may hold clear data."""
+    frame = sys.exc_info()[2]
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    place = f"{frame.tb_frame.f_code.co_name}:{frame.tb_lineno}" if frame is not None else "?"
+    log.error("hsm_internal_error", error=type(fault).__name__, place=place)
+    return Refusal("41", f"internal error: {type(fault).__name__} in {place}")

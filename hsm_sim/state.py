@@ -1,0 +1,86 @@
+"""What commands may see of the module: its LMKs, settings, randomness and authorised state."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from acquirer.hsm_sim.errors import HsmConfigError, Refusal
+from acquirer.hsm_sim.lmk import LocalMasterKey
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Security settings, as an operator of a real module makes them at its console.
+
+    Attributes:
+        header_length: characters of the message header, 0 to 255.
+        test_lmk: whether published test LMKs are accepted.
+        pci_key_separation: whether TPK and TMK are key types 70D and 80D instead of 002.
+        zmk_length: what a ZMK without scheme letter is.
+        pin_digits_max: the longest PIN, 4 to 12; a PIN under the LMK has one digit more.
+        refuse_single_as_double: whether double-length keys with equal halves are refused (75).
+        firmware: what NC and NO report, 9 characters.
+    """
+
+    header_length: int = 4
+    test_lmk: bool = False
+    pci_key_separation: bool = False
+    zmk_length: Literal["single", "double"] = "double"
+    pin_digits_max: int = 12
+    refuse_single_as_double: bool = True
+    firmware: str = "0007-E000"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.header_length <= 255:
+            raise HsmConfigError("header_length is 0 to 255")
+        if not 4 <= self.pin_digits_max <= 12:
+            raise HsmConfigError("pin_digits_max is 4 to 12")
+
+
+class ModuleState:
+    """Everything that a command reads or changes.
+
+    Attributes:
+        lmks: local master keys by two-digit id.
+        default_lmk: the one that serves requests without ``%``.
+        settings: security settings.
+        random: gives n random bytes.
+        authorised: whether an operator has put the module into the authorised state.
+    """
+
+    __slots__ = ("authorised", "default_lmk", "lmks", "random", "settings")
+
+    def __init__(
+        self,
+        lmks: Mapping[str, LocalMasterKey],
+        default_lmk: str,
+        settings: Settings,
+        random: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> None:
+        if default_lmk not in lmks:
+            raise HsmConfigError(f"the default LMK {default_lmk} is not loaded")
+        if not settings.test_lmk:
+            for lmk_id, lmk in lmks.items():
+                if lmk.is_test:
+                    raise HsmConfigError(
+                        f"LMK {lmk_id} is a published test key; set test_lmk = true to allow that"
+                    )
+        self.lmks = dict(lmks)
+        self.default_lmk = lmks[default_lmk]
+        self.settings = settings
+        self.random = random
+        self.authorised = False
+
+    def lmk(self, lmk_id: str) -> LocalMasterKey:
+        """The local master key with this id.
+
+        Raises:
+            Refusal: 13, there is none.
+        """
+        found = self.lmks.get(lmk_id)
+        if found is None:
+            raise Refusal("13", "no LMK with this identifier is loaded")
+        return found
