@@ -62,7 +62,9 @@ class HttpPool:
             HttpError: no answer, or one that is no HTTP or too long.
         """
         origin = self._origin
-        lines = [("host", origin.authority), ("content-length", str(len(body))), *headers]
+        lines = [("host", origin.authority), *headers]
+        if method != "GET":
+            lines.append(("content-length", str(len(body))))
         request = h11.Request(method=method, target=origin.prefix + path, headers=lines)
         async with self._places:
             if self._idle:

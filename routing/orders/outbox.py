@@ -42,7 +42,7 @@ class OutboxStore(Protocol):
     """What the books must do for the worker. All of it durable when the call returns."""
 
     async def claim_events(
-        self, now_ms: int, lease_until_ms: int, limit: int
+        self, now_ms: int, lease_until_ms: int, limit: int, /
     ) -> Sequence[OutboxEvent]:
         """Lease due events, oldest first.
 
@@ -51,13 +51,13 @@ class OutboxStore(Protocol):
         finished, dead, or claimed by this same call and stands before it in the result.
         """
 
-    async def finish_event(self, event_id: str, at_ms: int) -> None:
+    async def finish_event(self, event_id: str, at_ms: int, /) -> None:
         """It was delivered."""
 
-    async def retry_event(self, event_id: str, attempts: int, next_at_ms: int) -> None:
+    async def retry_event(self, event_id: str, attempts: int, next_at_ms: int, /) -> None:
         """Give the lease back and keep the event until ``next_at_ms``."""
 
-    async def dead_event(self, event_id: str) -> None:
+    async def dead_event(self, event_id: str, /) -> None:
         """Make it a dead letter, for an operator to see and replay."""
 
 
@@ -302,5 +302,5 @@ class _Worker:
             await self.store.retry_event(event.id, event.attempts, until_ms)
 
     async def _bury(self, event: OutboxEvent, reason: str) -> None:
-        _log.error("event_dead", event=event.id, type=event.type, reason=reason)
+        _log.error("event_dead", event_id=event.id, type=event.type, reason=reason)
         await self.store.dead_event(event.id)

@@ -1,0 +1,338 @@
+"""The client of order systems over real sockets, against a scripted server."""
+
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from acquirer.routing.orders.client import (
+    Delivered,
+    OrderSystemDown,
+    OrderSystems,
+    OrderSystemSilent,
+    Rejected,
+    UnknownOrder,
+)
+from acquirer.routing.orders.messages import EventData, OrderEvent, OrderFacts, build_event
+from acquirer.routing.orders.settings import OrderSystemSettings
+from acquirer.routing.orders.webhooks import verify
+
+pytestmark = pytest.mark.anyio
+
+MERCHANT = "898110053310001"
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+NOW_S = 1_764_000_000.9
+
+
+def facts(order_no: str = "SP1", **changes: object) -> dict[str, object]:
+    """A good answer."""
+    plain = {
+        "order_no": order_no,
+        "merchant_id": MERCHANT,
+        "status": "00",
+        "amount_minor": 21478,
+        "currency_code": "156",
+        "pay_ways": "12",
+    }
+    return plain | changes
+
+
+def reply(body: object, status: int = 200, headers: str = "") -> bytes:
+    """An HTTP answer with a JSON body, or with bytes as they are."""
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    head = f"HTTP/1.1 {status} X\r\ncontent-length: {len(content)}\r\n{headers}\r\n"
+    return head.encode() + content
+
+
+def order_event() -> OrderEvent:
+    """A payment."""
+    data = EventData(
+        order_no="SP1",
+        merchant_id=MERCHANT,
+        order_status="01",
+        amount_minor=21478,
+        currency_code="156",
+        means="cash",
+    )
+    return build_event("evt_1", "order.paid", data, 1_764_000_000_000)
+
+
+class Server:
+    """Answers each request with what ``answer`` gives; None for silence, closes after b""."""
+
+    def __init__(self, answer: Callable[[str], bytes | None]) -> None:
+        self.answer = answer
+        self.requests: list[str] = []
+        self.connections = 0
+        self.port = 0
+
+    async def handle(self, stream: trio.SocketStream) -> None:
+        """Serve one connection."""
+        self.connections += 1
+        buffer = b""
+        try:
+            async for data in stream:
+                buffer += data
+                head, end, body = buffer.partition(b"\r\n\r\n")
+                if not end or len(body) < content_length(head):
+                    continue
+                self.requests.append(buffer.decode())
+                answer, buffer = self.answer(buffer.decode()), b""
+                if answer is None:
+                    continue
+                await stream.send_all(answer)
+                if not answer or b"connection: close" in answer:
+                    return
+        except trio.BrokenResourceError:
+            pass
+
+
+def content_length(head: bytes) -> int:
+    """The request's content-length header."""
+    for line in head.split(b"\r\n"):
+        name, _, value = line.partition(b":")
+        if name.lower() == b"content-length":
+            return int(value)
+    return 0
+
+
+@asynccontextmanager
+async def serving(answer: Callable[[str], bytes | None]) -> AsyncIterator[Server]:
+    """A scripted server on a free port."""
+    server = Server(answer)
+    async with trio.open_nursery() as nursery:
+        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        server.port = listeners[0].socket.getsockname()[1]
+        nursery.start_soon(trio.serve_listeners, server.handle, listeners)
+        yield server
+        nursery.cancel_scope.cancel()
+
+
+def client(server: Server, **changes: object) -> OrderSystems:
+    """A client of one system, which is the server."""
+    settings = {"name": "shop", "url": f"http://127.0.0.1:{server.port}/api", **changes}
+    return OrderSystems([OrderSystemSettings(**settings)], wall_s=lambda: NOW_S)  # type: ignore[arg-type]
+
+
+async def test_a_query_asks_for_the_order_and_gives_its_facts() -> None:
+    """Path and host are right, blanks and slashes are escaped, and the connection is kept."""
+
+    def answer(request: str) -> bytes:
+        return reply(facts("A/1 号.") if "A%2F1" in request else facts())
+
+    async with serving(answer) as server, client(server) as orders:
+        expected = OrderFacts(
+            order_no="SP1",
+            merchant_id=MERCHANT,
+            status="00",
+            amount_minor=21478,
+            currency_code="156",
+            pay_ways="12",
+        )
+        assert await orders.query(MERCHANT, "SP1", 5) == expected
+        odd = await orders.query(MERCHANT, "A/1 号.", 5)
+        assert isinstance(odd, OrderFacts)
+        assert [request.split("\r\n")[0] for request in server.requests] == [
+            f"GET /api/orders/{MERCHANT}/SP1 HTTP/1.1",
+            f"GET /api/orders/{MERCHANT}/A%2F1%20%E5%8F%B7%2E HTTP/1.1",
+        ]
+        assert f"host: 127.0.0.1:{server.port}" in server.requests[0].lower()
+        assert server.connections == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (reply({}, 404), UnknownOrder()),
+        (reply({}, 503), OrderSystemDown("status 503")),
+        (reply({}, 302, "location: http://127.0.0.1:1/\r\n"), OrderSystemDown("status 302")),
+        (
+            reply(facts("SP2")),
+            OrderSystemDown("the answer is about another order number"),
+        ),
+        (reply(b"x" * 65_537), OrderSystemDown("an answer of more than 65536 bytes")),
+        (b"SSH-2.0-OpenSSH\r\n\r\n", OrderSystemDown("an answer that is no HTTP")),
+        (
+            b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\nconnection: close\r\n\r\n{",
+            OrderSystemDown("an answer that is no HTTP"),
+        ),
+        (b"", OrderSystemDown("connection closed")),
+    ],
+)
+async def test_what_is_no_good_answer_is_a_value(answer: bytes, expected: object) -> None:
+    """Nothing is raised, whatever comes back."""
+    async with serving(lambda _: answer) as server, client(server) as orders:
+        assert await orders.query(MERCHANT, "SP1", 5) == expected
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff", b'{"amount_minor": -1}'])
+async def test_an_answer_that_is_no_document_counts_as_down(body: bytes) -> None:
+    """The reason says that the contract was broken."""
+    async with serving(lambda _: reply(body)) as server, client(server) as orders:
+        outcome = await orders.query(MERCHANT, "SP1", 5)
+        assert isinstance(outcome, OrderSystemDown)
+        assert "does not fit the contract" in outcome.reason
+
+
+async def test_nobody_there_and_nobody_responsible_count_as_down() -> None:
+    """A refused connection, and an order that no system serves."""
+    async with serving(lambda _: b"") as server:
+        gone = client(server)
+    async with gone:
+        assert await gone.query(MERCHANT, "SP1", 5) == OrderSystemDown("no connection")
+        assert await gone.deliver(order_event(), SECRET) == Rejected(False, "no connection")
+    nobody = OrderSystems([])
+    assert await nobody.query(MERCHANT, "SP1") == OrderSystemDown(
+        "no order system serves this order"
+    )
+    assert await nobody.deliver(order_event(), SECRET) == Rejected(
+        False, "no order system serves this order"
+    )
+
+
+async def test_silence_is_told_from_down_and_hurts_no_later_query() -> None:
+    """After the deadline the connection is dropped; a late answer cannot meet another question."""
+    answers = iter([None, reply(facts("SP2"))])
+    async with serving(lambda _: next(answers)) as server, client(server) as orders:
+        assert await orders.query(MERCHANT, "SP1", 0.05) == OrderSystemSilent()
+        assert isinstance(await orders.query(MERCHANT, "SP2", 5), OrderFacts)
+        assert server.connections == 2
+
+
+async def test_the_systems_own_time_out_bounds_the_callers() -> None:
+    """The shorter of both counts."""
+    async with serving(lambda _: None) as server, client(server, timeout_s=0.05) as orders:
+        with trio.fail_after(2):
+            assert await orders.query(MERCHANT, "SP1", 60) == OrderSystemSilent()
+            outcome = await orders.deliver(order_event(), SECRET)
+        assert outcome == Rejected(False, "no answer in time")
+
+
+async def test_a_kept_connection_that_was_closed_meanwhile_is_replaced() -> None:
+    """The request goes out once more on a new connection, without an error."""
+    plan = iter([reply(facts()), b"", reply(facts()), reply(facts())])
+    async with serving(lambda _: next(plan)) as server, client(server) as orders:
+        for _ in range(3):
+            assert isinstance(await orders.query(MERCHANT, "SP1", 5), OrderFacts)
+        assert (server.connections, len(server.requests)) == (2, 4)
+
+
+async def test_a_server_that_closes_after_each_answer_is_served_by_new_connections() -> None:
+    """``connection: close`` is honoured, also with a chunked body."""
+    body = json.dumps(facts()).encode()
+    chunked = (
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n"
+        + f"{len(body):x}\r\n".encode()
+        + body
+        + b"\r\n0\r\n\r\n"
+    )
+    async with serving(lambda _: chunked) as server, client(server) as orders:
+        for _ in range(2):
+            assert isinstance(await orders.query(MERCHANT, "SP1", 5), OrderFacts)
+        assert server.connections == 2
+
+
+async def test_no_more_connections_than_allowed() -> None:
+    """Further queries wait their turn."""
+    async with (
+        serving(lambda _: reply(facts())) as server,
+        client(server, connections_max=2) as orders,
+        trio.open_nursery() as nursery,
+    ):
+        for _ in range(20):
+            nursery.start_soon(orders.query, MERCHANT, "SP1", 5)
+    assert (server.connections, len(server.requests)) == (2, 20)
+
+
+async def test_an_event_is_posted_and_signed() -> None:
+    """The body goes out as stored, and the signature holds with either secret."""
+    other = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
+    async with serving(lambda _: reply({})) as server, client(server) as orders:
+        event = order_event()
+        assert await orders.deliver(event, SECRET, other) == Delivered()
+    head, _, body = server.requests[0].partition("\r\n\r\n")
+    first, *lines = head.split("\r\n")
+    headers = {name.lower(): value for name, value in (line.split(": ") for line in lines)}
+    assert first == "POST /api/events HTTP/1.1"
+    assert body == event.body
+    assert headers["content-type"] == "application/json"
+    for secret in (SECRET, other):
+        assert verify(headers, body.encode(), [secret], NOW_S) == "evt_1"
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (200, Delivered()),
+        (204, Delivered()),
+        (422, Rejected(True, "status 422")),
+        (410, Rejected(True, "status 410")),
+        (401, Rejected(False, "status 401")),
+        (404, Rejected(False, "status 404")),
+        (409, Rejected(False, "status 409")),
+        (429, Rejected(False, "status 429")),
+        (503, Rejected(False, "status 503")),
+    ],
+)
+async def test_a_status_decides_whether_trying_again_can_help(
+    status: int, expected: object
+) -> None:
+    """Only what can never be mended is permanent."""
+    answer = f"HTTP/1.1 {status} X\r\n\r\n" if status == 204 else reply({}, status).decode()
+    async with serving(lambda _: answer.encode()) as server, client(server) as orders:
+        assert await orders.deliver(order_event(), SECRET) == expected
+
+
+async def test_without_a_usable_secret_nothing_is_sent() -> None:
+    """The event waits until the operator has mended the settings."""
+    async with serving(lambda _: reply({})) as server, client(server) as orders:
+        assert await orders.deliver(order_event()) == Rejected(
+            False, "no webhook secret for this merchant"
+        )
+        outcome = await orders.deliver(order_event(), "whsec_AAAA")
+        assert isinstance(outcome, Rejected)
+        assert not outcome.permanent
+        assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    ("max_age_s", "cache_s", "kept_s"),
+    [(0, 60.0, 0), (10, 60.0, 10), (600, 60.0, 60), (10, 0.0, 0)],
+)
+def test_an_answer_is_used_again_only_while_the_merchant_allows_it(
+    max_age_s: int, cache_s: float, kept_s: int
+) -> None:
+    """The merchant's time, bounded by ours; then the system is asked again."""
+
+    async def main() -> None:
+        async with (
+            serving(lambda _: reply(facts(max_age_s=max_age_s))) as server,
+            client(server, cache_s=cache_s) as orders,
+        ):
+            await orders.query(MERCHANT, "SP1", 5)
+            if kept_s:
+                clock.jump(kept_s - 1)
+                await orders.query(MERCHANT, "SP1", 5)
+                assert len(server.requests) == 1
+            clock.jump(1)
+            await orders.query(MERCHANT, "SP1", 5)
+            assert len(server.requests) == 2
+
+    clock = MockClock()
+    trio.run(main, clock=clock)
+
+
+async def test_an_event_ends_the_use_of_a_kept_answer() -> None:
+    """What was told of an order makes its old answer wrong."""
+
+    def answer(request: str) -> bytes:
+        return reply({} if request.startswith("POST") else facts(max_age_s=60))
+
+    async with serving(answer) as server, client(server) as orders:
+        await orders.query(MERCHANT, "SP1", 5)
+        await orders.deliver(order_event(), SECRET)
+        await orders.query(MERCHANT, "SP1", 5)
+        assert [request[:4] for request in server.requests] == ["GET ", "POST", "GET "]
