@@ -1,0 +1,262 @@
+"""A terminal on a connection: each method is one transaction, from key-pad to receipt.
+
+Before each transaction what is owed goes first: a sign-on that was asked for, the pending reversal,
+confirmations without an answer. The state is saved before a request leaves and after its answer.
+An unanswered reversible request is reversed at once, on a new connection, or else before the
+next transaction. Source: terminal interface; start at :meth:`TerminalClient.sale`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from types import TracebackType
+
+import trio
+
+from acquirer.codecs.tpdu import ProcessingDemand
+from acquirer.config.estate import Card
+from acquirer.terminals_sim import kinds
+from acquirer.terminals_sim.cards import Entry, present
+from acquirer.terminals_sim.errors import LinkError
+from acquirer.terminals_sim.kinds import Kind
+from acquirer.terminals_sim.link import TerminalLink
+from acquirer.terminals_sim.messages import Request
+from acquirer.terminals_sim.results import Result, unsent
+from acquirer.terminals_sim.state import TerminalState
+from acquirer.terminals_sim.store import Store
+from acquirer.terminals_sim.terminal import Terminal
+
+TIMEOUT_S = 30.0
+ADVICES_A_TURN = 10
+
+
+class TerminalClient:
+    """One terminal's transactions over a link.
+
+    Resource handling: an ``async with`` block closes the link; transactions of one client take
+    turns by themselves.
+
+    Error handling: a decline, a time-out and an unreachable switch are results; raised are
+    :class:`LocalRefusal` (the terminal itself refuses) and :class:`StateFileError`.
+
+    Args:
+        terminal: the terminal with its state.
+        store: where the state is kept.
+        link: the way to the switch.
+        timeout_s: how long an answer may take.
+        follow_demands: sign on again and confirm open order payments when the switch asks for it.
+        reverse_at_once: send the reversal of an unanswered request without waiting for the next
+            transaction.
+    """
+
+    def __init__(
+        self,
+        terminal: Terminal,
+        store: Store,
+        link: TerminalLink,
+        *,
+        timeout_s: float = TIMEOUT_S,
+        follow_demands: bool = True,
+        reverse_at_once: bool = True,
+    ) -> None:
+        self.terminal = terminal
+        self.link = link
+        self.timeout_s = timeout_s
+        self._store = store
+        self._follow = follow_demands
+        self._at_once = reverse_at_once
+        self._turn = trio.Lock()
+
+    @property
+    def state(self) -> TerminalState:
+        """What the terminal remembers now."""
+        return self.terminal.state
+
+    async def __aenter__(self) -> TerminalClient:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.link.close()
+
+    async def sign_on(self, network_code: str = "003") -> Result:
+        """Fetch working keys and the current batch."""
+        return await self._plain(kinds.SIGN_ON, lambda: self.terminal.sign_on(network_code))
+
+    async def sign_off(self) -> Result:
+        """Give the working keys up, after what is owed was sent."""
+        return await self._perform(kinds.SIGN_OFF, self.terminal.sign_off)
+
+    async def echo(self) -> Result:
+        """Test the line."""
+        return await self._plain(kinds.ECHO, self.terminal.echo)
+
+    async def courier_sign_on(self, courier_id: str, password: str) -> Result:
+        """Sign a courier on at this terminal."""
+        return await self._perform(
+            kinds.COURIER_SIGN_ON, lambda: self.terminal.courier_sign_on(courier_id, password)
+        )
+
+    async def courier_sign_off(self, courier_id: str = "") -> Result:
+        """Sign the courier off."""
+        return await self._perform(
+            kinds.COURIER_SIGN_OFF, lambda: self.terminal.courier_sign_off(courier_id)
+        )
+
+    async def balance(self, card: Card, entry: Entry = "stripe", pin: str | None = None) -> Result:
+        """Ask for a card's balance; ``pin`` None is the card's own, empty is none."""
+        shown = present(card, entry, pin)
+        return await self._perform(kinds.BALANCE, lambda: self.terminal.balance(shown))
+
+    async def sale(
+        self, amount_minor: int, card: Card, entry: Entry = "stripe", pin: str | None = None
+    ) -> Result:
+        """Sell; ``pin`` None is the card's own, empty is none."""
+        shown = present(card, entry, pin)
+        return await self._perform(kinds.SALE, lambda: self.terminal.sale(amount_minor, shown))
+
+    async def void(self, rrn: str = "", card: Card | None = None) -> Result:
+        """Void an approved sale of this terminal, the last one where no RRN is given."""
+        shown = present(card) if card is not None else None
+        return await self._perform(kinds.VOID, lambda: self.terminal.void(rrn, shown))
+
+    async def reverse(self) -> Result:
+        """Reverse what waits for it, else the last approved reversible transaction."""
+        async with self._turn:
+            return await self._once(kinds.REVERSAL, self.terminal.reverse)
+
+    async def order_query(self, order_no: str, courier_id: str = "") -> Result:
+        """Ask what is due; ``result.order`` has it."""
+        return await self._perform(
+            kinds.ORDER_QUERY, lambda: self.terminal.order_query(order_no, courier_id)
+        )
+
+    async def order_payment(
+        self,
+        order_no: str,
+        amount_minor: int,
+        way: str = "card",
+        card: Card | None = None,
+        *,
+        entry: Entry = "stripe",
+        pin: str | None = None,
+        courier_id: str = "",
+    ) -> Result:
+        """Pay an order by ``card``, ``cash`` or ``delivery`` (nothing to pay)."""
+        shown = present(card, entry, pin) if card is not None else None
+        return await self._perform(
+            kinds.ORDER_CARD,
+            lambda: self.terminal.order_payment(order_no, amount_minor, way, shown, courier_id),
+        )
+
+    async def order_confirm(self, order_no: str) -> Result:
+        """Confirm the payment of an order."""
+        return await self._perform(
+            kinds.ORDER_CONFIRM, lambda: self.terminal.order_confirm(order_no)
+        )
+
+    async def order_receipt(self, order_no: str, signed_by: str) -> Result:
+        """Tell that the goods were signed for."""
+        return await self._perform(
+            kinds.ORDER_RECEIPT, lambda: self.terminal.order_receipt(order_no, signed_by)
+        )
+
+    async def order_cancel(self, order_no: str) -> Result:
+        """Cancel a paid order."""
+        return await self._perform(kinds.ORDER_CANCEL, lambda: self.terminal.order_cancel(order_no))
+
+    async def order_cancel_confirm(self, order_no: str) -> Result:
+        """Confirm the cancellation."""
+        return await self._perform(
+            kinds.ORDER_CANCEL_CONFIRM, lambda: self.terminal.order_cancel_confirm(order_no)
+        )
+
+    async def order_exception(self, order_no: str, reason: str, text: str = "") -> Result:
+        """Tell why an order could not be delivered: ``reason`` of two digits, and free text."""
+        return await self._perform(
+            kinds.ORDER_EXCEPTION, lambda: self.terminal.order_exception(order_no, reason, text)
+        )
+
+    async def settle_debts(self) -> Result | None:
+        """Send what is owed and nothing else; None where nothing is left that must go first."""
+        async with self._turn:
+            return await self._debts()
+
+    async def _plain(self, kind: Kind, build: Callable[[], Request]) -> Result:
+        async with self._turn:
+            return await self._once(kind, build)
+
+    async def _perform(self, kind: Kind, build: Callable[[], Request]) -> Result:
+        async with self._turn:
+            blocked = await self._debts()
+            if blocked is not None:
+                return unsent(kind.name, f"what is owed goes first: {blocked.message}")
+            request: list[Request] = []
+
+            def build_once() -> Request:
+                request.append(build())
+                return request[0]
+
+            result = await self._once(kind, build_once)
+            if self._at_once and kind.reversible and self.state.reversal is not None:
+                await self._debts()
+                result = replace(result, reversed=self.state.reversal is None)
+            if self._follow and request and result.reply is not None:
+                await self._follow_up(request[0], result.demand)
+            return result
+
+    async def _debts(self) -> Result | None:
+        """Sign-on that is due, reversal, confirmations; gives the result that blocks the way."""
+        if self._follow and self.state.sign_on_due:
+            await self._sign_on_again()
+        if self.state.reversal is not None:
+            result = await self._once(kinds.REVERSAL, self.terminal.reverse)
+            if self.state.reversal is not None and self._follow and self.state.sign_on_due:
+                await self._sign_on_again()
+                result = await self._once(kinds.REVERSAL, self.terminal.reverse)
+            if self.state.reversal is not None:
+                return result
+        for advice in self.state.advices[:ADVICES_A_TURN]:
+            kind = kinds.REPEATED[advice.kind]
+            result = await self._once(kind, partial(self.terminal.stored, advice))
+            if result.outcome in ("no_answer", "unsent"):
+                return result
+        return None
+
+    async def _sign_on_again(self) -> None:
+        network_code = self.state.network_code or "003"
+        await self._once(kinds.SIGN_ON, lambda: self.terminal.sign_on(network_code))
+
+    async def _follow_up(self, request: Request, demand: ProcessingDemand) -> None:
+        if self.state.sign_on_due:
+            await self._sign_on_again()
+        if demand == ProcessingDemand.UPLOAD_STATUS:
+            for order_no in self.terminal.unconfirmed(request):
+                build = partial(self.terminal.order_confirm, order_no)
+                result = await self._once(kinds.ORDER_CONFIRM, build)
+                if result.outcome in ("no_answer", "unsent"):
+                    return
+
+    async def _once(self, kind: Kind, build: Callable[[], Request]) -> Result:
+        """One request: connect, build, save, send, wait, judge, save."""
+        try:
+            await self.link.open(self.timeout_s)
+        except LinkError as error:
+            return unsent(kind.name, str(error))
+        request = build()
+        await self._store.save(self.state)
+
+        def accept(frame: bytes) -> Result | None:
+            return self.terminal.take(request, frame)
+
+        result = await self.link.exchange(request.frame, accept, self.timeout_s)
+        if result is None:
+            result = self.terminal.lost(request)
+        await self._store.save(self.state)
+        return result

@@ -1,0 +1,80 @@
+"""Who a terminal is: its numbers, master key and profile, out of an estate file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from acquirer.config.estate import Card, Courier, Estate
+from acquirer.terminals_sim.errors import LocalRefusal
+
+TPDU = bytes.fromhex("6000030000")
+HEADER = bytes.fromhex("603100310000")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What is loaded into a terminal before it leaves the workshop.
+
+    Attributes:
+        terminal_id: DE41, 8 characters.
+        merchant_id: DE42, 15 characters.
+        tmk: the master key in clear, 16 bytes; never shown, never stored by the terminal.
+        mac: algorithm of DE64.
+        encoding: character set of DE59.
+        tpdu: 5 bytes, ``60``, destination, source.
+        header: 6 bytes; the first digit pair follows the way the card is read.
+    """
+
+    terminal_id: str
+    merchant_id: str
+    tmk: bytes = field(repr=False)
+    mac: str = "cup_ecb"
+    encoding: str = "gb18030"
+    tpdu: bytes = TPDU
+    header: bytes = HEADER
+
+
+def identity(estate: Estate, terminal_id: str) -> Identity:
+    """The terminal of an estate.
+
+    Raises:
+        LocalRefusal: the estate has no such terminal; the text names those it has.
+    """
+    for terminal in estate.terminals:
+        if terminal.terminal_id == terminal_id:
+            profile = next(p for p in estate.profiles if p.name == terminal.profile)
+            return Identity(
+                terminal_id,
+                terminal.merchant_id,
+                bytes.fromhex(terminal.tmk),
+                profile.mac,
+                profile.encoding,
+            )
+    known = ", ".join(terminal.terminal_id for terminal in estate.terminals)
+    raise LocalRefusal(f"no terminal {terminal_id!r} in the estate; it has {known}")
+
+
+def card(estate: Estate, name: str) -> Card:
+    """A test card by its name.
+
+    Raises:
+        LocalRefusal: the estate has no such card; the text names those it has.
+    """
+    for found in estate.cards:
+        if found.name == name:
+            return found
+    known = ", ".join(found.name for found in estate.cards)
+    raise LocalRefusal(f"no card {name!r} in the estate; it has {known}")
+
+
+def courier(estate: Estate, courier_id: str) -> Courier:
+    """A courier by id.
+
+    Raises:
+        LocalRefusal: the estate has no such courier; the text names those it has.
+    """
+    for found in estate.couriers:
+        if found.courier_id == courier_id:
+            return found
+    known = ", ".join(found.courier_id for found in estate.couriers)
+    raise LocalRefusal(f"no courier {courier_id!r} in the estate; it has {known}")

@@ -1,0 +1,76 @@
+"""The table of transactions that this terminal plays.
+
+One row each, as the terminal interface has them: message type, processing code, condition code,
+DE60 parts, whether a MAC is due and what happens when no answer comes (reversal, or the same
+request again). Source: terminal interface, parts 4 and 5.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One row of the table.
+
+    Attributes:
+        name: how journals and traces call it.
+        mti: the request's message type, 4 digits.
+        processing_code: DE3, empty where the row has none or it is as the original's.
+        transaction_type: DE60.1.
+        network_code: DE60.3.
+        condition_code: DE25, empty where the row has none.
+        mac: whether DE64 is due.
+        stan: whether DE11 is.
+        reversible: no answer is followed by a 0400.
+        repeated: no answer is followed by the same request, until it is answered.
+        journaled: whether it stands in the terminal's own journal.
+    """
+
+    name: str
+    mti: str
+    processing_code: str
+    transaction_type: str
+    network_code: str = "000"
+    condition_code: str = ""
+    mac: bool = True
+    stan: bool = True
+    reversible: bool = False
+    repeated: bool = False
+    journaled: bool = True
+
+    @property
+    def management(self) -> bool:
+        """Whether DE60 ends at 60.3."""
+        return self.mti[1] == "8"
+
+
+def _management(name: str, mti: str, code: str, *, mac: bool = False, stan: bool = True) -> Kind:
+    return Kind(name, mti, "", "00", code, mac=mac, stan=stan, journaled=False)
+
+
+SIGN_ON = _management("sign_on", "0800", "003")
+SIGN_OFF = _management("sign_off", "0820", "002")
+ECHO = _management("echo", "0820", "301", stan=False)
+COURIER_SIGN_ON = _management("courier_sign_on", "0820", "402", mac=True)
+COURIER_SIGN_OFF = _management("courier_sign_off", "0820", "403", mac=True)
+BALANCE = Kind("balance", "0200", "310000", "01", condition_code="00", journaled=False)
+SALE = Kind("sale", "0200", "000000", "22", condition_code="00", reversible=True)
+VOID = Kind("void", "0200", "200000", "23", condition_code="00", reversible=True)
+REVERSAL = Kind("reversal", "0400", "", "", journaled=False)
+ORDER_QUERY = Kind("order_query", "0200", "380000", "71", journaled=False)
+ORDER_CARD = Kind("order_payment", "0200", "000000", "72", condition_code="00", reversible=True)
+ORDER_CASH = Kind("order_payment", "0200", "900000", "72", reversible=True)
+ORDER_DELIVERY = Kind("order_payment", "0200", "910000", "72", reversible=True)
+ORDER_CONFIRM = Kind("order_confirmation", "0220", "", "73", repeated=True)
+ORDER_RECEIPT = Kind("order_receipt", "0220", "920000", "74", repeated=True)
+ORDER_CANCEL = Kind("order_cancellation", "0200", "200000", "75", repeated=True)
+ORDER_CANCEL_CONFIRM = Kind("order_cancel_confirmation", "0220", "200000", "76", repeated=True)
+ORDER_EXCEPTION = Kind("order_exception", "0220", "930000", "77", repeated=True)
+
+REPEATED = {
+    kind.name: kind
+    for kind in (ORDER_CONFIRM, ORDER_RECEIPT, ORDER_CANCEL, ORDER_CANCEL_CONFIRM, ORDER_EXCEPTION)
+}
+WAYS = {"card": ORDER_CARD, "cash": ORDER_CASH, "delivery": ORDER_DELIVERY}

@@ -1,0 +1,230 @@
+"""What an answer, or its absence, does to a terminal's state. Pure functions.
+
+The rule of thumb is a terminal's own: money counts as taken only on an approval whose MAC verifies
+and whose echoed fields fit; whatever is in doubt is reversed (98 no answer, A0 bad MAC, 06 other
+faults) or, for confirmations, sent again. Source: terminal interface, parts 3 to 5.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from acquirer.codecs.de59 import De59
+from acquirer.codecs.errors import RemoteFormatError
+from acquirer.codecs.private_fields import De60, De61, WorkingKeys
+from acquirer.codecs.tpdu import ProcessingDemand
+from acquirer.terminals_sim import kinds
+from acquirer.terminals_sim.codes import APPROVED
+from acquirer.terminals_sim.errors import KeyCheckError
+from acquirer.terminals_sim.identity import Identity
+from acquirer.terminals_sim.messages import Reply, Request
+from acquirer.terminals_sim.results import Outcome
+from acquirer.terminals_sim.security import unwrap
+from acquirer.terminals_sim.state import OrderPayment, Stage, StoredRequest, TerminalState
+
+SIGN_ON_AGAIN = "77"
+BAD_MAC = "A0"
+OTHER_REASON = "06"
+REVERSAL_DONE = frozenset({"00", "25"})
+TRY_LATER = frozenset({"68", "77", "90", "91", "96", "97", "98", "A0", "A7"})
+
+_STAGES: dict[str, Stage] = {
+    kinds.ORDER_CONFIRM.name: "confirmed",
+    kinds.ORDER_RECEIPT.name: "signed",
+    kinds.ORDER_CANCEL.name: "cancelled",
+    kinds.ORDER_CANCEL_CONFIRM.name: "cancel_confirmed",
+}
+
+
+def settle(
+    before: TerminalState, identity: Identity, request: Request, reply: Reply
+) -> tuple[TerminalState, Outcome]:
+    """The state after an answer, and what the answer amounts to.
+
+    Args:
+        before: the state with the request in it.
+        identity: for the master key, to check keys that a sign-on brings, and the encoding.
+        request: what was sent.
+        reply: what answers it.
+    """
+    trusted = not request.kind.mac or reply.mac == "good"
+    outcome = _judge(reply, trusted)
+    after = before
+    if not trusted or reply.response_code == SIGN_ON_AGAIN or _demands_sign_on(reply):
+        after = replace(after, sign_on_due=True)
+    if request.kind == kinds.REVERSAL:
+        return _after_reversal(after, request, reply, trusted, outcome)
+    if request.kind.name == kinds.SIGN_ON.name:
+        return _after_sign_on(after, identity.tmk, request, reply, outcome)
+    if request.kind.reversible:
+        after = _after_reversible(after, reply, trusted, outcome)
+    elif request.kind.repeated:
+        after = _after_repeated(after, request, reply, trusted, outcome)
+    after = _in_journal(after, request, reply, trusted, outcome)
+    if outcome == "approved":
+        after = _effect(after, identity.encoding, request)
+    return after, outcome
+
+
+def lose(before: TerminalState, request: Request) -> TerminalState:
+    """The state after a request that no usable answer came for: one more attempt is counted."""
+    if request.kind == kinds.REVERSAL:
+        return _reversal_tried(before)
+    return _advice_tried(before, request) if request.kind.repeated else before
+
+
+def _judge(reply: Reply, trusted: bool) -> Outcome:
+    if reply.response_code in APPROVED:
+        return "approved" if trusted and not reply.faults else "invalid"
+    return "declined" if reply.response_code else "invalid"
+
+
+def _demands_sign_on(reply: Reply) -> bool:
+    return reply.demand == ProcessingDemand.SIGN_ON
+
+
+def _after_sign_on(
+    after: TerminalState, tmk: bytes, request: Request, reply: Reply, outcome: Outcome
+) -> tuple[TerminalState, Outcome]:
+    if outcome != "approved":
+        return after, outcome
+    wrapped = reply.message.binary(62)
+    network_code = request.kind.network_code
+    try:
+        unwrap(tmk, WorkingKeys.parse(wrapped, network_code))
+        batch = De60.parse(reply.message.get(60)).batch
+    except (KeyCheckError, RemoteFormatError):
+        return after, "invalid"
+    signed_on = replace(
+        after,
+        batch=batch,
+        network_code=network_code,
+        wrapped_keys=wrapped.hex().upper(),
+        sign_on_due=False,
+    )
+    return signed_on, outcome
+
+
+def _after_reversal(
+    after: TerminalState, request: Request, reply: Reply, trusted: bool, outcome: Outcome
+) -> tuple[TerminalState, Outcome]:
+    code = reply.response_code
+    if not trusted or code in TRY_LATER or not code:
+        return _reversal_tried(after), outcome
+    after = replace(after, reversal=None)
+    if code not in REVERSAL_DONE:
+        return after, outcome
+    batch, stan = request.batch, request.stan
+    entry = after.entry(batch, stan)
+    after = after.with_entry_changed(batch, stan, state="reversed")
+    after = after.with_stage(batch, stan, "reversed")
+    if entry is not None and entry.kind == kinds.VOID.name:
+        original = after.entry(entry.original_batch, entry.original_stan)
+        if original is not None and original.state == "voided":
+            after = after.with_entry_changed(original.batch, original.stan, state="approved")
+    last = after.last_reversible
+    if last is not None and _names(last, batch, stan):
+        after = replace(after, last_reversible=None)
+    return after, "approved"
+
+
+def _after_reversible(
+    after: TerminalState, reply: Reply, trusted: bool, outcome: Outcome
+) -> TerminalState:
+    undo = after.reversal
+    if undo is None:
+        return after
+    if outcome == "approved":
+        return replace(after, reversal=None, last_reversible=undo)
+    if outcome == "declined" and trusted:
+        return replace(after, reversal=None)
+    reason = OTHER_REASON if trusted else BAD_MAC
+    return replace(after, reversal=replace(undo, fields={**undo.fields, 39: reason}))
+
+
+def _after_repeated(
+    after: TerminalState, request: Request, reply: Reply, trusted: bool, outcome: Outcome
+) -> TerminalState:
+    later = request.kind.mti == "0220" and reply.response_code in TRY_LATER
+    if outcome == "invalid" or not trusted or later:
+        return _advice_tried(after, request)
+    after = after.without_advice(request.stan)
+    if request.kind == kinds.ORDER_CONFIRM and reply.response_code == "12":
+        paid = De61.parse(request.message.get(61))
+        batch, stan = paid.original_batch, paid.original_stan
+        after = after.with_stage(batch, stan, "reversed")
+        after = after.with_entry_changed(batch, stan, state="reversed")
+    return after
+
+
+def _in_journal(
+    after: TerminalState, request: Request, reply: Reply, trusted: bool, outcome: Outcome
+) -> TerminalState:
+    if not request.kind.journaled:
+        return after
+    message = reply.message
+    settled = outcome == "approved" or (outcome == "declined" and trusted)
+    waits = any(advice.fields.get(11) == request.stan for advice in after.advices)
+    changes: dict[str, str | int] = {
+        "response_code": reply.response_code,
+        "rrn": message.get(37).strip(),
+        "approval_code": message.get(38).strip(),
+        "date": message.get(13),
+        "state": outcome if settled and not waits else "unknown",
+    }
+    if reply.response_code == "10" and message.get(4):
+        changes["amount_minor"] = int(message.get(4))
+    return after.with_entry_changed(request.batch, request.stan, **changes)
+
+
+def _effect(after: TerminalState, encoding: str, request: Request) -> TerminalState:
+    kind, sent = request.kind, request.message
+    if kind == kinds.SIGN_OFF:
+        return replace(after, wrapped_keys="", network_code="", sign_on_due=False)
+    if kind == kinds.COURIER_SIGN_ON:
+        return replace(after, courier_id=De59.parse(sent.binary(59)).text("OC", encoding))
+    if kind == kinds.COURIER_SIGN_OFF:
+        return replace(after, courier_id="")
+    if kind.name == kinds.ORDER_CARD.name:
+        entry = after.entry(request.batch, request.stan)
+        if entry is not None:
+            paid = OrderPayment(
+                entry.order_no,
+                sent.processing_code,
+                entry.amount_minor,
+                entry.batch,
+                entry.stan,
+                entry.date,
+                entry.rrn,
+                entry.approval_code,
+            )
+            after = after.with_order(paid)
+    if 61 in sent.fields:
+        original = De61.parse(sent.get(61))
+        batch, stan = original.original_batch, original.original_stan
+        if kind.name in _STAGES:
+            after = after.with_stage(batch, stan, _STAGES[kind.name])
+        if kind in (kinds.VOID, kinds.ORDER_CANCEL):
+            after = after.with_entry_changed(batch, stan, state="voided")
+    return after
+
+
+def _names(stored: StoredRequest, batch: str, stan: str) -> bool:
+    return stored.fields.get(11) == stan and stored.fields.get(60, "")[2:8] == batch
+
+
+def _reversal_tried(after: TerminalState) -> TerminalState:
+    undo = after.reversal
+    if undo is None:
+        return after
+    return replace(after, reversal=replace(undo, attempts=undo.attempts + 1))
+
+
+def _advice_tried(after: TerminalState, request: Request) -> TerminalState:
+    advices = tuple(
+        replace(advice, attempts=advice.attempts + 1)
+        if advice.fields.get(11) == request.stan
+        else advice
+        for advice in after.advices
+    )
+    return replace(after, advices=advices)

@@ -1,0 +1,146 @@
+"""What a transaction came to, as a frozen value for callers, the command line and load runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from acquirer.codecs.de59 import De59
+from acquirer.codecs.errors import CodecError
+from acquirer.codecs.message import Message
+from acquirer.codecs.private_fields import Balance, parse_balances
+from acquirer.codecs.tpdu import ProcessingDemand
+from acquirer.terminals_sim.codes import ORDER_STATUS, in_words
+from acquirer.terminals_sim.messages import Reply, Request
+
+Outcome = Literal["approved", "declined", "invalid", "no_answer", "unsent"]
+
+
+@dataclass(frozen=True, slots=True)
+class OrderView:
+    """What the switch says of an order: DE59 of its reply.
+
+    Attributes:
+        amount_minor: DE4, what is due; None where the reply has none.
+        status: ``OS``; ``pay_ways``: ``OW``; ``text``: ``OT`` by lines; ``reference``: ``OP``.
+    """
+
+    amount_minor: int | None
+    status: str = ""
+    pay_ways: str = ""
+    text: tuple[str, ...] = ()
+    reference: str = ""
+
+    @property
+    def status_in_words(self) -> str:
+        """The status as a terminal shows it."""
+        return ORDER_STATUS.get(self.status, self.status)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One transaction's end as the terminal sees it.
+
+    Attributes:
+        kind: the row of the table, such as ``sale``.
+        outcome: ``approved``; ``declined``; ``invalid`` for a reply that must not be believed;
+            ``no_answer``; ``unsent`` where nothing left the terminal.
+        message: one line for people.
+        reversed: whether a reversal of it was sent and acknowledged.
+        faults: what breaks the interface in the reply.
+        reply: the decoded reply, whose ``repr`` masks; None where there was none.
+    """
+
+    kind: str
+    outcome: Outcome
+    stan: str = ""
+    batch: str = ""
+    amount_minor: int = 0
+    response_code: str = ""
+    rrn: str = ""
+    approval_code: str = ""
+    message: str = ""
+    reversed: bool = False
+    demand: ProcessingDemand = ProcessingDemand.NOTHING
+    mac: str = "none"
+    faults: tuple[str, ...] = ()
+    balances: tuple[Balance, ...] = ()
+    order: OrderView | None = None
+    reply: Message | None = field(default=None, repr=False)
+
+    @property
+    def approved(self) -> bool:
+        """Whether the terminal may print a receipt."""
+        return self.outcome == "approved"
+
+    @property
+    def answered(self) -> bool:
+        """Whether the switch answered at all, believably or not."""
+        return self.reply is not None
+
+
+def from_reply(request: Request, reply: Reply, outcome: Outcome, encoding: str) -> Result:
+    """The result of an answered request; texts that cannot be read count as absent."""
+    message = reply.message
+    amount = message.get(4) or request.message.get(4)
+    try:
+        balances = parse_balances(message.get(54))
+    except CodecError:
+        balances = ()
+    return Result(
+        kind=request.kind.name,
+        outcome=outcome,
+        stan=request.stan,
+        batch=request.batch,
+        amount_minor=int(amount or 0),
+        response_code=reply.response_code,
+        rrn=message.get(37).strip(),
+        approval_code=message.get(38).strip(),
+        message=_line(reply, outcome),
+        demand=reply.demand,
+        mac=reply.mac,
+        faults=reply.faults,
+        balances=balances,
+        order=_order(message, encoding) if request.message.get(59) else None,
+        reply=message,
+    )
+
+
+def unanswered(request: Request) -> Result:
+    """The result of a request that no reply came for."""
+    return Result(
+        kind=request.kind.name,
+        outcome="no_answer",
+        stan=request.stan,
+        batch=request.batch,
+        amount_minor=int(request.message.get(4) or 0),
+        message="no answer",
+    )
+
+
+def unsent(kind: str, reason: str) -> Result:
+    """The result of a request that never left."""
+    return Result(kind=kind, outcome="unsent", message=reason)
+
+
+def _line(reply: Reply, outcome: Outcome) -> str:
+    words = in_words(reply.response_code)
+    if outcome == "invalid":
+        reasons = list(reply.faults) or ["the MAC is not good"]
+        return f"not believed ({'; '.join(reasons)}): {words}"
+    return words
+
+
+def _order(message: Message, encoding: str) -> OrderView:
+    amount = int(message.get(4)) if message.get(4) else None
+    try:
+        items = De59.parse(message.binary(59))
+        return OrderView(
+            amount,
+            items.text("OS", encoding),
+            items.text("OW", encoding),
+            tuple(items.text("OT", encoding).split("|")) if "OT" in items else (),
+            items.text("OP", encoding),
+        )
+    except CodecError:
+        return OrderView(amount)
