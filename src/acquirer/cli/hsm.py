@@ -1,0 +1,113 @@
+"""``acquirer hsm``: serve the software security module.
+
+Without a subcommand it serves until SIGINT or SIGTERM. The operator's subcommands hang on the same
+group.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import structlog
+import trio
+import typer
+
+from acquirer.hsm_sim.configuration import HsmTable, read_config
+from acquirer.hsm_sim.errors import HsmConfigError
+from acquirer.hsm_sim.server import HsmServer
+
+app = typer.Typer(name="hsm", help="The software security module.", invoke_without_command=True)
+
+EXIT_CONFIG = 2
+
+
+@app.callback()
+def hsm(
+    context: typer.Context,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="TOML file with an [hsm] table.")
+    ] = None,
+    test_lmks: Annotated[
+        bool, typer.Option("--test-lmks", help="Serve with the published test LMKs.")
+    ] = False,
+    port: Annotated[
+        int | None, typer.Option("--port", min=0, max=65535, help="TCP port; 0 = any free one.")
+    ] = None,
+    header_length: Annotated[
+        int | None, typer.Option("--header-length", min=0, max=255, help="Message header.")
+    ] = None,
+    zmk_length: Annotated[
+        str | None, typer.Option("--zmk-length", help="Bare ZMKs: single or double.")
+    ] = None,
+    authorised: Annotated[
+        bool, typer.Option("--authorised", help="Start in the authorised state.")
+    ] = False,
+) -> None:
+    """Serve payShield host commands on TCP; one JSON line on stdout says when."""
+    if context.invoked_subcommand is not None:
+        return
+    try:
+        table = _table(config, test_lmks, port, header_length, zmk_length, authorised)
+        trio.run(_serve, table)
+    except HsmConfigError as error:
+        typer.echo(f"acquirer hsm: {error}", err=True)
+        raise typer.Exit(EXIT_CONFIG) from None
+    except OSError as error:
+        typer.echo(f"acquirer hsm: cannot listen: {error}", err=True)
+        raise typer.Exit(EXIT_CONFIG) from None
+
+
+def _table(
+    config: Path | None,
+    test_lmks: bool,
+    port: int | None,
+    header_length: int | None,
+    zmk_length: str | None,
+    authorised: bool,
+) -> HsmTable:
+    """The configuration file's table, or the defaults, with what the options say over it."""
+    if config is None and not test_lmks:
+        raise HsmConfigError("needs --config FILE or --test-lmks")
+    if zmk_length not in (None, "single", "double"):
+        raise HsmConfigError("--zmk-length is single or double")
+    table = read_config(config) if config is not None else HsmTable(listen="127.0.0.1:1500")
+    changes: dict[str, object] = {}
+    if test_lmks:
+        changes["test_lmk"] = True
+    if port is not None:
+        changes["listen"] = f"{table.listen.rpartition(':')[0]}:{port}"
+    if header_length is not None:
+        changes["header_length"] = header_length
+    if zmk_length is not None:
+        changes["zmk_length"] = zmk_length
+    if authorised:
+        changes["authorised"] = True
+    return msgspec.structs.replace(table, **changes)
+
+
+async def _serve(table: HsmTable) -> None:
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    host, port = table.address
+    server = HsmServer(table.module(), table.limits())
+    listeners = await trio.open_tcp_listeners(port, host=host)
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(server.serve_listeners, listeners)
+            bound = listeners[0].socket.getsockname()
+            typer.echo(json.dumps({"ready": True, "hsm": f"{bound[0]}:{bound[1]}"}))
+            sys.stdout.flush()
+            async for _ in signals:
+                nursery.cancel_scope.cancel()
+                break

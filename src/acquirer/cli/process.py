@@ -1,0 +1,82 @@
+"""What every long-running command shares: ready line, signals, and dying with one's parent.
+
+A parent that starts children hands each a pipe whose other end only the parent holds. When the
+parent is gone, however it went, the pipe ends and the child ends at once.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, NoReturn
+
+import msgspec
+import trio
+import typer
+
+from acquirer.config.loading import ConfigError
+
+PARENT_PIPE = "ACQUIRER_PARENT_PIPE"
+USAGE_ERROR = 2
+
+
+def print_ready(**addresses: str) -> None:
+    """Print the one JSON line on stdout that says where this program listens."""
+    sys.stdout.write(msgspec.json.encode({"ready": True, **addresses}).decode() + "\n")
+    sys.stdout.flush()
+
+
+def fail(reason: object) -> NoReturn:
+    """End with exit code 2 and one line on stderr: usage or configuration is wrong."""
+    typer.echo(f"acquirer: {reason}", err=True)
+    raise typer.Exit(USAGE_ERROR)
+
+
+def die_with_parent() -> None:
+    """End this process when the parent that started it has gone; no-op without such a parent."""
+    descriptor = os.environ.pop(PARENT_PIPE, "")
+    if not descriptor.isdigit():
+        return
+
+    def wait() -> None:
+        while os.read(int(descriptor), 1):
+            pass
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=wait, name="parent-watch", daemon=True).start()
+
+
+async def until_signalled(stop: Callable[[], None]) -> None:
+    """Wait for SIGINT or SIGTERM, then call ``stop``; a second one ends the process."""
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async for _ in signals:
+            stop()
+            break
+        async for _ in signals:
+            os._exit(1)
+
+
+def run_service(service: Callable[..., Awaitable[Any]], *arguments: Any) -> None:
+    """Run a trio program; configuration errors end it with exit code 2 and one line."""
+    try:
+        trio.run(service, *arguments, strict_exception_groups=True)
+    except* ConfigError as group:
+        fail(first_of(group))
+    except* OSError as group:
+        fail(first_of(group))
+
+
+def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first plain exception in a group."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def program(*arguments: str) -> Sequence[str]:
+    """The command line that runs this same program with other arguments."""
+    return (sys.executable, "-m", "acquirer", *arguments)

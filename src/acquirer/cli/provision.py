@@ -1,0 +1,162 @@
+"""From an estate file to the configuration of every program of ``acquirer up``.
+
+Does once what an operator does at a security module: clear test keys and passwords of the estate
+become cryptograms under the published test LMK. Only such cryptograms reach the data folder.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+import trio
+
+from acquirer.config.estate import Bank, Estate
+from acquirer.hsm_sim.operator import pin_under_lmk, variant_test_lmk, wrap_key
+from acquirer.switch.hsm.client import DEK, Hsm
+from acquirer.switch.hsm.transport import TcpTransport
+
+ZERO_ACCOUNT = "0" * 12
+HEADER_LENGTH = 8
+DATA_KEY_BYTES = 32
+LOOPBACK = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class BankChoice:
+    """Which bank core ``up`` uses.
+
+    Attributes:
+        address: of a bank core that runs elsewhere, or empty for the simulator.
+    """
+
+    address: str = ""
+    dialect: str = "iso87_ascii"
+    security: str = "zone"
+    timeout_s: float = 3.0
+
+
+async def new_data_key(hsm_address: str) -> dict[str, str]:
+    """A card data key, made here and enciphered by the security module at this address.
+
+    Returns:
+        ``data_key`` and ``data_key_dek`` for the switch's file.
+
+    Raises:
+        HsmRefused, HsmUnavailable: the module did not do it.
+    """
+    host, _, port = hsm_address.rpartition(":")
+    async with trio.open_nursery() as nursery:
+        transport = TcpTransport(
+            nursery,
+            host,
+            int(port),
+            connections=1,
+            header_length=HEADER_LENGTH,
+            deadline_s=5.0,
+        )
+        hsm = Hsm(transport)
+        dek = await hsm.generate_key(DEK)
+        data_key = await hsm.encipher(dek, os.urandom(DATA_KEY_BYTES))
+        transport.close()
+        nursery.cancel_scope.cancel()
+    return {"data_key": data_key.hex().upper(), "data_key_dek": dek}
+
+
+def switch_config(
+    estate: Estate,
+    *,
+    pos: str,
+    http: str,
+    hsm: str,
+    bank: str,
+    orders: str,
+    choice: BankChoice,
+    database_url: str,
+    data_key: dict[str, str],
+) -> dict[str, Any]:
+    """The switch's configuration; keys and passwords under the test LMK."""
+    lmk = variant_test_lmk(test_lmk=True)
+
+    def key(key_type: str, clear: str) -> str:
+        return wrap_key(lmk, key_type, bytes.fromhex(clear), "U")
+
+    return {
+        "instance": "switch-1",
+        **data_key,
+        "database": {"url": database_url},
+        "listen": {"pos": pos, "http": http},
+        "hsm": {"transport": "tcp", "address": hsm, "header_length": HEADER_LENGTH},
+        "banks": [
+            {
+                "name": b.name,
+                "address": bank,
+                "acquirer_id": b.acquirer_id,
+                "dialect": choice.dialect,
+                "security": choice.security,
+                "zmk": key("000", b.zmk),
+                "zpk": key("001", b.zpk),
+                "timeout_s": choice.timeout_s,
+            }
+            for b in estate.banks
+        ],
+        "routes": [{"bank": b.name, "bins": b.bins} for b in estate.banks],
+        "order_systems": [{"name": "orders", "url": f"http://{orders}"}],
+        "merchants": [
+            {
+                "merchant_id": m.merchant_id,
+                "name": m.name,
+                "mcc": m.mcc,
+                "mdr_basis_points": m.mdr_basis_points,
+                "event_secret": m.event_secret,
+                "currency_code": m.currency_code,
+            }
+            for m in estate.merchants
+        ],
+        "profiles": [
+            {
+                "name": p.name,
+                "key_scheme": p.key_scheme,
+                "mac": p.mac,
+                "encoding": p.encoding,
+                "mac_key": p.mac_key,
+            }
+            for p in estate.profiles
+        ],
+        "terminals": [
+            {
+                "terminal_id": t.terminal_id,
+                "merchant_id": t.merchant_id,
+                "tmk": key("002", t.tmk),
+                "profile": t.profile,
+            }
+            for t in estate.terminals
+        ],
+        "couriers": [
+            {
+                "courier_id": c.courier_id,
+                "merchant_id": c.merchant_id,
+                "password": pin_under_lmk(lmk, c.password, ZERO_ACCOUNT),
+            }
+            for c in estate.couriers
+        ],
+    }
+
+
+def write_config(path: Path, document: dict[str, Any]) -> None:
+    """Replace a TOML file whole, readable by its owner only."""
+    fresh = path.with_suffix(".new")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        tomli_w.dump(document, file)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
+
+
+def only_bank(estate: Estate) -> Bank:
+    """The estate's one bank core, which ``up`` serves or is pointed to."""
+    return estate.banks[0]

@@ -1,0 +1,93 @@
+"""``acquirer serve``: the switch alone, from its configuration file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import trio
+import typer
+
+from acquirer.cli.logs import configure_logging
+from acquirer.cli.process import print_ready, run_service, until_signalled
+from acquirer.config.loading import ConfigError, load
+from acquirer.hsm_sim.configuration import HsmTable
+from acquirer.hsm_sim.errors import HsmConfigError
+from acquirer.ledger.errors import LedgerError
+from acquirer.switch.app import Execute, Running, run_switch
+from acquirer.switch.settings import HsmSettings, SwitchSettings
+
+SQLITE = "sqlite:///"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("serve")(serve)
+
+
+def serve(
+    config: Annotated[Path, typer.Option("--config", help="The switch's TOML file.")],
+    log_level: Annotated[
+        str, typer.Option("--log-level", help="debug, info, warning or error.")
+    ] = "info",
+) -> None:
+    """Run the switch: terminals in, banks and order systems out, books kept.
+
+    Prints one JSON line on stdout when it is ready and runs until SIGINT or SIGTERM, which
+    answers what is in flight and exits 0.
+
+    Example: acquirer serve --config demo-data/switch.toml
+    """
+    configure_logging(log_level)
+    run_service(_serve, config)
+
+
+def load_switch_settings(path: Path) -> SwitchSettings:
+    """Read a switch's file; a relative SQLite path becomes relative to the file.
+
+    Raises:
+        ConfigError: the file cannot be used.
+    """
+    settings = load(path, SwitchSettings)
+    url = settings.database.url
+    if url.startswith(SQLITE) and not url.startswith(f"{SQLITE}/"):
+        url = f"{SQLITE}{(path.parent / url.removeprefix(SQLITE)).resolve()}"
+        database = msgspec.structs.replace(settings.database, url=url)
+        settings = msgspec.structs.replace(settings, database=database)
+    return settings
+
+
+async def _serve(path: Path) -> None:
+    settings = load_switch_settings(path)
+
+    async def run(*, task_status: trio.TaskStatus[Running]) -> None:
+        await run_switch(
+            settings,
+            file=str(path),
+            execute=embedded_module(settings.hsm, str(path)),
+            task_status=task_status,
+        )
+
+    try:
+        async with trio.open_nursery() as nursery:
+            running: Running = await nursery.start(run)
+            print_ready(pos=running.pos, http=running.http)
+            await until_signalled(running.drain)
+    except* LedgerError as group:
+        raise ConfigError(path, "database.url", str(group.exceptions[0])) from None
+
+
+def embedded_module(settings: HsmSettings, file: str) -> Execute | None:
+    """The software security module in this process, where the settings ask for it."""
+    if settings.transport != "in_process":
+        return None
+    try:
+        table = HsmTable(
+            listen="127.0.0.1:0",
+            header_length=settings.header_length,
+            test_lmk=settings.test_lmk,
+        )
+        return table.module().execute
+    except HsmConfigError as error:
+        raise ConfigError(file, "hsm.test_lmk", str(error)) from None

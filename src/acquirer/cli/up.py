@@ -1,0 +1,340 @@
+"""``acquirer up``: the whole estate on loopback, each part a process of its own.
+
+Starts security module, bank core, order system and switch in this order, restarts a part that
+dies, and stops them in the opposite order. Everything that lasts is under ``--data``.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import structlog
+import trio
+import typer
+
+from acquirer.cli.logs import configure_logging
+from acquirer.cli.process import PARENT_PIPE, fail, program, run_service, until_signalled
+from acquirer.cli.provision import (
+    HEADER_LENGTH,
+    LOOPBACK,
+    BankChoice,
+    new_data_key,
+    only_bank,
+    switch_config,
+    write_config,
+)
+from acquirer.cli.serve import load_switch_settings
+from acquirer.config.demo import demo_file
+from acquirer.config.estate import demo_estate_path, load_estate
+from acquirer.config.loading import ConfigError
+
+log = structlog.get_logger("acquirer.up")
+
+READY_S = 30.0
+STOP_S = 25.0
+RESTARTS_MAX = 5
+RESTART_WINDOW_S = 60.0
+PARTS = ("pos", "hsm", "bank", "orders", "http")
+
+
+@dataclass(frozen=True, slots=True)
+class UpOptions:
+    """What ``acquirer up`` was asked for."""
+
+    data: Path
+    estate: str = ""
+    database_url: str = ""
+    port_base: int = 0
+    bank: BankChoice = field(default_factory=BankChoice)
+    log_level: str = "info"
+
+    def listen(self, part: str) -> str:
+        """Where a part shall listen; port 0 takes a free one."""
+        port = self.port_base + PARTS.index(part) if self.port_base else 0
+        return f"{LOOPBACK}:{port}"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("up")(up)
+
+
+def up(
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Folder for books and state; a new one if absent.")
+    ] = None,
+    database_url: Annotated[
+        str, typer.Option("--database-url", help="SQLAlchemy URL, e.g. postgresql+psycopg://…")
+    ] = "",
+    port_base: Annotated[
+        int,
+        typer.Option(
+            "--port-base",
+            min=0,
+            max=65_530,
+            help="First of five ports: pos, hsm, bank, orders, http.",
+        ),
+    ] = 0,
+    bank: Annotated[
+        str, typer.Option("--bank", help="HOST:PORT of a bank core that runs elsewhere.")
+    ] = "",
+    bank_dialect: Annotated[
+        str, typer.Option("--bank-dialect", help="Dialect of the bank link.")
+    ] = "iso87_ascii",
+    bank_security: Annotated[
+        str, typer.Option("--bank-security", help="zone: key exchange and MACs; none: neither.")
+    ] = "zone",
+    estate: Annotated[
+        str, typer.Option("--estate", help="Estate file; the shipped demo estate if absent.")
+    ] = "",
+    log_level: Annotated[
+        str, typer.Option("--log-level", help="debug, info, warning or error.")
+    ] = "info",
+) -> None:
+    """Run switch, security module, bank core and order system on loopback.
+
+    Prints one JSON line on stdout when all are ready; logs go to stderr. Runs until SIGINT or
+    SIGTERM, which drains and exits 0. Started again on the same --data it goes on where it was.
+
+    Examples:
+
+      acquirer up
+
+      acquirer up --data shop --port-base 9000
+
+      acquirer up --data shop --bank 127.0.0.1:7000 --bank-security none
+    """
+    if bank_security not in ("zone", "none"):
+        fail("--bank-security is zone or none")
+    configure_logging(log_level)
+    folder = data or Path(tempfile.mkdtemp(prefix="acquirer-"))
+    options = UpOptions(
+        folder.resolve(),
+        estate,
+        database_url,
+        port_base,
+        BankChoice(bank, bank_dialect, bank_security),
+        log_level,
+    )
+    try:
+        run_service(_up, options)
+    finally:
+        if data is None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _up(options: UpOptions) -> None:
+    stop = trio.Event()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(until_signalled, stop.set)
+        async with running_estate(options, stop.set) as addresses:
+            print_line({"ready": True, **addresses})
+            await stop.wait()
+        nursery.cancel_scope.cancel()
+
+
+def print_line(document: dict[str, Any]) -> None:
+    """One JSON object on stdout, at once."""
+    sys.stdout.write(msgspec.json.encode(document).decode() + "\n")
+    sys.stdout.flush()
+
+
+@asynccontextmanager
+async def running_estate(options: UpOptions, on_give_up: Callable[[], None]) -> Any:
+    """Start every part; yields the addresses by part; stops them in order.
+
+    Raises:
+        ConfigError: a part did not start; the text names it.
+    """
+    options.data.mkdir(parents=True, exist_ok=True)
+    estate = load_estate(options.estate)
+    estate_path = options.estate or str(demo_estate_path())
+    parts: list[Part] = []
+    async with trio.open_nursery() as nursery:
+
+        async def start(name: str, document: dict[str, Any], *arguments: str) -> dict[str, str]:
+            path = options.data / f"{name}.toml"
+            part = Part(name, path, document, (*arguments, "--config", str(path)), on_give_up)
+            parts.append(part)
+            addresses: dict[str, str] = await nursery.start(part.run)
+            return addresses
+
+        try:
+            hsm = await start(
+                "hsm",
+                {
+                    "hsm": {
+                        "listen": options.listen("hsm"),
+                        "header_length": HEADER_LENGTH,
+                        "test_lmk": True,
+                    }
+                },
+                "hsm",
+            )
+            addresses = {"hsm": hsm["hsm"]}
+            if options.bank.address:
+                addresses["bank"] = options.bank.address
+            else:
+                rules = demo_file("bank-sim.toml")
+                document = {
+                    **rules,
+                    "listen": options.listen("bank"),
+                    "data": str(options.data),
+                    "estate": estate_path,
+                    "bank": only_bank(estate).name,
+                    "dialect": options.bank.dialect,
+                    "security": options.bank.security,
+                }
+                addresses |= await start("bank-sim", document, "bank-sim")
+            document = {
+                "listen": options.listen("orders"),
+                "data": str(options.data),
+                "estate": estate_path,
+            }
+            addresses |= await start("order-sim", document, "order-sim")
+            document = switch_config(
+                estate,
+                pos=options.listen("pos"),
+                http=options.listen("http"),
+                hsm=addresses["hsm"],
+                bank=addresses["bank"],
+                orders=addresses["orders"],
+                choice=options.bank,
+                database_url=options.database_url or "sqlite:///switch.sqlite3",
+                data_key=await _data_key(options.data, addresses["hsm"]),
+            )
+            addresses |= await start("switch", document, "serve", "--log-level", options.log_level)
+            ordered = {part: addresses[part] for part in PARTS}
+            (options.data / "up.json").write_text(msgspec.json.encode(ordered).decode(), "utf-8")
+            yield ordered
+        finally:
+            with trio.CancelScope(shield=True):
+                for part in reversed(parts):
+                    await part.stop()
+            nursery.cancel_scope.cancel()
+
+
+async def _data_key(data: Path, hsm: str) -> dict[str, str]:
+    """The data key of this folder, made at its first start and kept ever after."""
+    path = data / "switch.toml"
+    if path.exists():
+        settings = load_switch_settings(path)
+        return {"data_key": settings.data_key, "data_key_dek": settings.data_key_dek}
+    return await new_data_key(hsm)
+
+
+class Part:
+    """One child process: started with its file, watched, restarted, stopped."""
+
+    def __init__(
+        self,
+        name: str,
+        path: Path,
+        document: dict[str, Any],
+        arguments: tuple[str, ...],
+        on_give_up: Callable[[], None],
+    ) -> None:
+        self._name = name
+        self._path = path
+        self._document = document
+        self._arguments = arguments
+        self._on_give_up = on_give_up
+        self._process: trio.Process | None = None
+        self._stopping = False
+        self._ended = trio.Event()
+
+    async def run(self, *, task_status: trio.TaskStatus[dict[str, str]]) -> None:
+        """Keep the process running; reports its addresses once it is ready the first time."""
+        read_end, write_end = os.pipe()
+        started_at: list[float] = []
+        try:
+            while not self._stopping:
+                write_config(self._path, self._document)
+                addresses = await self._start(read_end)
+                if not started_at:
+                    task_status.started(addresses)
+                self._keep_ports(addresses)
+                started_at.append(trio.current_time())
+                assert self._process is not None
+                code = await self._process.wait()
+                if self._stopping:
+                    break
+                log.error("part_died", part=self._name, exit_code=code)
+                if self._restarts_too_often(started_at):
+                    log.error("gives_up", part=self._name, restarts=RESTARTS_MAX)
+                    self._on_give_up()
+                    break
+        finally:
+            os.close(write_end)
+            os.close(read_end)
+            self._ended.set()
+
+    async def _start(self, parent_pipe: int) -> dict[str, str]:
+        environment = {**os.environ, PARENT_PIPE: str(parent_pipe)}
+        process: trio.Process = await trio.lowlevel.open_process(
+            program(*self._arguments),
+            stdout=subprocess.PIPE,
+            env=environment,
+            pass_fds=(parent_pipe,),
+            start_new_session=True,
+        )
+        self._process = process
+        with trio.move_on_after(READY_S):
+            line = await _first_line(process)
+            if line:
+                document = msgspec.json.decode(line, type=dict[str, Any])
+                return {k: str(v) for k, v in document.items() if k != "ready"}
+            code = await process.wait()
+            raise ConfigError(self._path, "", f"{self._name} ended with exit code {code}")
+        process.kill()
+        raise ConfigError(self._path, "", f"{self._name} was not ready within {READY_S:g} s")
+
+    def _keep_ports(self, addresses: dict[str, str]) -> None:
+        """A restarted part listens where the others know it."""
+        listen = self._document.get("listen")
+        if isinstance(listen, dict):
+            self._document["listen"] = {key: addresses[key] for key in listen}
+        elif listen is not None:
+            self._document["listen"] = next(iter(addresses.values()))
+        else:
+            self._document["hsm"]["listen"] = addresses["hsm"]
+
+    def _restarts_too_often(self, started_at: list[float]) -> bool:
+        since = trio.current_time() - RESTART_WINDOW_S
+        return sum(1 for at in started_at if at > since) > RESTARTS_MAX
+
+    async def stop(self) -> None:
+        """SIGTERM, and SIGKILL where that does not help in time."""
+        self._stopping = True
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        process.send_signal(signal.SIGTERM)
+        with trio.move_on_after(STOP_S):
+            await process.wait()
+            return
+        log.error("killed", part=self._name)
+        process.kill()
+        await process.wait()
+
+
+async def _first_line(process: trio.Process) -> bytes:
+    assert process.stdout is not None
+    line = b""
+    while not line.endswith(b"\n"):
+        data = await process.stdout.receive_some(4096)
+        if not data:
+            return b""
+        line += data
+    return line

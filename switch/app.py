@@ -1,0 +1,301 @@
+"""The switch as one program: opens the books, the module, links and ports, and runs them.
+
+The only place where the parts of the switch are put together. Stops in order: no new request,
+what is in flight answered, notices handed back, the writer emptied.
+Source: architecture, "One payment, from wire to books".
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+import trio
+from acquirer.ledger.book import Book, open_book
+
+from acquirer.codecs.message import Message
+from acquirer.config.loading import ConfigError
+from acquirer.ledger.entries import Event
+from acquirer.ledger.errors import BookError
+from acquirer.routing.banks import Banks
+from acquirer.routing.choice import route_table
+from acquirer.routing.errors import RoutingError
+from acquirer.routing.orders.client import Delivery, OrderSystems
+from acquirer.routing.orders.outbox import OutboxSettings, Wake, run_outbox
+from acquirer.switch.clock import Calendar
+from acquirer.switch.context import Context
+from acquirer.switch.errors import HsmRefused, HsmUnavailable
+from acquirer.switch.hsm.client import Hsm
+from acquirer.switch.hsm.link_security import HsmLinkSecurity
+from acquirer.switch.hsm.transport import HsmTransport, InProcessTransport, TcpTransport
+from acquirer.switch.http import serve_http
+from acquirer.switch.metrics import Metrics
+from acquirer.switch.numbers import Numbers
+from acquirer.switch.recovery import keep_recovering, recover
+from acquirer.switch.saf import SafWorker
+from acquirer.switch.server import TerminalServer
+from acquirer.switch.session import Session
+from acquirer.switch.settings import HsmSettings, SwitchSettings
+from acquirer.switch.terminals import Terminals
+from acquirer.switch.vault import CardVault
+
+log = structlog.get_logger("acquirer.switch")
+
+Execute = Callable[[bytes], bytes]
+LINK_UP_WAIT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """Where a started switch listens, and how to stop it.
+
+    Attributes:
+        drain: ends the switch in order; it returns when all is answered and stored.
+    """
+
+    pos: str
+    http: str
+    drain: Callable[[], None]
+
+
+def wall_ms() -> int:
+    """Milliseconds since 1970 UTC."""
+    return time.time_ns() // 1_000_000
+
+
+def split_address(address: str, file: str, key: str) -> tuple[str, int]:
+    """Host and port of ``host:port``.
+
+    Raises:
+        ConfigError: it is no such thing.
+    """
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit() or int(port) > 65_535:
+        raise ConfigError(file, key, f"{address!r} is not host:port")
+    return host.strip("[]"), int(port)
+
+
+async def run_switch(
+    settings: SwitchSettings,
+    *,
+    file: str = "switch.toml",
+    execute: Execute | None = None,
+    task_status: trio.TaskStatus[Running] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Run a switch until drained or cancelled.
+
+    Args:
+        settings: the configuration.
+        file: its name, for messages about it.
+        execute: the embedded security module, where the transport is in_process.
+
+    Raises:
+        ConfigError: the settings contradict each other or do not fit the security module.
+        LedgerError: the books cannot be opened.
+    """
+    check(settings, file)
+    async with (
+        open_book(
+            settings.database.url,
+            settings.instance,
+            queue_units_max=settings.database.queue_units_max,
+            clock_ms=wall_ms,
+        ) as book,
+        trio.open_nursery() as background,
+        OrderSystems(settings.order_systems) as orders,
+    ):
+        transport = _transport(settings.hsm, background, execute, file)
+        hsm = Hsm(transport)
+        metrics = Metrics()
+        banks = Banks(settings.banks, HsmLinkSecurity(hsm), on_unmatched=_note_late(metrics))
+        vault = CardVault(await _data_key(hsm, settings, file), os.urandom)
+        wake = Wake()
+        workers: list[SafWorker] = []
+        context = await _context(
+            settings, book, hsm, banks, orders, vault, background, wake, workers
+        )
+        await background.start(banks.run)
+        await recover(context)
+        for bank in settings.banks:
+            worker = SafWorker(context, bank.name, random.random)
+            workers.append(worker)
+            background.start_soon(worker.run)
+        background.start_soon(keep_recovering, context)
+        background.start_soon(_deliver_events, settings, book, orders, wake)
+        await _wait_for_links(settings, banks)
+        server = TerminalServer(Session(context, metrics), settings.limits, metrics)
+        pos_host, pos_port = split_address(settings.listen.pos, file, "listen.pos")
+        http_host, http_port = split_address(settings.listen.http, file, "listen.http")
+        http = await background.start(
+            serve_http, http_host, http_port, metrics.registry, _readiness(book, hsm, banks)
+        )
+        async with trio.open_nursery() as serving:
+            listener = await serving.start(server.serve, pos_host, pos_port)
+            host, port = listener.socket.getsockname()[:2]
+            log.info("ready", pos=f"{host}:{port}", http=http)
+            task_status.started(Running(f"{host}:{port}", http, server.drain))
+        wake.stop()
+        transport.close()
+        background.cancel_scope.cancel()
+    log.info("stopped")
+
+
+def check(settings: SwitchSettings, file: str) -> None:
+    """Check what the types of the settings cannot say.
+
+    Raises:
+        ConfigError: names the key and what would be right.
+    """
+    merchants = {merchant.merchant_id for merchant in settings.merchants}
+    profiles = {profile.name for profile in settings.profiles}
+    for index, terminal in enumerate(settings.terminals):
+        if terminal.merchant_id not in merchants:
+            raise ConfigError(file, f"terminals[{index}].merchant_id", "no such merchant")
+        if terminal.profile not in profiles:
+            raise ConfigError(file, f"terminals[{index}].profile", "no such profile")
+    for index, courier in enumerate(settings.couriers):
+        if courier.merchant_id not in merchants:
+            raise ConfigError(file, f"couriers[{index}].merchant_id", "no such merchant")
+    for profile in settings.profiles:
+        try:
+            "".encode(profile.encoding)
+        except LookupError:
+            raise ConfigError(
+                file, "profiles.encoding", f"no encoding {profile.encoding!r}"
+            ) from None
+    try:
+        route_table(settings.routes, [bank.name for bank in settings.banks])
+        for bank in settings.banks:
+            bank.check()
+    except RoutingError as error:
+        raise ConfigError(file, "", str(error)) from None
+
+
+async def _context(
+    settings: SwitchSettings,
+    book: Book,
+    hsm: Hsm,
+    banks: Banks,
+    orders: OrderSystems,
+    vault: CardVault,
+    background: trio.Nursery,
+    wake: Wake,
+    workers: list[SafWorker],
+) -> Context:
+    merchants = {merchant.merchant_id: merchant for merchant in settings.merchants}
+
+    def saf_queued() -> None:
+        for worker in workers:
+            worker.notify()
+
+    return Context(
+        book=book,
+        hsm=hsm,
+        banks=banks,
+        orders=orders,
+        vault=vault,
+        numbers=Numbers(book.next_block, background),
+        terminals=await Terminals.load(book, settings.terminals, settings.profiles, merchants),
+        routes=route_table(settings.routes, [bank.name for bank in settings.banks]),
+        bank_settings={bank.name: bank for bank in settings.banks},
+        merchants=merchants,
+        couriers={courier.courier_id: courier for courier in settings.couriers},
+        limits=settings.limits,
+        calendar=Calendar(settings.utc_offset_minutes),
+        monotonic=trio.current_time,
+        wall_ms=wall_ms,
+        new_event_id=lambda: f"evt_{uuid.uuid4().hex}",
+        saf_queued=saf_queued,
+        events_queued=wake.notify,
+    )
+
+
+def _transport(
+    settings: HsmSettings, nursery: trio.Nursery, execute: Execute | None, file: str
+) -> HsmTransport:
+    if settings.transport == "in_process":
+        if execute is None:
+            raise ConfigError(file, "hsm.transport", "this program has no embedded module")
+        return InProcessTransport(execute, settings.header_length)
+    host, port = split_address(settings.address, file, "hsm.address")
+    return TcpTransport(
+        nursery,
+        host,
+        port,
+        connections=settings.connections,
+        header_length=settings.header_length,
+        deadline_s=settings.deadline_s,
+    )
+
+
+async def _data_key(hsm: Hsm, settings: SwitchSettings, file: str) -> bytes:
+    try:
+        return await hsm.decipher(settings.data_key_dek, bytes.fromhex(settings.data_key))
+    except ValueError:
+        raise ConfigError(file, "data_key", "is not hexadecimal") from None
+    except HsmRefused as error:
+        reason = f"{error}; was it made under another local master key?"
+        raise ConfigError(file, "data_key", reason) from None
+    except HsmUnavailable as error:
+        raise ConfigError(file, "hsm.address", str(error)) from None
+
+
+def _note_late(metrics: Metrics) -> Callable[[str, Message], None]:
+    def note(bank: str, message: Message) -> None:
+        metrics.late_replies.inc()
+        log.warning(
+            "late_reply",
+            bank=bank,
+            mti=message.mti,
+            stan=message.get(11),
+            rrn=message.get(37),
+            response_code=message.get(39),
+        )
+
+    return note
+
+
+async def _deliver_events(
+    settings: SwitchSettings, book: Book, orders: OrderSystems, wake: Wake
+) -> None:
+    secrets = {merchant.merchant_id: merchant.event_secret for merchant in settings.merchants}
+
+    async def deliver(event: Event) -> Delivery:
+        return await orders.deliver(event, secrets[event.merchant_id])
+
+    await run_outbox(
+        book,
+        deliver,
+        wake=wake,
+        clock_ms=wall_ms,
+        random=random.random,
+        settings=OutboxSettings(),
+        lane=lambda event: orders.system_name(event.merchant_id, event.order_no),
+        store_errors=(BookError,),
+    )
+
+
+async def _wait_for_links(settings: SwitchSettings, banks: Banks) -> None:
+    """Give links a moment to come up, so that a ready switch is one that can sell."""
+    with trio.move_on_after(LINK_UP_WAIT_S):
+        for bank in settings.banks:
+            await banks.wait_up(bank.name)
+
+
+def _readiness(book: Book, hsm: Hsm, banks: Banks) -> Callable[[], object]:
+    async def ready() -> tuple[bool, dict[str, object]]:
+        links = {status.bank: status.state.value for status in banks.states()}
+        try:
+            module = await hsm.status()
+        except (HsmRefused, HsmUnavailable) as error:
+            module = str(error)
+            return False, {"links": links, "hsm": module}
+        up = all(banks.is_up(bank) for bank in links)
+        return up, {"links": links, "hsm": module}
+
+    return ready

@@ -1,0 +1,51 @@
+"""What a transaction may use: a few narrow ports, time and numbers, all injected.
+
+Composed once in ``app.py``; in tests from fakes. No transaction reaches anything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from acquirer.ledger.book import Book
+
+from acquirer.routing.choice import RouteTable
+from acquirer.routing.link import Banks
+from acquirer.routing.orders.client import OrderSystems
+from acquirer.routing.settings import BankSettings
+from acquirer.switch.clock import Calendar, MonotonicClock, WallClock
+from acquirer.switch.hsm.client import Hsm
+from acquirer.switch.numbers import Numbers
+from acquirer.switch.settings import CourierSettings, LimitSettings, MerchantSettings
+from acquirer.switch.terminals import Terminals
+from acquirer.switch.vault import CardVault
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The ports of all transactions.
+
+    Attributes:
+        saf_queued: call after a commit that queued a message for a bank.
+        events_queued: call after a commit that queued a notice to a merchant.
+    """
+
+    book: Book
+    hsm: Hsm
+    banks: Banks
+    orders: OrderSystems
+    vault: CardVault
+    numbers: Numbers
+    terminals: Terminals
+    routes: RouteTable
+    bank_settings: Mapping[str, BankSettings]
+    merchants: Mapping[str, MerchantSettings]
+    couriers: Mapping[str, CourierSettings]
+    limits: LimitSettings
+    calendar: Calendar
+    monotonic: MonotonicClock
+    wall_ms: WallClock
+    new_event_id: Callable[[], str]
+    saf_queued: Callable[[], None]
+    events_queued: Callable[[], None]

@@ -1,0 +1,57 @@
+"""What can go wrong in the switch, sorted by who must act, and the one table to DE39.
+
+A decline is a value, not one of these. Format errors of the peer come from ``codecs``, refusals
+of the database from ``ledger``.
+"""
+
+from __future__ import annotations
+
+from acquirer.codecs.errors import RemoteFormatError
+from acquirer.ledger.errors import BookBusy, BookUnavailable
+
+
+class SwitchError(Exception):
+    """Root of this folder's errors."""
+
+
+class HsmUnavailable(SwitchError):
+    """No security module answers in time: the network or the module must be mended."""
+
+
+class HsmRefused(SwitchError):
+    """The security module refused a command.
+
+    Attributes:
+        command: the two-character command code.
+        code: the module's two-character error code.
+    """
+
+    def __init__(self, command: str, code: str) -> None:
+        super().__init__(f"the security module refused {command} with error {code}")
+        self.command = command
+        self.code = code
+
+
+class OutOfTime(SwitchError):
+    """The terminal's time was used up before anything left for a bank."""
+
+
+# Error → response code of the answer. A PIN block that does not open counts as the terminal's
+# fault (99), every other refusal of the module as failed security processing (A7).
+PIN_BLOCK_CODES = frozenset({"20", "22", "23", "24", "69"})
+
+
+def response_code_for(error: Exception) -> str:
+    """DE39 for an error that ended a transaction before it was recorded.
+
+    Raises:
+        Exception: ``error`` itself, where no table row covers it: a bug must not look like a
+            decline.
+    """
+    if isinstance(error, RemoteFormatError):
+        return "30"
+    if isinstance(error, HsmRefused):
+        return "99" if error.code in PIN_BLOCK_CODES else "A7"
+    if isinstance(error, HsmUnavailable | BookBusy | BookUnavailable | OutOfTime):
+        return "96"
+    raise error

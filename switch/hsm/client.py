@@ -1,0 +1,178 @@
+"""The security module as the switch sees it: typed calls over payShield host commands.
+
+Knows which command does what and how its body is laid out; knows nothing of sockets
+(``transport.py``). Keys are host-command key strings under the LMK (``U`` + 32 hexadecimal
+digits and the like); PINs exist only as cryptograms.
+Source: security module interface, "Commands".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from acquirer.switch.errors import HsmRefused
+from acquirer.switch.hsm.transport import HsmTransport
+
+MacAlgorithm = Literal["cup_ecb", "x919", "x99", "cmac"]
+
+TAK, ZAK, TPK, ZPK, DEK = "003", "008", "002", "001", "00B"
+
+# M6/M8: MAC size, algorithm, padding. CUP-ECB is the vendor algorithm 9, whose eight hexadecimal
+# characters are DE64's bytes; the others give eight binary bytes, written as 16 digits.
+_MAC_FORM = {"cup_ecb": b"091", "x919": b"131", "x99": b"111", "cmac": b"151"}
+
+
+@dataclass(frozen=True, slots=True)
+class WorkingKey:
+    """A terminal's working key, made by the module.
+
+    Attributes:
+        under_tmk: 8 or 16 bytes enciphered under the TMK in ECB, as DE62 carries them.
+        under_lmk: key string for later commands.
+        kcv: first 4 bytes of the key enciphering zeros.
+    """
+
+    under_tmk: bytes
+    under_lmk: str
+    kcv: bytes
+
+
+class Hsm:
+    """Typed calls. Every method raises HsmUnavailable or HsmRefused, and nothing else.
+
+    Args:
+        transport: carries the commands; owned and closed by the caller.
+    """
+
+    def __init__(self, transport: HsmTransport) -> None:
+        self._transport = transport
+
+    async def call(self, command: bytes, *, tolerate: str = "00") -> bytes:
+        """Send a command; return the fields after the error code.
+
+        Args:
+            tolerate: error code to accept beside 00 (``01`` where it is an advisory).
+        """
+        reply = await self._transport.call(command)
+        code = reply[2:4].decode("latin-1")
+        if code != "00" and code != tolerate:
+            raise HsmRefused(command[:2].decode("latin-1"), code)
+        return reply[4:]
+
+    async def mac(
+        self, algorithm: MacAlgorithm, key: str, data: bytes, key_type: str = TAK
+    ) -> bytes:
+        """The eight bytes of DE64 over ``data`` (M6)."""
+        fields = await self.call(_mac_body(b"M6", algorithm, key, data, key_type))
+        return fields[:8] if algorithm == "cup_ecb" else bytes.fromhex(fields[:16].decode())
+
+    async def mac_ok(
+        self, algorithm: MacAlgorithm, key: str, data: bytes, mac: bytes, key_type: str = TAK
+    ) -> bool:
+        """Whether DE64's eight bytes are the MAC over ``data`` (M8)."""
+        shown = mac if algorithm == "cup_ecb" else mac.hex().upper().encode()
+        if algorithm == "cup_ecb" and not _is_hex(mac):
+            return False
+        body = _mac_body(b"M8", algorithm, key, data, key_type) + shown
+        reply = await self._transport.call(body)
+        code = reply[2:4].decode("latin-1")
+        if code not in ("00", "01"):
+            raise HsmRefused("M8", code)
+        return code == "00"
+
+    async def translate_pin(self, tpk: str, zpk: str, pin_block: bytes, account: str) -> bytes:
+        """An ISO-0 PIN block from a terminal's key to a bank's (CA).
+
+        Args:
+            pin_block: 8 bytes under the TPK.
+            account: 12 digits, the PAN's rightmost without the check digit.
+
+        Returns:
+            8 bytes under the ZPK, ISO-0.
+        """
+        body = f"CA{tpk}{zpk}12{pin_block.hex().upper()}0101{account}"
+        fields = await self.call(body.encode("ascii"))
+        return bytes.fromhex(fields[2:18].decode("ascii"))
+
+    async def password_ok(self, tpk: str, pin_block: bytes, pin_under_lmk: str) -> bool:
+        """Whether a PIN block without PAN (account of zeros) holds a courier's password (BC)."""
+        body = f"BC{tpk}{pin_block.hex().upper()}01{'0' * 12}{pin_under_lmk}"
+        reply = await self._transport.call(body.encode("ascii"))
+        code = reply[2:4].decode("latin-1")
+        if code not in ("00", "01"):
+            raise HsmRefused("BC", code)
+        return code == "00"
+
+    async def new_pin_key(self, tmk: str, *, double: bool) -> WorkingKey:
+        """A fresh terminal PIN key (HC), single or double length."""
+        return await self._working_key("HC", tmk, TPK, double=double)
+
+    async def new_mac_key(self, tmk: str, *, double: bool) -> WorkingKey:
+        """A fresh terminal MAC key (HA), single or double length."""
+        return await self._working_key("HA", tmk, TAK, double=double)
+
+    async def _working_key(
+        self, command: str, tmk: str, key_type: str, *, double: bool
+    ) -> WorkingKey:
+        schemes = ";XU1" if double else ";ZZ1"
+        size = 33 if double else 16
+        fields = (await self.call(f"{command}{tmk}{schemes}".encode())).decode("ascii")
+        under_tmk = fields[1:33] if double else fields[:16]
+        under_lmk = fields[size : 2 * size]
+        return WorkingKey(
+            bytes.fromhex(under_tmk), under_lmk, (await self.kcv(under_lmk, key_type))[:4]
+        )
+
+    async def kcv(self, key: str, key_type: str) -> bytes:
+        """The 8-byte check value of a TDES key (BU, 16H form)."""
+        flag = "1" if key[0] in "UX" else "2" if key[0] in "TY" else "0"
+        fields = await self.call(f"BUFF{flag}{key};{key_type}".encode())
+        return bytes.fromhex(fields[:16].decode("ascii"))
+
+    async def import_key(self, key_type: str, zmk: str, cryptogram: str) -> tuple[str, str]:
+        """A zone key that a bank sent, from under the ZMK to under the LMK (A6).
+
+        Args:
+            cryptogram: ``X`` and 32 hexadecimal digits (ECB under the ZMK).
+
+        Returns:
+            The key under the LMK, and its check value of 6 digits.
+        """
+        body = f"A6{key_type}{zmk}{cryptogram}U"
+        fields = (await self.call(body.encode("ascii"), tolerate="01")).decode("ascii")
+        return fields[:33], fields[33:39]
+
+    async def generate_key(self, key_type: str) -> str:
+        """A fresh double-length key under the LMK (A0)."""
+        fields = await self.call(f"A00{key_type}U".encode())
+        return fields[:33].decode("ascii")
+
+    async def encipher(self, dek: str, data: bytes) -> bytes:
+        """Encipher a multiple of eight bytes under a DEK, CBC from a zero IV (M0)."""
+        return await self._data("M0", dek, data)
+
+    async def decipher(self, dek: str, data: bytes) -> bytes:
+        """The reverse of :meth:`encipher` (M2)."""
+        return await self._data("M2", dek, data)
+
+    async def _data(self, command: str, dek: str, data: bytes) -> bytes:
+        digits = data.hex().upper()
+        body = f"{command}0111{DEK}{dek}{'0' * 16}{len(digits):04X}{digits}"
+        fields = await self.call(body.encode("ascii"))
+        return bytes.fromhex(fields[-len(digits) :].decode("ascii"))
+
+    async def status(self) -> str:
+        """Firmware number (NC); used as a health check."""
+        return (await self.call(b"NC"))[16:].decode("latin-1")
+
+
+def _mac_body(
+    command: bytes, algorithm: MacAlgorithm, key: str, data: bytes, key_type: str
+) -> bytes:
+    head = b"%b00%b%b%b" % (command, _MAC_FORM[algorithm], key_type.encode(), key.encode())
+    return b"%b%04X%b" % (head, len(data), data)
+
+
+def _is_hex(mac: bytes) -> bool:
+    return len(mac) == 8 and all(c in b"0123456789ABCDEF" for c in mac)

@@ -1,0 +1,169 @@
+"""Ways to carry host commands to a security module: in process, or TCP connections.
+
+TCP: pipelined, replies matched by message header, each command with a deadline; a connection
+that breaks fails what it carried and is opened again on the next command. Frame = 2-byte
+big-endian length, header, command. Source: security module interface, "Framing".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import trio
+
+from acquirer.codecs.errors import FrameError
+from acquirer.codecs.framing import FrameDecoder, LengthHeader
+from acquirer.switch.errors import HsmUnavailable
+
+FRAME_BYTES_MAX = 32 * 1024
+IN_FLIGHT_MAX = 1024
+_FRAMING = LengthHeader("binary", 2)
+
+
+class HsmTransport(Protocol):
+    """Carries one command and brings its reply."""
+
+    async def call(self, command: bytes) -> bytes:
+        """Send a command (code and body) and return the reply (code, error code, fields).
+
+        Raises:
+            HsmUnavailable: no module could be reached, or none answered in time.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release sockets; later calls fail."""
+        ...
+
+
+class InProcessTransport:
+    """The software module embedded: the same command bytes, without a socket.
+
+    Args:
+        execute: takes and returns whole message bodies with a header of ``header_length``.
+    """
+
+    def __init__(self, execute: Callable[[bytes], bytes], header_length: int) -> None:
+        self._execute = execute
+        self._header = b"0" * header_length
+
+    async def call(self, command: bytes) -> bytes:
+        """Run the command at once; never blocks on anything outside the process."""
+        return self._execute(self._header + command)[len(self._header) :]
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+
+class TcpTransport:
+    """A small pool of pipelined connections to one security module.
+
+    Resource handling: connections open on first use; their reader tasks live in the nursery
+    given at construction, which must outlive the transport.
+    """
+
+    def __init__(
+        self,
+        nursery: trio.Nursery,
+        host: str,
+        port: int,
+        *,
+        connections: int,
+        header_length: int,
+        deadline_s: float,
+    ) -> None:
+        self._nursery = nursery
+        self._connections = [
+            _Connection(nursery, host, port, header_length) for _ in range(connections)
+        ]
+        self._next = 0
+        self._deadline_s = deadline_s
+
+    async def call(self, command: bytes) -> bytes:
+        """Send on the next connection; a connection found dead is opened once more."""
+        self._next = (self._next + 1) % len(self._connections)
+        with trio.move_on_after(self._deadline_s):
+            return await self._connections[self._next].call(command)
+        raise HsmUnavailable(f"no reply within {self._deadline_s:g} s")
+
+    def close(self) -> None:
+        """Close every connection."""
+        for connection in self._connections:
+            connection.close()
+
+
+class _Reply:
+    __slots__ = ("body", "event")
+
+    def __init__(self) -> None:
+        self.event = trio.Event()
+        self.body: bytes | None = None
+
+
+class _Connection:
+    def __init__(self, nursery: trio.Nursery, host: str, port: int, header_length: int) -> None:
+        self._nursery = nursery
+        self._address = (host, port)
+        self._header_length = header_length
+        self._stream: trio.SocketStream | None = None
+        self._send_lock = trio.Lock()
+        self._waiting: dict[bytes, _Reply] = {}
+        self._sequence = 0
+
+    async def call(self, command: bytes) -> bytes:
+        if len(self._waiting) >= IN_FLIGHT_MAX:
+            raise HsmUnavailable(f"{IN_FLIGHT_MAX} commands wait for the security module")
+        self._sequence += 1
+        header = f"{self._sequence % 10**self._header_length:0{self._header_length}d}".encode()
+        reply = _Reply()
+        self._waiting[header] = reply
+        try:
+            await self._send(_FRAMING.encode(header + command))
+            await reply.event.wait()
+        finally:
+            self._waiting.pop(header, None)
+        if reply.body is None:
+            raise HsmUnavailable("the connection to the security module broke")
+        return reply.body
+
+    async def _send(self, frame: bytes) -> None:
+        async with self._send_lock:
+            try:
+                if self._stream is None:
+                    self._stream = await trio.open_tcp_stream(*self._address)
+                    self._stream.setsockopt(trio.socket.IPPROTO_TCP, trio.socket.TCP_NODELAY, 1)
+                    self._nursery.start_soon(self._read, self._stream)
+                await self._stream.send_all(frame)
+            except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
+                self._drop(self._stream)
+                raise HsmUnavailable("the security module cannot be reached") from None
+            except trio.Cancelled:
+                # A frame may have left in part: the stream cannot be used again.
+                self._drop(self._stream)
+                raise
+
+    async def _read(self, stream: trio.SocketStream) -> None:
+        decoder = FrameDecoder(_FRAMING, FRAME_BYTES_MAX)
+        try:
+            while data := await stream.receive_some(65536):
+                for frame in decoder.feed(data):
+                    reply = self._waiting.get(frame[: self._header_length])
+                    if reply is not None:
+                        reply.body = frame[self._header_length :]
+                        reply.event.set()
+        except (OSError, trio.BrokenResourceError, trio.ClosedResourceError, FrameError):
+            pass
+        finally:
+            self._drop(stream)
+
+    def _drop(self, stream: trio.SocketStream | None) -> None:
+        if stream is None or stream is not self._stream:
+            return
+        self._stream = None
+        stream.socket.close()
+        for reply in self._waiting.values():
+            reply.event.set()
+
+    def close(self) -> None:
+        self._drop(self._stream)

@@ -1,0 +1,183 @@
+"""From a request to a journal entry, and the steps that every transaction shares.
+
+``new_entry`` makes the row of commit 1; ``refuse`` records a request that went nowhere;
+``undo_steps`` is what turns an entry that may have reached a bank into one that is being undone,
+used alike by time-outs, by recovery after a crash and by lost leases.
+"""
+
+from __future__ import annotations
+
+from acquirer.codecs.pan import Pan
+from acquirer.ledger.entries import (
+    Entry,
+    InsertEntry,
+    OrderRow,
+    QueueSaf,
+    Role,
+    SafItem,
+    State,
+    Step,
+    UpdateEntry,
+    UpdateOrder,
+)
+from acquirer.switch.context import Context
+from acquirer.switch.numbers import bank_stan_of, rrn_of
+from acquirer.switch.request import Answer, Repeat, Request
+
+LEASE_MS = 60_000
+REVERSIBLE = frozenset({"sale", "void", "order_payment"})
+NO_ANSWER = "98"
+
+
+async def new_entry(
+    context: Context,
+    request: Request,
+    kind: str,
+    state: State,
+    *,
+    pan: Pan | None = None,
+    bank: str = "",
+    order_no: str = "",
+    courier_id: str = "",
+    original_id: int | None = None,
+    role: Role = Role.ORIGINAL,
+    amount_minor: int | None = None,
+    response_code: str = "",
+    reply: dict[int, str] | None = None,
+) -> Entry:
+    """A journal row for this request, with numbers of its own; nothing is stored yet."""
+    number = await context.numbers.take()
+    stamp = context.calendar.stamp(request.now_ms)
+    message = request.message
+    rrn = rrn_of(number, stamp.rrn_day)
+    fields = {
+        12: stamp.local_time,
+        13: stamp.local_date,
+        15: stamp.local_date,
+        37: rrn,
+        **(reply or {}),
+    }
+    return Entry(
+        id=number,
+        rrn=rrn,
+        role=role,
+        kind=kind,
+        mti=message.mti,
+        processing_code=message.processing_code,
+        transaction_type=request.de60.transaction_type,
+        terminal_id=request.terminal.terminal_id,
+        merchant_id=request.terminal.settings.merchant_id,
+        batch=request.de60.batch,
+        stan=request.stan,
+        amount_minor=request.amount_minor if amount_minor is None else amount_minor,
+        currency_code=message.get(49) or request.terminal.merchant.currency_code,
+        fingerprint=request.fingerprint,
+        state=state,
+        owner=context.book.owner,
+        lease_until_ms=request.now_ms + LEASE_MS,
+        created_at_ms=request.now_ms,
+        business_date=stamp.business_date,
+        card=context.vault.seal(pan) if pan else None,
+        bank=bank,
+        bank_stan=bank_stan_of(number) if bank else "",
+        transmission_at=stamp.transmission_at if bank else "",
+        order_no=order_no,
+        courier_id=courier_id,
+        original_id=original_id,
+        response_code=response_code,
+        reply=fields,
+    )
+
+
+async def refuse(
+    context: Context,
+    request: Request,
+    kind: str,
+    response_code: str,
+    *,
+    pan: Pan | None = None,
+    order_no: str = "",
+    reply: dict[int, str] | None = None,
+) -> Answer | Repeat:
+    """Record a request that is answered without going anywhere, and answer it.
+
+    The STAN is used up: the same request again gets the same refusal.
+    """
+    entry = await new_entry(
+        context,
+        request,
+        kind,
+        State.REFUSED,
+        pan=pan,
+        order_no=order_no,
+        response_code=response_code,
+        reply=reply,
+    )
+    if await context.book.commit(InsertEntry(entry)):
+        return Repeat()
+    return Answer(response_code, entry.reply)
+
+
+async def queue_reversal(context: Context, entry: Entry, reason: str, now_ms: int) -> QueueSaf:
+    """The step that owes the entry's bank a reversal, with an identity of its own."""
+    number = await context.numbers.take()
+    return QueueSaf(
+        SafItem(
+            id=number,
+            bank=entry.bank,
+            kind="reversal",
+            original_id=entry.id,
+            reason=reason,
+            created_at_ms=now_ms,
+            next_at_ms=now_ms,
+            stan=bank_stan_of(number),
+            transmission_at=context.calendar.stamp(now_ms).transmission_at,
+        )
+    )
+
+
+def release_steps(entry: Entry, order: OrderRow | None) -> tuple[Step, ...]:
+    """Give back what an unfinished entry holds: a void its original, a payment its order."""
+    if entry.kind == "void" and entry.original_id is not None:
+        release = UpdateEntry(
+            entry.original_id,
+            (State.APPROVED,),
+            check_claim=True,
+            expected_claim=entry.id,
+            set_claim=True,
+            claimed_by=None,
+        )
+        return (release,)
+    if order is not None and order.paying_id == entry.id:
+        return (unpay_step(order),)
+    return ()
+
+
+def unpay_step(order: OrderRow) -> UpdateOrder:
+    """The order is to be paid again: nobody is paying it and nobody has."""
+    return UpdateOrder(
+        order.merchant_id,
+        order.order_no,
+        (order.status, order.paying_id, order.payment_id),
+        ("00", None, None),
+    )
+
+
+async def undo_steps(context: Context, entry: Entry, reason: str, now_ms: int) -> tuple[Step, ...]:
+    """End an entry whose outcome at the bank is not known: it is timed out, its undo is queued.
+
+    Conditional (first step) on the entry still being ours and sent.
+    """
+    end = UpdateEntry(
+        entry.id,
+        (State.SENT,),
+        state=State.TIMED_OUT,
+        owner=context.book.owner,
+        response_code=NO_ANSWER,
+        reply=entry.reply,
+    )
+    order = await context.book.order(entry.merchant_id, entry.order_no) if entry.order_no else None
+    undo: tuple[Step, ...] = ()
+    if entry.kind in REVERSIBLE:
+        undo = (await queue_reversal(context, entry, reason, now_ms),)
+    return (end, *undo, *release_steps(entry, order))

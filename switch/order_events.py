@@ -1,0 +1,66 @@
+"""Notices to a merchant's order system, made from journal entries. Pure but for the event id.
+
+Every notice of one payment carries the payment's RRN. Source: order system contract in ``docs/``.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+from acquirer.ledger.entries import Entry, Event
+from acquirer.routing.orders.messages import (
+    EventData,
+    EventType,
+    Means,
+    OrderStatus,
+    build_event,
+)
+from acquirer.switch.context import Context
+
+MEANS: dict[str, Means] = {"000000": "card", "900000": "cash", "910000": "none"}
+
+
+def order_event(
+    context: Context,
+    kind: EventType,
+    payment: Entry | None,
+    cause: Entry,
+    *,
+    order_status: str,
+    reason: str = "",
+    signed_by: str = "",
+    note: str = "",
+) -> Event:
+    """What became of an order.
+
+    Args:
+        payment: the journal entry that paid it, or None where nothing was paid.
+        cause: the entry that this notice is about; its order, terminal and time are told.
+    """
+    about = payment or cause
+    data = EventData(
+        order_no=cause.order_no,
+        merchant_id=cause.merchant_id,
+        order_status=cast(OrderStatus, order_status),
+        amount_minor=about.amount_minor,
+        currency_code=about.currency_code,
+        means=MEANS.get(payment.processing_code, "none") if payment else "none",
+        rrn=about.rrn,
+        stan=about.stan,
+        approval_code=about.approval_code,
+        terminal_id=cause.terminal_id,
+        courier_id=cause.courier_id or about.courier_id,
+        signed_by=signed_by,
+        reason=reason,
+        note=note,
+    )
+    event = build_event(context.new_event_id(), kind, data, cause.created_at_ms)
+    return Event(
+        event.id,
+        event.merchant_id,
+        event.order_no,
+        event.type,
+        event.body,
+        event.created_at_ms,
+        event.next_at_ms,
+    )

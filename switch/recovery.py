@@ -1,0 +1,69 @@
+"""Entries whose owner is gone: every one that may have reached a bank is undone.
+
+Runs at start and then every few seconds. At start it takes what earlier incarnations of this
+instance left; later, what any process left whose lease has run out.
+Source: architecture, "A crash between the commits leaves an intent without an outcome".
+"""
+
+from __future__ import annotations
+
+import structlog
+import trio
+
+from acquirer.ledger.entries import Entry, State, UpdateEntry
+from acquirer.ledger.errors import BookError
+from acquirer.switch.context import Context
+from acquirer.switch.journal import LEASE_MS, NO_ANSWER, undo_steps
+
+log = structlog.get_logger("acquirer.recovery")
+
+GROUP = 200
+EVERY_S = 5.0
+
+
+async def recover(context: Context) -> int:
+    """Undo all orphans there are now.
+
+    Returns:
+        How many there were.
+
+    Raises:
+        BookError: the books could not be read or written; the rest is found next time.
+    """
+    count = 0
+    while True:
+        now_ms = context.wall_ms()
+        orphans = await context.book.take_orphans(now_ms, now_ms + LEASE_MS, GROUP)
+        for entry in orphans:
+            await _undo(context, entry, now_ms)
+        count += len(orphans)
+        if len(orphans) < GROUP:
+            break
+    if count:
+        context.saf_queued()
+        log.warning("recovered", entries=count)
+    return count
+
+
+async def _undo(context: Context, entry: Entry, now_ms: int) -> None:
+    if entry.state is State.RECEIVED:
+        refuse = UpdateEntry(
+            entry.id,
+            (State.RECEIVED,),
+            state=State.REFUSED,
+            owner=context.book.owner,
+            response_code="96",
+        )
+        await context.book.commit(refuse)
+        return
+    await context.book.commit(*await undo_steps(context, entry, NO_ANSWER, now_ms))
+
+
+async def keep_recovering(context: Context) -> None:
+    """Look for orphans every few seconds, for ever."""
+    while True:
+        await trio.sleep(EVERY_S)
+        try:
+            await recover(context)
+        except BookError as error:
+            log.warning("books_refuse", reason=str(error))

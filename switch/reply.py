@@ -1,0 +1,47 @@
+"""Building the reply to a terminal: what is echoed, what is added, in which order it is sealed.
+
+Pure but for the MAC, which the session asks of the security module.
+Source: terminal interface, part 4 ("the reply's MTI is request + 10; it echoes …").
+"""
+
+from __future__ import annotations
+
+from acquirer.codecs.message import Message
+from acquirer.switch.request import Answer
+
+ECHOED = (2, 3, 4, 11, 25, 32, 41, 42, 49, 60)
+MAC_PLACEHOLDER = "0" * 16
+
+
+def reply_mti(mti: str) -> str:
+    """The MTI of the reply: request + 10; a repeat's reply is that of its request.
+
+    >>> reply_mti("0200"), reply_mti("0401")
+    ('0210', '0410')
+    """
+    return f"{int(mti) // 10 * 10 + 10:04d}"
+
+
+def build_reply(request: Message, answer: Answer) -> Message:
+    """The reply without its MAC."""
+    fields = {n: request.fields[n] for n in ECHOED if n in request.fields}
+    fields.update(answer.fields)
+    if answer.response_code:
+        fields[39] = answer.response_code
+    return Message(reply_mti(request.mti), fields)
+
+
+def build_format_error(partial: dict[int, str]) -> Message | None:
+    """The answer 30 to a message that did not decode, where MTI, DE11 and DE41 were read.
+
+    Args:
+        partial: fields read, the MTI under key 0.
+
+    Returns:
+        The reply, or None where it cannot be addressed and the connection must be closed.
+    """
+    if not (partial.get(0, "").isdigit() and partial.get(11) and partial.get(41)):
+        return None
+    if int(partial[0][2]) % 2:
+        return None
+    return Message(reply_mti(partial[0]), {11: partial[11], 39: "30", 41: partial[41]})

@@ -1,0 +1,184 @@
+"""The terminals' TCP port: bytes in, frames to the session, replies out.
+
+A request in flight outlives its connection, so that its outcome is stored even if the terminal
+hangs up. Limits: open connections, requests at once over all and on one connection, bytes of a
+frame, time without a whole frame. Source: terminal interface, part 1.
+"""
+
+from __future__ import annotations
+
+import errno
+from functools import partial
+
+import structlog
+import trio
+
+from acquirer.codecs.errors import FrameError
+from acquirer.codecs.framing import FrameDecoder
+from acquirer.switch.metrics import Metrics
+from acquirer.switch.session import FRAME_BYTES_MAX, FRAMING, CloseConnection, Session
+from acquirer.switch.settings import LimitSettings
+
+log = structlog.get_logger("acquirer.switch")
+
+_CAPACITY_ERRORS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
+_CAPACITY_PAUSE_S = 0.1
+_READ_BYTES = 16_384
+_SEND_S = 10.0
+
+
+class TerminalServer:
+    """Serves terminals on one listening socket until told to drain.
+
+    Resource handling: ``serve`` owns every connection; when it returns, all are closed and every
+    request that was in flight has been answered or has run out of the drain time.
+    """
+
+    def __init__(self, session: Session, limits: LimitSettings, metrics: Metrics) -> None:
+        self._session = session
+        self._limits = limits
+        self._metrics = metrics
+        self._open = 0
+        self._in_flight = 0
+        self._draining = trio.Event()
+
+    def drain(self) -> None:
+        """Take no new connection and no new request; ``serve`` returns when all are answered."""
+        self._draining.set()
+
+    async def serve(
+        self,
+        host: str,
+        port: int,
+        *,
+        task_status: trio.TaskStatus[trio.SocketListener] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Listen and serve; reports the listener once it accepts.
+
+        Error handling: only errors of a full process are retried by accept; others end it.
+        """
+        (listener,) = await trio.open_tcp_listeners(port, host=host)
+        async with trio.open_nursery() as requests, trio.open_nursery() as connections:
+            task_status.started(listener)
+            connections.start_soon(self._accept, listener, connections, requests)
+            await self._draining.wait()
+            await listener.aclose()
+            requests.cancel_scope.deadline = trio.current_time() + self._limits.drain_s
+            while self._in_flight and trio.current_time() < requests.cancel_scope.deadline:
+                await trio.sleep(0.01)
+            connections.cancel_scope.cancel()
+
+    async def _accept(
+        self, listener: trio.SocketListener, connections: trio.Nursery, requests: trio.Nursery
+    ) -> None:
+        while True:
+            try:
+                stream = await listener.accept()
+            except trio.ClosedResourceError:
+                return
+            except OSError as error:
+                if error.errno not in _CAPACITY_ERRORS:
+                    raise
+                await trio.sleep(_CAPACITY_PAUSE_S)
+                continue
+            if self._open >= self._limits.connections_max:
+                self._metrics.refused_connections.inc()
+                await trio.aclose_forcefully(stream)
+                continue
+            connections.start_soon(self._connection, stream, requests)
+
+    async def _connection(self, stream: trio.SocketStream, requests: trio.Nursery) -> None:
+        self._open += 1
+        self._metrics.connections.set(self._open)
+        connection = _Connection(stream)
+        try:
+            async with stream:
+                await self._read(connection, requests)
+        except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
+            pass
+        finally:
+            connection.closed = True
+            self._open -= 1
+            self._metrics.connections.set(self._open)
+
+    async def _read(self, connection: _Connection, requests: trio.Nursery) -> None:
+        decoder = FrameDecoder(FRAMING, FRAME_BYTES_MAX)
+        give_up_at = trio.current_time() + self._limits.idle_s
+        while not self._draining.is_set():
+            with trio.move_on_at(give_up_at) as waiting:
+                data = await connection.stream.receive_some(_READ_BYTES)
+            if waiting.cancelled_caught or not data:
+                break
+            try:
+                frames = decoder.feed(data)
+            except FrameError as error:
+                log.warning("bad_frame", reason=str(error))
+                break
+            for frame in frames:
+                give_up_at = trio.current_time() + self._limits.idle_s
+                await connection.wait_for_turn(self._limits.pipelined_max)
+                if self._in_flight >= self._limits.in_flight_max:
+                    return
+                self._in_flight += 1
+                connection.in_flight += 1
+                requests.start_soon(partial(self._request, connection, frame))
+            if connection.closed:
+                break
+        await connection.wait_for_turn(1)
+
+    async def _request(self, connection: _Connection, frame: bytes) -> None:
+        try:
+            reply = await self._session.answer(frame)
+            if reply is not None:
+                await connection.send(reply)
+        except CloseConnection as error:
+            log.warning("closed", reason=str(error))
+            connection.close()
+        finally:
+            self._in_flight -= 1
+            connection.done()
+
+
+class _Connection:
+    """One terminal's stream, with replies sent whole and requests counted."""
+
+    __slots__ = ("_lock", "_turn", "closed", "in_flight", "stream")
+
+    def __init__(self, stream: trio.SocketStream) -> None:
+        self.stream = stream
+        self.in_flight = 0
+        self.closed = False
+        self._lock = trio.Lock()
+        self._turn: trio.Event | None = None
+
+    async def send(self, reply: bytes) -> None:
+        """Send a reply; a terminal that has gone or does not read loses it."""
+        if self.closed:
+            return
+        try:
+            with trio.move_on_after(_SEND_S) as sending:
+                async with self._lock:
+                    await self.stream.send_all(reply)
+            if sending.cancelled_caught:
+                self.close()
+        except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
+            self.close()
+
+    async def wait_for_turn(self, pipelined_max: int) -> None:
+        """Wait until fewer than ``pipelined_max`` requests of this connection are in flight."""
+        while self.in_flight >= pipelined_max:
+            self._turn = trio.Event()
+            await self._turn.wait()
+
+    def done(self) -> None:
+        """One request of this connection has ended."""
+        self.in_flight -= 1
+        if self._turn is not None:
+            self._turn.set()
+            self._turn = None
+
+    def close(self) -> None:
+        """Close at once; the reading task ends by itself."""
+        if not self.closed:
+            self.closed = True
+            self.stream.socket.close()

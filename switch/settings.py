@@ -1,0 +1,143 @@
+"""The switch's configuration file as typed values.
+
+Keys stand here as host-command key strings under the local master key, never in clear;
+``acquirer up`` writes such a file for the demo estate. Read by ``acquirer serve --config FILE``.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from acquirer.routing.choice import RouteRule
+from acquirer.routing.orders.settings import OrderSystemSettings
+from acquirer.routing.settings import BankSettings
+
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+PositiveSeconds = Annotated[float, msgspec.Meta(gt=0)]
+
+
+class ListenSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Addresses to listen on, ``host:port``; port 0 takes a free one."""
+
+    pos: str = "127.0.0.1:0"
+    http: str = "127.0.0.1:0"
+
+
+class DatabaseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """SQLAlchemy URL of the books; a relative SQLite path is relative to this file."""
+
+    url: str
+    queue_units_max: Positive = 4096
+
+
+class HsmSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How to reach the security module.
+
+    Attributes:
+        transport: ``tcp`` or ``in_process`` (the simulator, embedded).
+        address: ``host:port`` for tcp.
+        connections: TCP connections, each pipelined.
+        deadline_s: longest wait for one command.
+        header_length: characters of the message header, at least 4 to match replies.
+        test_lmk: allow the published test LMKs; in_process only.
+    """
+
+    transport: Literal["tcp", "in_process"] = "tcp"
+    address: str = "127.0.0.1:1500"
+    connections: Positive = 2
+    deadline_s: PositiveSeconds = 2.0
+    header_length: Annotated[int, msgspec.Meta(ge=4, le=32)] = 8
+    test_lmk: bool = False
+
+
+class LimitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Bounds on what terminals may use.
+
+    Attributes:
+        connections_max: open terminal connections.
+        in_flight_max: transactions at once, over all terminals.
+        pipelined_max: transactions at once on one connection.
+        idle_s: a connection without a whole frame for so long is closed.
+        terminal_s: a terminal is answered within this time, or not sent to a bank at all.
+        drain_s: time that a stop leaves for what is in flight.
+    """
+
+    connections_max: Positive = 4096
+    in_flight_max: Positive = 4096
+    pipelined_max: Positive = 64
+    idle_s: PositiveSeconds = 300.0
+    terminal_s: PositiveSeconds = 25.0
+    drain_s: PositiveSeconds = 20.0
+
+
+class ProfileSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a kind of terminal talks; see ``config/estate.py``."""
+
+    name: str
+    key_scheme: Literal["tmk"] = "tmk"
+    mac: Literal["cup_ecb", "x919", "cmac"] = "cup_ecb"
+    encoding: str = "gb18030"
+    mac_key: Literal["single", "double"] = "double"
+
+
+class TerminalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A terminal; ``tmk`` is under the LMK (key type 002)."""
+
+    terminal_id: str
+    merchant_id: str
+    tmk: str
+    profile: str
+
+
+class MerchantSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A merchant; the fee is in basis points of the amount, rounded half up once a payment."""
+
+    merchant_id: str
+    name: str
+    mcc: str
+    mdr_basis_points: Annotated[int, msgspec.Meta(ge=0, le=10_000)]
+    event_secret: str
+    currency_code: str = "156"
+
+    def __repr__(self) -> str:
+        return f"MerchantSettings({self.merchant_id!r})"
+
+
+class CourierSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A courier; ``password`` is the PIN under the LMK for account 000000000000."""
+
+    courier_id: str
+    merchant_id: str
+    password: str
+
+    def __repr__(self) -> str:
+        return f"CourierSettings({self.courier_id!r})"
+
+
+class SwitchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole file.
+
+    Attributes:
+        instance: name of this switch among those that share a database.
+        utc_offset_minutes: local time of terminals and of the business date.
+        data_key: the card data key, enciphered by the security module (``vault.py``); with
+            ``data_key_dek``, the DEK under the LMK that it is enciphered under.
+    """
+
+    database: DatabaseSettings
+    banks: list[BankSettings]
+    routes: list[RouteRule]
+    merchants: list[MerchantSettings]
+    profiles: list[ProfileSettings]
+    terminals: list[TerminalSettings]
+    instance: str = "switch-1"
+    utc_offset_minutes: Annotated[int, msgspec.Meta(ge=-720, le=840)] = 480
+    listen: ListenSettings = ListenSettings()
+    hsm: HsmSettings = HsmSettings()
+    limits: LimitSettings = LimitSettings()
+    couriers: list[CourierSettings] = []
+    order_systems: list[OrderSystemSettings] = []
+    data_key: str = ""
+    data_key_dek: str = ""

@@ -1,0 +1,128 @@
+"""The table from a message to the function that handles it: start here.
+
+Key: MTI, DE3 and DE60.1 for financial messages, MTI and DE60.3 for management. What the table
+does not list is answered 40 and changes nothing.
+Source: terminal interface, parts 4 and 5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from acquirer.codecs.message import Message
+from acquirer.codecs.private_fields import De60
+from acquirer.switch.context import Context
+from acquirer.switch.request import Outcome, Request
+from acquirer.switch.transactions.balance import balance
+from acquirer.switch.transactions.courier import courier_sign_off, courier_sign_on
+from acquirer.switch.transactions.management import echo, sign_off, sign_on
+from acquirer.switch.transactions.order_confirmation import (
+    payment_confirmation,
+    receipt_confirmation,
+)
+from acquirer.switch.transactions.order_payment import order_payment
+from acquirer.switch.transactions.order_query import order_query
+from acquirer.switch.transactions.reversal import reversal
+from acquirer.switch.transactions.sale import sale
+from acquirer.switch.transactions.void import void
+
+Handler = Callable[[Context, Request], Awaitable[Outcome]]
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """How the session treats a kind of message before its handler sees it.
+
+    Attributes:
+        name: for logs and metrics.
+        needs: data elements without which it is no such message (30).
+        mac: whether request and reply carry DE64.
+        journaled: whether (terminal, batch, STAN) names it, with the duplicate rules.
+        looks_back: whether its rules depend on what happened before, so that a repeat must be
+            found before they are applied.
+        any_batch: whether it may belong to an earlier batch.
+        plain_condition: whether DE25 must be 00 where it is there.
+    """
+
+    name: str
+    handler: Handler
+    needs: tuple[int, ...]
+    mac: bool = True
+    journaled: bool = True
+    looks_back: bool = False
+    any_batch: bool = False
+    plain_condition: bool = True
+
+
+_MANAGEMENT = {"mac": False, "journaled": False, "any_batch": True}
+
+MANAGEMENT: dict[tuple[str, str], Transaction] = {
+    ("0800", "001"): Transaction("sign_on", sign_on, (11, 41, 42), **_MANAGEMENT),
+    ("0800", "003"): Transaction("sign_on", sign_on, (11, 41, 42), **_MANAGEMENT),
+    ("0800", "004"): Transaction("sign_on", sign_on, (11, 41, 42), **_MANAGEMENT),
+    ("0820", "002"): Transaction("sign_off", sign_off, (11, 41, 42), **_MANAGEMENT),
+    ("0820", "301"): Transaction("echo", echo, (41, 42), **_MANAGEMENT),
+    ("0820", "402"): Transaction(
+        "courier_sign_on", courier_sign_on, (11, 41, 42), journaled=False, any_batch=True
+    ),
+    ("0820", "403"): Transaction(
+        "courier_sign_off", courier_sign_off, (11, 41, 42), journaled=False, any_batch=True
+    ),
+}
+
+_CARD = (3, 4, 11, 22, 25, 41, 42, 49)
+_ORDER = (3, 11, 41, 42)
+
+FINANCIAL: dict[tuple[str, str, str], Transaction] = {
+    ("0200", "310000", "01"): Transaction("balance", balance, (3, 11, 22, 25, 41, 42)),
+    ("0200", "000000", "22"): Transaction("sale", sale, _CARD),
+    ("0200", "200000", "23"): Transaction(
+        "void", void, (3, 4, 11, 37, 41, 42, 61), looks_back=True
+    ),
+    ("0200", "380000", "71"): Transaction("order_query", order_query, (*_ORDER, 59)),
+    ("0200", "000000", "72"): Transaction(
+        "order_payment", order_payment, (*_ORDER, 4, 22, 59), looks_back=True
+    ),
+    ("0200", "900000", "72"): Transaction(
+        "order_payment", order_payment, (*_ORDER, 4, 59), looks_back=True
+    ),
+    ("0200", "910000", "72"): Transaction(
+        "order_payment", order_payment, (*_ORDER, 59), looks_back=True
+    ),
+    **{
+        ("0220", code, "73"): Transaction(
+            "order_confirmation",
+            payment_confirmation,
+            (*_ORDER, 59, 61),
+            looks_back=True,
+            any_batch=True,
+        )
+        for code in ("000000", "900000", "910000")
+    },
+    ("0220", "920000", "74"): Transaction(
+        "receipt_confirmation",
+        receipt_confirmation,
+        (*_ORDER, 59),
+        looks_back=True,
+        any_batch=True,
+    ),
+}
+
+REVERSAL = Transaction(
+    "reversal",
+    reversal,
+    (3, 11, 41, 42),
+    journaled=False,
+    any_batch=True,
+    plain_condition=False,
+)
+
+
+def find_transaction(message: Message, de60: De60) -> Transaction | None:
+    """The table's row for a message, or None where it is not supported (40)."""
+    if message.mti[1] == "8":
+        return MANAGEMENT.get((message.mti, de60.network_code))
+    if message.mti == "0400":
+        return REVERSAL
+    return FINANCIAL.get((message.mti, message.processing_code, de60.transaction_type))

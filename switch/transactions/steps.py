@@ -1,0 +1,170 @@
+"""The legs that card transactions share: protect the PIN, forward to the bank, settle.
+
+Each transaction's own module reads from top to bottom and calls these; what differs between
+transactions is given as steps, never as a branch on the kind in here.
+Source: architecture, "One payment, from wire to books".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from acquirer.codecs.message import Message
+from acquirer.codecs.pan import Pan
+from acquirer.codecs.track2 import Track2
+from acquirer.ledger.entries import Entry, State, Step, UpdateEntry
+from acquirer.routing.bank_messages import BankRequest, Kind, OriginalData
+from acquirer.routing.choice import Route, RouteFacts, choose
+from acquirer.routing.outcomes import BankOutcome, NoReply, NotSent
+from acquirer.switch.context import Context
+from acquirer.switch.journal import NO_ANSWER, undo_steps
+from acquirer.switch.request import Answer, Outcome, Request
+
+APPROVED_CODES = frozenset({"00"})
+ANSWER_MARGIN_S = 2.0
+
+
+def route(context: Context, request: Request, kind: str, pan: Pan) -> str | None:
+    """The bank for this card and transaction, or None where no rule covers it (92)."""
+    facts = RouteFacts(pan, kind, request.terminal.settings.merchant_id)
+    chosen = choose(facts, context.routes)
+    return chosen.bank if isinstance(chosen, Route) else None
+
+
+async def protect_pin(context: Context, request: Request, zpk: str, pan: Pan) -> bytes | None:
+    """The PIN block under the bank's key, or None where the request has no PIN.
+
+    Raises:
+        HsmRefused: the block does not open under the terminal's key, or holds no PIN.
+        HsmUnavailable: no module answers.
+    """
+    pin_block = request.message.binary(52)
+    if not pin_block:
+        return None
+    return await context.hsm.translate_pin(request.keys.tpk, zpk, pin_block, pan.account_number)
+
+
+def bank_request(
+    context: Context,
+    request: Request,
+    entry: Entry,
+    kind: Kind,
+    pan: Pan,
+    track: Track2 | None = None,
+    pin_block: bytes | None = None,
+    original: Entry | None = None,
+) -> BankRequest:
+    """What the bank is asked, from the request and its journal entry."""
+    message = request.message
+    merchant = request.terminal.merchant
+    settings = context.bank_settings[entry.bank]
+    return BankRequest(
+        kind=kind,
+        processing_code=entry.processing_code,
+        rrn=entry.rrn,
+        stan=entry.bank_stan,
+        transmission_at=entry.transmission_at,
+        local_time=entry.reply[12],
+        local_date=entry.reply[13],
+        acquirer_id=settings.acquirer_id,
+        terminal_id=entry.terminal_id,
+        merchant_id=entry.merchant_id,
+        merchant_name=merchant.name,
+        mcc=merchant.mcc,
+        pan=pan,
+        expiry=(track.expiry if track else "") or message.get(14),
+        track2=track.format() if track else None,
+        entry_mode=message.get(22),
+        card_sequence=message.get(23),
+        condition_code=message.get(25),
+        pin_block=pin_block,
+        icc=message.binary(55) or None,
+        amount_minor=entry.amount_minor,
+        currency_code=entry.currency_code,
+        approval_code=original.approval_code if original else "",
+        original=original_data(original, settings.acquirer_id) if original else None,
+    )
+
+
+def original_data(entry: Entry, acquirer_id: str) -> OriginalData:
+    """DE90 of a message about an earlier one: as that one left for the bank."""
+    return OriginalData(entry.mti, entry.bank_stan, entry.transmission_at, acquirer_id)
+
+
+async def forward(
+    context: Context, request: Request, entry: Entry, bank_message: BankRequest
+) -> BankOutcome:
+    """Send a recorded entry to its bank and wait for the outcome.
+
+    Nothing leaves once the terminal's time is used up, which ends before the entry's lease.
+    """
+    timeout_s = context.bank_settings[entry.bank].timeout_s
+    give_up_at = request.started_at + context.limits.terminal_s - ANSWER_MARGIN_S
+    deadline = min(context.monotonic() + timeout_s, give_up_at)
+    if context.monotonic() >= give_up_at:
+        return NotSent("expired")
+    return await context.banks.request(entry.bank, bank_message, deadline)
+
+
+async def settle(
+    context: Context,
+    entry: Entry,
+    outcome: BankOutcome,
+    *,
+    approved: Sequence[Step] = (),
+    undone: Sequence[Step] = (),
+) -> Outcome:
+    """Commit 2: the outcome, the books and what is owed to others; then the answer.
+
+    Args:
+        approved: further steps of an approval (postings, the order, the merchant's notice).
+        undone: steps that give back what the entry holds, when it was not approved.
+    """
+    if isinstance(outcome, NoReply):
+        return await _time_out(context, entry)
+    if isinstance(outcome, NotSent):
+        code = "96" if outcome.reason in ("format", "security") else "91"
+        return await _end(context, entry, State.REFUSED, code, entry.reply, undone)
+    message = outcome.message
+    code = message.get(39) or "96"
+    reply = {**entry.reply, **_bank_fields(message)}
+    if code in APPROVED_CODES:
+        return await _end(context, entry, State.APPROVED, code, reply, approved)
+    reply.pop(38, None)
+    return await _end(context, entry, State.DECLINED, code, reply, undone)
+
+
+def _bank_fields(message: Message) -> dict[int, str]:
+    return {n: message.fields[n] for n in (38, 54) if message.get(n)}
+
+
+async def _end(
+    context: Context,
+    entry: Entry,
+    state: State,
+    code: str,
+    reply: dict[int, str],
+    steps: Sequence[Step],
+) -> Outcome:
+    end = UpdateEntry(
+        entry.id,
+        (State.SENT,),
+        state=state,
+        owner=context.book.owner,
+        response_code=code,
+        approval_code=reply.get(38, ""),
+        reply=reply,
+    )
+    failed = await context.book.commit(end, *steps)
+    # Where the entry was taken away meanwhile (a reversal, a lost lease) its undo is queued
+    # already, and an approval must not be shown.
+    return Answer("94") if failed else Answer(code, reply)
+
+
+async def _time_out(context: Context, entry: Entry) -> Outcome:
+    now_ms = context.wall_ms()
+    steps = await undo_steps(context, entry, NO_ANSWER, now_ms)
+    if await context.book.commit(*steps):
+        return Answer("94")
+    context.saf_queued()
+    return Answer(NO_ANSWER, entry.reply)

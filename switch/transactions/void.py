@@ -1,0 +1,91 @@
+"""Sale void: undo a sale of the open batch. MTI 0200, DE3 200000, type 23.
+
+The sale is claimed together with recording the void, so that no reversal or second void can race
+it; the claim ends with the outcome.
+Source: terminal interface, part 4 ("Void, refund, completion"); postings, "Void, reversal".
+"""
+
+from __future__ import annotations
+
+from acquirer.codecs.pan import Pan
+from acquirer.ledger.entries import (
+    Entry,
+    InsertEntry,
+    PostReversed,
+    Role,
+    State,
+    UpdateEntry,
+)
+from acquirer.switch.context import Context
+from acquirer.switch.journal import new_entry, refuse, release_steps
+from acquirer.switch.request import Outcome, Repeat, Request
+from acquirer.switch.transactions.steps import bank_request, forward, settle
+
+
+async def void(context: Context, request: Request) -> Outcome:
+    """Void a sale at its bank and post it back.
+
+    Raises:
+        RemoteFormatError: DE61 or DE37 is missing.
+        BookBusy, BookUnavailable: nothing has left for a bank.
+    """
+    de61 = request.original()
+    terminal_id = request.terminal.terminal_id
+    sale = await context.book.find_entry(
+        terminal_id, de61.original_batch, de61.original_stan, Role.ORIGINAL
+    )
+    code = _refusal(context, request, sale)
+    if sale is None or sale.card is None or code:
+        return await refuse(context, request, "void", code or "25")
+    if context.banks.zpk(sale.bank) is None:
+        return await refuse(context, request, "void", "91")
+
+    pan = context.vault.open(sale.card)
+    entry = await new_entry(
+        context, request, "void", State.SENT, pan=pan, bank=sale.bank, original_id=sale.id
+    )
+    claim = UpdateEntry(
+        sale.id, (State.APPROVED,), check_claim=True, set_claim=True, claimed_by=entry.id
+    )
+    failed = await context.book.commit(InsertEntry(entry), claim)
+    if failed:
+        if failed.step == 0:
+            return Repeat()
+        return await refuse(context, request, "void", "12")
+
+    outcome = await forward(
+        context, request, entry, bank_request(context, request, entry, "void", pan, original=sale)
+    )
+
+    voided = UpdateEntry(
+        sale.id,
+        (State.APPROVED,),
+        state=State.VOIDED,
+        check_claim=True,
+        expected_claim=entry.id,
+        set_claim=True,
+        claimed_by=None,
+    )
+    return await settle(
+        context,
+        entry,
+        outcome,
+        approved=(voided, PostReversed(sale.id, entry.id, entry.business_date)),
+        undone=release_steps(entry, None),
+    )
+
+
+def _refusal(context: Context, request: Request, sale: Entry | None) -> str:
+    """The code that refuses this void, or the empty string."""
+    message = request.message
+    if sale is None or sale.kind != "sale" or message.need(37) != sale.rrn:
+        return "25"
+    if message.get(2) or message.get(35):
+        pan: Pan = request.card()[0]
+        if sale.card is None or context.vault.token(pan) != sale.card.pan_token:
+            return "14"
+    if sale.state is not State.APPROVED or sale.claimed_by is not None:
+        return "12"
+    if request.amount_minor > sale.amount_minor:
+        return "61"
+    return "13" if request.amount_minor < sale.amount_minor else ""
