@@ -51,19 +51,30 @@ class BitmapLayout:
     def with_flag(self, raw: bytes) -> bytes:
         """``raw`` with bit 1 set; unchanged where no bitmap is to be read."""
         bitmap = self.read(raw)
-        return self._write(raw, bytes([bitmap[0] | 0x80])) if bitmap else raw
+        return self._write(raw, bitmap[0] | 0x80) if bitmap else raw
 
-    def without_flag(self, raw: bytes) -> bytes:
-        """``raw`` with bit 1 clear and both halves there."""
-        bitmap = self.read(raw)
-        cleared = self._write(raw, bytes([bitmap[0] & 0x7F]))
-        if bitmap[0] & 0x80:
-            return cleared
+    def without_flag(self, encoded: bytes) -> bytes:
+        """An encoded message with both halves there and bit 1 clear.
+
+        Args:
+            encoded: has a second half only where its bit 1 is set.
+        """
         end = self.start + self.half_size
-        return cleared[:end] + self._text(bytes(_HALF_BYTES)) + cleared[end:]
+        first = self._first(encoded)
+        cleared = self._write(encoded, first & 0x7F)
+        return (
+            cleared
+            if first & 0x80
+            else cleared[:end] + self._text(bytes(_HALF_BYTES)) + cleared[end:]
+        )
 
-    def _write(self, raw: bytes, first: bytes) -> bytes:
-        text = self._text(first)
+    def _first(self, raw: bytes) -> int:
+        if self.codec == "b":
+            return raw[self.start]
+        return int(raw[self.start : self.start + 2].decode(self.codec), 16)
+
+    def _write(self, raw: bytes, first: int) -> bytes:
+        text = self._text(bytes([first]))
         return raw[: self.start] + text + raw[self.start + len(text) :]
 
     def _text(self, part: bytes) -> bytes:

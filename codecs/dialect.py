@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 import iso8583
 
 from acquirer.codecs.bitmap import BitmapLayout
-from acquirer.codecs.dialect_file import UNDEFINED, compile_spec, parse_file
+from acquirer.codecs.dialect_file import UNDEFINED, Pads, compile_spec, parse_file
 from acquirer.codecs.errors import DialectError, LocalFormatError, RemoteFormatError
 from acquirer.codecs.framing import LengthHeader
 from acquirer.codecs.message import Message
@@ -87,11 +87,12 @@ class Dialect:
         Raises:
             RemoteFormatError: with the field's path, the offset and the fields read before it.
         """
+        flagged = self.bitmap.with_flag(raw) if self.bitmap.always_both else raw
         try:
-            flagged = self.bitmap.with_flag(raw) if self.bitmap.always_both else raw
             decoded, parts = iso8583.decode(flagged, self._spec)
         except iso8583.DecodeError as error:
-            self._refuse(error.field, error.msg, error.doc_dec, offset=error.pos)
+            readable = self._read_leniently(flagged)
+            self._refuse(error.field, error.msg, error.doc_dec, offset=error.pos, readable=readable)
         mti = decoded.pop("t")
         del decoded["p"]
         decoded.pop("1", None)
@@ -235,24 +236,47 @@ class Dialect:
         mti: str = "",
         *,
         offset: int = 0,
+        readable: dict[str, str] | None = None,
     ) -> NoReturn:
-        """Raise the error of field ``key`` with all that was read before it."""
+        """Raise the error of field ``key`` with all sound fields that were read."""
         for name, part in (parts or {}).items():
             if name == key:
                 break
             offset += len(part["len"]) + len(part["data"])
-        before: dict[int, str] = {}
-        for name, value in decoded.items():
-            if name == key:
-                break
-            if name in self._numbers:
-                before[self._numbers[name]] = value
-        mti = mti or decoded.get("t", "")
-        if key != "t" and mti:
-            before[0] = mti
+        head = {0: mti or decoded.get("t", "")}
+        head = head if key != "t" and head[0] else {}
+        names = list(decoded)
+        before = names[: names.index(key)] if key in decoded else names
         if key not in self._spec or self._spec[key].get("desc") == UNDEFINED:
             text = UNDEFINED
-        raise RemoteFormatError(text, field=key, offset=offset, partial=before)
+        partial = head | self._sound({name: decoded[name] for name in before})
+        error = RemoteFormatError(text, field=key, offset=offset, partial=partial)
+        error.readable = head | self._sound(readable or decoded, without=key)
+        raise error
+
+    def _read_leniently(self, raw: bytes) -> dict[str, str]:
+        """What can still be read around a field whose content is wrong but whose length is not."""
+        lenient = {key: _lenient(entry) for key, entry in self._spec.items()}
+        try:
+            return dict(iso8583.decode(raw, lenient)[0])
+        except iso8583.DecodeError as error:
+            error.doc_dec.pop(error.field, None)
+            return dict(error.doc_dec)
+
+    def _sound(self, decoded: dict[str, str], without: str = "") -> dict[int, str]:
+        """The fields whose values are what their types say."""
+        return {
+            self._numbers[key]: value
+            for key, value in decoded.items()
+            if key in self._numbers and key != without and self._is_sound(key, value)
+        }
+
+    def _is_sound(self, key: str, value: str) -> bool:
+        if key in self._numeric:
+            return not value.strip("0123456789")
+        if key in self._hex_text:
+            return len(value) % 2 == 0 and not value.strip("0123456789ABCDEF")
+        return value.isascii() or self._spec[key]["data_enc"] != "ascii"
 
     def _mac_encoding(self, name: str) -> str:
         found = {self._spec[str(n)]["data_enc"] for n in (64, 128) if n in self.types}
@@ -271,6 +295,19 @@ def _tracks_encrypted(fields: dict[str, str]) -> bool:
 
 def _track_alphabet(fields: dict[str, str]) -> str:
     return "0123456789ABCDEF" if _tracks_encrypted(fields) else "0123456789D"
+
+
+def _lenient(entry: dict[str, Any]) -> dict[str, Any]:
+    """A field's spec that reads any pad nibble, any character and any length."""
+    loose = dict(entry)
+    if entry["data_enc"] == "ascii":
+        loose["data_enc"] = "latin-1"
+    for side in ("left_pad", "right_pad"):
+        if side in entry:
+            loose[side] = Pads("0", "0123456789ABCDEF")
+    if entry["len_type"]:
+        loose["max_len"] = 9999
+    return loose
 
 
 def _as_hex(text: str) -> str:
@@ -294,7 +331,10 @@ def load_dialect(name: str) -> Dialect:
             raise DialectError(f"{name}: extends names one file, {_EXTENDS_MAX} deep at most")
         if base.endswith(".toml") and name.endswith(".toml"):
             base = str(Path(name).parent / base)
-        source = _extend(_read(base), source)
+        try:
+            source = _extend(_read(base), source)
+        except DialectError as error:
+            raise DialectError(f"{name}: extends: {error}") from None
     return Dialect(source, name)
 
 

@@ -117,18 +117,19 @@ class FieldSpec:
     fill: tuple[str, Side] | None = None
 
 
-class _Pads(str):
+class Pads(str):
     """The pad nibble written, equal to each that is accepted; pyiso8583 compares with ``==``."""
 
     __slots__ = ("_accepted",)
     _accepted: str
 
-    def __new__(cls, written: str, accepted: str) -> _Pads:
+    def __new__(cls, written: str, accepted: str) -> Pads:
+        """One nibble to write and all those to accept, as hexadecimal digits."""
         pads = super().__new__(cls, written)
         pads._accepted = accepted
         return pads
 
-    def __getitem__(self, _key: object) -> _Pads:
+    def __getitem__(self, _key: object) -> Pads:
         return self
 
     def __eq__(self, other: object) -> bool:
@@ -157,7 +158,10 @@ def parse_file(source: dict[str, Any], name: str) -> DialectFile:
         _refuse_unknown(entry, FieldFormat, name, f"fields.{key}.")
         if not (key.isascii() and key.isdigit() and 2 <= int(key) <= 128 and int(key) != 65):
             raise DialectError(f"{name}: data elements are 2 to 128 without 65", field=key)
-    LengthHeader.parse(file.length_header)
+    try:
+        LengthHeader.parse(file.length_header)
+    except DialectError as error:
+        raise DialectError(f"{name}: {error}") from None
     if 11 not in file.match_key or len(file.match_key) < 2:
         raise DialectError(f"{name}: match_key needs 11 and at least one field more")
     if file.reversal_mti not in ("0400", "0420", "1420"):
@@ -252,7 +256,7 @@ def _pad(entry: FieldFormat, defaults: Defaults) -> dict[str, Any]:
     written = entry.pad or defaults.pad
     side = entry.odd or defaults.odd
     accepted = entry.accept_pad or ("0F" if side == "left" else written)
-    return {"right_pad" if side == "left" else "left_pad": _Pads(written, accepted)}
+    return {"right_pad" if side == "left" else "left_pad": Pads(written, accepted)}
 
 
 def _prefix(entry: FieldFormat, defaults: Defaults, size_max: int) -> tuple[dict[str, Any], bytes]:

@@ -15,6 +15,8 @@ class CodecError(ValueError):
         offset: byte offset in the message where decoding stopped, or -1 where it has none.
         partial: fields decoded before the failing one (as ``Message.fields``), with the MTI
             under key 0 where it was read; empty where nothing was.
+        readable: every field that could be read although the message is refused, in the same
+            form; empty where reading stopped at the failing one.
     """
 
     def __init__(
@@ -31,6 +33,7 @@ class CodecError(ValueError):
         self.field = field
         self.offset = offset
         self.partial = partial or {}
+        self.readable: dict[int, str] = {}
 
 
 class RemoteFormatError(CodecError):

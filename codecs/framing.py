@@ -75,7 +75,8 @@ class LengthHeader:
             text: ``<encoding><size>`` with an optional ``+`` where the length counts itself:
                 ``binary2``, ``binary4``, ``ascii4``, ``ascii2+``, ``bcd2``.
         """
-        encoding, size = text.rstrip("+")[:-1], text.rstrip("+")[-1:]
+        shape = text.removesuffix("+")
+        encoding, size = shape[:-1], shape[-1:]
         if encoding not in ("binary", "ascii", "bcd") or size not in ("2", "4"):
             raise DialectError(
                 f"no such length header: {text!r}; use binary2, binary4, ascii2, ascii4 or bcd2, "
