@@ -1,0 +1,156 @@
+"""``acquirer decode``."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from acquirer.cli.decode import register
+from acquirer.codecs.dialect import load_dialect
+from acquirer.codecs.message import Message
+
+VECTORS = Path(__file__).parents[1] / "vectors" / "messages.json"
+MESSAGES: dict[str, dict[str, Any]] = {
+    m["id"]: m for m in json.loads(VECTORS.read_text("utf-8"))["messages"]
+}
+SALE = MESSAGES["cup-halo-sale"]["hex"]
+CHIP_SALE = MESSAGES["cup-whty-sale"]["hex"]
+
+
+def run(*arguments: str, given: str | bytes | None = None) -> Result:
+    """Run the command as ``acquirer decode`` runs it."""
+    app = typer.Typer()
+    app.callback()(lambda: None)
+    register(app)
+    return CliRunner().invoke(app, ["decode", *arguments], input=given)
+
+
+def decoded(*arguments: str, given: str | bytes | None = None) -> list[dict[str, Any]]:
+    """The objects that ``--json`` prints."""
+    return [json.loads(x) for x in run(*arguments, "--json", given=given).stdout.splitlines()]
+
+
+def test_message_is_printed_field_by_field() -> None:
+    """Framing, TPDU, header, MTI, bitmap, fields with names, parts underneath."""
+    result = run("--dialect", "cup_pos", SALE)
+
+    lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
+    assert result.exit_code == 0
+    assert lines[:5] == [
+        "found length, TPDU, header",
+        "length 0070 112 bytes follow",
+        "TPDU 6000040000 to 0004, from 0000",
+        "header 602200000000 application class 60, software 22, status 0, demand 0 (nothing), "
+        "sub-version 000000",
+        "MTI 0200 financial request",
+    ]
+    assert "35 track 2 622155******0728D*" in lines
+    assert "batch 000001" in lines
+
+
+def test_nothing_secret_is_printed() -> None:
+    """Neither PAN nor track nor PIN block, in either form."""
+    for arguments in ([CHIP_SALE], [CHIP_SALE, "--json"]):
+        text = run(*arguments).stdout
+        for secret in MESSAGES["cup-whty-sale"]["expected"]["2"], "7D6A7408DFE2E9E5", "D2308":
+            assert secret not in text
+
+
+@pytest.mark.parametrize("name", [name for name in MESSAGES if name.startswith("cup")])
+def test_json_gives_what_may_be_shown(name: str) -> None:
+    """Fields that are not card data, PIN or keys are as the message's source says."""
+    (shown,) = decoded(MESSAGES[name]["hex"])
+
+    expected = {k: v for k, v in MESSAGES[name]["expected"].items() if k not in ("2", "35", "52")}
+    if shown["mti"] == "0810" and name.endswith("signin-rsp"):
+        expected["62"] = "[40 bytes hidden]"
+    assert shown["error"] is None
+    assert shown["mti"] == expected.pop("t", shown["mti"])
+    assert expected == {key: shown["fields"][key] for key in expected}
+    assert shown["tpdu"] == MESSAGES[name]["framing"].get("tpdu")
+    assert shown["header"] == MESSAGES[name]["framing"].get("header")
+
+
+def test_standard_input_is_read_line_by_line() -> None:
+    """One object a message; blank lines do not count."""
+    objects = decoded("-", given=f"{SALE}\n\n{CHIP_SALE.lower()}\n")
+
+    assert [x["framing"] for x in objects] == ["length, TPDU, header", "bare message"]
+    assert [x["fields"]["11"] for x in objects] == ["100175", "000105"]
+
+
+def test_broken_message_shows_the_fields_before_the_error() -> None:
+    """The object has all keys, and the exit code is 1."""
+    result = run("-", "--json", given=f"{CHIP_SALE[:60]}\n{SALE}\nnothing\n")
+
+    first, second, third = [json.loads(line) for line in result.stdout.splitlines()]
+    assert result.exit_code == 1
+    assert first["mti"] == "0200"
+    assert first["fields"]["2"] == "621785*********0804"
+    assert first["error"].startswith("field 11: ")
+    assert second["error"] is None
+    assert (third["mti"], third["fields"], third["error"]) == (None, {}, "not hexadecimal")
+
+
+def test_error_is_printed_under_the_fields() -> None:
+    """The plain form says it too."""
+    result = run(SALE[:-4])
+
+    assert result.exit_code == 1
+    assert result.stdout.splitlines()[-1].startswith("error")
+
+
+def test_bank_dialect_with_its_length_header() -> None:
+    """The frame of a bank link, and DE48 of a key exchange hidden."""
+    dialect = load_dialect("iso87_ascii_hex")
+    key = "X" + "0123456789ABCDEF" * 2 + "08D7B4"
+    message = Message("0800", {7: "0604123456", 11: "000001", 48: key, 70: "101"})
+    frame = dialect.length_header.encode(dialect.encode(message))
+
+    (shown,) = decoded("--dialect", "iso87_ascii_hex", frame.hex())
+
+    assert shown["framing"] == "length"
+    assert shown["fields"] == {
+        "7": "0604123456",
+        "11": "000001",
+        "48": "[39 characters hidden]",
+        "70": "101",
+    }
+
+
+def test_dialect_file_of_ones_own(tmp_path: Path) -> None:
+    """A path in place of a name."""
+    path = tmp_path / "own.toml"
+    path.write_text('extends = "iso87_ascii"\nbitmap = "hex"\n', "utf-8")
+
+    (shown,) = decoded("-d", str(path), b"08000020000000000000000001".hex())
+
+    assert shown["fields"] == {"11": "000001"}
+
+
+def test_order_text_is_shown_in_the_terminals_encoding() -> None:
+    """GB18030 unless told otherwise."""
+    value = "4F54303036" + "你好".encode().hex()
+    raw = load_dialect("cup_pos").encode(Message("0210", {59: value})).hex()
+
+    assert decoded(raw, "--encoding", "utf-8")[0]["fields"]["59"] == "OT006你好"
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["--dialect", "nope", "00"], ["--encoding", "nope", "00"], ["00", "00"]]
+)
+def test_wrong_usage_exits_with_2(arguments: list[str]) -> None:
+    """Before anything is printed on stdout."""
+    result = run(*arguments)
+
+    assert (result.exit_code, result.stdout) == (2, "")
+
+
+def test_endless_line_is_one_error() -> None:
+    """A line is read up to a limit, its rest thrown away."""
+    objects = decoded("-", given="00" * 200_000 + "\n" + SALE + "\n")
+
+    assert [x["error"] is None for x in objects] == [False, True]
