@@ -60,7 +60,8 @@ class Entry:
         role: see :class:`Role`; unique together with terminal_id, batch and stan.
         kind: ``sale``, ``void``, ``balance``, ``order_payment``, ``reversal``, …
         fingerprint: keyed digest of what makes two requests the same; compared, never inverted.
-        owner: instance incarnation that works on it; only it may settle while the lease lasts.
+        owner: who works on it, ``Book.owner`` as inserted; only the owner may settle. Recovery
+            takes it over under another name, so settle with the owner that the entry shows.
         bank: bank group that it went to, or empty.
         bank_stan: DE11 on the bank link; with transmission_at the key for reversal and inquiry.
         transmission_at: DE7 on the bank link, MMDDhhmmss.
@@ -248,7 +249,10 @@ class UpdateEntry:
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """Transfers that commit together under one event (a journal id), already posted."""
+    """Transfers that commit together under one event (a journal id), already posted.
+
+    Conditional only where an account has a limit (:class:`OpenAccount`).
+    """
 
     event_id: int
     currency_code: str
@@ -260,12 +264,75 @@ class Post:
 class PostReversed:
     """All posted transfers of an event once more, the other way round, under another event.
 
-    Conditional on the event not having been reversed before. An event without transfers is fine.
+    Conditional on the event not being reversed now. An event without transfers is fine. A
+    reversal that was itself reversed gives the first event its effect back, and it may then be
+    reversed once more.
     """
 
     event_id: int
     by_event_id: int
     business_date: str
+
+
+@dataclass(frozen=True, slots=True)
+class PostPending:
+    """Transfers of a first phase: they hold the money, count against limits, and wait.
+
+    Attributes:
+        event_id: names the event that ``PostPendingResolve`` refers to.
+        expires_at_ms: when recovery may void them, or None for never.
+    """
+
+    event_id: int
+    currency_code: str
+    business_date: str
+    postings: tuple[Posting, ...]
+    expires_at_ms: int | None = None
+
+
+class Resolution(StrEnum):
+    """How a pending event ends."""
+
+    POST = "post"
+    VOID = "void"
+    EXPIRE = "expire"
+
+
+@dataclass(frozen=True, slots=True)
+class PostPendingResolve:
+    """The second phase: all pending transfers of an event are posted or given up, once.
+
+    Conditional on the event having pending transfers and none of them being resolved.
+
+    Attributes:
+        event_id: the pending event.
+        by_event_id: the event (a completion, a void) that resolves it.
+        amounts_minor: with POST, what each pending transfer is posted for, in the order of its
+            postings; 0 gives that transfer up, None posts all in whole. What is not posted is
+            released.
+    """
+
+    event_id: int
+    by_event_id: int
+    business_date: str
+    resolution: Resolution
+    amounts_minor: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAccount:
+    """Open an account before its first posting, to give it a limit. Others open by themselves.
+
+    Conditional on the account not existing with another limit already.
+
+    Attributes:
+        no_negative: whether its balance, less what is pending out of it, must not go below zero;
+            a posting that would take it there does not hold.
+    """
+
+    name: str
+    currency_code: str
+    no_negative: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,6 +400,9 @@ Step = (
     | UpdateEntry
     | Post
     | PostReversed
+    | PostPending
+    | PostPendingResolve
+    | OpenAccount
     | PutOrder
     | UpdateOrder
     | PutTerminal
@@ -354,5 +424,4 @@ class Failed:
     step: int
 
 
-Committed = None
 CommitResult = Failed | None

@@ -1,0 +1,362 @@
+"""The books as the switch sees them: ``open_book`` and the class :class:`Book`. A trio shell.
+
+Every call, reads too, goes through the one queue to the one writer, whose connection sees what
+it has written; an answer means that its group is durable. Nothing here decides anything: a unit
+is what ``entries`` says it is, and ``writer`` commits it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from typing import IO, Any, Literal
+
+from acquirer.ledger import instances, queues, reads
+from acquirer.ledger import statements as sql
+from acquirer.ledger.anchors import anchor
+from acquirer.ledger.database import Database, Session
+from acquirer.ledger.drivers import Driver, InlineDriver, ThreadDriver
+from acquirer.ledger.entries import (
+    CommitResult,
+    CourierRow,
+    Entry,
+    Event,
+    OrderRow,
+    Role,
+    SafItem,
+    Step,
+    TerminalRow,
+    UpdateEntry,
+)
+from acquirer.ledger.errors import BookUnavailable, InstanceTaken, UnitRefused
+from acquirer.ledger.migrate import migrate
+from acquirer.ledger.rows import event_of, saf_of
+from acquirer.ledger.states import change_is_legal
+from acquirer.ledger.writer import Query, Writer
+
+QUEUE_UNITS_MAX = 4_096
+GROUP_UNITS_MAX = 64
+LOCK_WAIT_MS = 2_000
+PENDING_ROWS_MAX = 10_000
+
+
+class Book:
+    """One process's access to the books; made by :func:`open_book`.
+
+    Error handling: each method raises :class:`BookBusy` (queue full) and
+    :class:`BookUnavailable` (the database refuses), after which nothing was written, and those
+    that write :class:`BookUncertain` where the connection was lost during COMMIT. A task that is
+    cancelled while it waits leaves its unit in the queue: the unit may still commit, so the
+    caller must treat it as uncertain.
+
+    Attributes:
+        owner: this incarnation's name, for ``Entry.owner``.
+    """
+
+    def __init__(self, driver: Driver, owner: str) -> None:
+        self.owner = owner
+        self._driver = driver
+        self._takes = 0
+
+    def __repr__(self) -> str:
+        return f"<Book of {self.owner}>"
+
+    async def _read(self, call: Callable[..., Any], *arguments: Any) -> Any:
+        return await self._driver.submit(Query(lambda session: call(session, *arguments)))
+
+    async def _write(self, call: Callable[..., Any], *arguments: Any) -> Any:
+        query = Query(lambda session: call(session, *arguments), writes=True)
+        return await self._driver.submit(query)
+
+    # --- units --------------------------------------------------------------------------------
+
+    async def commit(self, *steps: Step) -> CommitResult:
+        """Commit steps together or not at all; durable when it returns.
+
+        Returns:
+            None where it was committed, or ``Failed`` with the index of the first conditional
+            step that did not hold; nothing of the unit is written then.
+
+        Raises:
+            UnitRefused: an illegal change of state, or values that the database refuses: a bug.
+            BookBusy, BookUnavailable, BookUncertain: see the class.
+        """
+        for step in steps:
+            if (
+                type(step) is UpdateEntry
+                and step.state is not None
+                and not change_is_legal(step.expected, step.state)
+            ):
+                expected = ", ".join(step.expected)
+                raise UnitRefused(f"no entry goes from {expected} to {step.state}")
+        result: CommitResult = await self._driver.submit(steps)
+        return result
+
+    async def next_block(self, count: int) -> int:
+        """The first of ``count`` numbers that no process was ever given, from 1 upwards."""
+        first: int = await self._write(_take_numbers, count)
+        return first
+
+    async def anchor_chains(self, business_date: str, now_ms: int) -> bytes:
+        """Anchor all writers' chains at a business date's close; returns the hash, 32 bytes."""
+        link: bytes = await self._write(anchor, business_date, now_ms)
+        return link
+
+    # --- reads --------------------------------------------------------------------------------
+
+    async def entry(self, id: int) -> Entry | None:
+        """The journal entry with this id."""
+        found: Entry | None = await self._read(reads.entry, id)
+        return found
+
+    async def entry_by_rrn(self, rrn: str) -> Entry | None:
+        """The journal entry with this DE37."""
+        found: Entry | None = await self._read(reads.entry_by_rrn, rrn)
+        return found
+
+    async def find_entry(
+        self, terminal_id: str, batch: str, stan: str, role: Role = Role.ORIGINAL
+    ) -> Entry | None:
+        """The entry that (terminal, batch, STAN) names in this role."""
+        found: Entry | None = await self._read(reads.find_entry, terminal_id, batch, stan, role)
+        return found
+
+    async def entries_of_original(self, original_id: int) -> list[Entry]:
+        """Voids, reversals and confirmations that refer to an entry, oldest first."""
+        found: list[Entry] = await self._read(reads.entries_of_original, original_id)
+        return found
+
+    async def entries_of_order(self, merchant_id: str, order_no: str) -> list[Entry]:
+        """Every entry about an order, oldest first."""
+        found: list[Entry] = await self._read(reads.entries_of_order, merchant_id, order_no)
+        return found
+
+    async def order(self, merchant_id: str, order_no: str) -> OrderRow | None:
+        """What is known of an order."""
+        found: OrderRow | None = await self._read(reads.order, merchant_id, order_no)
+        return found
+
+    async def terminal(self, terminal_id: str) -> TerminalRow | None:
+        """A terminal's durable state."""
+        found: TerminalRow | None = await self._read(reads.terminal, terminal_id)
+        return found
+
+    async def terminals(self) -> list[TerminalRow]:
+        """All terminals that have a durable state, by id."""
+        found: list[TerminalRow] = await self._read(reads.terminals_all)
+        return found
+
+    async def courier(self, courier_id: str) -> CourierRow | None:
+        """A courier's durable state."""
+        found: CourierRow | None = await self._read(reads.courier, courier_id)
+        return found
+
+    async def account_sums(self, name: str, currency_code: str) -> tuple[int, int, int, int]:
+        """Debits and credits posted, debits and credits pending, minor units."""
+        sums: tuple[int, int, int, int] = await self._read(reads.account_sums, name, currency_code)
+        return sums
+
+    async def expired_pending(self, now_ms: int, limit: int) -> list[int]:
+        """Events whose pending transfers ran out and are to be resolved with EXPIRE."""
+        found: list[int] = await self._read(reads.expired_pending, now_ms, limit)
+        return found
+
+    # --- store and forward --------------------------------------------------------------------
+
+    async def claim_saf(
+        self, bank: str, now_ms: int, lease_until_ms: int, limit: int
+    ) -> list[SafItem]:
+        """Lease the due items of a bank that nobody alive holds, in the order of their ids."""
+        found: list[SafItem] = await self._write(
+            queues.claim_saf, self.owner, bank, now_ms, lease_until_ms, limit
+        )
+        return found
+
+    async def stamp_saf(self, id: int, *, attempts: int, stan: str, transmission_at: str) -> bool:
+        """Store how a claimed item is about to leave; false where it is no longer ours."""
+        return await self._changed(
+            queues.STAMP_SAF,
+            key=id,
+            mine=self.owner,
+            new_attempts=attempts,
+            new_stan=stan,
+            new_transmission_at=transmission_at,
+        )
+
+    async def retry_saf(self, id: int, attempts: int, next_at_ms: int) -> bool:
+        """Put a claimed item back until ``next_at_ms``; false where it is no longer ours."""
+        return await self._changed(
+            queues.RETRY_SAF,
+            key=id,
+            mine=self.owner,
+            new_attempts=attempts,
+            new_next_at_ms=next_at_ms,
+        )
+
+    async def dead_saf(self, id: int, at_ms: int) -> bool:
+        """Give an item up as a dead letter; false where it was not open."""
+        return await self._changed(queues.KILL_SAF, key=id, new_dead_at_ms=at_ms)
+
+    async def saf_pending(self, bank: str | None = None) -> list[SafItem]:
+        """Items neither finished nor dead, of one bank or all, oldest first."""
+        found: list[SafItem] = await self._read(_saf_pending, bank)
+        return found
+
+    # --- outbox -------------------------------------------------------------------------------
+
+    async def claim_events(self, now_ms: int, lease_until_ms: int, limit: int) -> list[Event]:
+        """Lease due notices: of each order at most the oldest that is not delivered.
+
+        A dead letter holds back what follows it in its order, until it is replayed.
+        """
+        found: list[Event] = await self._write(
+            queues.claim_events, self.owner, now_ms, lease_until_ms, limit
+        )
+        return found
+
+    async def finish_event(self, id: str, at_ms: int) -> bool:
+        """The merchant has it; false where that was known already."""
+        return await self._changed(queues.FINISH_EVENT, key=id, new_delivered_at_ms=at_ms)
+
+    async def retry_event(self, id: str, attempts: int, next_at_ms: int) -> bool:
+        """Put a claimed notice back until ``next_at_ms``; false where it is no longer ours."""
+        return await self._changed(
+            queues.RETRY_EVENT,
+            key=id,
+            mine=self.owner,
+            new_attempts=attempts,
+            new_next_at_ms=next_at_ms,
+        )
+
+    async def dead_event(self, id: str, at_ms: int) -> bool:
+        """Give a notice up as a dead letter; false where it was delivered."""
+        return await self._changed(queues.KILL_EVENT, key=id, new_dead_at_ms=at_ms)
+
+    async def replay_event(self, id: str, next_at_ms: int) -> bool:
+        """Make a dead letter due again; false where it is none."""
+        return await self._changed(queues.REPLAY_EVENT, key=id, new_next_at_ms=next_at_ms)
+
+    async def events_pending(self) -> list[Event]:
+        """Notices neither delivered nor dead, oldest first."""
+        found: list[Event] = await self._read(_events_pending)
+        return found
+
+    # --- recovery -----------------------------------------------------------------------------
+
+    async def take_orphans(self, now_ms: int, lease_until_ms: int, limit: int) -> list[Entry]:
+        """Take over received and sent entries that nobody alive works on.
+
+        Those are entries of an earlier incarnation of this instance, at once, and entries of
+        anybody whose lease has run out, this process's own included. Each call takes under an
+        owner of its own, so that a handler that lost its lease cannot settle any more: settle
+        with ``entry.owner`` as the returned entries show it, not with ``book.owner``.
+
+        Returns:
+            At most ``limit`` entries, oldest first, with their new owner and lease.
+        """
+        self._takes += 1
+        owner = f"{self.owner.rpartition('.')[0]}.{self._takes}"
+        found: list[Entry] = await self._write(
+            queues.take_orphans, owner, now_ms, lease_until_ms, limit
+        )
+        return found
+
+    async def _changed(self, statement: Any, **parameters: Any) -> bool:
+        return bool(
+            await self._driver.submit(
+                Query(lambda session: session.changed(statement, **parameters) == 1, writes=True)
+            )
+        )
+
+
+def _take_numbers(session: Session, count: int) -> int:
+    row = session.row(sql.TAKE_NUMBERS, name="entry", count=count)
+    assert row is not None
+    return int(row[0]) - count
+
+
+def _saf_pending(session: Session, bank: str | None) -> list[SafItem]:
+    rows = session.rows(
+        queues.SAF_PENDING,
+        any_bank=int(bank is None),
+        bank=bank or "",
+        row_limit=PENDING_ROWS_MAX,
+    )
+    return [saf_of(row) for row in rows]
+
+
+def _events_pending(session: Session) -> list[Event]:
+    rows = session.rows(queues.EVENTS_PENDING, row_limit=PENDING_ROWS_MAX)
+    return [event_of(row) for row in rows]
+
+
+class _Opening:
+    """What the first connection needs: the tables, the instance's lock, an incarnation."""
+
+    def __init__(self, instance: str, clock_ms: Callable[[], int]) -> None:
+        self._instance = instance
+        self._clock_ms = clock_ms
+        self.owner = ""
+
+    def on_connect(self, session: Session) -> None:
+        """Prepare the first connection; later ones only take the lock again."""
+        if self.owner:
+            instances.relock(self._instance)(session)
+            return
+        if session.is_postgresql and not instances.lock_name(session, self._instance):
+            raise InstanceTaken(f"another process already runs as {self._instance!r}")
+        migrate(session)
+        self.owner = instances.register(session, self._instance, self._clock_ms())
+
+
+@asynccontextmanager
+async def open_book(
+    url: str,
+    instance: str,
+    *,
+    clock_ms: Callable[[], int],
+    queue_units_max: int = QUEUE_UNITS_MAX,
+    group_units_max: int = GROUP_UNITS_MAX,
+    lock_wait_ms: int = LOCK_WAIT_MS,
+    driver: Literal["thread", "inline"] = "thread",
+) -> AsyncGenerator[Book]:
+    """Open the books for writing: migrate, take the instance's lock, start the writer.
+
+    Args:
+        url: ``sqlite:///file``, ``sqlite://`` (in memory) or ``postgresql://…``.
+        instance: this process's lasting name: 1 to 40 of letters, digits, ``_`` and ``-``.
+        clock_ms: wall clock, milliseconds since 1970 UTC; called on the writer's thread too.
+        queue_units_max: how many units may wait before callers get :class:`BookBusy`.
+        group_units_max: how many units one transaction holds at most.
+        lock_wait_ms: how long to wait for another connection's lock.
+        driver: ``inline`` runs the writer on the trio thread, for simulation and tests.
+
+    Resource handling: leaving the block commits what is queued and closes the connection. No
+    task may still be calling the book then.
+
+    Raises:
+        InstanceTaken: another process runs as this instance or on this file.
+        BookUnavailable: the database cannot be opened.
+        SchemaError: it belongs to another version of the program.
+    """
+    instances.check_name(instance)
+    database = Database(url, lock_wait_ms=lock_wait_ms)
+    lock: IO[bytes] | None = None
+    if database.file is not None:
+        try:
+            lock = instances.lock_folder(database.file)
+        except OSError as error:
+            raise BookUnavailable(f"cannot lock {database.file}: {error.strerror}") from error
+    opening = _Opening(instance, clock_ms)
+    writer = Writer(database, instance, clock_ms, opening.on_connect)
+    make = ThreadDriver if driver == "thread" else InlineDriver
+    serving: Driver = make(writer, queue_units_max, group_units_max)
+    try:
+        await serving.start(writer.connect)
+        try:
+            yield Book(serving, opening.owner)
+        finally:
+            await serving.stop()
+    finally:
+        if lock is not None:
+            lock.close()

@@ -1,0 +1,320 @@
+"""One connection to SQLite or PostgreSQL, and all that differs between them.
+
+The drivers' own transaction control is off on both: ``Session`` emits BEGIN, SAVEPOINT and
+COMMIT itself, because SQLAlchemy's and sqlite3's defaults commit too early around savepoints.
+Statements are Core constructs compiled once (:class:`Sql`) and run on the driver's cursor, which
+costs a fifth of ``Connection.execute``. Knows nothing of journals and ledgers.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from enum import Enum
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Protocol
+
+import psycopg
+from psycopg.types.numeric import Int8Dumper
+from sqlalchemy import URL, Engine, create_engine, make_url
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine.interfaces import Dialect
+from sqlalchemy.pool import NullPool
+from sqlalchemy.sql.elements import ClauseElement
+
+from acquirer.ledger.errors import SchemaError
+
+SQLITE_VERSION_MIN = (3, 37, 0)
+
+Row = tuple[Any, ...]
+
+
+class Cursor(Protocol):
+    """What sqlite3's and psycopg's cursors have in common."""
+
+    @property
+    def rowcount(self) -> int:
+        """Rows that the last statement changed."""
+
+    def execute(self, sql: Any, parameters: Any = ..., /) -> Any:
+        """Run one statement."""
+
+    def executemany(self, sql: Any, parameters: Any, /) -> Any:
+        """Run one statement for each row of parameters, in order."""
+
+    def fetchone(self) -> Any:
+        """The next row, or None."""
+
+    def fetchall(self) -> list[Any]:
+        """All rows that are left."""
+
+
+class Fault(Enum):
+    """What an exception of the driver means for the units of a transaction."""
+
+    UNIT = "one of the units is wrong; the others can be tried without it"
+    RETRY = "deadlock or serialisation failure; the same again may succeed"
+    UNAVAILABLE = "the database refuses; nothing was written"
+    LOST = "the connection is gone; what COMMIT did is not known"
+
+
+class Sql:
+    """A Core construct with named parameters, compiled once for each kind of database."""
+
+    __slots__ = ("_compiled", "construct")
+
+    def __init__(self, construct: ClauseElement) -> None:
+        self.construct = construct
+        self._compiled: dict[str, tuple[str, tuple[str, ...], dict[str, Any]]] = {}
+
+    def compiled(self, dialect: Dialect) -> tuple[str, tuple[str, ...], dict[str, Any]]:
+        """Text, names of the parameters in their order, and values that the construct fixes."""
+        found = self._compiled.get(dialect.name)
+        if found is None:
+            done = self.construct.compile(dialect=dialect)
+            names = tuple(getattr(done, "positiontup", None) or ())
+            fixed = {key: value for key, value in done.params.items() if value is not None}
+            found = self._compiled[dialect.name] = (str(done), names, fixed)
+        return found
+
+
+_DIALECTS: dict[str, Dialect] = {
+    "sqlite": sqlite.dialect(paramstyle="qmark"),
+    "postgresql": postgresql.dialect(paramstyle="format"),  # type: ignore[no-untyped-call]
+}
+
+
+class Session:
+    """A driver connection whose transactions we control ourselves."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.dialect = _DIALECTS[database.kind]
+        self.is_postgresql = database.kind == "postgresql"
+        self.connection = database.connect()
+        self.cursor: Cursor = self.connection.cursor()
+        self._begin = "BEGIN" if self.is_postgresql else "BEGIN IMMEDIATE"
+
+    def begin(self) -> None:
+        """Start a transaction that is going to write."""
+        self.cursor.execute(self._begin)
+
+    def commit(self) -> None:
+        """Make it durable."""
+        self.cursor.execute("COMMIT")
+
+    def rollback(self) -> None:
+        """Undo the transaction if there is one."""
+        if self.in_transaction:
+            self.cursor.execute("ROLLBACK")
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open, a failed one included."""
+        if isinstance(self.connection, sqlite3.Connection):
+            return self.connection.in_transaction
+        status = self.connection.info.transaction_status
+        return bool(status != psycopg.pq.TransactionStatus.IDLE)
+
+    @property
+    def broken(self) -> bool:
+        """Whether the server is gone."""
+        return self.is_postgresql and bool(self.connection.closed)
+
+    def run(self, sql: Sql, /, **parameters: Any) -> Cursor:
+        """Run a statement; parameters that are not named are what the construct fixed, or NULL."""
+        text, names, fixed = sql.compiled(self.dialect)
+        get = parameters.get
+        self.cursor.execute(text, [get(name, fixed.get(name)) for name in names])
+        return self.cursor
+
+    def rows(self, sql: Sql, /, **parameters: Any) -> list[Row]:
+        """All rows of a statement."""
+        return self.run(sql, **parameters).fetchall()
+
+    def row(self, sql: Sql, /, **parameters: Any) -> Row | None:
+        """The only row of a statement, or None."""
+        found = self.rows(sql, **parameters)
+        return found[0] if found else None
+
+    def changed(self, sql: Sql, /, **parameters: Any) -> int:
+        """How many rows a statement changed."""
+        return self.run(sql, **parameters).rowcount
+
+    def run_rows(self, text: str, rows: Sequence[Sequence[Any]]) -> int:
+        """Run a statement on many rows at once and count what it changed.
+
+        Args:
+            text: from ``statements``, with the place of the rows marked; see :func:`for_rows`.
+            rows: of equal length.
+
+        Returns:
+            Number of rows changed; one statement or several, so no order is promised.
+        """
+        changed = 0
+        start = 0
+        left = len(rows)
+        while left:
+            # Powers of two: few different texts, so that drivers find them prepared.
+            size = min(1 << (left.bit_length() - 1), ROWS_MAX)
+            flat = [value for row in rows[start : start + size] for value in row]
+            self.cursor.execute(for_rows(text, size, self.is_postgresql), flat)
+            changed += self.cursor.rowcount
+            start += size
+            left -= size
+        return changed
+
+    def close(self) -> None:
+        """Close the connection; what is not committed is gone."""
+        self.connection.close()
+
+
+ROWS_MAX = 64
+
+
+@lru_cache(maxsize=256)
+def for_rows(text: str, size: int, is_postgresql: bool) -> str:
+    """Repeat the part of a statement between ``[`` and ``]`` for each of ``size`` rows.
+
+    On PostgreSQL the first row keeps its casts, which give the columns their types, and
+    parameters are ``%s``; on SQLite casts are left out.
+
+    >>> for_rows("INSERT INTO t VALUES [(?, ?::bigint)]", 2, False)
+    'INSERT INTO t VALUES (?, ?), (?, ?)'
+    """
+    head, rest = text.split("[")
+    row, tail = rest.split("]")
+    plain = row.replace("::bigint", "").replace("::text", "")
+    first = row if is_postgresql else plain
+    whole = head + ", ".join([first, *[plain] * (size - 1)]) + tail
+    return whole.replace("%", "%%").replace("?", "%s") if is_postgresql else whole
+
+
+class Database:
+    """Where the books are, and how to reach them.
+
+    Args:
+        url: SQLAlchemy URL, ``sqlite:///relative.db``, ``sqlite:////absolute.db``, ``sqlite://``
+            (in memory) or ``postgresql://…``.
+        lock_wait_ms: how long a statement waits for somebody else's lock.
+    """
+
+    errors: tuple[type[Exception], ...] = (sqlite3.Error, psycopg.Error)
+
+    def __init__(self, url: str, *, lock_wait_ms: int = 2_000) -> None:
+        parsed = make_url(url)
+        self.kind = parsed.get_backend_name()
+        if self.kind not in _DIALECTS:
+            raise SchemaError(f"the books live in SQLite or PostgreSQL, not in {self.kind}")
+        if self.kind == "sqlite" and sqlite3.sqlite_version_info < SQLITE_VERSION_MIN:
+            raise SchemaError(f"SQLite {sqlite3.sqlite_version} is too old; 3.37 is needed")
+        self.url: URL = (
+            parsed.set(drivername="postgresql+psycopg") if self.kind == "postgresql" else parsed
+        )
+        self._lock_wait_ms = lock_wait_ms
+
+    @property
+    def file(self) -> Path | None:
+        """The SQLite file, or None in memory and on PostgreSQL."""
+        if self.kind != "sqlite" or self.url.database in (None, "", ":memory:"):
+            return None
+        return Path(str(self.url.database))
+
+    def connect(self) -> Any:
+        """A new driver connection without transaction control of its own.
+
+        Raises:
+            sqlite3.Error or psycopg.Error: where there is none to be had.
+        """
+        return self._connect_sqlite() if self.kind == "sqlite" else self._connect_postgresql()
+
+    def _connect_sqlite(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            str(self.file or ":memory:"),
+            timeout=self._lock_wait_ms / 1000,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=256,
+        )
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        return connection
+
+    def _connect_postgresql(self) -> psycopg.Connection[Row]:
+        options = f"-c synchronous_commit=on -c lock_timeout={self._lock_wait_ms}"
+        url = self.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        connection = psycopg.connect(url, autocommit=True, options=options, connect_timeout=5)
+        # One type for all integers: else each magnitude makes another prepared statement.
+        connection.adapters.register_dumper(int, Int8Dumper)
+        return connection
+
+    def read_only_engine(self) -> Engine:
+        """An engine for reports beside a running switch: takes no lock, writes nothing."""
+        if self.kind == "sqlite":
+            if self.file is None:
+                raise SchemaError("books in memory cannot be read from outside")
+            uri = f"{self.file.resolve().as_uri()}?mode=ro"
+            return create_engine(
+                "sqlite://",
+                creator=lambda: sqlite3.connect(uri, uri=True, check_same_thread=False),
+                poolclass=NullPool,
+            )
+        options = "-c default_transaction_read_only=on"
+        return create_engine(self.url, connect_args={"options": options}, poolclass=NullPool)
+
+    def fault(self, error: Exception, *, committing: bool = False) -> Fault:
+        """Say what an exception of this database means.
+
+        Args:
+            error: what a statement raised.
+            committing: whether the statement was COMMIT.
+        """
+        if isinstance(error, sqlite3.Error):
+            return _sqlite_fault(error, committing)
+        if isinstance(error, psycopg.Error):
+            return _postgresql_fault(error, committing)
+        return Fault.UNIT
+
+
+_SQLITE_REFUSES = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_PROTOCOL,
+    }
+)
+
+
+def _sqlite_fault(error: sqlite3.Error, committing: bool) -> Fault:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if committing and code == sqlite3.SQLITE_IOERR:
+        # The commit frame may be in the log although its sync failed.
+        return Fault.LOST
+    if code in _SQLITE_REFUSES or committing:
+        return Fault.UNAVAILABLE
+    return Fault.UNIT
+
+
+def _postgresql_fault(error: psycopg.Error, committing: bool) -> Fault:
+    state = error.sqlstate or ""
+    if state in ("40P01", "40001"):
+        return Fault.RETRY
+    # 08 connection, 53 resources, 55 not in the state (locks), 57 operator, 58 system, 25 r/o.
+    refuses = state[:2] in ("08", "53", "55", "57", "58", "25", "XX")
+    if committing and (not state or state[:2] in ("08", "57", "58")):
+        return Fault.LOST
+    if refuses or (
+        not state and isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+    ):
+        return Fault.UNAVAILABLE
+    return Fault.UNIT

@@ -1,0 +1,88 @@
+"""Who writes: one living process per instance name, each start of it an incarnation of its own.
+
+On SQLite a file lock beside the database keeps a second switch off the same data folder; on
+PostgreSQL an advisory lock on the writing connection keeps a second process off the same name.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+from sqlalchemy import bindparam, func, insert, select
+
+from acquirer.ledger.database import Session, Sql
+from acquirer.ledger.errors import BookUnavailable, InstanceTaken
+from acquirer.ledger.schema import column_names, instances
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
+
+_LAST = Sql(
+    select(func.max(instances.c.incarnation)).where(instances.c.instance == bindparam("name"))
+)
+_START = Sql(insert(instances).values({name: bindparam(name) for name in column_names(instances)}))
+
+
+def check_name(instance: str) -> None:
+    """Refuse names that cannot be part of an owner.
+
+    Raises:
+        ValueError: the name is not 1 to 40 of letters, digits, ``_`` and ``-``.
+    """
+    if not _NAME.fullmatch(instance):
+        raise ValueError("an instance's name is 1 to 40 of letters, digits, _ and -")
+
+
+def lock_folder(file: Path) -> IO[bytes]:
+    """Lock a SQLite database for this process, until the returned file is closed.
+
+    Raises:
+        InstanceTaken: another process holds it.
+        OSError: the folder cannot be written.
+    """
+    lock = file.with_name(file.name + ".lock").open("ab")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise InstanceTaken(f"another switch already runs on {file}") from None
+    except BaseException:
+        lock.close()
+        raise
+    return lock
+
+
+def lock_name(session: Session, instance: str) -> bool:
+    """Take an instance's advisory lock on PostgreSQL; it lasts as long as the connection."""
+    session.cursor.execute(
+        "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", (f"acquirer:{instance}",)
+    )
+    return bool(session.cursor.fetchone()[0])
+
+
+def register(session: Session, instance: str, now_ms: int) -> str:
+    """Begin a new incarnation of an instance whose lock is held.
+
+    Returns:
+        Its owner name, such as ``switch-1#7.0``.
+    """
+    row = session.row(_LAST, name=instance)
+    incarnation = ((row[0] if row else None) or 0) + 1
+    owner = f"{instance}#{incarnation}.0"
+    session.run(
+        _START, owner=owner, instance=instance, incarnation=incarnation, started_at_ms=now_ms
+    )
+    return owner
+
+
+def relock(instance: str) -> Callable[[Session], None]:
+    """What a lost PostgreSQL connection needs before it may write again."""
+
+    def take(session: Session) -> None:
+        if session.is_postgresql and not lock_name(session, instance):
+            raise BookUnavailable(f"instance {instance!r} is locked by another connection")
+
+    return take

@@ -1,0 +1,1 @@
+"""Alembic migrations of the books, run by ``database.migrate`` when a switch opens them."""

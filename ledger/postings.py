@@ -1,0 +1,126 @@
+"""Posting rules: from a business fact to the transfers that record it. Pure, integers only.
+
+One function per row of the postings table in the design documents, from which the account names
+and the rounding rules come: a fee is rounded half up once per payment, and the remainder of a
+split goes to the largest part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from acquirer.ledger.entries import Posting
+
+MDR_INCOME = "income:mdr"
+COD_FEE_INCOME = "income:cod-fee"
+
+
+@dataclass(frozen=True, slots=True)
+class FeeRate:
+    """What a merchant pays for one payment.
+
+    Attributes:
+        basis_points: hundredths of a per cent of the amount.
+        fixed_minor: added to that, minor units.
+        min_minor: the fee is at least this; 0 for none.
+        max_minor: the fee is at most this; None for no limit.
+    """
+
+    basis_points: int = 0
+    fixed_minor: int = 0
+    min_minor: int = 0
+    max_minor: int | None = None
+
+    def __post_init__(self) -> None:
+        if min(self.basis_points, self.fixed_minor, self.min_minor) < 0:
+            raise ValueError("a fee rate has no negative parts")
+        if self.max_minor is not None and self.max_minor < self.min_minor:
+            raise ValueError("a fee's maximum is not below its minimum")
+
+
+def fee_minor(amount_minor: int, rate: FeeRate) -> int:
+    """The fee on one payment, rounded half up once, never above the payment itself.
+
+    Args:
+        amount_minor: the payment, minor units, at least 0.
+        rate: the merchant's rate.
+
+    Returns:
+        Minor units, 0 to ``amount_minor``.
+
+    >>> fee_minor(10000, FeeRate(basis_points=120))
+    120
+    >>> fee_minor(125, FeeRate(basis_points=120))
+    2
+    """
+    share = (amount_minor * rate.basis_points + 5_000) // 10_000
+    fee = max(share + rate.fixed_minor, rate.min_minor)
+    if rate.max_minor is not None:
+        fee = min(fee, rate.max_minor)
+    return min(fee, amount_minor)
+
+
+def split_minor(total_minor: int, weights: Sequence[int]) -> list[int]:
+    """Split an amount by weights; what rounding down leaves goes to the largest part.
+
+    Args:
+        total_minor: minor units, at least 0.
+        weights: at least one, none negative, not all zero.
+
+    Returns:
+        One amount per weight; they sum to ``total_minor``.
+
+    >>> split_minor(100, [1, 1, 1])
+    [34, 33, 33]
+    """
+    whole = sum(weights)
+    if whole <= 0 or min(weights) < 0:
+        raise ValueError("weights are not negative, and one is above zero")
+    parts = [total_minor * weight // whole for weight in weights]
+    parts[max(range(len(weights)), key=weights.__getitem__)] += total_minor - sum(parts)
+    return parts
+
+
+def scheme_account(bank: str) -> str:
+    """The receivable from the scheme behind a bank group."""
+    return f"assets:scheme:{bank}"
+
+
+def merchant_account(merchant_id: str) -> str:
+    """What is owed to a merchant."""
+    return f"liabilities:merchant:{merchant_id}"
+
+
+def card_sale(
+    amount_minor: int, rate: FeeRate, *, bank: str, merchant_id: str
+) -> tuple[Posting, ...]:
+    """Transfers of an approved card sale: the merchant gets the net, the fee is income.
+
+    They sum to the amount. A fee of zero gives no fee posting, a net of zero no posting to the
+    merchant, an amount of zero none at all.
+
+    >>> [p.amount_minor for p in card_sale(
+    ...     10000, FeeRate(basis_points=120), bank="demo", merchant_id="M1")]
+    [9880, 120]
+    """
+    fee = fee_minor(amount_minor, rate)
+    receivable = scheme_account(bank)
+    net = Posting(receivable, merchant_account(merchant_id), amount_minor - fee, "sale")
+    income = Posting(receivable, MDR_INCOME, fee, "mdr")
+    return tuple(posting for posting in (net, income) if posting.amount_minor)
+
+
+def cash_on_delivery(
+    amount_minor: int, rate: FeeRate, *, courier_id: str, merchant_id: str
+) -> tuple[Posting, ...]:
+    """Transfers of an order paid in cash: the courier owes it, the merchant gets the net.
+
+    >>> [p.debit for p in cash_on_delivery(2000, FeeRate(), courier_id="C1", merchant_id="M1")]
+    ['assets:courier:C1']
+    """
+    fee = fee_minor(amount_minor, rate)
+    cash = f"assets:courier:{courier_id}"
+    net = Posting(cash, merchant_account(merchant_id), amount_minor - fee, "cash")
+    income = Posting(cash, COD_FEE_INCOME, fee, "cod-fee")
+    return tuple(posting for posting in (net, income) if posting.amount_minor)

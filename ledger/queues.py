@@ -1,0 +1,229 @@
+"""Claims: SAF items, notices and orphaned entries, each taken by one owner under a lease.
+
+Functions over a session, run by the writer inside its transaction. A claim is refused to others
+until its lease runs out; an earlier incarnation of the same instance is known to be dead, so what
+it had claimed is free at once. On PostgreSQL rows that another process is claiming at this
+moment are skipped, not waited for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Table, and_, bindparam, func, or_, select, update
+
+from acquirer.ledger.database import Session, Sql
+from acquirer.ledger.entries import Entry, Event, SafItem
+from acquirer.ledger.rows import ENTRY_COLUMNS, entry_of, event_of, saf_of
+from acquirer.ledger.schema import UNSETTLED, journal, outbox, saf
+
+
+def _free(table: Table) -> ColumnElement[bool]:
+    """Unleased, lapsed, or held by an earlier incarnation of this instance."""
+    mine = bindparam("instance_prefix", type_=table.c.owner.type)
+    incarnation = bindparam("owner_prefix", type_=table.c.owner.type)
+    return or_(
+        table.c.lease_until_ms <= bindparam("now_ms"),
+        and_(
+            func.substr(table.c.owner, 1, func.length(mine)) == mine,
+            func.substr(table.c.owner, 1, func.length(incarnation)) != incarnation,
+        ),
+    )
+
+
+def _take(table: Table, key: str) -> Sql:
+    return Sql(
+        update(table)
+        .where(table.c[key] == bindparam("key"))
+        .values(owner=bindparam("new_owner"), lease_until_ms=bindparam("new_lease_until_ms"))
+    )
+
+
+def owner_prefixes(owner: str) -> dict[str, str]:
+    """What all owners of an instance, and those of one incarnation of it, begin with.
+
+    >>> owner_prefixes("switch-1#7.0")
+    {'instance_prefix': 'switch-1#', 'owner_prefix': 'switch-1#7.'}
+    """
+    return {
+        "instance_prefix": owner.partition("#")[0] + "#",
+        "owner_prefix": owner.rpartition(".")[0] + ".",
+    }
+
+
+# --- store and forward ------------------------------------------------------------------------
+
+_SAF_COLUMNS = tuple(saf.columns)[:10]
+_saf_open = and_(saf.c.finished_at_ms.is_(None), saf.c.dead_at_ms.is_(None))
+
+_DUE_SAF = Sql(
+    select(*_SAF_COLUMNS)
+    .where(
+        _saf_open,
+        saf.c.bank == bindparam("bank"),
+        saf.c.next_at_ms <= bindparam("now_ms"),
+        _free(saf),
+    )
+    .order_by(saf.c.id)
+    .limit(bindparam("row_limit"))
+    .with_for_update(skip_locked=True)
+)
+_TAKE_SAF = _take(saf, "id")
+
+_mine_saf = and_(_saf_open, saf.c.id == bindparam("key"), saf.c.owner == bindparam("mine"))
+
+STAMP_SAF = Sql(
+    update(saf)
+    .where(_mine_saf)
+    .values(
+        attempts=bindparam("new_attempts"),
+        stan=bindparam("new_stan"),
+        transmission_at=bindparam("new_transmission_at"),
+    )
+)
+RETRY_SAF = Sql(
+    update(saf)
+    .where(_mine_saf)
+    .values(
+        attempts=bindparam("new_attempts"),
+        next_at_ms=bindparam("new_next_at_ms"),
+        owner="",
+        lease_until_ms=0,
+    )
+)
+KILL_SAF = Sql(
+    update(saf)
+    .where(_saf_open, saf.c.id == bindparam("key"))
+    .values(dead_at_ms=bindparam("new_dead_at_ms"), owner="", lease_until_ms=0)
+)
+SAF_PENDING = Sql(
+    select(*_SAF_COLUMNS)
+    .where(
+        _saf_open,
+        or_(bindparam("any_bank", type_=saf.c.id.type) == 1, saf.c.bank == bindparam("bank")),
+    )
+    .order_by(saf.c.id)
+    .limit(bindparam("row_limit"))
+)
+
+
+def claim_saf(
+    session: Session, owner: str, bank: str, now_ms: int, lease_until_ms: int, limit: int
+) -> list[SafItem]:
+    """Lease the oldest due items of a bank to ``owner``."""
+    rows = session.rows(
+        _DUE_SAF, bank=bank, now_ms=now_ms, row_limit=limit, **owner_prefixes(owner)
+    )
+    for row in rows:
+        session.run(_TAKE_SAF, key=row[0], new_owner=owner, new_lease_until_ms=lease_until_ms)
+    return [saf_of(row) for row in rows]
+
+
+# --- outbox -----------------------------------------------------------------------------------
+
+_EVENT_COLUMNS = tuple(outbox.columns)[1:9]
+_earlier = outbox.alias("earlier")
+
+# A dead letter keeps its place: what follows it in its order waits until an operator has
+# replayed it, because order.cancelled must never overtake order.paid.
+_DUE_EVENTS = Sql(
+    select(*_EVENT_COLUMNS)
+    .where(
+        outbox.c.delivered_at_ms.is_(None),
+        outbox.c.dead_at_ms.is_(None),
+        outbox.c.next_at_ms <= bindparam("now_ms"),
+        _free(outbox),
+        ~select(_earlier.c.seq)
+        .where(
+            _earlier.c.delivered_at_ms.is_(None),
+            _earlier.c.merchant_id == outbox.c.merchant_id,
+            _earlier.c.order_no == outbox.c.order_no,
+            _earlier.c.seq < outbox.c.seq,
+        )
+        .exists(),
+    )
+    .order_by(outbox.c.seq)
+    .limit(bindparam("row_limit"))
+    .with_for_update(skip_locked=True, of=outbox)
+)
+_TAKE_EVENT = _take(outbox, "id")
+
+FINISH_EVENT = Sql(
+    update(outbox)
+    .where(outbox.c.id == bindparam("key"), outbox.c.delivered_at_ms.is_(None))
+    .values(delivered_at_ms=bindparam("new_delivered_at_ms"), owner="", lease_until_ms=0)
+)
+RETRY_EVENT = Sql(
+    update(outbox)
+    .where(
+        outbox.c.id == bindparam("key"),
+        outbox.c.delivered_at_ms.is_(None),
+        outbox.c.owner == bindparam("mine"),
+    )
+    .values(
+        attempts=bindparam("new_attempts"),
+        next_at_ms=bindparam("new_next_at_ms"),
+        owner="",
+        lease_until_ms=0,
+    )
+)
+KILL_EVENT = Sql(
+    update(outbox)
+    .where(outbox.c.id == bindparam("key"), outbox.c.delivered_at_ms.is_(None))
+    .values(dead_at_ms=bindparam("new_dead_at_ms"), owner="", lease_until_ms=0)
+)
+REPLAY_EVENT = Sql(
+    update(outbox)
+    .where(
+        outbox.c.id == bindparam("key"),
+        outbox.c.delivered_at_ms.is_(None),
+        outbox.c.dead_at_ms.is_not(None),
+    )
+    .values(dead_at_ms=None, attempts=0, next_at_ms=bindparam("new_next_at_ms"))
+)
+EVENTS_PENDING = Sql(
+    select(*_EVENT_COLUMNS)
+    .where(outbox.c.delivered_at_ms.is_(None), outbox.c.dead_at_ms.is_(None))
+    .order_by(outbox.c.seq)
+    .limit(bindparam("row_limit"))
+)
+
+
+def claim_events(
+    session: Session, owner: str, now_ms: int, lease_until_ms: int, limit: int
+) -> list[Event]:
+    """Lease due notices to ``owner``: of each order at most its oldest undelivered one."""
+    rows = session.rows(_DUE_EVENTS, now_ms=now_ms, row_limit=limit, **owner_prefixes(owner))
+    for row in rows:
+        session.run(_TAKE_EVENT, key=row[0], new_owner=owner, new_lease_until_ms=lease_until_ms)
+    return [event_of(row) for row in rows]
+
+
+# --- orphans ----------------------------------------------------------------------------------
+
+_ENTRY_COLUMNS: Sequence[Any] = [journal.c[name] for name in ENTRY_COLUMNS]
+
+_ORPHANS = Sql(
+    select(*_ENTRY_COLUMNS)
+    .where(UNSETTLED, _free(journal))
+    .order_by(journal.c.id)
+    .limit(bindparam("row_limit"))
+    .with_for_update(skip_locked=True)
+)
+_TAKE_ENTRY = _take(journal, "id")
+
+
+def take_orphans(
+    session: Session, new_owner: str, now_ms: int, lease_until_ms: int, limit: int
+) -> list[Entry]:
+    """Make unsettled entries ours that nobody alive works on; see ``Book.take_orphans``."""
+    rows = session.rows(_ORPHANS, now_ms=now_ms, row_limit=limit, **owner_prefixes(new_owner))
+    taken = []
+    owner_at, lease_at = ENTRY_COLUMNS.index("owner"), ENTRY_COLUMNS.index("lease_until_ms")
+    for row in rows:
+        session.run(_TAKE_ENTRY, key=row[0], new_owner=new_owner, new_lease_until_ms=lease_until_ms)
+        fields = list(row)
+        fields[owner_at], fields[lease_at] = new_owner, lease_until_ms
+        taken.append(entry_of(tuple(fields)))
+    return taken

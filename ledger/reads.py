@@ -1,0 +1,133 @@
+"""Reads of single rows, run by the writer on its own connection. Pure but for the session."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import bindparam, select
+
+from acquirer.ledger.database import Session, Sql
+from acquirer.ledger.entries import CourierRow, Entry, OrderRow, Role, TerminalRow
+from acquirer.ledger.rows import ENTRY_COLUMNS, courier_of, entry_of, order_of, terminal_of
+from acquirer.ledger.schema import accounts, couriers, journal, orders, terminals, transfers
+
+_ENTRY: Sequence[Any] = [journal.c[name] for name in ENTRY_COLUMNS]
+
+_BY_ID = Sql(select(*_ENTRY).where(journal.c.id == bindparam("key")))
+_BY_RRN = Sql(select(*_ENTRY).where(journal.c.rrn == bindparam("key")))
+_BY_STAN = Sql(
+    select(*_ENTRY).where(
+        journal.c.terminal_id == bindparam("terminal"),
+        journal.c.batch == bindparam("batch_no"),
+        journal.c.stan == bindparam("stan_no"),
+        journal.c.role == bindparam("role_name"),
+    )
+)
+_BY_ORIGINAL = Sql(
+    select(*_ENTRY).where(journal.c.original_id == bindparam("key")).order_by(journal.c.id)
+)
+_BY_ORDER = Sql(
+    select(*_ENTRY)
+    .where(journal.c.merchant_id == bindparam("merchant"), journal.c.order_no == bindparam("no"))
+    .where(journal.c.order_no != "")
+    .order_by(journal.c.id)
+)
+_ORDER = Sql(
+    select(orders).where(
+        orders.c.merchant_id == bindparam("merchant"), orders.c.order_no == bindparam("no")
+    )
+)
+_TERMINAL = Sql(select(terminals).where(terminals.c.terminal_id == bindparam("key")))
+_TERMINALS = Sql(select(terminals).order_by(terminals.c.terminal_id))
+_COURIER = Sql(select(couriers).where(couriers.c.courier_id == bindparam("key")))
+_ACCOUNT = Sql(
+    select(
+        accounts.c.debits_posted,
+        accounts.c.credits_posted,
+        accounts.c.debits_pending,
+        accounts.c.credits_pending,
+    ).where(
+        accounts.c.name == bindparam("account"), accounts.c.currency_code == bindparam("currency")
+    )
+)
+
+_resolution = transfers.alias("resolution")
+_EXPIRED = Sql(
+    select(transfers.c.event_id)
+    .distinct()
+    .where(
+        transfers.c.expires_at_ms <= bindparam("now_ms"),
+        ~select(_resolution.c.id).where(_resolution.c.pending_id == transfers.c.id).exists(),
+    )
+    .order_by(transfers.c.event_id)
+    .limit(bindparam("row_limit"))
+)
+
+
+def _entry(row: Any) -> Entry | None:
+    return None if row is None else entry_of(row)
+
+
+def entry(session: Session, id: int) -> Entry | None:
+    """The entry with this id."""
+    return _entry(session.row(_BY_ID, key=id))
+
+
+def entry_by_rrn(session: Session, rrn: str) -> Entry | None:
+    """The entry with this DE37."""
+    return _entry(session.row(_BY_RRN, key=rrn))
+
+
+def find_entry(
+    session: Session, terminal_id: str, batch: str, stan: str, role: Role
+) -> Entry | None:
+    """The entry that (terminal, batch, STAN) names in this role."""
+    row = session.row(
+        _BY_STAN, terminal=terminal_id, batch_no=batch, stan_no=stan, role_name=role.value
+    )
+    return _entry(row)
+
+
+def entries_of_original(session: Session, original_id: int) -> list[Entry]:
+    """Voids, reversals and confirmations that refer to an entry, oldest first."""
+    return [entry_of(row) for row in session.rows(_BY_ORIGINAL, key=original_id)]
+
+
+def entries_of_order(session: Session, merchant_id: str, order_no: str) -> list[Entry]:
+    """Every entry about an order, oldest first."""
+    return [entry_of(row) for row in session.rows(_BY_ORDER, merchant=merchant_id, no=order_no)]
+
+
+def order(session: Session, merchant_id: str, order_no: str) -> OrderRow | None:
+    """What is known of an order."""
+    row = session.row(_ORDER, merchant=merchant_id, no=order_no)
+    return None if row is None else order_of(row)
+
+
+def terminal(session: Session, terminal_id: str) -> TerminalRow | None:
+    """A terminal's durable state."""
+    row = session.row(_TERMINAL, key=terminal_id)
+    return None if row is None else terminal_of(row)
+
+
+def terminals_all(session: Session) -> list[TerminalRow]:
+    """All terminals, by id."""
+    return [terminal_of(row) for row in session.rows(_TERMINALS)]
+
+
+def courier(session: Session, courier_id: str) -> CourierRow | None:
+    """A courier's durable state."""
+    row = session.row(_COURIER, key=courier_id)
+    return None if row is None else courier_of(row)
+
+
+def account_sums(session: Session, name: str, currency_code: str) -> tuple[int, int, int, int]:
+    """Debits and credits posted, debits and credits pending; zeros where there is no account."""
+    row = session.row(_ACCOUNT, account=name, currency=currency_code)
+    return (0, 0, 0, 0) if row is None else (row[0], row[1], row[2], row[3])
+
+
+def expired_pending(session: Session, now_ms: int, limit: int) -> list[int]:
+    """Events whose pending transfers have run out and are not resolved, oldest first."""
+    return [row[0] for row in session.rows(_EXPIRED, now_ms=now_ms, row_limit=limit)]

@@ -1,0 +1,460 @@
+"""The group engine: many units of work, one transaction, each succeeding or failing alone.
+
+Pure but for its connection: it knows no thread, no queue and no trio (see ``drivers.py``). A
+group first runs *together*: the same first step of many units is one statement. If anything does
+not hold there, the group is rolled back and runs *in turn*, unit by unit in one transaction; if
+a unit breaks even then, each unit gets a transaction of its own, so that one poisoned unit hurts
+nobody else. Reads run before the transaction, outside it. Start reading at ``Writer.commit``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from acquirer.ledger import statements as sql
+from acquirer.ledger.accounting import Accounting
+from acquirer.ledger.database import Database, Fault, Session
+from acquirer.ledger.entries import (
+    CommitResult,
+    Failed,
+    FinishSaf,
+    InsertEntry,
+    OpenAccount,
+    Post,
+    PostPending,
+    PostPendingResolve,
+    PostReversed,
+    PutCourier,
+    PutOrder,
+    PutTerminal,
+    QueueEvent,
+    QueueSaf,
+    Step,
+    UpdateEntry,
+    UpdateOrder,
+)
+from acquirer.ledger.errors import BookError, BookUnavailable, BookUncertain, UnitRefused
+from acquirer.ledger.rows import entry_row, update_row
+
+RETRIES_MAX = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A unit that is a function: a read, or a claim that reads and writes.
+
+    Attributes:
+        call: gets the session, returns the unit's result.
+        writes: whether it must run inside the group's transaction.
+    """
+
+    call: Callable[[Session], Any]
+    writes: bool = False
+
+
+Unit = tuple[Step, ...] | Query
+Result = Any  # what a Query returns, a CommitResult, or the BookError to raise
+
+
+class _Surprise(Exception):
+    """Something did not hold while the group ran together."""
+
+
+# A posting holds unless an account has a limit; then the group is surprised, and runs in turn.
+_ALWAYS_HOLD = frozenset({PutOrder, PutCourier, FinishSaf, QueueEvent, Post, PostPending})
+_SEVERAL_ROWS = frozenset({Post, PostPending, PostReversed, PostPendingResolve})
+
+
+class Writer:
+    """Owns the one connection that writes.
+
+    Args:
+        database: where the books are.
+        instance: whose chain the transfers join.
+        clock_ms: wall clock, milliseconds since 1970 UTC.
+        on_connect: runs on each new connection before it is used, such as to take the
+            instance's lock; what it raises makes the books unavailable until it succeeds.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        instance: str,
+        clock_ms: Callable[[], int],
+        on_connect: Callable[[Session], None],
+    ) -> None:
+        self._database = database
+        self._instance = instance
+        self._clock_ms = clock_ms
+        self._on_connect = on_connect
+        self._session: Session | None = None
+        self._accounting: Accounting | None = None
+        self._steps: dict[type[Any], Callable[[Session, Accounting, Any], bool]] = {
+            InsertEntry: _insert_entry,
+            UpdateEntry: _update_entry,
+            Post: _post,
+            PostPending: _post,
+            PostReversed: lambda _session, accounting, step: accounting.reverse(step),
+            PostPendingResolve: lambda _session, accounting, step: accounting.resolve(step),
+            OpenAccount: lambda _session, accounting, step: accounting.open(step),
+            PutOrder: _put_order,
+            UpdateOrder: _update_order,
+            PutTerminal: _put_terminal,
+            PutCourier: _put_courier,
+            QueueSaf: _queue_saf,
+            FinishSaf: _finish_saf,
+            QueueEvent: _queue_event,
+        }
+
+    # --- connection ---------------------------------------------------------------------------
+
+    def connect(self) -> None:
+        """Open the connection if there is none.
+
+        Raises:
+            BookUnavailable: the database cannot be reached, or ``on_connect`` refused.
+        """
+        if self._session is not None:
+            return
+        session = None
+        try:
+            session = Session(self._database)
+            self._on_connect(session)
+            accounting = Accounting(session, self._instance)
+            accounting.load_chain()
+        except BookError:
+            if session is not None:
+                session.close()
+            raise
+        except Exception as error:
+            if session is not None:
+                session.close()
+            if self._database.fault(error) is Fault.UNIT:
+                raise
+            raise BookUnavailable(f"cannot open the database: {_reason(error)}") from error
+        self._session, self._accounting = session, accounting
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+    def _drop(self) -> None:
+        try:
+            self.close()
+        except self._database.errors:
+            self._session = None
+
+    # --- groups -------------------------------------------------------------------------------
+
+    def commit(self, units: Sequence[Unit]) -> list[Result]:
+        """Commit a group.
+
+        Args:
+            units: tuples of steps, and queries.
+
+        Returns:
+            One result per unit: None (committed), ``Failed``, what a query returned, or a
+            ``BookError`` for the caller to raise. All of it is durable on return.
+        """
+        results: list[Result] = [None] * len(units)
+        writing: list[int] = []
+        for index, unit in enumerate(units):
+            if isinstance(unit, Query) and not unit.writes:
+                results[index] = self._read(unit)
+            else:
+                writing.append(index)
+        if writing:
+            for index, result in zip(
+                writing, self._write([units[i] for i in writing]), strict=True
+            ):
+                results[index] = result
+        return results
+
+    def _read(self, query: Query) -> Result:
+        try:
+            self.connect()
+            assert self._session is not None
+            return query.call(self._session)
+        except BookError as error:
+            return error
+        except Exception as error:
+            return self._failure(error)
+
+    def _write(self, units: list[Unit]) -> list[Result]:
+        how = self._together
+        for _ in range(RETRIES_MAX):
+            try:
+                return self._transaction(units, how)
+            except _Surprise:
+                how = self._in_turn
+            except BookError as error:
+                return [error] * len(units)
+            except Exception as error:
+                fault = self._database.fault(error)
+                if fault is Fault.RETRY:
+                    how = self._in_turn
+                elif fault is Fault.UNIT and len(units) > 1:
+                    return [result for unit in units for result in self._write([unit])]
+                else:
+                    return [self._failure(error)] * len(units)
+        return [BookUnavailable("gave up after repeated deadlocks")] * len(units)
+
+    def _failure(self, error: Exception) -> BookError:
+        wrong = self._database.fault(error) is Fault.UNIT
+        kind = UnitRefused if wrong else BookUnavailable
+        refused = kind(f"the database refuses: {_reason(error)}")
+        refused.__cause__ = error
+        return refused
+
+    def _transaction(
+        self,
+        units: list[Unit],
+        how: Callable[[Session, Accounting, list[Unit]], list[Result]],
+    ) -> list[Result]:
+        self.connect()
+        session, accounting = self._session, self._accounting
+        assert session is not None
+        assert accounting is not None
+        try:
+            session.begin()
+            accounting.begin(self._clock_ms())
+            results = how(session, accounting, units)
+            accounting.finish()
+        except Exception as error:
+            self._roll_back(session, accounting)
+            if isinstance(error, BookError):
+                self._drop()
+            raise
+        try:
+            session.commit()
+        except Exception as error:
+            self._roll_back(session, accounting)
+            if self._database.fault(error, committing=True) is Fault.LOST:
+                self._drop()
+                raise BookUncertain(f"lost while committing: {_reason(error)}") from error
+            raise
+        accounting.committed()
+        return results
+
+    def _roll_back(self, session: Session, accounting: Accounting) -> None:
+        accounting.rolled_back()
+        try:
+            session.rollback()
+        except self._database.errors:
+            self._drop()
+        else:
+            if session.broken:
+                self._drop()
+
+    # --- together: the same first step of many units is one statement -------------------------
+
+    def _together(
+        self, session: Session, accounting: Accounting, units: list[Unit]
+    ) -> list[Result]:
+        inserts: list[tuple[Any, ...]] = []
+        updates: dict[int, tuple[Any, ...]] = {}
+        rest: list[Step] = []
+        alone: list[int] = []
+        for index, unit in enumerate(units):
+            if isinstance(unit, Query) or not _holds_after_first(unit):
+                alone.append(index)
+                continue
+            first = unit[0]
+            if isinstance(first, InsertEntry):
+                inserts.append(entry_row(first.entry))
+            elif isinstance(first, UpdateEntry) and first.id not in updates:
+                updates[first.id] = update_row(first)
+            else:
+                alone.append(index)
+                continue
+            rest += unit[1:]
+        if inserts and session.run_rows(sql.INSERT_ENTRIES, inserts) != len(inserts):
+            raise _Surprise
+        if updates and session.run_rows(sql.UPDATE_ENTRIES, self._ordered(updates)) != len(updates):
+            raise _Surprise
+        for step in rest:
+            if not self._steps[type(step)](session, accounting, step):
+                raise _Surprise
+        results: list[Result] = [None] * len(units)
+        for index in alone:
+            results[index] = self._apply(session, accounting, units[index])
+        return results
+
+    @staticmethod
+    def _ordered(updates: dict[int, tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+        return [updates[id] for id in sorted(updates)]
+
+    # --- in turn ------------------------------------------------------------------------------
+
+    def _in_turn(self, session: Session, accounting: Accounting, units: list[Unit]) -> list[Result]:
+        return [self._apply(session, accounting, unit) for unit in units]
+
+    def _apply(self, session: Session, accounting: Accounting, unit: Unit) -> Result:
+        if isinstance(unit, Query):
+            return unit.call(session)
+        if len(unit) == 1 and type(unit[0]) not in _SEVERAL_ROWS:
+            return self._run_steps(session, accounting, unit)
+        # Steps that read transfers write the staged ones first; those are not this unit's.
+        accounting.flush()
+        mark = accounting.mark()
+        session.cursor.execute("SAVEPOINT unit")
+        failed = self._run_steps(session, accounting, unit)
+        if failed is not None:
+            session.cursor.execute("ROLLBACK TO SAVEPOINT unit")
+            accounting.back_to(mark)
+        session.cursor.execute("RELEASE SAVEPOINT unit")
+        return failed
+
+    def _run_steps(
+        self, session: Session, accounting: Accounting, unit: tuple[Step, ...]
+    ) -> CommitResult:
+        for index, step in enumerate(unit):
+            if not self._steps[type(step)](session, accounting, step):
+                return Failed(index)
+        return None
+
+
+def _holds_after_first(unit: tuple[Step, ...]) -> bool:
+    """Whether only the first step of a unit can be expected not to hold."""
+    return len(unit) == 1 or all(type(step) in _ALWAYS_HOLD for step in unit[1:])
+
+
+def _reason(error: Exception) -> str:
+    """An error's first line: database errors quote whole rows in the lines after it."""
+    return str(error).partition("\n")[0] or type(error).__name__
+
+
+# --- one step, one row ------------------------------------------------------------------------
+
+
+def _insert_entry(session: Session, _accounting: Accounting, step: InsertEntry) -> bool:
+    return session.run_rows(sql.INSERT_ENTRIES, [entry_row(step.entry)]) == 1
+
+
+def _update_entry(session: Session, _accounting: Accounting, step: UpdateEntry) -> bool:
+    return session.run_rows(sql.UPDATE_ENTRIES, [update_row(step)]) == 1
+
+
+def _post(_session: Session, accounting: Accounting, step: Post | PostPending) -> bool:
+    return accounting.post(step)
+
+
+def _put_order(session: Session, _accounting: Accounting, step: PutOrder) -> bool:
+    order = step.order
+    session.run(
+        sql.PUT_ORDER,
+        merchant_id=order.merchant_id,
+        order_no=order.order_no,
+        status=order.status,
+        amount_minor=order.amount_minor,
+        currency_code=order.currency_code,
+        pay_ways=order.pay_ways,
+        text=order.text,
+        queried_at_ms=order.queried_at_ms,
+        paying_id=order.paying_id,
+        payment_id=order.payment_id,
+    )
+    return True
+
+
+def _update_order(session: Session, _accounting: Accounting, step: UpdateOrder) -> bool:
+    status, paying_id, payment_id = step.expected
+    new_status, new_paying_id, new_payment_id = step.new
+    changed = session.changed(
+        sql.UPDATE_ORDER,
+        key_merchant_id=step.merchant_id,
+        key_order_no=step.order_no,
+        old_status=status,
+        old_paying_id=paying_id or 0,
+        old_payment_id=payment_id or 0,
+        new_status=new_status,
+        new_paying_id=new_paying_id,
+        new_payment_id=new_payment_id,
+    )
+    return changed == 1
+
+
+def _put_terminal(session: Session, _accounting: Accounting, step: PutTerminal) -> bool:
+    row = step.row
+    fields = {
+        "batch": row.batch,
+        "signed_on": row.signed_on,
+        "tpk": row.tpk,
+        "tak": row.tak,
+        "tdk": row.tdk,
+        "next_tpk": row.next_tpk,
+        "next_tak": row.next_tak,
+        "next_tdk": row.next_tdk,
+        "key_version": row.key_version,
+    }
+    if step.expected_version is None:
+        return session.changed(sql.PUT_TERMINAL, terminal_id=row.terminal_id, **fields) == 1
+    if step.expected_version == 0:
+        return session.changed(sql.PUT_NEW_TERMINAL, terminal_id=row.terminal_id, **fields) == 1
+    changed = session.changed(
+        sql.CHANGE_TERMINAL,
+        key_terminal_id=row.terminal_id,
+        expected_version=step.expected_version,
+        **fields,
+    )
+    return changed == 1
+
+
+def _put_courier(session: Session, _accounting: Accounting, step: PutCourier) -> bool:
+    row = step.row
+    session.run(
+        sql.PUT_COURIER,
+        courier_id=row.courier_id,
+        terminal_id=row.terminal_id,
+        password_tries=row.password_tries,
+        locked=row.locked,
+    )
+    return True
+
+
+def _queue_saf(session: Session, _accounting: Accounting, step: QueueSaf) -> bool:
+    item = step.item
+    changed = session.changed(
+        sql.QUEUE_SAF,
+        id=item.id,
+        bank=item.bank,
+        kind=item.kind,
+        original_id=item.original_id,
+        reason=item.reason,
+        created_at_ms=item.created_at_ms,
+        next_at_ms=item.next_at_ms,
+        attempts=item.attempts,
+        stan=item.stan,
+        transmission_at=item.transmission_at,
+    )
+    return changed == 1
+
+
+def _finish_saf(session: Session, _accounting: Accounting, step: FinishSaf) -> bool:
+    session.run(
+        sql.FINISH_SAF,
+        key_id=step.id,
+        new_response_code=step.response_code,
+        new_finished_at_ms=step.finished_at_ms,
+    )
+    return True
+
+
+def _queue_event(session: Session, _accounting: Accounting, step: QueueEvent) -> bool:
+    event = step.event
+    session.run(
+        sql.QUEUE_EVENT,
+        id=event.id,
+        merchant_id=event.merchant_id,
+        order_no=event.order_no,
+        type=event.type,
+        body=event.body,
+        created_at_ms=event.created_at_ms,
+        next_at_ms=event.next_at_ms,
+        attempts=event.attempts,
+    )
+    return True
