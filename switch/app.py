@@ -13,20 +13,20 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 import trio
-from acquirer.ledger.book import Book, open_book
 
 from acquirer.codecs.message import Message
 from acquirer.config.loading import ConfigError
-from acquirer.ledger.entries import Event
+from acquirer.ledger.book import Book, open_book
 from acquirer.ledger.errors import BookError
 from acquirer.routing.banks import Banks
 from acquirer.routing.choice import route_table
 from acquirer.routing.errors import RoutingError
 from acquirer.routing.orders.client import Delivery, OrderSystems
-from acquirer.routing.orders.outbox import OutboxSettings, Wake, run_outbox
+from acquirer.routing.orders.outbox import OutboxEvent, OutboxSettings, Wake, run_outbox
 from acquirer.switch.clock import Calendar
 from acquirer.switch.context import Context
 from acquirer.switch.errors import HsmRefused, HsmUnavailable
@@ -130,10 +130,11 @@ async def run_switch(
         await _wait_for_links(settings, banks)
         server = TerminalServer(Session(context, metrics), settings.limits, metrics)
         pos_host, pos_port = split_address(settings.listen.pos, file, "listen.pos")
-        http_host, http_port = split_address(settings.listen.http, file, "listen.http")
-        http = await background.start(
-            serve_http, http_host, http_port, metrics.registry, _readiness(book, hsm, banks)
+        split_address(settings.listen.http, file, "listen.http")
+        serve = partial(
+            serve_http, settings.listen.http, ready=_readiness(banks), registry=metrics.registry
         )
+        http = await background.start(serve)
         async with trio.open_nursery() as serving:
             listener = await serving.start(server.serve, pos_host, pos_port)
             host, port = listener.socket.getsockname()[:2]
@@ -265,11 +266,11 @@ async def _deliver_events(
 ) -> None:
     secrets = {merchant.merchant_id: merchant.event_secret for merchant in settings.merchants}
 
-    async def deliver(event: Event) -> Delivery:
+    async def deliver(event: OutboxEvent) -> Delivery:
         return await orders.deliver(event, secrets[event.merchant_id])
 
     await run_outbox(
-        book,
+        _Outbox(book),
         deliver,
         wake=wake,
         clock_ms=wall_ms,
@@ -287,15 +288,26 @@ async def _wait_for_links(settings: SwitchSettings, banks: Banks) -> None:
             await banks.wait_up(bank.name)
 
 
-def _readiness(book: Book, hsm: Hsm, banks: Banks) -> Callable[[], object]:
-    async def ready() -> tuple[bool, dict[str, object]]:
+class _Outbox:
+    """The books as the outbox worker wants them."""
+
+    def __init__(self, book: Book) -> None:
+        self._book = book
+        self.claim_events = book.claim_events
+
+    async def retry_event(self, event_id: str, attempts: int, next_at_ms: int, /) -> None:
+        await self._book.retry_event(event_id, attempts, next_at_ms)
+
+    async def finish_event(self, event_id: str, at_ms: int, /) -> None:
+        await self._book.finish_event(event_id, at_ms)
+
+    async def dead_event(self, event_id: str, /) -> None:
+        await self._book.dead_event(event_id, wall_ms())
+
+
+def _readiness(banks: Banks) -> Callable[[], tuple[bool, dict[str, object]]]:
+    def ready() -> tuple[bool, dict[str, object]]:
         links = {status.bank: status.state.value for status in banks.states()}
-        try:
-            module = await hsm.status()
-        except (HsmRefused, HsmUnavailable) as error:
-            module = str(error)
-            return False, {"links": links, "hsm": module}
-        up = all(banks.is_up(bank) for bank in links)
-        return up, {"links": links, "hsm": module}
+        return all(banks.is_up(bank) for bank in links), {"links": links}
 
     return ready

@@ -9,9 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from acquirer.ledger.book import Book
-
+from acquirer.routing.banks import Banks
 from acquirer.routing.choice import RouteTable
-from acquirer.routing.link import Banks
 from acquirer.routing.orders.client import OrderSystems
 from acquirer.routing.settings import BankSettings
 from acquirer.switch.clock import Calendar, MonotonicClock, WallClock

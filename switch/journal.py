@@ -172,7 +172,7 @@ async def undo_steps(context: Context, entry: Entry, reason: str, now_ms: int) -
         entry.id,
         (State.SENT,),
         state=State.TIMED_OUT,
-        owner=context.book.owner,
+        owner=entry.owner,
         response_code=NO_ANSWER,
         reply=entry.reply,
     )

@@ -51,7 +51,7 @@ async def _undo(context: Context, entry: Entry, now_ms: int) -> None:
             entry.id,
             (State.RECEIVED,),
             state=State.REFUSED,
-            owner=context.book.owner,
+            owner=entry.owner,
             response_code="96",
         )
         await context.book.commit(refuse)

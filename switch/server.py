@@ -41,6 +41,7 @@ class TerminalServer:
         self._open = 0
         self._in_flight = 0
         self._draining = trio.Event()
+        self._quiet = trio.Event()
 
     def drain(self) -> None:
         """Take no new connection and no new request; ``serve`` returns when all are answered."""
@@ -64,8 +65,10 @@ class TerminalServer:
             await self._draining.wait()
             await listener.aclose()
             requests.cancel_scope.deadline = trio.current_time() + self._limits.drain_s
-            while self._in_flight and trio.current_time() < requests.cancel_scope.deadline:
-                await trio.sleep(0.01)
+            with trio.move_on_after(self._limits.drain_s):
+                while self._in_flight:
+                    self._quiet = trio.Event()
+                    await self._quiet.wait()
             connections.cancel_scope.cancel()
 
     async def _accept(
@@ -136,6 +139,8 @@ class TerminalServer:
             connection.close()
         finally:
             self._in_flight -= 1
+            if self._in_flight == 0:
+                self._quiet.set()
             connection.done()
 
 

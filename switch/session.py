@@ -93,7 +93,7 @@ class Session:
             return self._format_error(envelope, raw, error)
         keys, answer = NO_KEYS, Answer("96")
         try:
-            request = await self._check(message, transaction, de60, started_at, now_ms)
+            transaction, request = await self._check(message, transaction, de60, started_at, now_ms)
             keys = request.keys
             answer = await self._run(transaction, request)
         except _Refused as refused:
@@ -140,7 +140,7 @@ class Session:
         de60: De60,
         started_at: float,
         now_ms: int,
-    ) -> Request:
+    ) -> tuple[Transaction, Request]:
         terminal = self._context.terminals.get(message.get(41))
         if terminal is None:
             raise _Refused("97")
@@ -157,15 +157,9 @@ class Session:
             raise _Refused("77", keys, ProcessingDemand.SIGN_ON)
         if transaction.plain_condition and message.get(25) not in ("", "00"):
             raise _Refused("40", keys)
-        return Request(
-            message,
-            de60,
-            terminal,
-            keys,
-            self._fingerprint(message, de60),
-            started_at,
-            now_ms,
-            _de59(message),
+        fingerprint = self._fingerprint(message, de60)
+        return transaction, Request(
+            message, de60, terminal, keys, fingerprint, started_at, now_ms, _de59(message)
         )
 
     async def _verify_mac(self, message: Message, terminal: Terminal) -> Keys:

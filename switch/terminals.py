@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from acquirer.ledger.book import Book
-
 from acquirer.ledger.entries import PutTerminal, TerminalRow
 from acquirer.ledger.postings import FeeRate
 from acquirer.switch.settings import MerchantSettings, ProfileSettings, TerminalSettings

@@ -1,1 +1,1 @@
-"""The switch's side of the security module: commands in ``client.py``, wires in ``transport.py``."""
+"""The switch's side of the security module: ``client.py`` (commands), ``transport.py`` (wires)."""

@@ -8,6 +8,7 @@ Source: terminal interface, part 5, row 4; postings, "Card sale" and "COD paid i
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 from acquirer.ledger.entries import (
     Entry,
@@ -38,7 +39,7 @@ from acquirer.switch.order_events import order_event
 from acquirer.switch.request import Answer, Outcome, Repeat, Request
 from acquirer.switch.transactions.steps import bank_request, forward, protect_pin, route, settle
 
-KIND = "order_payment"
+KIND: Literal["order_payment"] = "order_payment"
 CARD = "000000"
 NO_FEE = FeeRate()
 

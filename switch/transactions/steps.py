@@ -150,7 +150,7 @@ async def _end(
         entry.id,
         (State.SENT,),
         state=state,
-        owner=context.book.owner,
+        owner=entry.owner,
         response_code=code,
         approval_code=reply.get(38, ""),
         reply=reply,

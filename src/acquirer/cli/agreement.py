@@ -1,0 +1,108 @@
+"""Whether all parties tell the same story: terminals, switch, ledger, bank, order system.
+
+Pure. Each party's list of payments that stand at the end is keyed by RRN; the lists must be equal,
+order payments must be the order system's, and the ledger's receivable must be their sum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from acquirer.terminals_sim.state import TerminalState
+
+PAYMENTS = frozenset({"sale", "order_payment"})
+PAID_STATES = frozenset({"paid", "confirmed", "signed_for"})
+SCHEME = "assets:scheme:"
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """What every party says when asked on its own."""
+
+    terminals: Mapping[str, TerminalState]
+    journal: list[dict[str, Any]]
+    trial_balance: dict[str, Any]
+    verified: bool
+    bank: list[dict[str, Any]]
+    orders: list[dict[str, Any]]
+
+
+@dataclass(slots=True)
+class Agreement:
+    """Payments that stand, by party, as RRN → minor units; and what differs."""
+
+    parties: dict[str, dict[str, int]] = field(default_factory=dict)
+    differences: list[str] = field(default_factory=list)
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing differs."""
+        return not self.differences
+
+
+def compare(books: Books) -> Agreement:
+    """Hold the parties' lists against the switch's."""
+    agreement = Agreement()
+    switch = {t["rrn"]: t["amount_minor"] for t in books.journal if _stands(t) and _by_card(t)}
+    orders = {
+        t["rrn"]: t["amount_minor"]
+        for t in books.journal
+        if _stands(t) and t["kind"] == "order_payment"
+    }
+    terminals = {
+        entry.rrn: entry.amount_minor
+        for state in books.terminals.values()
+        for entry in state.journal
+        if entry.state == "approved" and _is_payment(entry.kind)
+    }
+    bank = {t["rrn"]: t["amount_minor"] for t in books.bank if _stands(t)}
+    system = {
+        o["rrn"]: o["amount_minor"] for o in books.orders if o["state"] in PAID_STATES and o["rrn"]
+    }
+    agreement.parties = {
+        "terminals": terminals,
+        "switch": switch,
+        "bank": bank,
+        "order system (orders only)": system,
+    }
+    _differ(agreement, "terminals", terminals, "switch", switch | orders)
+    _differ(agreement, "bank", bank, "switch", switch)
+    _differ(agreement, "order system", system, "switch", orders)
+    receivable = sum(
+        line["debit_minor"] - line["credit_minor"]
+        for line in books.trial_balance["lines"]
+        if line["account"].startswith(SCHEME)
+    )
+    if receivable != sum(switch.values()):
+        agreement.differences.append(
+            f"the ledger's receivable is {receivable}, the switch's payments {sum(switch.values())}"
+        )
+    if not books.trial_balance["balanced"]:
+        agreement.differences.append("the trial balance does not balance")
+    if not books.verified:
+        agreement.differences.append("acquirer ledger verify found a difference")
+    return agreement
+
+
+def _stands(transaction: dict[str, Any]) -> bool:
+    return transaction["state"] == "approved" and _is_payment(transaction["kind"])
+
+
+def _is_payment(kind: str) -> bool:
+    return kind in PAYMENTS or kind.startswith("order_payment")
+
+
+def _by_card(transaction: dict[str, Any]) -> bool:
+    return transaction["kind"] == "sale" or bool(transaction.get("bank", ""))
+
+
+def _differ(
+    agreement: Agreement, one: str, mine: dict[str, int], other: str, theirs: dict[str, int]
+) -> None:
+    for rrn in sorted(mine.keys() | theirs.keys()):
+        if mine.get(rrn) != theirs.get(rrn):
+            agreement.differences.append(
+                f"{rrn}: {one} has {mine.get(rrn, 'nothing')}, {other} {theirs.get(rrn, 'nothing')}"
+            )

@@ -1,0 +1,280 @@
+"""``acquirer demo``: a working day, told as it happens, ending in balanced books.
+
+Starts the whole estate (``up.py``), plays terminals against it, then asks every party on its own
+what it believes and compares. Exit code 0 only where all agree.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import trio
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from acquirer.cli.agreement import Agreement, Books, compare
+from acquirer.cli.logs import configure_logging
+from acquirer.cli.process import program, run_service
+from acquirer.cli.up import UpOptions, running_estate
+from acquirer.config.estate import Card, Estate, load_estate
+from acquirer.terminals_sim.client import TerminalClient
+from acquirer.terminals_sim.codes import in_words
+from acquirer.terminals_sim.identity import card, courier, identity
+from acquirer.terminals_sim.link import TerminalLink, tcp
+from acquirer.terminals_sim.results import Result
+from acquirer.terminals_sim.state import TerminalState
+from acquirer.terminals_sim.store import FileStore
+from acquirer.terminals_sim.terminal import Terminal
+
+COURIER_TERMINAL, SHOP_TERMINAL, HOMESHOP_TERMINAL = "10000001", "10000003", "10000004"
+COURIER = "C1001"
+DROPPED_MINOR = 6668
+QUIET_S = 20.0
+POLL_S = 0.3
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("demo")(demo)
+
+
+def demo(
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Keep the books here; a new folder if absent.")
+    ] = None,
+) -> None:
+    """Play a day of payments on the demo estate and prove that all books agree.
+
+    Example: acquirer demo --data day-1
+    """
+    configure_logging("error")
+    folder = data or Path(tempfile.mkdtemp(prefix="acquirer-demo-"))
+    agreed: list[bool] = []
+    try:
+        run_service(_demo, folder.resolve(), agreed.append)
+    finally:
+        if data is None:
+            shutil.rmtree(folder, ignore_errors=True)
+    raise typer.Exit(0 if agreed == [True] else 1)
+
+
+async def _demo(data: Path, report: Callable[[bool], None]) -> None:
+    console = Console(highlight=False)
+    console.rule("[bold]acquirer demo: a day of payments")
+    console.print("Starting switch, security module, bank core and order system …", style="dim")
+    estate = load_estate()
+    options = UpOptions(data, log_level="error")
+    async with running_estate(options, lambda: None) as addresses:
+        console.print(
+            f"[dim]terminals → [/]{addresses['pos']}[dim]  security module [/]{addresses['hsm']}"
+            f"[dim]  bank [/]{addresses['bank']}[dim]  orders [/]{addresses['orders']}[/]\n"
+        )
+        async with AsyncExitStack() as stack:
+            day = _Day(console, estate, data, addresses["pos"], stack)
+            await day.play()
+            await _until_quiet(data, addresses["http"])
+            books = await trio.to_thread.run_sync(_read_books, data, day.journals())
+        agreement = compare(books)
+        _show_trial_balance(console, books)
+        _show_agreement(console, agreement)
+        report(agreement.holds)
+
+
+class _Day:
+    """The script of the day, and the terminals that play it."""
+
+    def __init__(
+        self, console: Console, estate: Estate, data: Path, pos: str, stack: AsyncExitStack
+    ) -> None:
+        self._console = console
+        self._estate = estate
+        self._data = data
+        self._pos = pos
+        self._stack = stack
+        self._clients: dict[str, TerminalClient] = {}
+
+    async def play(self) -> None:
+        """The whole day."""
+        await self._open_terminals()
+        await self._shop_hours()
+        await self._a_bank_that_does_not_answer()
+        await self._deliveries()
+
+    def journals(self) -> dict[str, TerminalState]:
+        """What each terminal remembers at the end."""
+        return {tid: client.state for tid, client in self._clients.items()}
+
+    async def _open_terminals(self) -> None:
+        self._chapter("Morning: three terminals sign on and get their working keys")
+        for terminal_id in (COURIER_TERMINAL, SHOP_TERMINAL, HOMESHOP_TERMINAL):
+            client = await self._client(terminal_id)
+            self._say(terminal_id, "sign-on", await client.sign_on())
+
+    async def _shop_hours(self) -> None:
+        self._chapter("Shop hours: sales, declines, a wrong PIN, a void")
+        shop, home = self._clients[SHOP_TERMINAL], self._clients[HOMESHOP_TERMINAL]
+        self._say(SHOP_TERMINAL, "sale, alice", await shop.sale(12850, self._card("alice")))
+        self._say(SHOP_TERMINAL, "sale, bob", await shop.sale(4999, self._card("bob")))
+        poor = self._card("frank")
+        self._say(SHOP_TERMINAL, "sale, frank has too little", await shop.sale(80000, poor))
+        self._say(
+            HOMESHOP_TERMINAL, "sale, a lost card", await home.sale(1500, self._card("ursula"))
+        )
+        carol = self._card("carol")
+        wrong = str((int(carol.pin) + 1) % 10 ** len(carol.pin)).zfill(len(carol.pin))
+        self._say(HOMESHOP_TERMINAL, "sale, wrong PIN", await home.sale(25900, carol, pin=wrong))
+        self._say(HOMESHOP_TERMINAL, "sale, right PIN", await home.sale(25900, carol))
+        self._say(SHOP_TERMINAL, "balance, alice", await shop.balance(self._card("alice")))
+        mistake = await shop.sale(9900, self._card("grace"))
+        self._say(SHOP_TERMINAL, "sale, grace", mistake)
+        self._say(SHOP_TERMINAL, "… void of it", await shop.void(mistake.rrn))
+
+    async def _a_bank_that_does_not_answer(self) -> None:
+        self._chapter("Noon: the bank takes the money and loses the answer")
+        home = self._clients[HOMESHOP_TERMINAL]
+        result = await home.sale(DROPPED_MINOR, self._card("heidi"))
+        self._say(HOMESHOP_TERMINAL, "sale, heidi", result)
+        self._console.print(
+            "            [dim]the switch owes the bank a reversal and sends it until answered[/]"
+        )
+
+    async def _deliveries(self) -> None:
+        self._chapter("Afternoon: a courier at the door")
+        client = self._clients[COURIER_TERMINAL]
+        password = courier(self._estate, COURIER).password
+        self._say(
+            COURIER_TERMINAL, f"courier {COURIER}", await client.courier_sign_on(COURIER, password)
+        )
+        orders = [
+            order
+            for order in self._estate.orders
+            if order.merchant_id == client.terminal.identity.merchant_id and "1" in order.pay_ways
+        ]
+        await self._deliver(client, orders[0].order_no, ["dave"], "Li Wei")
+        await self._deliver(client, orders[1].order_no, ["frank", "ivan"], "Zhang San")
+
+    async def _deliver(
+        self, client: TerminalClient, order_no: str, cards: list[str], signed_by: str
+    ) -> None:
+        query = await client.order_query(order_no)
+        self._say(COURIER_TERMINAL, f"order {order_no}", query)
+        due = query.order.amount_minor if query.order else None
+        for line in query.order.text if query.order else ():
+            self._console.print(f"            [dim]│ {line}[/]")
+        for name in cards:
+            payment = await client.order_payment(
+                order_no, due or 0, card=self._card(name), courier_id=COURIER
+            )
+            self._say(COURIER_TERMINAL, f"… paid by card, {name}", payment)
+            if payment.approved:
+                break
+        self._say(COURIER_TERMINAL, "… confirmed", await client.order_confirm(order_no))
+        signed = await client.order_receipt(order_no, signed_by)
+        self._say(COURIER_TERMINAL, f"… signed for by {signed_by}", signed)
+
+    async def _client(self, terminal_id: str) -> TerminalClient:
+        path = self._data / "terminals" / f"{terminal_id}.json"
+        store = self._stack.enter_context(FileStore(path))
+        host, _, port = self._pos.rpartition(":")
+        terminal = Terminal(
+            identity(self._estate, terminal_id), store.load() or TerminalState(terminal_id)
+        )
+        client = TerminalClient(terminal, store, TerminalLink(tcp(host, int(port))))
+        self._clients[terminal_id] = await self._stack.enter_async_context(client)
+        return client
+
+    def _card(self, name: str) -> Card:
+        return card(self._estate, name)
+
+    def _chapter(self, title: str) -> None:
+        self._console.print(f"\n[bold cyan]{title}[/]")
+
+    def _say(self, terminal_id: str, what: str, result: Result) -> None:
+        colour = "green" if result.approved else "yellow" if result.answered else "red"
+        amount = f"{result.amount_minor / 100:>10,.2f}" if result.amount_minor else " " * 10
+        if result.kind == "balance" and result.balances:
+            amount = f"{result.balances[0].amount_minor / 100:>10,.2f}"
+        code = result.response_code or "--"
+        words = in_words(code) if result.response_code else result.message
+        self._console.print(
+            f"  [dim]{terminal_id}[/]  {what:<32}{amount}   [{colour}]{code} {words}[/]"
+            + (f"  [dim]rrn {result.rrn}[/]" if result.rrn and result.approved else "")
+        )
+
+
+async def _until_quiet(data: Path, _http: str) -> None:
+    """Wait until nothing is owed to the bank or to the order system any more."""
+    with trio.move_on_after(QUIET_S):
+        while True:
+            journal = await trio.to_thread.run_sync(_json, "journal", "list", data)
+            orders = await trio.to_thread.run_sync(_json, "order-sim", "orders", data)
+            owed = [t for t in journal["transactions"] if t["state"] in ("timed_out", "reversing")]
+            signed = [o for o in orders["orders"] if o["state"] == "signed_for"]
+            wanted = [t for t in journal["transactions"] if t["kind"] == "receipt_confirmation"]
+            if not owed and len(signed) >= len(wanted):
+                return
+            await trio.sleep(POLL_S)
+
+
+def _read_books(data: Path, terminals: dict[str, TerminalState]) -> Books:
+    return Books(
+        terminals=terminals,
+        journal=_json("journal", "list", data)["transactions"],
+        trial_balance=_json("ledger", "trial-balance", data),
+        verified=_run("ledger", "verify", "--data", str(data)).returncode == 0,
+        bank=_json("bank-sim", "transactions", data)["transactions"],
+        orders=_json("order-sim", "orders", data)["orders"],
+    )
+
+
+def _json(group: str, command: str, data: Path) -> Any:
+    result = _run(group, command, "--data", str(data), "--json")
+    if result.returncode:
+        raise RuntimeError(f"acquirer {group} {command} failed: {result.stderr.decode()}")
+    return msgspec.json.decode(result.stdout)
+
+
+def _run(*arguments: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(program(*arguments), capture_output=True, check=False)
+
+
+def _show_trial_balance(console: Console, books: Books) -> None:
+    console.print("\n[bold cyan]Evening: the trial balance[/]")
+    table = Table(box=None, padding=(0, 2))
+    table.add_column("account")
+    table.add_column("debit", justify="right")
+    table.add_column("credit", justify="right")
+    for line in books.trial_balance["lines"]:
+        table.add_row(line["account"], _money(line["debit_minor"]), _money(line["credit_minor"]))
+    debit = sum(line["debit_minor"] for line in books.trial_balance["lines"])
+    credit = sum(line["credit_minor"] for line in books.trial_balance["lines"])
+    table.add_section()
+    table.add_row("[bold]total", f"[bold]{_money(debit)}", f"[bold]{_money(credit)}")
+    console.print(table)
+
+
+def _show_agreement(console: Console, agreement: Agreement) -> None:
+    console.print("\n[bold cyan]Do all parties tell the same story?[/]")
+    table = Table(box=None, padding=(0, 2))
+    table.add_column("party")
+    table.add_column("payments", justify="right")
+    table.add_column("amount", justify="right")
+    for party, payments in agreement.parties.items():
+        table.add_row(party, str(len(payments)), _money(sum(payments.values())))
+    console.print(table)
+    for difference in agreement.differences:
+        console.print(f"  [red]✗ {difference}[/]")
+    if agreement.holds:
+        console.print("  [bold green]✓ terminal, switch, ledger, bank and order system agree[/]")
+
+
+def _money(amount_minor: int) -> str:
+    return f"{amount_minor / 100:,.2f}" if amount_minor else ""
