@@ -83,7 +83,8 @@ def enter(body: Body) -> str:
     if not body.state.authorised:
         raise Refusal("17", "a clear PIN is taken in the authorised state only")
     pin = ""
-    while len(pin) <= body.state.settings.pin_digits_max and body.peek(13)[12:].isdecimal():
+    longest = body.state.settings.pin_digits_max
+    while len(pin) <= longest and body.peek(13)[12:] not in ("", "%", "\x19"):
         pin += body.choice("0123456789F")
     account = body.account()
     return body.end().encipher_pin(pin.rstrip("F"), account)

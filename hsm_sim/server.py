@@ -1,0 +1,129 @@
+"""The TCP shell of the security module: frames in, frames out.
+
+A frame is a 2-byte big-endian length and as many bytes. Requests of a connection are answered in
+their order, pipelined ones in one write. The module itself is synchronous and quick, so it runs on
+the trio thread. Source: hsm-interface, "Framing".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import structlog
+import trio
+
+from acquirer.codecs.errors import FrameError
+from acquirer.codecs.framing import FrameDecoder, LengthHeader
+from acquirer.hsm_sim.module import SecurityModule
+
+log = structlog.get_logger("acquirer.hsm_sim")
+
+_LENGTH = LengthHeader("binary", 2)
+_RECEIVE_BYTES_MAX = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class ServerLimits:
+    """What one server gives at most.
+
+    Attributes:
+        frame_bytes_max: bytes of a request, length header apart.
+        max_connections: connections beyond it are closed at once.
+        idle_timeout_s: a connection that neither sends nor takes anything for so long is closed.
+    """
+
+    frame_bytes_max: int = 32 * 1024
+    max_connections: int = 64
+    idle_timeout_s: float = 600.0
+
+
+class HsmServer:
+    """Serves a :class:`SecurityModule` on trio streams.
+
+    Attributes:
+        connections: connections open now.
+        refused_connections: connections closed because there were too many.
+        broken_frames: connections closed because of a frame that cannot be.
+    """
+
+    def __init__(self, module: SecurityModule, limits: ServerLimits | None = None) -> None:
+        self._module = module
+        self._limits = limits or ServerLimits()
+        self.connections = 0
+        self.refused_connections = 0
+        self.broken_frames = 0
+
+    async def serve(
+        self,
+        port: int,
+        *,
+        host: str = "127.0.0.1",
+        task_status: trio.TaskStatus[list[trio.SocketListener]] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Listen until cancelled.
+
+        Args:
+            port: TCP port; 0 lets the system choose.
+            host: address to bind.
+            task_status: is started with the listeners once they listen.
+
+        Resource handling: closes its listeners and connections when cancelled.
+
+        Raises:
+            OSError: the address cannot be bound.
+        """
+        await self.serve_listeners(
+            await trio.open_tcp_listeners(port, host=host), task_status=task_status
+        )
+
+    async def serve_listeners(
+        self,
+        listeners: list[trio.SocketListener],
+        *,
+        task_status: trio.TaskStatus[list[trio.SocketListener]] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Serve on listeners that are open already; closes them when cancelled."""
+        serve: Callable[..., Awaitable[None]] = trio.serve_listeners
+        await serve(self.handle, listeners, task_status=task_status)
+
+    async def handle(self, stream: trio.abc.Stream) -> None:
+        """Answer one connection until its end, then close it.
+
+        Error handling: frames that cannot be, idle peers and broken connections end this
+        connection only.
+        """
+        async with stream:
+            if self.connections >= self._limits.max_connections:
+                self.refused_connections += 1
+                log.warning("hsm_connection_refused", connections=self.connections)
+                return
+            self.connections += 1
+            try:
+                await self._answer(stream)
+            except FrameError as error:
+                self.broken_frames += 1
+                log.info("hsm_frame_refused", reason=str(error))
+            except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
+                log.debug("hsm_connection_ended")
+            finally:
+                self.connections -= 1
+
+    async def _answer(self, stream: trio.abc.Stream) -> None:
+        decoder = FrameDecoder(_LENGTH, self._limits.frame_bytes_max)
+        execute = self._module.execute
+        while True:
+            with trio.fail_after(self._limits.idle_timeout_s):
+                received = await stream.receive_some(_RECEIVE_BYTES_MAX)
+            if not received:
+                return
+            replies = bytearray()
+            for frame in decoder.feed(bytes(received)):
+                reply = execute(frame)
+                replies += len(reply).to_bytes(2, "big") + reply
+            if replies:
+                with trio.fail_after(self._limits.idle_timeout_s):
+                    await stream.send_all(replies)
+
+    def __repr__(self) -> str:
+        return f"<HsmServer with {self.connections} connections>"
