@@ -117,8 +117,9 @@ def test_internal_errors_are_answered() -> None:
     )
     with capture_logs() as logged:
         assert module.execute(b"ZZ1234") == b"Z[41"
-    assert [("hsm_internal_error", "ValueError"), ("hsm_refused", None)] == [
-        (event["event"], event.get("error")) for event in logged
+    assert [(event["event"], event.get("error")) for event in logged] == [
+        ("hsm_internal_error", "ValueError"),
+        ("hsm_refused", None),
     ]
     assert "1234" not in repr(logged)
 
