@@ -1,0 +1,149 @@
+"""What a message means to the bank: from a decoded request to an entry, from a result to a reply.
+
+Pure: it neither sends nor stores. ``connection.py`` asks it and does both.
+Source: bank interface, "Messages".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from acquirer.codecs.bank_fields import De90
+from acquirer.codecs.errors import RemoteFormatError
+from acquirer.codecs.message import Message
+from acquirer.codecs.pan import mask_digits
+from acquirer.codecs.private_fields import Balance
+from acquirer.hosts_sim.bank.cards import CardFile
+from acquirer.hosts_sim.bank.entries import Entry, EntryKind, OriginalKey, Result
+
+_ECHOED = (3, 4, 7, 11, 12, 13, 32, 37, 41, 42, 49)
+_KINDS: dict[tuple[str, str], EntryKind] = {
+    ("0200", "00"): "sale",
+    ("0200", "20"): "void",
+    ("0200", "31"): "balance",
+    ("0220", "00"): "advice",
+    ("0220", "20"): "refund",
+}
+
+
+def entry_of(
+    message: Message,
+    cards: CardFile,
+    zpks: Iterable[bytes],
+    *,
+    forced: str,
+    currency_code: str,
+    now: datetime,
+) -> Entry | str:
+    """What a request asks of the books.
+
+    Args:
+        message: a decoded request of class 02, 04 or 06.
+        cards: the bank's cards.
+        zpks: keys that DE52 may be under, 16 bytes each.
+        forced: a rule's response code, or empty.
+        currency_code: the accounts' currency.
+        now: local time.
+
+    Returns:
+        An entry, or the response code of a message that asks for nothing the bank knows.
+    """
+    kind = _kind(message)
+    if kind is None:
+        return "40"
+    try:
+        original = _original(message)
+        amount_minor = int(message.get(4) or 0)
+        digits = message.get(2) or message.get(35).partition("D")[0]
+        block = message.binary(52)
+    except (RemoteFormatError, ValueError):
+        return "30"
+    if kind in ("reversal", "inquiry") and original is None:
+        return "30"
+    card = cards.find(digits) if digits else None
+    refusal = "14" if card is None and (digits or kind not in ("void", "inquiry")) else ""
+    if card is not None and kind in ("sale", "balance"):
+        refusal = card.refusal(message.get(14), f"{now:%y%m}")
+        if not refusal and message.get(49) not in ("", currency_code):
+            refusal = "12"
+    return Entry(
+        kind=kind,
+        mti=message.mti,
+        key=_own_key(message),
+        rrn=message.get(37),
+        merchant_id=message.get(42).strip(),
+        token=cards.token(digits) if digits else "",
+        masked=mask_digits(digits),
+        amount_minor=amount_minor,
+        currency_code=message.get(49) or currency_code,
+        pin=card.check_pin(block, zpks) if card is not None else "absent",
+        refusal=refusal,
+        forced=forced,
+        original=original,
+        reason=message.get(39),
+        at=now.isoformat(timespec="seconds"),
+        business_day=now.date().isoformat(),
+    )
+
+
+def reply_of(request: Message, result: Result, currency_code: str) -> Message:
+    """The reply to a request, without MAC.
+
+    Args:
+        request: what was asked.
+        result: what the books say, or a result made from a response code alone.
+        currency_code: the accounts' currency.
+    """
+    fields = {n: request.fields[n] for n in _ECHOED if n in request.fields}
+    fields[39] = result.response_code
+    if result.approval_code:
+        fields[38] = result.approval_code
+    if result.balance_minor is not None:
+        account_type = request.processing_code[2:4] or "00"
+        balance = Balance(account_type, "02", currency_code, result.balance_minor)
+        fields[54] = balance.format()
+    if result.original_code:
+        fields[48] = result.original_code + result.original_approval
+    return Message(reply_mti(request.mti), fields)
+
+
+def reply_mti(mti: str) -> str:
+    """The MTI that answers a request or its repeat.
+
+    >>> reply_mti("0200"), reply_mti("0421")
+    ('0210', '0430')
+    """
+    return f"{mti[:2]}{int(mti[2]) + 1}0"
+
+
+def _kind(message: Message) -> EntryKind | None:
+    mti_class = message.mti[:2]
+    if mti_class == "04":
+        return "reversal"
+    if mti_class == "06":
+        return "inquiry"
+    return _KINDS.get((message.mti[:3] + "0", message.processing_code[:2]))
+
+
+def _own_key(message: Message) -> OriginalKey:
+    return OriginalKey(
+        message.mti[:2],
+        message.get(11),
+        message.get(7),
+        message.get(32).zfill(11),
+        message.get(41).strip(),
+    )
+
+
+def _original(message: Message) -> OriginalKey | None:
+    if not message.get(90):
+        return None
+    original = De90.parse(message.get(90))
+    return OriginalKey(
+        original.mti[:2],
+        original.stan,
+        original.transmission_at,
+        original.acquirer_id,
+        message.get(41).strip(),
+    )

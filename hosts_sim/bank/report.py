@@ -1,0 +1,95 @@
+"""What the bank's books say, for its command line: rows and totals. Reads only.
+
+It works while the simulator runs (SQLite WAL). Amounts are minor units; card numbers are masked.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from acquirer.hosts_sim.bank.schema import open_for_reading
+
+# What an approved row does to the acquirer's claim on the bank: a void has no amount of its own,
+# the sale that it undid has none any more.
+_BOOKED = (
+    "CASE WHEN t.state <> 'approved' THEN 0 WHEN t.kind IN ('sale', 'advice') THEN t.amount_minor"
+    " WHEN t.kind = 'refund' THEN -t.amount_minor ELSE 0 END"
+)
+_TRANSACTIONS = f"""
+SELECT t.rrn, t.stan, t.terminal_id, t.merchant_id, t.kind, t.mti, t.transmission_at,
+    t.masked AS pan, t.amount_minor, t.currency_code, t.state, t.response_code, t.approval_code,
+    {_BOOKED} AS booked_minor, o.rrn AS original_rrn, t.business_date, t.created_at
+FROM transactions t LEFT JOIN transactions o ON o.id = t.original_id
+ORDER BY t.id DESC LIMIT ?
+"""
+_REVERSALS = """
+SELECT r.rrn, r.stan AS original_stan, r.transmission_at AS original_transmission_at,
+    r.terminal_id, r.amount_minor, r.reason, r.response_code, r.attempts,
+    t.rrn AS original_rrn, r.business_date, r.created_at
+FROM reversals r LEFT JOIN transactions t ON t.id = r.transaction_id
+ORDER BY r.id DESC LIMIT ?
+"""
+_BY_STATE = f"""
+SELECT t.kind, t.state, count(*) AS count, sum(t.amount_minor) AS amount_minor,
+    sum({_BOOKED}) AS booked_minor
+FROM transactions t GROUP BY t.kind, t.state ORDER BY t.kind, t.state
+"""
+
+
+def transactions(folder: str | Path, limit: int = 0) -> dict[str, Any]:
+    """Rows of the books, oldest first.
+
+    Args:
+        folder: where the books lie.
+        limit: newest rows of each kind to give; 0 means all.
+
+    Returns:
+        ``{"transactions": [...], "reversals": [...]}``.
+
+    Raises:
+        BooksError: there are no books.
+    """
+    db = open_for_reading(folder)
+    try:
+        rows = {
+            name: [dict(row) for row in db.execute(query, (limit or -1,))][::-1]
+            for name, query in (("transactions", _TRANSACTIONS), ("reversals", _REVERSALS))
+        }
+    finally:
+        db.close()
+    return rows
+
+
+def totals(folder: str | Path) -> dict[str, Any]:
+    """Counts and sums.
+
+    Returns:
+        ``{"totals": {"by_kind": [{"kind", "state", "count", "amount_minor", "booked_minor"}],
+        "reversals": {"count", "unknown_count"}, "net_approved_minor", "accounts_minor"}}``.
+
+    Raises:
+        BooksError: there are no books.
+    """
+    db = open_for_reading(folder)
+    try:
+        by_kind = [dict(row) for row in db.execute(_BY_STATE)]
+        reversals = dict(
+            db.execute(
+                "SELECT count(*) AS count, count(*) - count(transaction_id) AS unknown_count"
+                " FROM reversals"
+            ).fetchone()
+        )
+        (accounts_minor,) = db.execute(
+            "SELECT coalesce(sum(balance_minor), 0) FROM accounts"
+        ).fetchone()
+    finally:
+        db.close()
+    return {
+        "totals": {
+            "by_kind": by_kind,
+            "reversals": reversals,
+            "net_approved_minor": sum(row["booked_minor"] for row in by_kind),
+            "accounts_minor": accounts_minor,
+        }
+    }

@@ -1,0 +1,172 @@
+"""The bank core simulator as a whole: books, cards and the port that links connect to.
+
+``serve`` composes and runs it, in a process of its own (``acquirer bank-sim``) or inside another
+trio program. For simulated networks :class:`BankSim` takes any stream.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+from random import Random
+
+import trio
+
+from acquirer.codecs.dialect import load_dialect
+from acquirer.codecs.errors import DialectError
+from acquirer.codecs.framing import LengthHeader
+from acquirer.config.estate import load_estate
+from acquirer.config.loading import ConfigError
+from acquirer.hosts_sim.bank.books import Books
+from acquirer.hosts_sim.bank.cards import CardFile
+from acquirer.hosts_sim.bank.connection import Connection, Core
+from acquirer.hosts_sim.bank.rules import RuleBook
+from acquirer.hosts_sim.bank.schema import open_for_writing
+from acquirer.hosts_sim.bank.settings import BankSimSettings
+from acquirer.hosts_sim.bank.writer import InlineWriter, ThreadWriter, Writer
+
+
+class BankSim:
+    """A running bank core; made by :func:`open_bank`."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._connections: set[Connection] = set()
+
+    async def serve_stream(self, stream: trio.abc.Stream) -> None:
+        """Serve one link; closes the stream. A link too many is closed at once."""
+        if len(self._connections) >= self._core.settings.connections_max:
+            await trio.aclose_forcefully(stream)
+            return
+        connection = Connection(self._core, stream)
+        self._connections.add(connection)
+        try:
+            await connection.serve()
+        finally:
+            self._connections.discard(connection)
+
+    def announce(self, code: str) -> None:
+        """Start network management on every link, such as ``101`` for new keys.
+
+        Args:
+            code: DE70.
+        """
+        for connection in self._connections:
+            connection.announce(code)
+
+    @property
+    def malformed(self) -> int:
+        """Frames of the open links that held no message."""
+        return sum(connection.malformed for connection in self._connections)
+
+    def __repr__(self) -> str:
+        return f"<BankSim {self._core.settings.bank}, {len(self._connections)} links>"
+
+
+@asynccontextmanager
+async def open_bank(
+    settings: BankSimSettings,
+    *,
+    inline: bool = False,
+    wall: Callable[[], datetime] = datetime.now,
+    random_bytes: Callable[[int], bytes] = os.urandom,
+) -> AsyncIterator[BankSim]:
+    """Open the books and give a bank that serves streams.
+
+    Args:
+        settings: the whole configuration.
+        inline: commit on this thread, one by one, for simulated time.
+        wall: local time.
+        random_bytes: for zone keys.
+
+    Raises:
+        ConfigError: estate, bank or dialect are not to be had.
+        BooksError: the books cannot be opened.
+    """
+    estate = load_estate(settings.estate)
+    bank = next((bank for bank in estate.banks if bank.name == settings.bank), None)
+    if bank is None:
+        known = ", ".join(bank.name for bank in estate.banks)
+        raise ConfigError(settings.estate or "demo estate", "bank", f"one of {known}")
+    try:
+        dialect = load_dialect(settings.dialect)
+        header = dialect.length_header
+        if settings.length_header:
+            header = LengthHeader.parse(settings.length_header)
+    except DialectError as error:
+        raise ConfigError(settings.dialect, "dialect", str(error)) from None
+    cards = CardFile(bank, estate.cards)
+    random = Random(settings.seed)
+    db = open_for_writing(settings.data)
+    try:
+        books = Books(db, cards, settings.limits)
+        async with _writer(books, inline) as writer:
+            core = Core(
+                settings=settings,
+                dialect=dialect,
+                header=header,
+                cards=cards,
+                rules=RuleBook(settings.rules, random),
+                random=random,
+                writer=writer,
+                zmk=bytes.fromhex(bank.zmk),
+                zpk=bytes.fromhex(bank.zpk),
+                wall=wall,
+                random_bytes=random_bytes,
+            )
+            yield BankSim(core)
+    finally:
+        db.close()
+
+
+async def serve(
+    settings: BankSimSettings,
+    *,
+    inline: bool = False,
+    wall: Callable[[], datetime] = datetime.now,
+    task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Listen and serve until cancelled.
+
+    Args:
+        settings: the whole configuration.
+        inline: see :func:`open_bank`.
+        wall: local time.
+        task_status: ``started`` is called with the address, ``host:port``, when listening.
+
+    Raises:
+        ConfigError: the configuration cannot be used.
+        BooksError: the books cannot be opened.
+        OSError: the address cannot be listened on.
+    """
+    host, _, port = settings.listen.rpartition(":")
+    if not host or not port.isdigit():
+        raise ConfigError("bank-sim", "listen", "must be host:port")
+    listeners = await trio.open_tcp_listeners(int(port), host=host)
+    address = f"{host}:{listeners[0].socket.getsockname()[1]}"
+    try:
+        async with (
+            open_bank(settings, inline=inline, wall=wall) as bank,
+            trio.open_nursery() as nursery,
+        ):
+            await nursery.start(trio.serve_listeners, bank.serve_stream, listeners)
+            task_status.started(address)
+    finally:
+        for listener in listeners:
+            await trio.aclose_forcefully(listener)
+
+
+@asynccontextmanager
+async def _writer(books: Books, inline: bool) -> AsyncIterator[Writer]:
+    if inline:
+        yield InlineWriter(books)
+        return
+    writer = ThreadWriter(books)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(writer.run)
+        try:
+            yield writer
+        finally:
+            writer.stop()

@@ -1,0 +1,134 @@
+"""``acquirer bank-sim``: run the bank core simulator, and look into its books."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal, NoReturn
+
+import msgspec
+import trio
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from acquirer.config.loading import ConfigError
+from acquirer.hosts_sim.bank import report
+from acquirer.hosts_sim.bank.errors import BooksError
+from acquirer.hosts_sim.bank.server import serve
+from acquirer.hosts_sim.bank.settings import BankSimSettings, demo_settings_path, load_settings
+
+bank_sim_app = typer.Typer(
+    name="bank-sim",
+    help="A bank core simulator with accounts, PIN verification and books of its own.",
+    invoke_without_command=True,
+    pretty_exceptions_enable=False,
+)
+
+DataOption = Annotated[Path, typer.Option("--data", help="Folder of the bank's books.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+LimitOption = Annotated[int, typer.Option("--limit", min=0, help="Newest rows only; 0 for all.")]
+
+
+@bank_sim_app.callback()
+def bank_sim(
+    context: typer.Context,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="Settings file; the demo's if left out.")
+    ] = None,
+    data: Annotated[Path | None, typer.Option("--data", help="Folder of the books.")] = None,
+    listen: Annotated[str | None, typer.Option("--listen", help="host:port, port 0: any.")] = None,
+    dialect: Annotated[str | None, typer.Option("--dialect", help="Name or file.")] = None,
+    security: Annotated[
+        Literal["none", "zone"] | None, typer.Option("--security", help="MAC and key exchange.")
+    ] = None,
+) -> None:
+    """Serve until SIGINT or SIGTERM; options override the settings file."""
+    if context.invoked_subcommand is not None:
+        return
+    overrides = {"listen": listen, "dialect": dialect, "security": security}
+    if data is not None:
+        overrides["data"] = str(data)
+    elif config is None:
+        _fail("--data is needed where no --config is given")
+    reason = ""
+    try:
+        settings = load_settings(config or demo_settings_path())
+        given = {key: value for key, value in overrides.items() if value is not None}
+        trio.run(_run, msgspec.structs.replace(settings, **given))
+    except* (ConfigError, BooksError, OSError) as group:
+        reason = str(_first(group))
+    if reason:
+        _fail(reason)
+
+
+@bank_sim_app.command()
+def transactions(data: DataOption, as_json: JsonOption = False, limit: LimitOption = 0) -> None:
+    """Show the bank's transactions, oldest first."""
+    try:
+        found = report.transactions(data, limit)
+    except BooksError as error:
+        _fail(str(error))
+    if as_json:
+        print(json.dumps(found))
+        return
+    columns = (
+        "created_at kind rrn stan terminal_id pan amount_minor state response_code approval_code"
+    )
+    _show("Transactions", columns.split(), found["transactions"])
+    if found["reversals"]:
+        columns = "created_at original_rrn original_stan terminal_id amount_minor reason"
+        columns += " response_code attempts"
+        _show("Reversals", columns.split(), found["reversals"])
+
+
+@bank_sim_app.command()
+def totals(data: DataOption, as_json: JsonOption = False) -> None:
+    """Show counts and sums by kind and state, and the net approved amount."""
+    try:
+        found = report.totals(data)
+    except BooksError as error:
+        _fail(str(error))
+    if as_json:
+        print(json.dumps(found))
+        return
+    figures = found["totals"]
+    columns = ["kind", "state", "count", "amount_minor", "booked_minor"]
+    _show("Totals", columns, figures["by_kind"])
+    Console().print(f"net approved {figures['net_approved_minor']} minor units")
+
+
+async def _run(settings: BankSimSettings) -> None:
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async with trio.open_nursery() as nursery:
+            address = await nursery.start(_serve, settings)
+            print(json.dumps({"ready": True, "bank": address}), flush=True)
+            async for _ in signals:
+                break
+            nursery.cancel_scope.cancel()
+
+
+async def _serve(settings: BankSimSettings, task_status: trio.TaskStatus[str]) -> None:
+    await serve(settings, task_status=task_status)
+
+
+def _show(title: str, columns: list[str], rows: list[dict[str, Any]]) -> None:
+    table = Table(title=title)
+    for column in columns:
+        table.add_column(column, justify="right" if column.endswith(("minor", "count")) else "left")
+    for row in rows:
+        table.add_row(*("" if row[column] is None else str(row[column]) for column in columns))
+    Console().print(table)
+
+
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _fail(text: str) -> NoReturn:
+    print(f"acquirer bank-sim: {text}", file=sys.stderr)
+    raise typer.Exit(2)
