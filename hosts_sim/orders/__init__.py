@@ -1,0 +1,6 @@
+"""A merchant's order system in software: answers queries, receives signed events, keeps books.
+
+Stands for what a merchant runs, so it shares no code with the switch's side of the interface.
+Start at ``app.py`` (what is answered), ``lifecycle.py`` (which events an order may take),
+``store.py`` (the books). The contract is ``docs/order-system-openapi.yaml``.
+"""

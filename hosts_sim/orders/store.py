@@ -1,0 +1,290 @@
+"""The merchant's books: orders and the log of every event that came, in one SQLite file.
+
+Synchronous. Durable when a call returns (WAL, ``synchronous=FULL``); one call may take many
+events in one transaction. Other processes may read while the simulator runs.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from acquirer.config.estate import Order
+from acquirer.hosts_sim.orders.errors import NoBooksError, StoreError
+from acquirer.hosts_sim.orders.lifecycle import (
+    STATES,
+    Applied,
+    EventDocument,
+    History,
+    OrderState,
+    decide,
+)
+
+FILE_NAME = "order-sim.sqlite3"
+Result = Literal["applied", "repeated", "history", "unknown_order", "not_yet", "impossible"]
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS orders (
+    merchant_id TEXT NOT NULL, order_no TEXT NOT NULL,
+    amount_minor INTEGER NOT NULL CHECK (amount_minor >= 0), currency_code TEXT NOT NULL,
+    pay_ways TEXT NOT NULL, text TEXT NOT NULL, status TEXT NOT NULL,
+    rrn TEXT NOT NULL DEFAULT '', stan TEXT NOT NULL DEFAULT '',
+    approval_code TEXT NOT NULL DEFAULT '', terminal_id TEXT NOT NULL DEFAULT '',
+    courier_id TEXT NOT NULL DEFAULT '', means TEXT NOT NULL DEFAULT '',
+    signed_by TEXT NOT NULL DEFAULT '', reason TEXT NOT NULL DEFAULT '',
+    newest_at TEXT NOT NULL DEFAULT '',
+    PRIMARY KEY (merchant_id, order_no)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS events (
+    seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE,
+    merchant_id TEXT NOT NULL, order_no TEXT NOT NULL, type TEXT NOT NULL,
+    timestamp TEXT NOT NULL, result TEXT NOT NULL, reason TEXT NOT NULL,
+    deliveries INTEGER NOT NULL, body BLOB NOT NULL
+);
+CREATE INDEX IF NOT EXISTS ix_events_order ON events (merchant_id, order_no);
+"""
+_COLUMNS = OrderState.__struct_fields__
+_SELECT_ORDER = f"SELECT {', '.join(_COLUMNS)} FROM orders WHERE merchant_id = ? AND order_no = ?"
+_INSERT_ORDER = (
+    f"INSERT OR IGNORE INTO orders ({', '.join(_COLUMNS)})"
+    f" VALUES ({', '.join('?' * len(_COLUMNS))})"
+)
+_KEY = ("merchant_id", "order_no")
+_CHANGED = tuple(name for name in _COLUMNS if name not in _KEY)
+_UPDATE_ORDER = (
+    f"UPDATE orders SET {', '.join(f'{name} = ?' for name in _CHANGED)}"
+    " WHERE merchant_id = ? AND order_no = ?"
+)
+_LOG_EVENT = """
+INSERT INTO events (id, merchant_id, order_no, type, timestamp, result, reason, deliveries, body)
+VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?)
+ON CONFLICT (id) DO UPDATE SET
+    result = excluded.result, reason = excluded.reason, deliveries = deliveries + 1
+"""
+_DONE = frozenset({"applied", "history"})
+
+
+class Received(msgspec.Struct, frozen=True):
+    """A signed event as it came."""
+
+    id: str
+    document: EventDocument
+    body: bytes
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What became of an event, as committed."""
+
+    result: Result
+    reason: str = ""
+
+
+class OrderRow(msgspec.Struct, frozen=True):
+    """An order as the command line shows it; ``state`` is the status in words.
+
+    Attributes:
+        events: events that were accepted for it.
+        refused: events of it that were not.
+    """
+
+    order_no: str
+    merchant_id: str
+    amount_minor: int
+    currency_code: str
+    state: str
+    status: str
+    means: str
+    rrn: str
+    stan: str
+    terminal_id: str
+    courier_id: str
+    approval_code: str
+    signed_by: str
+    reason: str
+    events: int
+    refused: int
+
+
+class EventRow(msgspec.Struct, frozen=True):
+    """An event of the log as the command line shows it."""
+
+    id: str
+    merchant_id: str
+    order_no: str
+    type: str
+    timestamp: str
+    result: str
+    reason: str
+    deliveries: int
+
+
+class OrderStore:
+    """The books of a running simulator; close it when done."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open or create.
+
+        Raises:
+            StoreError: the file cannot be used.
+        """
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(folder / FILE_NAME, isolation_level=None, timeout=5)
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = FULL")
+            self._db.executescript(_SCHEMA)
+        except (sqlite3.Error, OSError) as error:
+            raise StoreError(f"{folder / FILE_NAME}: {error}") from None
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def seed(self, orders: Iterable[Order], currencies: dict[str, str]) -> None:
+        """Put in the orders that are not there yet; those that are stay as they are.
+
+        Args:
+            currencies: currency code by merchant id.
+        """
+        rows = [
+            msgspec.structs.astuple(
+                OrderState(
+                    merchant_id=order.merchant_id,
+                    order_no=order.order_no,
+                    amount_minor=order.amount_minor,
+                    currency_code=currencies.get(order.merchant_id, "156"),
+                    pay_ways=order.pay_ways,
+                    text=order.text,
+                    status="00" if order.amount_minor else "06",
+                )
+            )
+            for order in orders
+        ]
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.executemany(_INSERT_ORDER, rows)
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._roll_back()
+            raise StoreError(str(error)) from None
+
+    def order(self, merchant_id: str, order_no: str) -> OrderState | None:
+        """One order, or None.
+
+        Raises:
+            StoreError: the file cannot be read.
+        """
+        try:
+            row = self._db.execute(_SELECT_ORDER, (merchant_id, order_no)).fetchone()
+        except sqlite3.Error as error:
+            raise StoreError(str(error)) from None
+        return None if row is None else OrderState(*row)
+
+    def take(self, events: Sequence[Received]) -> list[Outcome]:
+        """Decide on events one after another and keep orders and log, in one transaction.
+
+        Raises:
+            StoreError: nothing of it was written.
+        """
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            outcomes = [self._take(event) for event in events]
+            self._db.execute("COMMIT")
+        except (sqlite3.Error, StoreError) as error:
+            self._roll_back()
+            raise StoreError(str(error)) from None
+        return outcomes
+
+    def _take(self, event: Received) -> Outcome:
+        known = self._db.execute(
+            "SELECT result, reason, body FROM events WHERE id = ?", (event.id,)
+        ).fetchone()
+        if known is not None and known[2] != event.body:
+            return Outcome("impossible", "another event under a used id")
+        if known is not None and known[0] in _DONE:
+            self._db.execute(
+                "UPDATE events SET deliveries = deliveries + 1 WHERE id = ?", (event.id,)
+            )
+            return Outcome("repeated")
+        outcome = self._decide(event)
+        document = event.document
+        self._db.execute(
+            _LOG_EVENT,
+            (
+                event.id,
+                document.data.merchant_id,
+                document.data.order_no,
+                document.type,
+                document.timestamp,
+                outcome.result,
+                outcome.reason,
+                event.body,
+            ),
+        )
+        return outcome
+
+    def _decide(self, event: Received) -> Outcome:
+        facts = event.document.data
+        order = self.order(facts.merchant_id, facts.order_no)
+        if order is None:
+            return Outcome("unknown_order", "no such order")
+        decision = decide(order, event.document)
+        if isinstance(decision, Applied):
+            values = [getattr(decision.order, name) for name in _CHANGED]
+            self._db.execute(_UPDATE_ORDER, (*values, order.merchant_id, order.order_no))
+            return Outcome("applied")
+        if isinstance(decision, History):
+            return Outcome("history", "newer events have been applied")
+        return Outcome("not_yet" if decision.not_yet else "impossible", decision.reason)
+
+    def _roll_back(self) -> None:
+        if self._db.in_transaction:
+            self._db.rollback()
+
+
+_ORDER_ROWS = """
+SELECT o.*, COALESCE(e.accepted, 0) AS events, COALESCE(e.refused, 0) AS refused
+FROM orders o LEFT JOIN (
+    SELECT merchant_id, order_no,
+        SUM(result IN ('applied', 'history')) AS accepted,
+        SUM(result NOT IN ('applied', 'history')) AS refused
+    FROM events GROUP BY merchant_id, order_no
+) e USING (merchant_id, order_no)
+ORDER BY o.merchant_id, o.order_no
+"""
+
+
+def read_orders(folder: Path) -> list[OrderRow]:
+    """All orders, also while the simulator runs.
+
+    Raises:
+        NoBooksError: there are no books.
+        StoreError: the file cannot be read.
+    """
+    rows = _read(folder, _ORDER_ROWS)
+    return [msgspec.convert({**row, "state": STATES[str(row["status"])]}, OrderRow) for row in rows]
+
+
+def read_events(folder: Path) -> list[EventRow]:
+    """The log of events in the order of their first arrival; raises as :func:`read_orders`."""
+    return [msgspec.convert(row, EventRow) for row in _read(folder, "SELECT * FROM events ORDER BY seq")]
+
+
+def _read(folder: Path, statement: str) -> list[dict[str, object]]:
+    file = folder / FILE_NAME
+    if not file.is_file():
+        raise NoBooksError(f"{folder}: holds no {FILE_NAME}")
+    try:
+        connection = sqlite3.connect(f"{file.absolute().as_uri()}?mode=rw", uri=True, timeout=5)
+        try:
+            connection.execute("PRAGMA query_only = ON")
+            connection.row_factory = sqlite3.Row
+            return [dict(row) for row in connection.execute(statement)]
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        raise StoreError(f"{file}: {error}") from None

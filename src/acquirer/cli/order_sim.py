@@ -1,0 +1,104 @@
+"""``acquirer order-sim``: serve the merchant order system simulator, and read its books.
+
+Without a subcommand it serves until SIGINT or SIGTERM; the subcommands read its books, also
+while it runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import trio
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from acquirer.cli.logs import configure_logging
+from acquirer.cli.process import (
+    die_with_parent,
+    fail,
+    print_ready,
+    run_service,
+    until_signalled,
+)
+from acquirer.config.loading import ConfigError
+from acquirer.hosts_sim.orders.errors import NoBooksError, StoreError
+from acquirer.hosts_sim.orders.server import run_order_sim
+from acquirer.hosts_sim.orders.settings import OrderSimSettings, load_settings
+from acquirer.hosts_sim.orders.store import EventRow, OrderRow, read_events, read_orders
+
+order_sim_app = typer.Typer(
+    name="order-sim", help="The merchant order system simulator.", invoke_without_command=True
+)
+Data = Annotated[Path, typer.Option("--data", help="Folder of the simulator's books.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")]
+
+
+@order_sim_app.callback()
+def order_sim(
+    context: typer.Context,
+    config: Annotated[Path | None, typer.Option("--config", help="TOML settings.")] = None,
+) -> None:
+    """Serve orders over HTTP; one JSON line on stdout says when."""
+    if context.invoked_subcommand is not None:
+        return
+    if config is None:
+        fail("order-sim needs --config FILE, or a subcommand")
+    die_with_parent()
+    configure_logging()
+    try:
+        settings = load_settings(config)
+    except ConfigError as error:
+        fail(error)
+    run_service(_serve, settings)
+
+
+@order_sim_app.command()
+def orders(data: Data, as_json: Json = False) -> None:
+    """List the orders and what became of them."""
+    try:
+        rows = read_orders(data)
+    except (NoBooksError, StoreError) as error:
+        fail(error)
+    _show("orders", rows, OrderRow.__struct_fields__, as_json)
+
+
+@order_sim_app.command()
+def events(data: Data, as_json: Json = False) -> None:
+    """List every event that came, what was made of it, and how often it was delivered."""
+    try:
+        rows = read_events(data)
+    except (NoBooksError, StoreError) as error:
+        fail(error)
+    _show("events", rows, EventRow.__struct_fields__, as_json)
+
+
+async def _serve(settings: OrderSimSettings) -> None:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(until_signalled, nursery.cancel_scope.cancel)
+        try:
+            address = await nursery.start(_run, settings)
+        except StoreError as error:
+            raise ConfigError("order-sim", "data", str(error)) from None
+        print_ready(orders=address)
+
+
+async def _run(
+    settings: OrderSimSettings, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED
+) -> None:
+    await run_order_sim(settings, task_status=task_status)
+
+
+def _show(
+    title: str, rows: Sequence[msgspec.Struct], columns: Sequence[str], as_json: bool
+) -> None:
+    if as_json:
+        typer.echo(msgspec.json.encode({title: rows}).decode())
+        return
+    table = Table(*columns)
+    for row in rows:
+        table.add_row(*(str(getattr(row, column)) for column in columns))
+    Console().print(table)
