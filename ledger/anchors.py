@@ -10,10 +10,10 @@ from hashlib import sha256
 
 from sqlalchemy import bindparam, insert, select
 
-from acquirer.ledger.accounting import GENESIS
 from acquirer.ledger.database import Session, Sql
 from acquirer.ledger.rows import encode_json
 from acquirer.ledger.schema import chain_anchors, chains, column_names
+from acquirer.ledger.transfers import GENESIS
 
 _HEADS = Sql(select(chains.c.id, chains.c.chain_seq, chains.c.chain_hash).order_by(chains.c.id))
 _LAST = Sql(

@@ -150,8 +150,12 @@ class Session:
             rows: of equal length.
 
         Returns:
-            Number of rows changed; one statement or several, so no order is promised.
+            Number of rows changed. PostgreSQL takes the rows, and so their locks, in order.
         """
+        if self.is_postgresql and len(rows) > 1:
+            # Pipelined, and one prepared statement; a thousand parameters would be parsed anew.
+            self.cursor.executemany(for_rows(text, 1, True), rows)
+            return self.cursor.rowcount
         changed = 0
         start = 0
         left = len(rows)
@@ -177,18 +181,19 @@ ROWS_MAX = 64
 def for_rows(text: str, size: int, is_postgresql: bool) -> str:
     """Repeat the part of a statement between ``[`` and ``]`` for each of ``size`` rows.
 
-    On PostgreSQL the first row keeps its casts, which give the columns their types, and
-    parameters are ``%s``; on SQLite casts are left out.
+    PostgreSQL needs the casts, to know the columns' types, and its driver's marks are ``%s``.
 
     >>> for_rows("INSERT INTO t VALUES [(?, ?::bigint)]", 2, False)
     'INSERT INTO t VALUES (?, ?), (?, ?)'
     """
     head, rest = text.split("[")
     row, tail = rest.split("]")
-    plain = row.replace("::bigint", "").replace("::text", "")
-    first = row if is_postgresql else plain
-    whole = head + ", ".join([first, *[plain] * (size - 1)]) + tail
-    return whole.replace("%", "%%").replace("?", "%s") if is_postgresql else whole
+    if is_postgresql:
+        row = row.replace("?", "%s")
+        head, tail = head.replace("%", "%%"), tail.replace("%", "%%")
+    else:
+        row = row.replace("::bigint", "").replace("::text", "")
+    return head + ", ".join([row] * size) + tail
 
 
 class Database:

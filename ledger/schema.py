@@ -127,7 +127,7 @@ transfers = Table(
     _maybe_integer("expires_at_ms"),
     _text("business_date"),
     _integer("created_at_ms"),
-    Column("writer", BigInt, ForeignKey("chains.id"), nullable=False),
+    _integer("writer"),
     _integer("chain_seq"),
     Column("chain_hash", Bytes, nullable=False),
     CheckConstraint(f"id = writer * {CHAIN_LENGTH_MAX} + chain_seq", name="id"),

@@ -16,27 +16,10 @@ from typing import Any
 from acquirer.ledger import statements as sql
 from acquirer.ledger.accounting import Accounting
 from acquirer.ledger.database import Database, Fault, Session
-from acquirer.ledger.entries import (
-    CommitResult,
-    Failed,
-    FinishSaf,
-    InsertEntry,
-    OpenAccount,
-    Post,
-    PostPending,
-    PostPendingResolve,
-    PostReversed,
-    PutCourier,
-    PutOrder,
-    PutTerminal,
-    QueueEvent,
-    QueueSaf,
-    Step,
-    UpdateEntry,
-    UpdateOrder,
-)
+from acquirer.ledger.entries import CommitResult, Failed, InsertEntry, Step, UpdateEntry
 from acquirer.ledger.errors import BookError, BookUnavailable, BookUncertain, UnitRefused
 from acquirer.ledger.rows import entry_row, update_row
+from acquirer.ledger.steps import ALWAYS_HOLD, RUN, SEVERAL_ROWS
 
 RETRIES_MAX = 5
 
@@ -60,11 +43,6 @@ Result = Any  # what a Query returns, a CommitResult, or the BookError to raise
 
 class _Surprise(Exception):
     """Something did not hold while the group ran together."""
-
-
-# A posting holds unless an account has a limit; then the group is surprised, and runs in turn.
-_ALWAYS_HOLD = frozenset({PutOrder, PutCourier, FinishSaf, QueueEvent, Post, PostPending})
-_SEVERAL_ROWS = frozenset({Post, PostPending, PostReversed, PostPendingResolve})
 
 
 class Writer:
@@ -91,22 +69,6 @@ class Writer:
         self._on_connect = on_connect
         self._session: Session | None = None
         self._accounting: Accounting | None = None
-        self._steps: dict[type[Any], Callable[[Session, Accounting, Any], bool]] = {
-            InsertEntry: _insert_entry,
-            UpdateEntry: _update_entry,
-            Post: _post,
-            PostPending: _post,
-            PostReversed: lambda _session, accounting, step: accounting.reverse(step),
-            PostPendingResolve: lambda _session, accounting, step: accounting.resolve(step),
-            OpenAccount: lambda _session, accounting, step: accounting.open(step),
-            PutOrder: _put_order,
-            UpdateOrder: _update_order,
-            PutTerminal: _put_terminal,
-            PutCourier: _put_courier,
-            QueueSaf: _queue_saf,
-            FinishSaf: _finish_saf,
-            QueueEvent: _queue_event,
-        }
 
     # --- connection ---------------------------------------------------------------------------
 
@@ -277,7 +239,7 @@ class Writer:
         if updates and session.run_rows(sql.UPDATE_ENTRIES, self._ordered(updates)) != len(updates):
             raise _Surprise
         for step in rest:
-            if not self._steps[type(step)](session, accounting, step):
+            if not RUN[type(step)](session, accounting, step):
                 raise _Surprise
         results: list[Result] = [None] * len(units)
         for index in alone:
@@ -296,7 +258,7 @@ class Writer:
     def _apply(self, session: Session, accounting: Accounting, unit: Unit) -> Result:
         if isinstance(unit, Query):
             return unit.call(session)
-        if len(unit) == 1 and type(unit[0]) not in _SEVERAL_ROWS:
+        if len(unit) == 1 and type(unit[0]) not in SEVERAL_ROWS:
             return self._run_steps(session, accounting, unit)
         # Steps that read transfers write the staged ones first; those are not this unit's.
         accounting.flush()
@@ -313,148 +275,16 @@ class Writer:
         self, session: Session, accounting: Accounting, unit: tuple[Step, ...]
     ) -> CommitResult:
         for index, step in enumerate(unit):
-            if not self._steps[type(step)](session, accounting, step):
+            if not RUN[type(step)](session, accounting, step):
                 return Failed(index)
         return None
 
 
 def _holds_after_first(unit: tuple[Step, ...]) -> bool:
     """Whether only the first step of a unit can be expected not to hold."""
-    return len(unit) == 1 or all(type(step) in _ALWAYS_HOLD for step in unit[1:])
+    return len(unit) == 1 or all(type(step) in ALWAYS_HOLD for step in unit[1:])
 
 
 def _reason(error: Exception) -> str:
     """An error's first line: database errors quote whole rows in the lines after it."""
     return str(error).partition("\n")[0] or type(error).__name__
-
-
-# --- one step, one row ------------------------------------------------------------------------
-
-
-def _insert_entry(session: Session, _accounting: Accounting, step: InsertEntry) -> bool:
-    return session.run_rows(sql.INSERT_ENTRIES, [entry_row(step.entry)]) == 1
-
-
-def _update_entry(session: Session, _accounting: Accounting, step: UpdateEntry) -> bool:
-    return session.run_rows(sql.UPDATE_ENTRIES, [update_row(step)]) == 1
-
-
-def _post(_session: Session, accounting: Accounting, step: Post | PostPending) -> bool:
-    return accounting.post(step)
-
-
-def _put_order(session: Session, _accounting: Accounting, step: PutOrder) -> bool:
-    order = step.order
-    session.run(
-        sql.PUT_ORDER,
-        merchant_id=order.merchant_id,
-        order_no=order.order_no,
-        status=order.status,
-        amount_minor=order.amount_minor,
-        currency_code=order.currency_code,
-        pay_ways=order.pay_ways,
-        text=order.text,
-        queried_at_ms=order.queried_at_ms,
-        paying_id=order.paying_id,
-        payment_id=order.payment_id,
-    )
-    return True
-
-
-def _update_order(session: Session, _accounting: Accounting, step: UpdateOrder) -> bool:
-    status, paying_id, payment_id = step.expected
-    new_status, new_paying_id, new_payment_id = step.new
-    changed = session.changed(
-        sql.UPDATE_ORDER,
-        key_merchant_id=step.merchant_id,
-        key_order_no=step.order_no,
-        old_status=status,
-        old_paying_id=paying_id or 0,
-        old_payment_id=payment_id or 0,
-        new_status=new_status,
-        new_paying_id=new_paying_id,
-        new_payment_id=new_payment_id,
-    )
-    return changed == 1
-
-
-def _put_terminal(session: Session, _accounting: Accounting, step: PutTerminal) -> bool:
-    row = step.row
-    fields = {
-        "batch": row.batch,
-        "signed_on": row.signed_on,
-        "tpk": row.tpk,
-        "tak": row.tak,
-        "tdk": row.tdk,
-        "next_tpk": row.next_tpk,
-        "next_tak": row.next_tak,
-        "next_tdk": row.next_tdk,
-        "key_version": row.key_version,
-    }
-    if step.expected_version is None:
-        return session.changed(sql.PUT_TERMINAL, terminal_id=row.terminal_id, **fields) == 1
-    if step.expected_version == 0:
-        return session.changed(sql.PUT_NEW_TERMINAL, terminal_id=row.terminal_id, **fields) == 1
-    changed = session.changed(
-        sql.CHANGE_TERMINAL,
-        key_terminal_id=row.terminal_id,
-        expected_version=step.expected_version,
-        **fields,
-    )
-    return changed == 1
-
-
-def _put_courier(session: Session, _accounting: Accounting, step: PutCourier) -> bool:
-    row = step.row
-    session.run(
-        sql.PUT_COURIER,
-        courier_id=row.courier_id,
-        terminal_id=row.terminal_id,
-        password_tries=row.password_tries,
-        locked=row.locked,
-    )
-    return True
-
-
-def _queue_saf(session: Session, _accounting: Accounting, step: QueueSaf) -> bool:
-    item = step.item
-    changed = session.changed(
-        sql.QUEUE_SAF,
-        id=item.id,
-        bank=item.bank,
-        kind=item.kind,
-        original_id=item.original_id,
-        reason=item.reason,
-        created_at_ms=item.created_at_ms,
-        next_at_ms=item.next_at_ms,
-        attempts=item.attempts,
-        stan=item.stan,
-        transmission_at=item.transmission_at,
-    )
-    return changed == 1
-
-
-def _finish_saf(session: Session, _accounting: Accounting, step: FinishSaf) -> bool:
-    session.run(
-        sql.FINISH_SAF,
-        key_id=step.id,
-        new_response_code=step.response_code,
-        new_finished_at_ms=step.finished_at_ms,
-    )
-    return True
-
-
-def _queue_event(session: Session, _accounting: Accounting, step: QueueEvent) -> bool:
-    event = step.event
-    session.run(
-        sql.QUEUE_EVENT,
-        id=event.id,
-        merchant_id=event.merchant_id,
-        order_no=event.order_no,
-        type=event.type,
-        body=event.body,
-        created_at_ms=event.created_at_ms,
-        next_at_ms=event.next_at_ms,
-        attempts=event.attempts,
-    )
-    return True

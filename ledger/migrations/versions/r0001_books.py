@@ -316,7 +316,6 @@ def create_tables() -> None:
         sa.ForeignKeyConstraint(
             ["debit_account_id"], ["accounts.id"], name=op.f("fk_transfers_debit_account_id")
         ),
-        sa.ForeignKeyConstraint(["writer"], ["chains.id"], name=op.f("fk_transfers_writer")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_transfers")),
         sqlite_strict=True,
     )
