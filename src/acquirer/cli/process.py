@@ -50,13 +50,11 @@ def die_with_parent() -> None:
 
 
 async def until_signalled(stop: Callable[[], None]) -> None:
-    """Wait for SIGINT or SIGTERM, then call ``stop``; a second one ends the process."""
+    """Wait for SIGINT or SIGTERM, then call ``stop``; a second one ends the process at once."""
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async for _ in signals:
-            stop()
             break
-        async for _ in signals:
-            os._exit(1)
+    stop()
 
 
 def run_service(service: Callable[..., Awaitable[Any]], *arguments: Any) -> None:

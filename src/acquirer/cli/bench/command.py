@@ -1,0 +1,199 @@
+"""Run the measurement: relay, switch, relay again, in one go, and print one JSON object.
+
+The ratio is what means something: machines drift, but both sides were measured within the same
+seconds. Afterwards the books that the run left behind are verified.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import trio
+import typer
+
+from acquirer.cli.bench.load import Job, Measured
+from acquirer.cli.process import PARENT_PIPE, program
+from acquirer.cli.provision import HEADER_LENGTH, BankChoice, switch_config, write_config
+from acquirer.config.estate import Card, Estate, load_estate
+from acquirer.hsm_sim.configuration import HsmTable
+from acquirer.switch.hsm.client import DEK, Hsm
+from acquirer.switch.hsm.transport import InProcessTransport
+
+SALES_A_SECOND_MAX = 4000
+BALANCE_MINOR = 1_000_000_000
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("bench")(bench)
+
+
+def bench(
+    connections: Annotated[int, typer.Option(min=1, max=512, help="Terminals at once.")] = 64,
+    seconds: Annotated[float, typer.Option(min=1, max=600, help="Length of each part.")] = 10.0,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Keep the books here; a new folder if absent.")
+    ] = None,
+) -> None:
+    """Measure sales per second against a bare relay in the same run.
+
+    A sale is whole: MAC both ways, PIN translated, routed, both commits durable (SQLite FULL),
+    posted to the ledger. Prints one JSON object on stdout.
+
+    Example: acquirer bench --connections 64 --seconds 10
+    """
+    folder = data or Path(tempfile.mkdtemp(prefix="acquirer-bench-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        report = _measure(folder.resolve(), connections, seconds)
+    finally:
+        if data is None:
+            shutil.rmtree(folder, ignore_errors=True)
+    sys.stdout.write(msgspec.json.encode(report).decode() + "\n")
+    raise typer.Exit(0 if report["errors"] == 0 and report["verified"] else 1)
+
+
+def _measure(data: Path, connections: int, seconds: float) -> dict[str, Any]:
+    estate = _estate(connections)
+    estate_path = data / "estate.toml"
+    write_config(estate_path, msgspec.to_builtins(estate))
+    with ExitStack() as stack:
+        host = stack.enter_context(_child("-m", "acquirer.cli.bench.host"))
+        echo_port = host["echo"].rpartition(":")[2]
+        relay = stack.enter_context(_child("-m", "acquirer.cli.bench.relay", echo_port))
+        switch_path = data / "switch.toml"
+        write_config(switch_path, _switch(estate, host["bank"]))
+        arguments = program("serve", "--config", str(switch_path), "--log-level", "warning")[1:]
+        switch = stack.enter_context(_child(*arguments))
+
+        def play(address: str, part_s: float, *, relay: bool) -> Measured:
+            per_terminal = int(SALES_A_SECOND_MAX * (4 if relay else 1) * (part_s + 1))
+            job = Job(
+                address,
+                str(estate_path),
+                connections,
+                part_s,
+                min(per_terminal // connections + 50, 20_000),
+                switch["pos"],
+                relay,
+            )
+            return _play(data, job)
+
+        before = play(relay["pos"], seconds / 2, relay=True)
+        sales = play(switch["pos"], seconds, relay=False)
+        after = play(relay["pos"], seconds / 2, relay=True)
+    relay_tps = (before.tps + after.tps) / 2
+    verify = subprocess.run(
+        program("ledger", "verify", "--config", str(switch_path)),
+        check=False,
+        stdout=subprocess.DEVNULL,
+    )
+    return {
+        "relay_tps": round(relay_tps, 1),
+        "switch_tps": sales.tps,
+        "p50_ms": sales.p50_ms,
+        "p99_ms": sales.p99_ms,
+        "ratio": round(sales.tps / relay_tps, 4) if relay_tps else 0.0,
+        "approved": sales.approved,
+        "errors": before.errors + sales.errors + after.errors,
+        "verified": verify.returncode == 0,
+        "connections": connections,
+        "seconds": seconds,
+    }
+
+
+def _estate(connections: int) -> Estate:
+    """The demo estate with as many terminals as connections, and cards that never run dry."""
+    demo = load_estate()
+    first = demo.terminals[0]
+    terminals = [
+        msgspec.structs.replace(first, terminal_id=f"{20_000_001 + index}")
+        for index in range(connections)
+    ]
+    cards: list[Card] = [
+        msgspec.structs.replace(card, balance_minor=BALANCE_MINOR)
+        for card in demo.cards
+        if not card.status
+    ]
+    return msgspec.structs.replace(demo, terminals=terminals, cards=cards)
+
+
+def _switch(estate: Estate, bank: str) -> dict[str, Any]:
+    document = switch_config(
+        estate,
+        pos="127.0.0.1:0",
+        http="127.0.0.1:0",
+        hsm="127.0.0.1:0",
+        bank=bank,
+        orders="127.0.0.1:1",
+        choice=BankChoice(bank, "iso87_ascii", "none", 15.0),
+        database_url="sqlite:///switch.sqlite3",
+        data_key=_data_key(),
+    )
+    document["hsm"] = {
+        "transport": "in_process",
+        "header_length": HEADER_LENGTH,
+        "test_lmk": True,
+    }
+    return document
+
+
+def _data_key() -> dict[str, str]:
+    table = HsmTable(listen="127.0.0.1:0", header_length=HEADER_LENGTH, test_lmk=True)
+
+    async def make() -> dict[str, str]:
+        hsm = Hsm(InProcessTransport(table.module().execute, HEADER_LENGTH))
+        dek = await hsm.generate_key(DEK)
+        return {
+            "data_key": (await hsm.encipher(dek, os.urandom(32))).hex().upper(),
+            "data_key_dek": dek,
+        }
+
+    return trio.run(make)
+
+
+def _play(data: Path, job: Job) -> Measured:
+    path = data / "job.json"
+    path.write_bytes(msgspec.json.encode(job))
+    ran = subprocess.run(
+        (sys.executable, "-m", "acquirer.cli.bench.load", str(path)),
+        check=True,
+        stdout=subprocess.PIPE,
+    )
+    return msgspec.json.decode(ran.stdout, type=Measured)
+
+
+@contextmanager
+def _child(*arguments: str) -> Iterator[dict[str, str]]:
+    """A helper process that dies with this one; yields its ready line."""
+    read_end, write_end = os.pipe()
+    process = subprocess.Popen(
+        (sys.executable, *arguments),
+        stdout=subprocess.PIPE,
+        env={**os.environ, PARENT_PIPE: str(read_end)},
+        pass_fds=(read_end,),
+    )
+    os.close(read_end)
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"{' '.join(arguments)} did not start")
+        yield msgspec.json.decode(line)
+    finally:
+        process.terminate()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        os.close(write_end)
