@@ -30,6 +30,7 @@ from acquirer.terminals_sim.terminal import Terminal
 
 TIMEOUT_S = 30.0
 ADVICES_A_TURN = 10
+_AT_ANY_TIME = frozenset({kinds.SIGN_ON.name, kinds.ECHO.name, kinds.REVERSAL.name})
 
 
 class TerminalClient:
@@ -49,6 +50,9 @@ class TerminalClient:
         follow_demands: sign on again and confirm open order payments when the switch asks for it.
         reverse_at_once: send the reversal of an unanswered request without waiting for the next
             transaction.
+
+    Attributes:
+        last_request: what the last transaction sent, None where nothing left.
     """
 
     def __init__(
@@ -64,6 +68,7 @@ class TerminalClient:
         self.terminal = terminal
         self.link = link
         self.timeout_s = timeout_s
+        self.last_request: Request | None = None
         self._store = store
         self._follow = follow_demands
         self._at_once = reverse_at_once
@@ -87,53 +92,52 @@ class TerminalClient:
 
     async def sign_on(self, network_code: str = "003") -> Result:
         """Fetch working keys and the current batch."""
-        return await self._plain(kinds.SIGN_ON, lambda: self.terminal.sign_on(network_code))
+        return await self.perform(kinds.SIGN_ON, lambda: self.terminal.sign_on(network_code))
 
     async def sign_off(self) -> Result:
         """Give the working keys up, after what is owed was sent."""
-        return await self._perform(kinds.SIGN_OFF, self.terminal.sign_off)
+        return await self.perform(kinds.SIGN_OFF, self.terminal.sign_off)
 
     async def echo(self) -> Result:
         """Test the line."""
-        return await self._plain(kinds.ECHO, self.terminal.echo)
+        return await self.perform(kinds.ECHO, self.terminal.echo)
 
     async def courier_sign_on(self, courier_id: str, password: str) -> Result:
         """Sign a courier on at this terminal."""
-        return await self._perform(
+        return await self.perform(
             kinds.COURIER_SIGN_ON, lambda: self.terminal.courier_sign_on(courier_id, password)
         )
 
     async def courier_sign_off(self, courier_id: str = "") -> Result:
         """Sign the courier off."""
-        return await self._perform(
+        return await self.perform(
             kinds.COURIER_SIGN_OFF, lambda: self.terminal.courier_sign_off(courier_id)
         )
 
     async def balance(self, card: Card, entry: Entry = "stripe", pin: str | None = None) -> Result:
         """Ask for a card's balance; ``pin`` None is the card's own, empty is none."""
         shown = present(card, entry, pin)
-        return await self._perform(kinds.BALANCE, lambda: self.terminal.balance(shown))
+        return await self.perform(kinds.BALANCE, lambda: self.terminal.balance(shown))
 
     async def sale(
         self, amount_minor: int, card: Card, entry: Entry = "stripe", pin: str | None = None
     ) -> Result:
         """Sell; ``pin`` None is the card's own, empty is none."""
         shown = present(card, entry, pin)
-        return await self._perform(kinds.SALE, lambda: self.terminal.sale(amount_minor, shown))
+        return await self.perform(kinds.SALE, lambda: self.terminal.sale(amount_minor, shown))
 
     async def void(self, rrn: str = "", card: Card | None = None) -> Result:
         """Void an approved sale of this terminal, the last one where no RRN is given."""
         shown = present(card) if card is not None else None
-        return await self._perform(kinds.VOID, lambda: self.terminal.void(rrn, shown))
+        return await self.perform(kinds.VOID, lambda: self.terminal.void(rrn, shown))
 
     async def reverse(self) -> Result:
         """Reverse what waits for it, else the last approved reversible transaction."""
-        async with self._turn:
-            return await self._once(kinds.REVERSAL, self.terminal.reverse)
+        return await self.perform(kinds.REVERSAL, self.terminal.reverse)
 
     async def order_query(self, order_no: str, courier_id: str = "") -> Result:
         """Ask what is due; ``result.order`` has it."""
-        return await self._perform(
+        return await self.perform(
             kinds.ORDER_QUERY, lambda: self.terminal.order_query(order_no, courier_id)
         )
 
@@ -150,36 +154,72 @@ class TerminalClient:
     ) -> Result:
         """Pay an order by ``card``, ``cash`` or ``delivery`` (nothing to pay)."""
         shown = present(card, entry, pin) if card is not None else None
-        return await self._perform(
+        return await self.perform(
             kinds.ORDER_CARD,
             lambda: self.terminal.order_payment(order_no, amount_minor, way, shown, courier_id),
         )
 
+    async def pay_order(
+        self,
+        order_no: str,
+        way: str = "",
+        card: Card | None = None,
+        *,
+        entry: Entry = "stripe",
+        pin: str | None = None,
+        courier_id: str = "",
+    ) -> Result:
+        """Ask what is due and pay it; the query's result where that was not approved.
+
+        Args:
+            order_no: the order.
+            way: ``card``, ``cash`` or ``delivery``; empty is delivery where nothing is due, else
+                card.
+            card: for payment by card.
+            entry: how it is read.
+            pin: None is the card's own, empty is none.
+            courier_id: where it is not the one who is signed on.
+        """
+        asked = await self.order_query(order_no, courier_id)
+        if not asked.approved or asked.order is None or asked.order.amount_minor is None:
+            return asked
+        due = asked.order.amount_minor
+        chosen = way or ("delivery" if due == 0 else "card")
+        return await self.order_payment(
+            order_no,
+            due,
+            chosen,
+            card if chosen == "card" else None,
+            entry=entry,
+            pin=pin,
+            courier_id=courier_id,
+        )
+
     async def order_confirm(self, order_no: str) -> Result:
         """Confirm the payment of an order."""
-        return await self._perform(
+        return await self.perform(
             kinds.ORDER_CONFIRM, lambda: self.terminal.order_confirm(order_no)
         )
 
     async def order_receipt(self, order_no: str, signed_by: str) -> Result:
         """Tell that the goods were signed for."""
-        return await self._perform(
+        return await self.perform(
             kinds.ORDER_RECEIPT, lambda: self.terminal.order_receipt(order_no, signed_by)
         )
 
     async def order_cancel(self, order_no: str) -> Result:
         """Cancel a paid order."""
-        return await self._perform(kinds.ORDER_CANCEL, lambda: self.terminal.order_cancel(order_no))
+        return await self.perform(kinds.ORDER_CANCEL, lambda: self.terminal.order_cancel(order_no))
 
     async def order_cancel_confirm(self, order_no: str) -> Result:
         """Confirm the cancellation."""
-        return await self._perform(
+        return await self.perform(
             kinds.ORDER_CANCEL_CONFIRM, lambda: self.terminal.order_cancel_confirm(order_no)
         )
 
     async def order_exception(self, order_no: str, reason: str, text: str = "") -> Result:
         """Tell why an order could not be delivered: ``reason`` of two digits, and free text."""
-        return await self._perform(
+        return await self.perform(
             kinds.ORDER_EXCEPTION, lambda: self.terminal.order_exception(order_no, reason, text)
         )
 
@@ -188,27 +228,30 @@ class TerminalClient:
         async with self._turn:
             return await self._debts()
 
-    async def _plain(self, kind: Kind, build: Callable[[], Request]) -> Result:
+    async def perform(self, kind: Kind, build: Callable[[], Request]) -> Result:
+        """Any request of the terminal, with all that goes before and after it.
+
+        Args:
+            kind: the request's row.
+            build: makes it, when all that is owed was sent and the connection stands.
+        """
         async with self._turn:
-            return await self._once(kind, build)
+            if kind.name not in _AT_ANY_TIME:
+                blocked = await self._debts()
+                if blocked is not None:
+                    return unsent(kind.name, f"what is owed goes first: {blocked.message}")
+            self.last_request = None
 
-    async def _perform(self, kind: Kind, build: Callable[[], Request]) -> Result:
-        async with self._turn:
-            blocked = await self._debts()
-            if blocked is not None:
-                return unsent(kind.name, f"what is owed goes first: {blocked.message}")
-            request: list[Request] = []
+            def remembered() -> Request:
+                self.last_request = build()
+                return self.last_request
 
-            def build_once() -> Request:
-                request.append(build())
-                return request[0]
-
-            result = await self._once(kind, build_once)
+            result = await self._once(kind, remembered)
             if self._at_once and kind.reversible and self.state.reversal is not None:
                 await self._debts()
                 result = replace(result, reversed=self.state.reversal is None)
-            if self._follow and request and result.reply is not None:
-                await self._follow_up(request[0], result.demand)
+            if self._follow and self.last_request is not None and result.reply is not None:
+                await self._follow_up(self.last_request, result.demand)
             return result
 
     async def _debts(self) -> Result | None:

@@ -7,6 +7,7 @@ A link may be shared by several terminals that take turns. It knows no messages:
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 import trio
@@ -34,6 +35,14 @@ def tcp(host: str, port: int) -> Connect:
         return await trio.open_tcp_stream(host, port)
 
     return connect
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What was heard on a connection: frames, nothing, or its end."""
+
+    frames: tuple[bytes, ...]
+    closed: bool
 
 
 class TerminalLink:
@@ -134,6 +143,13 @@ class TerminalLink:
             if frames:
                 return frames
         return None
+
+    async def listen(self, timeout_s: float) -> Heard:
+        """Whatever comes next within ``timeout_s``, for tests of odd behaviour."""
+        with trio.move_on_after(timeout_s):
+            frames = await self.receive()
+            return Heard(tuple(frames or ()), closed=frames is None)
+        return Heard((), closed=False)
 
     async def close(self) -> None:
         """End the connection, if there is one."""

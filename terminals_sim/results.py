@@ -91,7 +91,7 @@ def from_reply(request: Request, reply: Reply, outcome: Outcome, encoding: str) 
         kind=request.kind.name,
         outcome=outcome,
         stan=request.stan,
-        batch=request.batch,
+        batch=(message.get(60) or request.message.get(60))[2:8],
         amount_minor=int(amount or 0),
         response_code=reply.response_code,
         rrn=message.get(37).strip(),

@@ -1,0 +1,149 @@
+"""``acquirer terminal run``: plays a scenario file and says which expectation failed first."""
+
+from __future__ import annotations
+
+import json
+from contextlib import AsyncExitStack, ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import trio
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from acquirer.cli import terminal_view as view
+from acquirer.cli.terminal_setup import (
+    APPROVED,
+    DECLINED,
+    USAGE,
+    Setup,
+    data_state_path,
+    fresh_stan,
+)
+from acquirer.codecs.errors import CodecError
+from acquirer.config.loading import ConfigError
+from acquirer.terminals_sim.client import TerminalClient
+from acquirer.terminals_sim.errors import LocalRefusal, ScenarioError, StateFileError
+from acquirer.terminals_sim.identity import identity
+from acquirer.terminals_sim.link import TerminalLink
+from acquirer.terminals_sim.player import Player, StepReport
+from acquirer.terminals_sim.scenario import Scenario, load_scenario
+from acquirer.terminals_sim.state import TerminalState
+from acquirer.terminals_sim.store import FileStore, MemoryStore, Store
+from acquirer.terminals_sim.terminal import Terminal
+
+
+def run(
+    context: typer.Context,
+    scenario: Annotated[Path, typer.Argument(metavar="SCENARIO.toml", help="What to play.")],
+    host: Annotated[str, typer.Option("--host", help="The switch's host.")] = "",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Its POS port.")] = 0,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Folder of a running estate; has up.json.")
+    ] = None,
+) -> None:
+    """Play a scripted exchange; ends with 1 at the first expectation that does not hold.
+
+    With --data the terminals keep their state files, without it they start afresh.
+    """
+    group: Setup = context.obj
+    setup = replace(
+        group, host=host or group.host, port=port or group.port, data=data or group.data
+    )
+    try:
+        script = load_scenario(scenario)
+        reports = _play(setup, script)
+    except (ConfigError, ScenarioError, LocalRefusal, StateFileError, CodecError) as error:
+        raise view.fail(str(error), USAGE) from None
+    failed = reports[-1].mismatch is not None
+    if setup.as_json:
+        typer.echo(json.dumps(_object(script, reports), ensure_ascii=False))
+    elif failed:
+        last = reports[-1]
+        name = f"step {last.number} ({last.step.do}, terminal {last.terminal_id})"
+        raise view.fail(f"{scenario}: {name}: {last.mismatch}", DECLINED)
+    else:
+        typer.echo(f"{len(reports)} steps as expected")
+    raise typer.Exit(DECLINED if failed else APPROVED)
+
+
+def _play(setup: Setup, script: Scenario) -> list[StepReport]:
+    estate, connect = setup.estate(), setup.connect()
+    clients: dict[str, TerminalClient] = {}
+    with ExitStack() as files:
+        for entry in script.terminals:
+            me = identity(estate, entry.tid)
+            store: Store = MemoryStore()
+            saved = None
+            if setup.data is not None:
+                path = data_state_path(setup.data, entry.tid)
+                store = file = files.enter_context(FileStore(path))
+                saved = file.load()
+            fresh = saved or TerminalState(entry.tid, next_stan=fresh_stan())
+            watch = view.tracer(me.encoding, to_stderr=setup.as_json) if setup.trace else None
+            clients[entry.name or entry.tid] = TerminalClient(
+                Terminal(me, fresh),
+                store,
+                TerminalLink(connect, watch),
+                timeout_s=setup.timeout_s,
+                follow_demands=entry.follow_demands and setup.follow_demands,
+            )
+        console = Console(highlight=False)
+        if not setup.as_json:
+            console.print(Text(script.title, style="bold"))
+
+        def tell(report: StepReport) -> None:
+            if not setup.as_json:
+                console.print(_line(report), soft_wrap=True)
+
+        return trio.run(_perform, Player(estate, clients), script, clients, tell)
+
+
+async def _perform(
+    player: Player, script: Scenario, clients: dict[str, TerminalClient], tell: Any
+) -> list[StepReport]:
+    async with AsyncExitStack() as stack:
+        for client in clients.values():
+            await stack.enter_async_context(client)
+        return await player.play(script, tell)
+
+
+def _line(report: StepReport) -> Text:
+    seen = report.observed
+    code = seen.reply.get(39) if seen.reply is not None else ""
+    mark, colour = ("✗", "red") if report.mismatch else ("✓", "green")
+    text = Text(f" {mark} ", style=colour)
+    text.append(f"{report.number:>3}  {report.terminal_id:8}  {report.step.do:20} ")
+    text.append(f"{code or seen.answer:6}", style="cyan")
+    text.append(report.step.note, style="dim")
+    return text
+
+
+def _object(script: Scenario, reports: list[StepReport]) -> dict[str, Any]:
+    last = reports[-1]
+    wrong = last.mismatch
+    return {
+        "title": script.title,
+        "passed": wrong is None,
+        "steps": [
+            {
+                "number": report.number,
+                "do": report.step.do,
+                "terminal_id": report.terminal_id,
+                "outcome": report.observed.outcome,
+                "response_code": report.observed.reply.get(39) if report.observed.reply else "",
+                "ok": report.mismatch is None,
+            }
+            for report in reports
+        ],
+        "failure": None
+        if wrong is None
+        else {
+            "step": last.number,
+            "key": wrong.key,
+            "expected": wrong.expected,
+            "got": wrong.got,
+        },
+    }

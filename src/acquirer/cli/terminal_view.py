@@ -1,0 +1,195 @@
+"""How ``acquirer terminal`` shows things: results, traces, a terminal's state.
+
+Rendering only. What of a message may be shown is decided in ``codecs/masking.py``.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from acquirer.codecs.capture import open_capture
+from acquirer.codecs.dialect import load_dialect
+from acquirer.codecs.explain import (
+    Line,
+    explain_envelope,
+    explain_message,
+    plain_text,
+    printable,
+)
+from acquirer.codecs.tpdu import ProcessingDemand
+from acquirer.terminals_sim.amounts import format_amount
+from acquirer.terminals_sim.codes import in_words
+from acquirer.terminals_sim.messages import DIALECT
+from acquirer.terminals_sim.results import Result
+from acquirer.terminals_sim.state import TerminalState
+
+_COLOURS = {"approved": "green", "declined": "red", "invalid": "magenta"}
+_JOURNAL_ROWS = 15
+
+
+def result_object(result: Result) -> dict[str, Any]:
+    """A result as one JSON object; no card data is in it."""
+    order = result.order
+    return {
+        "kind": result.kind,
+        "outcome": result.outcome,
+        "response_code": result.response_code,
+        "text": in_words(result.response_code) if result.response_code else result.message,
+        "stan": result.stan,
+        "batch": result.batch,
+        "amount_minor": result.amount_minor,
+        "rrn": result.rrn,
+        "approval_code": result.approval_code,
+        "reversed": result.reversed,
+        "mac": result.mac,
+        "demand": int(result.demand),
+        "faults": list(result.faults),
+        "balances": [
+            {"currency_code": b.currency_code, "amount_minor": b.amount_minor}
+            for b in result.balances
+        ],
+        "order": None
+        if order is None
+        else {
+            "amount_minor": order.amount_minor,
+            "status": order.status,
+            "pay_ways": order.pay_ways,
+            "text": list(order.text),
+            "reference": order.reference,
+        },
+    }
+
+
+def show_result(result: Result, *, as_json: bool) -> None:
+    """Print a result: aligned and coloured for people, or as one JSON object."""
+    if as_json:
+        typer.echo(json.dumps(result_object(result), ensure_ascii=False))
+        return
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    colour = _COLOURS.get(result.outcome, "yellow")
+    head = f"{result.response_code} {result.message}".strip()
+    table.add_row(result.kind.replace("_", " "), Text(printable(head), style=f"bold {colour}"))
+    for name, value in _rows(result):
+        table.add_row(name, Text(printable(value)))
+    Console(highlight=False).print(table)
+
+
+def _rows(result: Result) -> list[tuple[str, str]]:
+    rows = [
+        ("amount", format_amount(result.amount_minor) if result.amount_minor else ""),
+        ("STAN", f"{result.stan}, batch {result.batch}" if result.stan else ""),
+        ("RRN", result.rrn),
+        ("approval", result.approval_code),
+    ]
+    rows += [("balance", format_amount(balance.amount_minor)) for balance in result.balances]
+    order = result.order
+    if order is not None:
+        ways = {"1": "card", "2": "cash", "3": "delivery"}
+        due = "" if order.amount_minor is None else format_amount(order.amount_minor)
+        rows += [
+            ("due", due if result.kind == "order_query" else ""),
+            ("status", order.status_in_words),
+            ("pay by", ", ".join(ways.get(way, way) for way in order.pay_ways)),
+            ("reference", order.reference),
+        ]
+        rows += [("text", line) for line in order.text]
+    if result.demand != ProcessingDemand.NOTHING:
+        rows.append(("asked to", result.demand.name.lower().replace("_", " ")))
+    if result.outcome in ("no_answer", "invalid"):
+        rows.append(("reversed", "yes" if result.reversed else "no"))
+    rows += [("fault", fault) for fault in result.faults]
+    return [(name, value) for name, value in rows if value]
+
+
+def tracer(encoding: str, *, to_stderr: bool) -> Callable[[str, bytes], None]:
+    """A watch for a link that prints each message decoded and masked.
+
+    Args:
+        encoding: character set of DE59.
+        to_stderr: keep standard output for something else.
+    """
+    dialect = load_dialect(DIALECT)
+
+    def show(direction: str, frame: bytes) -> None:
+        found = open_capture(frame, dialect)
+        arrow = "→ sent" if direction == "sent" else "← received"
+        typer.echo(f"{arrow}, {len(frame)} bytes", err=to_stderr)
+        lines: list[Line] = explain_envelope(found.envelope, dialect)
+        if found.message is not None:
+            message = found.message
+            lines += explain_message(
+                message.mti, message.fields, dialect, raw=found.raw, encoding=encoding
+            )
+        if found.error is not None:
+            lines.append(Line("error", "", str(found.error)))
+        typer.echo(plain_text(lines) + "\n", err=to_stderr)
+
+    return show
+
+
+def show_state(state: TerminalState, *, as_json: bool) -> None:
+    """Print what a terminal remembers; cryptograms of keys are left out."""
+    if as_json:
+        values = msgspec.to_builtins(state, str_keys=True)
+        values["signed_on"] = bool(values.pop("wrapped_keys"))
+        typer.echo(json.dumps(values, ensure_ascii=False))
+        return
+    console = Console(highlight=False)
+    facts = Table(box=None, show_header=False, pad_edge=False)
+    facts.add_column(style="dim")
+    facts.add_column()
+    for name, value in _facts(state):
+        facts.add_row(name, value)
+    console.print(facts)
+    if not state.journal:
+        return
+    table = Table(box=None, pad_edge=False)
+    for column in ("kind", "batch", "STAN", "RRN", "amount", "code", "state", "order"):
+        table.add_column(column, justify="right" if column == "amount" else "left", style="none")
+    for entry in state.journal[-_JOURNAL_ROWS:]:
+        colour = {"approved": "green", "declined": "red"}.get(entry.state, "yellow")
+        table.add_row(
+            entry.kind.replace("_", " "),
+            entry.batch,
+            entry.stan,
+            entry.rrn,
+            format_amount(entry.amount_minor),
+            entry.response_code,
+            Text(entry.state, style=colour),
+            entry.order_no,
+        )
+    console.print(table)
+
+
+def _facts(state: TerminalState) -> list[tuple[str, str]]:
+    undo = state.reversal
+    pending = f"{undo.kind} STAN {undo.fields.get(11, '')}" if undo else "none"
+    keys = f"from sign-on {state.network_code}" if state.wrapped_keys else "none: sign on"
+    return [
+        ("terminal", state.terminal_id),
+        ("batch", state.batch),
+        ("next STAN", state.stan),
+        ("keys", keys + (", new ones asked for" if state.sign_on_due else "")),
+        ("courier", state.courier_id or "none"),
+        ("to reverse", pending),
+        ("to confirm", ", ".join(order.order_no for order in state.open_orders) or "none"),
+        ("unanswered", str(len(state.advices))),
+    ]
+
+
+def fail(text: str, code: int) -> typer.Exit:
+    """Say why on standard error and give the exit to raise."""
+    colour = sys.stderr.isatty()
+    typer.echo(typer.style(text, fg="red") if colour else text, err=True)
+    return typer.Exit(code)
