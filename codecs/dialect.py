@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
@@ -26,6 +27,21 @@ from acquirer.codecs.message import Message
 
 MAC_BYTES = 8
 _EXTENDS_MAX = 4
+_PLANS_MAX = 512
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """The data elements of one bitmap: all numbers, and the keys that need a check.
+
+    A peer sends few different bitmaps, so plans are kept; how many is limited.
+    """
+
+    numbers: tuple[int, ...]
+    numeric: tuple[str, ...]
+    prefixed: tuple[tuple[str, bytes], ...]
+    tracks: tuple[str, ...]
+    hex_text: tuple[str, ...]
 
 
 class Dialect:
@@ -74,8 +90,7 @@ class Dialect:
         self._hex_text = tuple(key for key, spec in compiled.items() if spec.hex_text)
         self._fills = {key: spec.fill for key, spec in compiled.items() if spec.fill}
         self._prefix_digits = {k: s.prefix_digits for k, s in compiled.items() if s.prefix_digits}
-        styles = set(self._prefix_digits.values())
-        self._prefix_style = styles.pop() if len(styles) == 1 else b""
+        self._plan = lru_cache(maxsize=_PLANS_MAX)(self._make_plan)
         self._mac_codec = self._mac_encoding(name)
 
     def decode(self, raw: bytes) -> Message:
@@ -94,32 +109,30 @@ class Dialect:
             readable = self._read_leniently(flagged)
             self._refuse(error.field, error.msg, error.doc_dec, offset=error.pos, readable=readable)
         mti = decoded.pop("t")
-        del decoded["p"]
-        decoded.pop("1", None)
+        bitmap = decoded.pop("p") + decoded.pop("1", "")
+        if len(bitmap) > 32:
+            self._refuse("65", UNDEFINED, decoded, parts, mti)
+        plan = self._plan(bitmap)
         if not (mti.isdigit() and mti.isascii()):
             self._refuse("t", "the MTI is not four digits", {}, parts)
-        numeric = self._numeric
-        digits = "".join([value for key, value in decoded.items() if key in numeric])
+        digits = "".join([decoded[key] for key in plan.numeric])
         if digits and not (digits.isdigit() and digits.isascii()):
-            for key, value in decoded.items():
-                if key in numeric and value and not (value.isdigit() and value.isascii()):
-                    self._refuse(key, "letters in a numeric field", decoded, parts, mti)
-        if self._prefix_digits:
-            self._check_prefixes(mti, decoded, parts)
-        for key in self._tracks:
-            if key in decoded:
-                track = decoded[key].replace("=", "D")
-                if track.strip(_track_alphabet(decoded)):
-                    self._refuse(key, "a track holds digits and separators", decoded, parts, mti)
-                decoded[key] = track
-        for key in self._hex_text:
-            if key in decoded:
-                try:
-                    decoded[key] = _as_hex(decoded[key])
-                except ValueError:
-                    self._refuse(key, "not hexadecimal", decoded, parts, mti)
-        numbers = self._numbers
-        return Message(mti, {numbers[key]: v for key, v in decoded.items()}, bytes(raw))
+            wrong = next(key for key in plan.numeric if decoded[key].strip("0123456789"))
+            self._refuse(wrong, "letters in a numeric field", decoded, parts, mti)
+        for key, accepted in plan.prefixed:
+            if parts[key]["len"].strip(accepted):
+                self._refuse(key, "the length is no digits", decoded, parts, mti)
+        for key in plan.tracks:
+            track = decoded[key].replace("=", "D")
+            if track.strip(_track_alphabet(decoded)):
+                self._refuse(key, "a track holds digits and separators", decoded, parts, mti)
+            decoded[key] = track
+        for key in plan.hex_text:
+            try:
+                decoded[key] = _as_hex(decoded[key])
+            except ValueError:
+                self._refuse(key, "not hexadecimal", decoded, parts, mti)
+        return Message(mti, dict(zip(plan.numbers, decoded.values(), strict=True)), bytes(raw))
 
     def encode(self, message: Message) -> bytes:
         """Encode a message; sets ``message.raw`` and returns it.
@@ -217,15 +230,18 @@ class Dialect:
         for number in self._needs.get(message.mti, ()):
             message.need(number)
 
-    def _check_prefixes(
-        self, mti: str, decoded: dict[str, str], parts: dict[str, dict[str, bytes]]
-    ) -> None:
-        style = self._prefix_style
-        if style and not b"".join([part["len"] for part in parts.values()]).strip(style):
-            return
-        for key, digits in self._prefix_digits.items():
-            if key in parts and parts[key]["len"].strip(digits):
-                self._refuse(key, "the length is no digits", decoded, parts, mti)
+    def _make_plan(self, bitmap: str) -> _Plan:
+        """What to check in a message that has decoded, by its bitmap in hexadecimal."""
+        bits, width = int(bitmap, 16), 4 * len(bitmap)
+        present = {n: str(n) for n in range(2, width + 1) if bits >> (width - n) & 1}
+        keys = tuple(present.values())
+        return _Plan(
+            numbers=tuple(present),
+            numeric=tuple(key for key in keys if key in self._numeric),
+            prefixed=tuple((k, self._prefix_digits[k]) for k in keys if k in self._prefix_digits),
+            tracks=tuple(key for key in keys if key in self._tracks),
+            hex_text=tuple(key for key in keys if key in self._hex_text),
+        )
 
     def _refuse(
         self,

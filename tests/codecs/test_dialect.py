@@ -97,6 +97,14 @@ def test_undefined_field_is_named_as_such() -> None:
         CUP.decode(raw("0200", "0800000000000000", "00"))
 
 
+def test_third_bitmap_is_refused() -> None:
+    """Bit 65 announces fields above 128, which no dialect here has."""
+    bitmaps = bytes.fromhex("800000000000000080000000000000000000000000000000")
+
+    with pytest.raises(RemoteFormatError, match="field 65: not part of this dialect"):
+        BANK.decode(b"0800" + bitmaps)
+
+
 def test_mti_of_other_than_digits_is_refused() -> None:
     """Letters in the MTI are no message."""
     with pytest.raises(RemoteFormatError, match="MTI"):
