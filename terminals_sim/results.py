@@ -76,7 +76,7 @@ class Result:
     @property
     def answered(self) -> bool:
         """Whether the switch answered at all, believably or not."""
-        return self.reply is not None
+        return self.outcome not in ("no_answer", "unsent")
 
 
 def from_reply(request: Request, reply: Reply, outcome: Outcome, encoding: str) -> Result:
