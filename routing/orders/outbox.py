@@ -48,7 +48,8 @@ class OutboxStore(Protocol):
 
         Due is an event whose ``next_at_ms`` has come and that is neither finished nor dead nor
         under a lease of somebody else, provided that every earlier event of its order is
-        finished, dead, or claimed by this same call and stands before it in the result.
+        finished, or claimed by this same call and stands before it in the result. Whether a
+        dead letter holds back what follows in its order is the store's to decide.
         """
 
     async def finish_event(self, event_id: str, at_ms: int, /) -> None:
@@ -262,7 +263,8 @@ class _Worker:
             lane = self.lane(event)
             until_ms = self.lanes.put_off_until_ms(lane, now_ms)
             if until_ms is not None:
-                if now_ms < event.created_at_ms + int(self.settings.give_up_s * 1000):
+                end_ms = event.created_at_ms + int(self.settings.give_up_s * 1000)
+                if event.attempts == 0 or now_ms < end_ms:
                     await self._put_off(chain[index:], until_ms)
                     return
                 await self._bury(event, "the receiver keeps failing")
