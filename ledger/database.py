@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 import psycopg
 from psycopg.types.numeric import Int8Dumper
-from sqlalchemy import URL, Engine, create_engine, make_url
+from sqlalchemy import URL, Engine, create_engine, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.pool import NullPool
@@ -256,18 +256,28 @@ class Database:
         return connection
 
     def read_only_engine(self) -> Engine:
-        """An engine for reports beside a running switch: takes no lock, writes nothing."""
-        if self.kind == "sqlite":
-            if self.file is None:
-                raise SchemaError("books in memory cannot be read from outside")
-            uri = f"{self.file.resolve().as_uri()}?mode=ro"
+        """An engine for reports beside a running switch: takes no lock, writes nothing.
+
+        Each transaction of it sees one state of the books, however long it reads.
+        """
+        if self.kind == "postgresql":
+            options = "-c default_transaction_read_only=on"
             return create_engine(
-                "sqlite://",
-                creator=lambda: sqlite3.connect(uri, uri=True, check_same_thread=False),
+                self.url,
+                connect_args={"options": options},
+                isolation_level="REPEATABLE READ",
                 poolclass=NullPool,
             )
-        options = "-c default_transaction_read_only=on"
-        return create_engine(self.url, connect_args={"options": options}, poolclass=NullPool)
+        if self.file is None:
+            raise SchemaError("books in memory cannot be read from outside")
+        uri = f"{self.file.resolve().as_uri()}?mode=ro"
+        engine = create_engine(
+            "sqlite://",
+            creator=lambda: sqlite3.connect(uri, uri=True, isolation_level=None),
+            poolclass=NullPool,
+        )
+        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
+        return engine
 
     def fault(self, error: Exception, *, committing: bool = False) -> Fault:
         """Say what an exception of this database means.
