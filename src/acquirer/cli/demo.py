@@ -39,6 +39,7 @@ COURIER = "C1001"
 DROPPED_MINOR = 6668
 QUIET_S = 20.0
 POLL_S = 0.3
+PIPE_COLUMNS = 110
 
 
 def register(app: typer.Typer) -> None:
@@ -68,14 +69,17 @@ def demo(
 
 async def _demo(data: Path, report: Callable[[bool], None]) -> None:
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=PIPE_COLUMNS)
     console.rule("[bold]acquirer demo: a day of payments")
     console.print("Starting switch, security module, bank core and order system …", style="dim")
     estate = load_estate()
-    options = UpOptions(data, log_level="error")
+    options = UpOptions(data)
     async with running_estate(options, lambda: None) as addresses:
         console.print(
-            f"[dim]terminals → [/]{addresses['pos']}[dim]  security module [/]{addresses['hsm']}"
-            f"[dim]  bank [/]{addresses['bank']}[dim]  orders [/]{addresses['orders']}[/]\n"
+            f"  terminals → {addresses['pos']}   security module {addresses['hsm']}"
+            f"   bank {addresses['bank']}   orders {addresses['orders']}",
+            style="dim",
         )
         async with AsyncExitStack() as stack:
             day = _Day(console, estate, data, addresses["pos"], stack)
@@ -206,7 +210,7 @@ class _Day:
         words = in_words(code) if result.response_code else result.message
         self._console.print(
             f"  [dim]{terminal_id}[/]  {what:<32}{amount}   [{colour}]{code} {words}[/]"
-            + (f"  [dim]rrn {result.rrn}[/]" if result.rrn and result.approved else "")
+            + ("  [dim]reversed by the terminal[/]" if result.reversed else "")
         )
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Annotated
 
 import msgspec
-import structlog
 import trio
 import typer
 
+from acquirer.cli.logs import configure_logging
 from acquirer.hsm_sim.configuration import HsmTable, read_config
 from acquirer.hsm_sim.errors import HsmConfigError
 from acquirer.hsm_sim.server import HsmServer
@@ -91,14 +91,7 @@ def _table(
 
 
 async def _serve(table: HsmTable) -> None:
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.processors.JSONRenderer(),
-        ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
+    configure_logging()
     host, port = table.address
     server = HsmServer(table.module(), table.limits())
     listeners = await trio.open_tcp_listeners(port, host=host)

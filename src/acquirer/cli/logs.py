@@ -6,6 +6,7 @@ types such as ``Pan`` mask themselves before that. Source: PCI DSS 4.0, 3.4.
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import MutableMapping
@@ -17,6 +18,7 @@ import structlog
 from acquirer.codecs.pan import mask_digits
 
 _CARD_NUMBER = re.compile(r"(?<!\d)\d{13,19}(?!\d)")
+LEVEL_VARIABLE = "ACQUIRER_LOG_LEVEL"
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _encode = msgspec.json.Encoder(enc_hook=repr).encode
 
@@ -35,8 +37,15 @@ def mask_card_numbers(
     return event
 
 
-def configure_logging(level: str = "info") -> None:
-    """Send the logs of this process to stderr, one JSON object a line."""
+def configure_logging(level: str = "") -> None:
+    """Send the logs of this process to stderr, one JSON object a line.
+
+    Args:
+        level: debug, info, warning or error; the environment's ACQUIRER_LOG_LEVEL if empty, which
+            is also what child processes get.
+    """
+    level = level or os.environ.get(LEVEL_VARIABLE, "info")
+    os.environ[LEVEL_VARIABLE] = level
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,

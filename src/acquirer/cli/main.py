@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import typer
 
-from acquirer.cli import bank_sim, decode, hsm, ledger, order_sim, serve, terminal, up
+from acquirer.cli import (
+    bank_sim,
+    decode,
+    demo,
+    hsm,
+    ledger,
+    order_sim,
+    serve,
+    terminal,
+    up,
+)
+from acquirer.cli.bench import command as bench
 from acquirer.cli.process import die_with_parent
 
 app = typer.Typer(
@@ -15,6 +26,7 @@ app = typer.Typer(
 )
 
 up.register(app)
+demo.register(app)
 serve.register(app)
 app.add_typer(ledger.ledger_app, name="ledger")
 app.add_typer(ledger.journal_app, name="journal")
@@ -23,6 +35,7 @@ decode.register(app)
 app.add_typer(hsm.app, name="hsm")
 app.add_typer(bank_sim.bank_sim_app, name="bank-sim")
 app.add_typer(order_sim.order_sim_app, name="order-sim")
+bench.register(app)
 
 
 def main() -> None:

@@ -30,7 +30,7 @@ def serve(
     config: Annotated[Path, typer.Option("--config", help="The switch's TOML file.")],
     log_level: Annotated[
         str, typer.Option("--log-level", help="debug, info, warning or error.")
-    ] = "info",
+    ] = "",
 ) -> None:
     """Run the switch: terminals in, banks and order systems out, books kept.
 

@@ -57,7 +57,6 @@ class UpOptions:
     database_url: str = ""
     port_base: int = 0
     bank: BankChoice = field(default_factory=BankChoice)
-    log_level: str = "info"
 
     def listen(self, part: str) -> str:
         """Where a part shall listen; port 0 takes a free one."""
@@ -100,7 +99,7 @@ def up(
     ] = "",
     log_level: Annotated[
         str, typer.Option("--log-level", help="debug, info, warning or error.")
-    ] = "info",
+    ] = "",
 ) -> None:
     """Run switch, security module, bank core and order system on loopback.
 
@@ -125,7 +124,6 @@ def up(
         database_url,
         port_base,
         BankChoice(bank, bank_dialect, bank_security),
-        log_level,
     )
     try:
         run_service(_up, options)
@@ -214,7 +212,7 @@ async def running_estate(options: UpOptions, on_give_up: Callable[[], None]) -> 
                 database_url=options.database_url or "sqlite:///switch.sqlite3",
                 data_key=await _data_key(options.data, addresses["hsm"]),
             )
-            addresses |= await start("switch", document, "serve", "--log-level", options.log_level)
+            addresses |= await start("switch", document, "serve")
             ordered = {part: addresses[part] for part in PARTS}
             (options.data / "up.json").write_text(msgspec.json.encode(ordered).decode(), "utf-8")
             yield ordered
