@@ -271,7 +271,9 @@ def read_orders(folder: Path) -> list[OrderRow]:
 
 def read_events(folder: Path) -> list[EventRow]:
     """The log of events in the order of their first arrival; raises as :func:`read_orders`."""
-    return [msgspec.convert(row, EventRow) for row in _read(folder, "SELECT * FROM events ORDER BY seq")]
+    return [
+        msgspec.convert(row, EventRow) for row in _read(folder, "SELECT * FROM events ORDER BY seq")
+    ]
 
 
 def _read(folder: Path, statement: str) -> list[dict[str, object]]:
