@@ -11,7 +11,11 @@ class TerminalError(Exception):
 
 
 class LocalRefusal(TerminalError):
-    """The terminal itself refuses: not signed on, nothing to void, no such order held."""
+    """The terminal itself refuses: not signed on, nothing to void, no order held."""
+
+
+class EstateError(TerminalError):
+    """The estate has no such terminal, card or courier; the text names those it has."""
 
 
 class KeyCheckError(TerminalError):

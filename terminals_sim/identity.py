@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from acquirer.config.estate import Card, Courier, Estate
-from acquirer.terminals_sim.errors import LocalRefusal
+from acquirer.terminals_sim.errors import EstateError
 
 TPDU = bytes.fromhex("6000030000")
 HEADER = bytes.fromhex("603100310000")
@@ -38,7 +38,7 @@ def identity(estate: Estate, terminal_id: str) -> Identity:
     """The terminal of an estate.
 
     Raises:
-        LocalRefusal: the estate has no such terminal; the text names those it has.
+        EstateError: the estate has no such terminal; the text names those it has.
     """
     for terminal in estate.terminals:
         if terminal.terminal_id == terminal_id:
@@ -51,30 +51,30 @@ def identity(estate: Estate, terminal_id: str) -> Identity:
                 profile.encoding,
             )
     known = ", ".join(terminal.terminal_id for terminal in estate.terminals)
-    raise LocalRefusal(f"no terminal {terminal_id!r} in the estate; it has {known}")
+    raise EstateError(f"no terminal {terminal_id!r} in the estate; it has {known}")
 
 
 def card(estate: Estate, name: str) -> Card:
     """A test card by its name.
 
     Raises:
-        LocalRefusal: the estate has no such card; the text names those it has.
+        EstateError: the estate has no such card; the text names those it has.
     """
     for found in estate.cards:
         if found.name == name:
             return found
     known = ", ".join(found.name for found in estate.cards)
-    raise LocalRefusal(f"no card {name!r} in the estate; it has {known}")
+    raise EstateError(f"no card {name!r} in the estate; it has {known}")
 
 
 def courier(estate: Estate, courier_id: str) -> Courier:
     """A courier by id.
 
     Raises:
-        LocalRefusal: the estate has no such courier; the text names those it has.
+        EstateError: the estate has no such courier; the text names those it has.
     """
     for found in estate.couriers:
         if found.courier_id == courier_id:
             return found
     known = ", ".join(found.courier_id for found in estate.couriers)
-    raise LocalRefusal(f"no courier {courier_id!r} in the estate; it has {known}")
+    raise EstateError(f"no courier {courier_id!r} in the estate; it has {known}")

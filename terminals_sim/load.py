@@ -49,7 +49,7 @@ class LoadPlan:
         terminals: who plays; each on one connection.
         cards: drawn at random.
         orders: order numbers by merchant id; each is paid once.
-        couriers: who is signed on, by merchant id.
+        couriers: who is signed on, by terminal id; a terminal without one pays no orders.
         connections: how many at once; terminals share one where they are more, taking turns.
         transactions_max: by each terminal.
         seconds_max: after which no new transaction starts.
@@ -99,7 +99,7 @@ class TerminalJournal:
 
 
 def plan_for(estate: Estate, terminal_ids: tuple[str, ...] = (), **changes: Any) -> LoadPlan:
-    """A plan over an estate: its good cards, its orders payable by card, a courier a merchant.
+    """A plan over an estate: its good cards, its orders payable by card, a courier a terminal.
 
     Args:
         estate: the test world.
@@ -111,9 +111,15 @@ def plan_for(estate: Estate, terminal_ids: tuple[str, ...] = (), **changes: Any)
     for order in estate.orders:
         if "1" in order.pay_ways and order.amount_minor:
             orders[order.merchant_id] = (*orders.get(order.merchant_id, ()), order.order_no)
-    couriers = {courier.merchant_id: courier for courier in reversed(estate.couriers)}
+    terminals = tuple(identity(estate, terminal_id) for terminal_id in ids)
+    couriers: dict[str, Courier] = {}
+    for courier in estate.couriers:
+        for me in terminals:
+            if me.merchant_id == courier.merchant_id and me.terminal_id not in couriers:
+                couriers[me.terminal_id] = courier
+                break
     plan = LoadPlan(
-        terminals=tuple(identity(estate, terminal_id) for terminal_id in ids),
+        terminals=terminals,
         cards=tuple(card for card in estate.cards if not card.status),
         orders=orders,
         couriers=couriers,
@@ -185,7 +191,7 @@ class _Hand:
         self._plan = plan
         self._random = random.Random(f"{seed}/{me.terminal_id}")
         self._orders = orders.get(me.merchant_id, [])
-        self._courier = plan.couriers.get(me.merchant_id)
+        self._courier = plan.couriers.get(me.terminal_id)
         self._answers: list[Result] = []
         self._pause_s = 0.0
         terminal = Terminal(

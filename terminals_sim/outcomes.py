@@ -24,6 +24,7 @@ from acquirer.terminals_sim.state import OrderPayment, Stage, StoredRequest, Ter
 
 SIGN_ON_AGAIN = "77"
 BAD_MAC = "A0"
+NOT_SIGNED_ON_HERE = "58"
 OTHER_REASON = "06"
 REVERSAL_DONE = frozenset({"00", "25"})
 TRY_LATER = frozenset({"68", "77", "90", "91", "96", "97", "98", "A0", "A7"})
@@ -61,6 +62,8 @@ def settle(
     elif request.kind.repeated:
         after = _after_repeated(after, request, reply, trusted, outcome)
     after = _in_journal(after, request, reply, trusted, outcome)
+    if trusted and reply.response_code == NOT_SIGNED_ON_HERE:
+        after = _without_courier(after, identity.encoding, request)
     if outcome == "approved":
         after = _effect(after, identity.encoding, request)
     return after, outcome
@@ -206,6 +209,14 @@ def _effect(after: TerminalState, encoding: str, request: Request) -> TerminalSt
             after = after.with_stage(batch, stan, _STAGES[kind.name])
         if kind in (kinds.VOID, kinds.ORDER_CANCEL):
             after = after.with_entry_changed(batch, stan, state="voided")
+    return after
+
+
+def _without_courier(after: TerminalState, encoding: str, request: Request) -> TerminalState:
+    """The courier signed on elsewhere meanwhile, so this terminal must ask for one again."""
+    named = De59.parse(request.message.binary(59)).text("OC", encoding)
+    if named and named == after.courier_id:
+        return replace(after, courier_id="")
     return after
 
 

@@ -17,14 +17,13 @@ from acquirer.codecs.errors import CodecError
 from acquirer.codecs.private_fields import De60
 from acquirer.codecs.tpdu import PosEnvelope, ProcessingDemand
 from acquirer.config.estate import Estate
-from acquirer.hsm_sim.crypto.errors import PinBlockError
 from acquirer.terminals_sim import identity as who
 from acquirer.terminals_sim import kinds
 from acquirer.terminals_sim.amounts import parse_amount
 from acquirer.terminals_sim.cards import Presented, present
 from acquirer.terminals_sim.client import TerminalClient
 from acquirer.terminals_sim.codes import APPROVED
-from acquirer.terminals_sim.errors import LinkError, LocalRefusal, ScenarioError
+from acquirer.terminals_sim.errors import EstateError, LinkError, LocalRefusal, ScenarioError
 from acquirer.terminals_sim.kinds import Kind
 from acquirer.terminals_sim.link import Heard
 from acquirer.terminals_sim.messages import DIALECT, Reply, Request, read_reply, seal
@@ -129,7 +128,7 @@ class Player:
         for number, step in enumerate(scenario.steps, 1):
             try:
                 reports.append(await self._step(number, step))
-            except (ScenarioError, CodecError, PinBlockError, ValueError, LinkError) as error:
+            except (EstateError, ScenarioError, ValueError, LinkError) as error:
                 raise ScenarioError(f"step {number} ({step.do}): {error}") from None
             if tell:
                 tell(reports[-1])

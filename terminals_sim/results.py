@@ -11,6 +11,7 @@ from acquirer.codecs.message import Message
 from acquirer.codecs.private_fields import Balance, parse_balances
 from acquirer.codecs.tpdu import ProcessingDemand
 from acquirer.terminals_sim.codes import ORDER_STATUS, in_words
+from acquirer.terminals_sim.kinds import ORDER_QUERY
 from acquirer.terminals_sim.messages import Reply, Request
 
 Outcome = Literal["approved", "declined", "invalid", "no_answer", "unsent"]
@@ -101,7 +102,7 @@ def from_reply(request: Request, reply: Reply, outcome: Outcome, encoding: str) 
         mac=reply.mac,
         faults=reply.faults,
         balances=balances,
-        order=_order(message, encoding) if request.message.get(59) else None,
+        order=_order(request, message, encoding),
         reply=message,
     )
 
@@ -131,7 +132,9 @@ def _line(reply: Reply, outcome: Outcome) -> str:
     return words
 
 
-def _order(message: Message, encoding: str) -> OrderView:
+def _order(request: Request, message: Message, encoding: str) -> OrderView | None:
+    if not message.get(59) and request.kind != ORDER_QUERY:
+        return None
     amount = int(message.get(4)) if message.get(4) else None
     try:
         items = De59.parse(message.binary(59))

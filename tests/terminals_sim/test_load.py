@@ -116,7 +116,7 @@ async def test_orders_are_paid_confirmed_and_signed_for(
         (me,),
         (card,),
         {me.merchant_id: orders},
-        {me.merchant_id: Courier("C1", me.merchant_id, "270475")},
+        {me.terminal_id: Courier("C1", me.merchant_id, "270475")},
         transactions_max=120,
         seconds_max=3600,
         timeout_s=5,
@@ -186,5 +186,5 @@ def test_plan_for_the_demo_estate() -> None:
     assert [me.terminal_id for me in plan.terminals] == ["10000001"]
     assert plan.connections == 2
     assert all(not card.status for card in plan.cards)
-    assert plan.couriers[plan.terminals[0].merchant_id].courier_id == "C1001"
+    assert plan.couriers[plan.terminals[0].terminal_id].courier_id == "C1001"
     assert len(plan.orders[plan.terminals[0].merchant_id]) >= 6

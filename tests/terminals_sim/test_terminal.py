@@ -392,6 +392,15 @@ def test_order_cancellation_and_its_confirmation(
     assert confirm.get(61) == message.get(61)
 
 
+def test_courier_who_went_elsewhere(host: Any, signed_on: Terminal, act: Any) -> None:
+    """58 to the courier's own request means that he signed on at another terminal since."""
+    answered(host, signed_on, signed_on.courier_sign_on("C1001", "270475"))
+    for courier_id, left in (("C9", "C1001"), ("C1001", "")):
+        host.script.append(act(fields={39: "58", 4: "000000000000"}))
+        answered(host, signed_on, signed_on.order_query("SP1", courier_id))
+        assert signed_on.state.courier_id == left
+
+
 def test_order_exception_layout(signed_on: Terminal) -> None:
     """Row 9: reason and text."""
     message = decoded(signed_on.order_exception("SP1", "02", "nobody"))

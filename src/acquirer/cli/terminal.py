@@ -23,12 +23,14 @@ from acquirer.terminals_sim import identity as who
 from acquirer.terminals_sim.amounts import parse_amount
 from acquirer.terminals_sim.cards import Entry
 from acquirer.terminals_sim.client import TIMEOUT_S, TerminalClient
-from acquirer.terminals_sim.errors import LocalRefusal, StateFileError
+from acquirer.terminals_sim.errors import EstateError, LocalRefusal, StateFileError
 from acquirer.terminals_sim.link import TerminalLink
 from acquirer.terminals_sim.results import Result
 from acquirer.terminals_sim.state import TerminalState
 from acquirer.terminals_sim.store import FileStore
 from acquirer.terminals_sim.terminal import Terminal
+
+Action = Callable[[TerminalClient], Awaitable[Result]]
 
 terminal_app = typer.Typer(
     name="terminal",
@@ -91,12 +93,15 @@ def terminal(
     )
 
 
-def _play(setup: Setup, action: Callable[[TerminalClient], Awaitable[Result]]) -> None:
+def _play(setup: Setup, action: Action) -> None:
     """Run one action on the terminal and end with its exit code."""
-    estate, path = setup.estate(), setup.state_path()
+    path = setup.state_path()
     connect = setup.connect()
     try:
-        me = who.identity(estate, setup.terminal_id)
+        me = who.identity(setup.estate(), setup.terminal_id)
+    except EstateError as error:
+        raise view.fail(str(error), USAGE) from None
+    try:
         with FileStore(path) as store:
             saved = store.load() or TerminalState(setup.terminal_id, next_stan=fresh_stan())
             watch = view.tracer(me.encoding, to_stderr=setup.as_json) if setup.trace else None
@@ -116,9 +121,7 @@ def _play(setup: Setup, action: Callable[[TerminalClient], Awaitable[Result]]) -
     raise typer.Exit(EXIT_CODES.get(result.outcome, NO_ANSWER))
 
 
-async def _one(
-    client: TerminalClient, action: Callable[[TerminalClient], Awaitable[Result]]
-) -> Result:
+async def _one(client: TerminalClient, action: Action) -> Result:
     async with client:
         return await action(client)
 
@@ -140,7 +143,7 @@ def _entry(text: str) -> Entry:
 def _card(setup: Setup, name: str) -> Card:
     try:
         return who.card(setup.estate(), name)
-    except LocalRefusal as error:
+    except EstateError as error:
         raise typer.BadParameter(str(error), param_hint="--card") from None
 
 
@@ -226,7 +229,7 @@ def courier_sign_on(
     if password is None:
         try:
             password = who.courier(context.obj.estate(), courier_id).password
-        except LocalRefusal as error:
+        except EstateError as error:
             raise typer.BadParameter(str(error), param_hint="ID") from None
     typed = password
     _play(context.obj, lambda client: client.courier_sign_on(courier_id, typed))
@@ -245,10 +248,9 @@ def order_query(
     """Ask what is due for an order."""
 
     async def action(client: TerminalClient) -> Result:
-        await _with_courier(context.obj, client, courier)
         return await client.order_query(order_no, courier)
 
-    _play(context.obj, action)
+    _play(context.obj, _with_courier(context.obj, courier, action))
 
 
 @terminal_app.command("order-pay")
@@ -278,7 +280,6 @@ def order_pay(
     given = _amount(amount) if amount else None
 
     async def action(client: TerminalClient) -> Result:
-        await _with_courier(setup, client, courier)
         if given is None:
             return await client.pay_order(
                 order_no, way, shown, entry=how, pin=typed, courier_id=courier
@@ -289,7 +290,7 @@ def order_pay(
             order_no, given, chosen, presented, entry=how, pin=typed, courier_id=courier
         )
 
-    _play(setup, action)
+    _play(setup, _with_courier(setup, courier, action))
 
 
 @terminal_app.command("order-confirm")
@@ -343,15 +344,27 @@ def status(context: typer.Context) -> None:
     view.show_state(saved or TerminalState(setup.terminal_id), as_json=setup.as_json)
 
 
-async def _with_courier(setup: Setup, client: TerminalClient, courier_id: str) -> None:
-    """Sign the merchant's first courier on where nobody is; the switch judges the rest."""
-    if courier_id or client.state.courier_id or not client.state.wrapped_keys:
-        return
-    merchant_id = client.terminal.identity.merchant_id
-    for courier in setup.estate().couriers:
-        if courier.merchant_id == merchant_id:
-            await client.courier_sign_on(courier.courier_id, courier.password)
-            return
+def _with_courier(setup: Setup, courier_id: str, action: Action) -> Action:
+    """The action, with the merchant's first courier signed on where nobody is, or is any more."""
+
+    async def signed_on(client: TerminalClient) -> None:
+        merchant_id = client.terminal.identity.merchant_id
+        for courier in setup.estate().couriers:
+            if courier.merchant_id == merchant_id:
+                await client.courier_sign_on(courier.courier_id, courier.password)
+                return
+
+    async def acted(client: TerminalClient) -> Result:
+        if courier_id or not client.state.wrapped_keys:
+            return await action(client)
+        if client.state.courier_id:
+            result = await action(client)
+            if client.state.courier_id:
+                return result
+        await signed_on(client)
+        return await action(client)
+
+    return acted
 
 
 terminal_app.command("run")(terminal_run.run)

@@ -22,10 +22,9 @@ from acquirer.cli.terminal_setup import (
     data_state_path,
     fresh_stan,
 )
-from acquirer.codecs.errors import CodecError
 from acquirer.config.loading import ConfigError
 from acquirer.terminals_sim.client import TerminalClient
-from acquirer.terminals_sim.errors import LocalRefusal, ScenarioError, StateFileError
+from acquirer.terminals_sim.errors import EstateError, ScenarioError, StateFileError
 from acquirer.terminals_sim.identity import identity
 from acquirer.terminals_sim.link import TerminalLink
 from acquirer.terminals_sim.player import Player, StepReport
@@ -55,7 +54,7 @@ def run(
     try:
         script = load_scenario(scenario)
         reports = _play(setup, script)
-    except (ConfigError, ScenarioError, LocalRefusal, StateFileError, CodecError) as error:
+    except (ConfigError, EstateError, ScenarioError, StateFileError) as error:
         raise view.fail(str(error), USAGE) from None
     failed = reports[-1].mismatch is not None
     if setup.as_json:

@@ -34,6 +34,7 @@ from acquirer.terminals_sim.state import TerminalState
 
 _COLOURS = {"approved": "green", "declined": "red", "invalid": "magenta"}
 _JOURNAL_ROWS = 15
+_WIDTH = 120
 
 
 def result_object(result: Result) -> dict[str, Any]:
@@ -145,7 +146,7 @@ def show_state(state: TerminalState, *, as_json: bool) -> None:
         values["signed_on"] = bool(values.pop("wrapped_keys"))
         typer.echo(json.dumps(values, ensure_ascii=False))
         return
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
     facts = Table(box=None, show_header=False, pad_edge=False)
     facts.add_column(style="dim")
     facts.add_column()
