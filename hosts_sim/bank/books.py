@@ -242,6 +242,11 @@ class Books:
             return
         if original.kind in ("sale", "advice"):
             left_minor = original.amount_minor - self._refunded(original)
+            self._db.execute(
+                "UPDATE transactions SET state = 'reversed' WHERE original_id = ?"
+                " AND kind = 'refund' AND state = 'approved'",
+                (original.id,),
+            )
             self._db.execute(_MOVE, (left_minor, original.token))
         elif original.kind == "refund":
             self._db.execute(_MOVE, (-original.amount_minor, original.token))

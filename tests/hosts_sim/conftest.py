@@ -165,7 +165,7 @@ def desk(tmp_path: Path) -> Callable[..., AbstractAsyncContextManager[Desk]]:
     return opened
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def messages() -> Any:
     """The builders of this file: ``sale``, ``undo``, ``card``, ``pin_block``."""
 
