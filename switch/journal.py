@@ -164,14 +164,15 @@ def unpay_step(order: OrderRow) -> UpdateOrder:
 
 
 async def undo_steps(context: Context, entry: Entry, reason: str, now_ms: int) -> tuple[Step, ...]:
-    """End an entry whose outcome at the bank is not known: it is timed out, its undo is queued.
+    """End an entry whose outcome at the bank is not known.
 
+    One that may have moved money is timed out and its undo queued; an inquiry is declined.
     Conditional (first step) on the entry still being ours and sent.
     """
     end = UpdateEntry(
         entry.id,
         (State.SENT,),
-        state=State.TIMED_OUT,
+        state=State.TIMED_OUT if entry.kind in REVERSIBLE else State.DECLINED,
         owner=entry.owner,
         response_code=NO_ANSWER,
         reply=entry.reply,
