@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import jsonschema
 import msgspec
 import pytest
 import trio
+import yaml
 
 from acquirer.config.estate import load_estate
 from acquirer.hosts_sim.orders.server import run_order_sim
@@ -17,9 +19,6 @@ from acquirer.routing.orders.messages import EventBody, EventData, OrderFacts, b
 from acquirer.routing.orders.webhooks import sign
 
 pytestmark = pytest.mark.anyio
-
-import jsonschema
-import yaml
 
 DOCUMENT = yaml.safe_load(
     (Path(__file__).parents[2] / "docs/order-system-openapi.yaml").read_text("utf-8")
