@@ -145,7 +145,7 @@ class BankLink:
                     return _LINK_DOWN
             frame = self._traffic.frame(raw)
         except LocalFormatError as error:
-            _log.error("bank.format", bank=self.settings.name, field=error.field)
+            _log.error("bank_format", bank=self.settings.name, field=error.field)
             return NotSent("format")
         except SecurityUnavailableError:
             return NotSent("security")
@@ -190,7 +190,7 @@ class BankLink:
             except (OSError, trio.TooSlowError) as error:
                 failed += 1
                 reason = type(error).__name__
-                _log.warning("link.unreachable", bank=self.settings.name, reason=reason)
+                _log.warning("link_unreachable", bank=self.settings.name, reason=reason)
                 continue
             was_steady = await self._session(stream)
             failed = 1 if was_steady else failed + 1
@@ -348,7 +348,7 @@ class BankLink:
         self._reply(envelope, message, "00" if is_known else "40")
         if code == network.CUTOVER:
             self.counters.cutovers += 1
-            _log.info("link.cutover", bank=self.settings.name)
+            _log.info("link_cutover", bank=self.settings.name)
         elif self.state is LinkState.DOWN:
             return
         elif code == network.SIGN_ON:
@@ -371,7 +371,7 @@ class BankLink:
             self._reply(answer_in, message, code)
         if isinstance(keys, KeysRefused):
             self.counters.key_errors += 1
-            _log.error("link.keys_refused", bank=self.settings.name, response_code=code)
+            _log.error("link_keys_refused", bank=self.settings.name, response_code=code)
             return keys
         # In the same step as the answer: what follows it on the wire is under the new keys.
         self._install(self._keys, keys)
@@ -384,13 +384,13 @@ class BankLink:
         link_keys.install(keys, max(self._traffic.latest_deadline(), soon))
         self._has_fresh_keys = link_keys.complete
         self.counters.key_changes += 1
-        _log.info("link.keys", bank=self.settings.name)
+        _log.info("link_keys", bank=self.settings.name)
 
     def _advance(self, event: LinkEvent) -> None:
         before = self.state
         self.state = next_state(before, event, self.settings.security)
         if self.state is not before:
-            _log.info("link.state", bank=self.settings.name, state=self.state.value)
+            _log.info("link_state", bank=self.settings.name, state=self.state.value)
             self._stirred.unpark_all()
 
     def __repr__(self) -> str:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import signal
-import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Any, Literal
 
 import msgspec
 import trio
@@ -14,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from acquirer.cli.process import fail, first_of, print_ready, until_signalled
 from acquirer.config.loading import ConfigError
 from acquirer.hosts_sim.bank import report
 from acquirer.hosts_sim.bank.errors import BooksError
@@ -52,16 +51,16 @@ def bank_sim(
     if data is not None:
         overrides["data"] = str(data)
     elif config is None:
-        _fail("--data is needed where no --config is given")
+        fail("--data is needed where no --config is given")
     reason = ""
     try:
         settings = load_settings(config or demo_settings_path())
         given = {key: value for key, value in overrides.items() if value is not None}
         trio.run(_run, msgspec.structs.replace(settings, **given))
     except* (ConfigError, BooksError, OSError) as group:
-        reason = str(_first(group))
+        reason = str(first_of(group))
     if reason:
-        _fail(reason)
+        fail(reason)
 
 
 @bank_sim_app.command()
@@ -70,18 +69,15 @@ def transactions(data: DataOption, as_json: JsonOption = False, limit: LimitOpti
     try:
         found = report.transactions(data, limit)
     except BooksError as error:
-        _fail(str(error))
+        fail(str(error))
     if as_json:
         print(json.dumps(found))
         return
-    columns = (
-        "created_at kind rrn stan terminal_id pan amount_minor state response_code approval_code"
-    )
-    _show("Transactions", columns.split(), found["transactions"])
+    columns = "kind rrn stan terminal_id amount_minor state response_code"
+    _show("Transactions", columns, found["transactions"])
     if found["reversals"]:
-        columns = "created_at original_rrn original_stan terminal_id amount_minor reason"
-        columns += " response_code attempts"
-        _show("Reversals", columns.split(), found["reversals"])
+        columns = "original_rrn original_stan terminal_id amount_minor reason response_code"
+        _show("Reversals", columns, found["reversals"])
 
 
 @bank_sim_app.command()
@@ -90,45 +86,31 @@ def totals(data: DataOption, as_json: JsonOption = False) -> None:
     try:
         found = report.totals(data)
     except BooksError as error:
-        _fail(str(error))
+        fail(str(error))
     if as_json:
         print(json.dumps(found))
         return
     figures = found["totals"]
-    columns = ["kind", "state", "count", "amount_minor", "booked_minor"]
-    _show("Totals", columns, figures["by_kind"])
+    _show("Totals", "kind state count amount_minor booked_minor", figures["by_kind"])
     Console().print(f"net approved {figures['net_approved_minor']} minor units")
 
 
 async def _run(settings: BankSimSettings) -> None:
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with trio.open_nursery() as nursery:
-            address = await nursery.start(_serve, settings)
-            print(json.dumps({"ready": True, "bank": address}), flush=True)
-            async for _ in signals:
-                break
-            nursery.cancel_scope.cancel()
+    async with trio.open_nursery() as nursery:
+        print_ready(bank=await nursery.start(_serve, settings))
+        await until_signalled(nursery.cancel_scope.cancel)
 
 
 async def _serve(settings: BankSimSettings, task_status: trio.TaskStatus[str]) -> None:
     await serve(settings, task_status=task_status)
 
 
-def _show(title: str, columns: list[str], rows: list[dict[str, Any]]) -> None:
+def _show(title: str, columns: str, rows: list[dict[str, Any]]) -> None:
+    names = columns.split()
     table = Table(title=title)
-    for column in columns:
-        table.add_column(column, justify="right" if column.endswith(("minor", "count")) else "left")
+    for name in names:
+        heading = name.replace("_", " ").replace("response code", "code")
+        table.add_column(heading, justify="right" if name.endswith(("minor", "count")) else "left")
     for row in rows:
-        table.add_row(*("" if row[column] is None else str(row[column]) for column in columns))
+        table.add_row(*("" if row[name] is None else str(row[name]) for name in names))
     Console().print(table)
-
-
-def _first(error: BaseException) -> BaseException:
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
-
-
-def _fail(text: str) -> NoReturn:
-    print(f"acquirer bank-sim: {text}", file=sys.stderr)
-    raise typer.Exit(2)
