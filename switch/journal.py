@@ -137,17 +137,28 @@ async def queue_reversal(context: Context, entry: Entry, reason: str, now_ms: in
 
 
 def release_steps(entry: Entry, order: OrderRow | None) -> tuple[Step, ...]:
-    """Give back what an unfinished entry holds: a void its original, a payment its order."""
-    if entry.kind == "void" and entry.original_id is not None:
-        release = UpdateEntry(
-            entry.original_id,
-            (State.APPROVED,),
-            check_claim=True,
-            expected_claim=entry.id,
-            set_claim=True,
-            claimed_by=None,
-        )
-        return (release,)
+    """Give back what an entry that moved no money holds: its original, or its order."""
+    if (unclaim := unclaim_step(entry)) is not None:
+        return (unclaim,)
+    return unpay_steps(entry, order)
+
+
+def unclaim_step(void: Entry) -> UpdateEntry | None:
+    """Give a void's original back, once nothing of the void is owed to the bank any more."""
+    if void.kind != "void" or void.original_id is None:
+        return None
+    return UpdateEntry(
+        void.original_id,
+        (State.APPROVED,),
+        check_claim=True,
+        expected_claim=void.id,
+        set_claim=True,
+        claimed_by=None,
+    )
+
+
+def unpay_steps(entry: Entry, order: OrderRow | None) -> tuple[Step, ...]:
+    """Let the order that an unfinished payment holds be paid by another."""
     if order is not None and order.paying_id == entry.id:
         return (unpay_step(order),)
     return ()
@@ -166,7 +177,8 @@ def unpay_step(order: OrderRow) -> UpdateOrder:
 async def undo_steps(context: Context, entry: Entry, reason: str, now_ms: int) -> tuple[Step, ...]:
     """End an entry whose outcome at the bank is not known.
 
-    One that may have moved money is timed out and its undo queued; an inquiry is declined.
+    One that may have moved money is timed out and its undo queued; an inquiry is declined. A
+    void keeps its claim until the bank has undone it, lest a second void overtake the undo.
     Conditional (first step) on the entry still being ours and sent.
     """
     end = UpdateEntry(
@@ -181,4 +193,4 @@ async def undo_steps(context: Context, entry: Entry, reason: str, now_ms: int) -
     undo: tuple[Step, ...] = ()
     if entry.kind in REVERSIBLE:
         undo = (await queue_reversal(context, entry, reason, now_ms),)
-    return (end, *undo, *release_steps(entry, order))
+    return (end, *undo, *unpay_steps(entry, order))

@@ -12,12 +12,13 @@ from collections.abc import Callable
 import structlog
 import trio
 
-from acquirer.ledger.entries import FinishSaf, SafItem, State, UpdateEntry
+from acquirer.ledger.entries import Entry, FinishSaf, SafItem, State, UpdateEntry
 from acquirer.ledger.errors import BookError
 from acquirer.routing.bank_messages import BankRequest
 from acquirer.routing.outcomes import BankOutcome, NotSent, Replied
 from acquirer.routing.retry import RetrySchedule
 from acquirer.switch.context import Context
+from acquirer.switch.journal import unclaim_step
 from acquirer.switch.transactions.steps import original_data
 
 log = structlog.get_logger("acquirer.saf")
@@ -96,11 +97,11 @@ class SafWorker:
         deadline = self._context.monotonic() + settings.timeout_s
         outcome = await self._context.banks.request(self._bank, request, deadline)
         try:
-            await self._note(item, outcome)
+            await self._note(item, original, outcome)
         except BookError as error:
             log.warning("books_refuse", bank=self._bank, item=item.id, reason=str(error))
 
-    async def _note(self, item: SafItem, outcome: BankOutcome) -> None:
+    async def _note(self, item: SafItem, original: Entry, outcome: BankOutcome) -> None:
         now_ms = self._context.wall_ms()
         code = outcome.message.get(39) if isinstance(outcome, Replied) else ""
         if code and code not in UNDECIDED_CODES:
@@ -108,7 +109,9 @@ class SafWorker:
             undone = UpdateEntry(
                 item.original_id, (State.TIMED_OUT, State.REVERSING), state=State.REVERSED
             )
-            failed = await self._context.book.commit(finish, undone)
+            unclaim = unclaim_step(original)
+            steps = (finish, undone) if unclaim is None else (finish, undone, unclaim)
+            failed = await self._context.book.commit(*steps)
             if failed:
                 await self._context.book.commit(finish)
             log.info(

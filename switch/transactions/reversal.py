@@ -29,8 +29,8 @@ from acquirer.switch.journal import (
     REVERSIBLE,
     new_entry,
     queue_reversal,
-    release_steps,
     unpay_step,
+    unpay_steps,
 )
 from acquirer.switch.order_events import order_event
 from acquirer.switch.request import Answer, Outcome, Request
@@ -125,7 +125,7 @@ async def _plan(
     take = UpdateEntry(original.id, (original.state,), state=State.REVERSING, check_claim=True)
     to_bank = await queue_reversal(context, original, reason, request.now_ms)
     if original.state is State.SENT:
-        return Plan("00", (take, to_bank, *release_steps(original, order)), to_bank=True)
+        return Plan("00", (take, to_bank, *unpay_steps(original, order)), to_bank=True)
     back = PostReversed(original.id, entry.id, entry.business_date)
     return Plan(
         "00", (take, to_bank, back, *_restore(context, original, entry, order)), to_bank=True
@@ -137,7 +137,15 @@ def _restore(
 ) -> tuple[Step, ...]:
     """What an approved original had changed beside the books goes back too."""
     if original.kind == "void" and original.original_id is not None:
-        return (UpdateEntry(original.original_id, (State.VOIDED,), state=State.APPROVED),)
+        # Claimed until the bank has undone the void, lest another void overtake the undo.
+        claimed = UpdateEntry(
+            original.original_id,
+            (State.VOIDED,),
+            state=State.APPROVED,
+            set_claim=True,
+            claimed_by=original.id,
+        )
+        return (claimed,)
     if order is not None and order.payment_id == original.id:
         notice = order_event(
             context, "order.cancelled", original, entry, order_status="00", reason="reversed"
