@@ -8,9 +8,13 @@ LMK id, X'19' and trailer), refuses anything else, and says which LMK opens the 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
+from acquirer.hsm_sim.crypto.block_header import BlockHeader, read_optional
+from acquirer.hsm_sim.crypto.errors import KeyBlockError
 from acquirer.hsm_sim.crypto.pinblock import FORMATS, PinBlockFormat
 from acquirer.hsm_sim.errors import Refusal
+from acquirer.hsm_sim.key_attributes import ALGORITHMS, RequestedBlock, check_header
 from acquirer.hsm_sim.key_types import KeyRole, key_type
 from acquirer.hsm_sim.lmk import KeyField, LocalMasterKey
 from acquirer.hsm_sim.state import ModuleState
@@ -27,15 +31,32 @@ class Body:
     Attributes:
         state: what the command may see of the module.
         trailer: X'19' and the message trailer to echo, or an empty string.
+        requested: the request's ``#`` part, once its end has been read.
+        exportability: its ``&`` part, or an empty string.
+        account_number: the last account number taken, or an empty string.
+        account_check: is called with each account number; may refuse it.
     """
 
-    __slots__ = ("_at", "_text", "state", "trailer")
+    __slots__ = (
+        "_at",
+        "_text",
+        "account_check",
+        "account_number",
+        "exportability",
+        "requested",
+        "state",
+        "trailer",
+    )
 
     def __init__(self, text: str, at: int, state: ModuleState) -> None:
         self._text = text
         self._at = at
         self.state = state
         self.trailer = ""
+        self.requested: RequestedBlock | None = None
+        self.exportability = ""
+        self.account_number = ""
+        self.account_check: Callable[[str], None] | None = None
 
     def take(self, size: int) -> str:
         """The next ``size`` characters, whatever they are.
@@ -218,26 +239,44 @@ class Body:
         """An account number of 12 digits.
 
         Raises:
-            Refusal: 22.
+            Refusal: 22, or what ``account_check`` says.
         """
-        return self.digits(12, "22")
+        self.account_number = self.digits(12, "22")
+        if self.account_check is not None:
+            self.account_check(self.account_number)
+        return self.account_number
 
-    def end(self) -> LocalMasterKey:
+    def at_tail(self) -> bool:
+        """Whether the request ends here, or its tail begins."""
+        return self.peek() in ("", "%", "#", "&", "\x19")
+
+    def end(self, *, attributes: bool = False) -> LocalMasterKey:
         """Take the optional tail and nothing else.
+
+        Args:
+            attributes: whether the command knows ``#`` and ``&`` parts.
 
         Returns:
             The LMK that opens the request's keys.
 
         Raises:
-            Refusal: 13 unknown LMK id, 15 something stands after the last field.
+            Refusal: 13 unknown LMK id, A6 to AC a ``#`` or ``&`` part that cannot be, 15 something
+                stands after the last field.
         """
         text, at = self._text, self._at
         lmk = self.state.default_lmk
         if at == len(text):
             return lmk
-        if text[at] == "%":
+        if attributes:
+            self._attributes()
+            at = self._at
+        if text[at : at + 1] == "%":
             lmk = self.state.lmk(text[at + 1 : at + 3])
             at += 3
+        if attributes:
+            self._at = at
+            self._attributes()
+            at = self._at
         if text[at : at + 1] == "\x19" and len(text) - at - 1 <= TRAILER_CHARACTERS_MAX:
             self.trailer = text[at:]
             at = len(text)
@@ -252,6 +291,27 @@ class Body:
             start = self._text.rfind("\x19", max(self._at, len(self._text) - 33))
             if start >= 0:
                 self.trailer = self._text[start:]
+
+    def _attributes(self) -> None:
+        """Take ``#`` and ``&`` parts where they stand."""
+        if self.requested is None and self.optional("#"):
+            self.requested = self._requested_block()
+        if not self.exportability and self.optional("&"):
+            self.exportability = self.choice("ENS", "AA")
+
+    def _requested_block(self) -> RequestedBlock:
+        usage, algorithm = self.take(2), ALGORITHMS.get(self.take(2))
+        if algorithm is None:
+            raise Refusal("A7", f"the algorithms are {', '.join(ALGORITHMS)}")
+        mode, version, exportability = self.take(1), self.take(2), self.take(1)
+        try:
+            blocks, size = read_optional(self._text[self._at + 2 :], self.number(2, "AB"))
+        except KeyBlockError as error:
+            raise Refusal(error.code, str(error)) from None
+        self._at += size
+        header = BlockHeader(usage, algorithm[0], mode, version, exportability, blocks)
+        check_header(header)
+        return RequestedBlock(header, algorithm[1])
 
     def _block_size(self, at: int) -> int:
         length = self._text[at + 2 : at + 6]

@@ -61,6 +61,7 @@ ERROR_TEXTS: dict[str, str] = {
     "28": "invalid key type",
     "29": "key function not permitted",
     "33": "old LMK storage corrupted",
+    "39": "fraud detection: too many wrong PINs",
     "41": "internal error",
     "42": "DES failure",
     "47": "algorithm not licensed",

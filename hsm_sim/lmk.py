@@ -11,7 +11,8 @@ from functools import lru_cache
 from typing import Literal, Protocol
 
 from acquirer.hsm_sim import schemes
-from acquirer.hsm_sim.crypto import des, kcv, lmk_variants, pin_storage
+from acquirer.hsm_sim.crypto import aes, des, kcv, lmk_variants, pin_storage
+from acquirer.hsm_sim.crypto.block_header import BlockHeader
 from acquirer.hsm_sim.crypto.cipher import BlockCipher
 from acquirer.hsm_sim.errors import HsmConfigError, Refusal
 from acquirer.hsm_sim.key_types import PAIR_OF_CODE, PIN_PAIR, KeyRole
@@ -20,6 +21,18 @@ KEYS_KEPT_MAX = 8192
 
 KeyField = tuple[KeyRole, str]
 """A key of a request: the role it is wanted in and its text."""
+
+_ALGORITHM_AT = 8
+
+
+def block_bytes(field: KeyField) -> int:
+    """The block size of a closed key's cipher: 16 where its key block names AES, else 8.
+
+    Requests say so because lengths of initial values depend on it.
+    """
+    text = field[1]
+    return 16 if text[:1] == "S" and text[_ALGORITHM_AT : _ALGORITHM_AT + 1] == "A" else 8
+
 
 _TEST_PAIRS = (
     "0101010101010101 7902CD1FD36EF8BA",
@@ -57,14 +70,18 @@ class WorkingKey:
         clear: the key's bytes.
         cipher: its cipher object.
         scheme: the scheme letter it came with, or an empty string.
+        header: what its key block says of it; None where it came in none.
+        algorithm: ``T`` DES of any length, ``A`` AES.
     """
 
-    __slots__ = ("_left", "cipher", "clear", "scheme")
+    __slots__ = ("_left", "algorithm", "cipher", "clear", "header", "scheme")
 
-    def __init__(self, clear: bytes, scheme: str) -> None:
+    def __init__(self, clear: bytes, scheme: str, header: BlockHeader | None = None) -> None:
         self.clear = clear
         self.scheme = scheme
-        self.cipher = des.cipher(clear)
+        self.header = header
+        self.algorithm: Literal["T", "A"] = "A" if header and header.algorithm == "A" else "T"
+        self.cipher = aes.cipher(clear) if self.algorithm == "A" else des.cipher(clear)
         self._left: BlockCipher | None = None
 
     @property
@@ -75,7 +92,9 @@ class WorkingKey:
         return self._left
 
     def kcv(self, digits: Literal[6, 8, 16] = 6) -> str:
-        """The key check value, upper-case hexadecimal digits."""
+        """The key check value, upper-case hexadecimal digits; CMAC where it is an AES key."""
+        if self.algorithm == "A":
+            return kcv.kcv_aes(self.clear, digits)
         return kcv.kcv(self.clear, digits)
 
     def __repr__(self) -> str:
@@ -83,16 +102,25 @@ class WorkingKey:
 
 
 class LocalMasterKey(Protocol):
-    """What commands need of a local master key."""
+    """What commands need of a local master key.
+
+    Attributes:
+        is_test: whether it is a published test key.
+        check_value: 16 digits for NC.
+        uses_blocks: whether keys under it are Thales key blocks.
+    """
 
     is_test: bool
     check_value: str
+    uses_blocks: bool
 
     def key(self, field: KeyField, parity: str = "10") -> WorkingKey:
         """Open a key; ``parity`` is the error code for wrong parity (10 source, 11 destination)."""
 
-    def wrap(self, role: KeyRole, clear: bytes, scheme: str) -> str:
-        """Write a key for a reply."""
+    def wrap(
+        self, role: KeyRole, clear: bytes, scheme: str, header: BlockHeader | None = None
+    ) -> str:
+        """Write a key for a reply; ``header`` is for key blocks."""
 
     def encipher_pin(self, pin: str, account_number: str) -> str:
         """A PIN's stored form."""
@@ -107,7 +135,10 @@ class VariantLmk:
     Attributes:
         is_test: whether these are the published test keys.
         check_value: 16 digits for NC.
+        uses_blocks: false.
     """
+
+    uses_blocks = False
 
     def __init__(
         self,
@@ -137,17 +168,22 @@ class VariantLmk:
         """
         return self._open(field, parity)
 
-    def wrap(self, role: KeyRole, clear: bytes, scheme: str) -> str:
+    def wrap(
+        self, role: KeyRole, clear: bytes, scheme: str, header: BlockHeader | None = None
+    ) -> str:
         """Write a key for a reply.
 
         Args:
             role: decides the pair and its variant.
             clear: 8, 16 or 24 bytes.
             scheme: none, ``0``, ``Z``, ``U``, ``T``, ``X`` or ``Y``.
+            header: what a key block said of the key; only its algorithm matters here.
 
         Raises:
-            Refusal: 26 unknown scheme, 27 the length does not fit it.
+            Refusal: 04 no key type, 26 unknown scheme, 27 the length does not fit it, A7 AES key.
         """
+        if header is not None and header.algorithm == "A":
+            raise Refusal("A7", "AES keys are kept under key block LMKs only")
         return schemes.wrap(self._master(role), clear, scheme)
 
     def encipher_pin(self, pin: str, account_number: str) -> str:
@@ -170,6 +206,8 @@ class VariantLmk:
 
     def _master(self, role: KeyRole) -> bytes:
         code = role.pci_code if self._separate else role.code
+        if code[1:] not in PAIR_OF_CODE:
+            raise Refusal("04", "key type FFF is for key block LMKs")
         return lmk_variants.type_variant(self._pairs[PAIR_OF_CODE[code[1:]]], int(code[0]))
 
     def _unwrap(self, field: KeyField, parity: str) -> WorkingKey:

@@ -9,18 +9,24 @@ from __future__ import annotations
 
 import secrets
 import sys
+import time
 from collections.abc import Callable, Mapping
 
 import structlog
 
 from acquirer.hsm_sim.body import Body
-from acquirer.hsm_sim.commands import COMMANDS, Advisory, Command
+from acquirer.hsm_sim.commands import COMMANDS, Advisory, Command, Handler
 from acquirer.hsm_sim.crypto.errors import KeyLengthError, PinBlockError
 from acquirer.hsm_sim.errors import Refusal
+from acquirer.hsm_sim.key_block_lmk import TEST_AES_LMK, TEST_TDES_LMK, KeyBlockLmk
 from acquirer.hsm_sim.lmk import TEST_VARIANT_PAIRS, LocalMasterKey, VariantLmk
+from acquirer.hsm_sim.pin_policy import PinTries
 from acquirer.hsm_sim.state import ModuleState, Settings
 
 log = structlog.get_logger("acquirer.hsm_sim")
+
+PIN_VERIFYING = frozenset(("BC", "BE", "CK", "CU", "DA", "DC", "DU", "EA", "EC", "GO", "GQ", "GS"))
+"""Commands whose 01 says that a PIN was wrong."""
 
 
 class CommandCount:
@@ -65,10 +71,16 @@ class SecurityModule:
         settings: Settings | None = None,
         random: Callable[[int], bytes] = secrets.token_bytes,
         commands: Mapping[str, Command] = COMMANDS,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.state = ModuleState(lmks, default_lmk, settings or Settings(), random)
         self._header_length = self.state.settings.header_length
         self._entries = {code: _Entry(code, command) for code, command in commands.items()}
+        chosen = self.state.settings
+        if chosen.pin_tries_max:
+            tries = PinTries(chosen.pin_tries_max, chosen.pin_tries_window_s, now)
+            for code in PIN_VERIFYING & self._entries.keys():
+                self._entries[code].handler = _watched(self._entries[code].handler, tries)
         self.counts = {code: entry.count for code, entry in self._entries.items()}
         self.unknown_count = 0
         for lmk_id, lmk in lmks.items():
@@ -80,19 +92,17 @@ class SecurityModule:
         cls,
         settings: Settings | None = None,
         random: Callable[[int], bytes] = secrets.token_bytes,
+        default_lmk: str = "00",
     ) -> SecurityModule:
-        """A module with the published variant test LMK as id 00.
+        """A module with the published test LMKs: 00 variant, 01 TDES and 02 AES key block.
 
         Raises:
-            HsmConfigError: the settings do not allow test LMKs.
+            HsmConfigError: the settings do not allow test LMKs, or there is no such default.
         """
         chosen = settings or Settings(test_lmk=True)
-        lmk = VariantLmk(
-            TEST_VARIANT_PAIRS,
-            pci_key_separation=chosen.pci_key_separation,
-            pin_digits_max=chosen.pin_digits_max,
+        return cls(
+            published_lmks(chosen, random), default_lmk=default_lmk, settings=chosen, random=random
         )
-        return cls({"00": lmk}, settings=chosen, random=random)
 
     def execute(self, request: bytes) -> bytes:
         """Carry out one host command.
@@ -152,6 +162,39 @@ class SecurityModule:
 
     def __repr__(self) -> str:
         return f"<SecurityModule with LMKs {', '.join(sorted(self.state.lmks))}>"
+
+
+def published_lmks(
+    settings: Settings, random: Callable[[int], bytes] = secrets.token_bytes
+) -> dict[str, LocalMasterKey]:
+    """The published test LMKs by their ids."""
+    longest = settings.pin_digits_max
+    return {
+        "00": VariantLmk(
+            TEST_VARIANT_PAIRS,
+            pci_key_separation=settings.pci_key_separation,
+            pin_digits_max=longest,
+        ),
+        "01": KeyBlockLmk(TEST_TDES_LMK, "01", pin_digits_max=longest, random=random),
+        "02": KeyBlockLmk(TEST_AES_LMK, "02", pin_digits_max=longest, random=random),
+    }
+
+
+def _watched(handler: Handler, tries: PinTries) -> Handler:
+    """A command that verifies PINs, with wrong ones counted by account."""
+
+    def handle(body: Body) -> str | Advisory:
+        body.account_check = tries.check
+        try:
+            fields = handler(body)
+        except Refusal as refusal:
+            if refusal.code == "01":
+                tries.wrong(body.account_number)
+            raise
+        tries.right(body.account_number)
+        return fields
+
+    return handle
 
 
 def reply_code(code: str) -> str:

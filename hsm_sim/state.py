@@ -23,6 +23,11 @@ class Settings:
         pin_digits_max: the longest PIN, 4 to 12; a PIN under the LMK has one digit more.
         refuse_single_as_double: whether double-length keys with equal halves are refused (75).
         firmware: what NC and NO report, 9 characters.
+        kcv_digits_max: 6 cuts check values of 16 digits to 6 and fills them up with zeros.
+        tr31_version: version of TR-31 blocks made under TDES keys: A, B or C.
+        pin_format_downgrade: whether a PIN may leave ISO format 4 for a weaker one.
+        pin_tries_max: wrong PINs after which an account is refused (39); 0 counts none.
+        pin_tries_window_s: seconds for which an account's wrong PINs are remembered.
     """
 
     header_length: int = 4
@@ -32,12 +37,19 @@ class Settings:
     pin_digits_max: int = 12
     refuse_single_as_double: bool = True
     firmware: str = "0007-E000"
+    kcv_digits_max: Literal[6, 16] = 16
+    tr31_version: Literal["A", "B", "C"] = "B"
+    pin_format_downgrade: bool = False
+    pin_tries_max: int = 0
+    pin_tries_window_s: float = 86_400.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.header_length <= 255:
             raise HsmConfigError("header_length is 0 to 255")
         if not 4 <= self.pin_digits_max <= 12:
             raise HsmConfigError("pin_digits_max is 4 to 12")
+        if self.pin_tries_max < 0 or self.pin_tries_window_s <= 0:
+            raise HsmConfigError("pin_tries_max is 0 or more, pin_tries_window_s more than 0")
 
 
 class ModuleState:
@@ -73,6 +85,12 @@ class ModuleState:
         self.settings = settings
         self.random = random
         self.authorised = False
+
+    def kcv_16(self, check_value: str) -> str:
+        """A check value of 16 digits as policy has it."""
+        if self.settings.kcv_digits_max == 6:
+            return check_value[:6] + "0" * 10
+        return check_value
 
     def lmk(self, lmk_id: str) -> LocalMasterKey:
         """The local master key with this id.

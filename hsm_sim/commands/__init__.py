@@ -35,6 +35,7 @@ COMMANDS: dict[str, Command] = {
     "BA": Command("Encrypt a clear PIN", pins.enter),
     "BC": Command("Compare a terminal PIN", pins.compare(TPK)),
     "BE": Command("Compare an interchange PIN", pins.compare(ZPK)),
+    "BI": Command("Generate a BDK", legacy_keys.generate_bdk),
     "BU": Command("Key check value", check_values.check_value),
     "BY": Command("ZMK from ZMK to LMK", legacy_keys.to_lmk(ZMK)),
     "CA": Command("Translate a PIN from TPK to ZPK", pins.translate(TPK)),

@@ -6,7 +6,7 @@ from acquirer.hsm_sim.body import Body
 from acquirer.hsm_sim.commands.pins import same
 from acquirer.hsm_sim.crypto.card_value import card_value
 from acquirer.hsm_sim.errors import Refusal
-from acquirer.hsm_sim.key_types import CVK
+from acquirer.hsm_sim.key_types import CVK, GENERATE, VERIFY, using
 
 PAN_DIGITS_MAX = 19
 
@@ -25,7 +25,7 @@ def verify(body: Body) -> str:
 
 
 def _card_value(body: Body, *, verify: bool = False) -> tuple[str, str]:
-    cvk = body.key(CVK)
+    cvk = body.key(using(CVK, VERIFY if verify else GENERATE))
     given = body.digits(3) if verify else ""
     pan = body.until(";", PAN_DIGITS_MAX)
     if not pan.isdecimal():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from acquirer.hsm_sim.body import Body
 from acquirer.hsm_sim.errors import Refusal
 from acquirer.hsm_sim.key_types import KeyRole, key_type
+from acquirer.hsm_sim.lmk import WorkingKey
 
 _BARE_HEX = {"0": 16, "1": 32, "2": 48, "F": 16}
 
@@ -33,7 +34,7 @@ def check_value(body: Body) -> str:
     key = body.end().key((role, text))
     if flag != "F" and len(key.clear) * 2 != _BARE_HEX[flag]:
         raise Refusal("27", "the key's length is not the one that the length flag says")
-    return key.kcv(6 if kcv_type == "1" else 16)
+    return _kcv(body, key, kcv_type)
 
 
 def check_value_legacy(body: Body) -> str:
@@ -44,4 +45,8 @@ def check_value_legacy(body: Body) -> str:
     if body.optional(";"):
         body.take(2)
         kcv_type = body.choice("01")
-    return body.end().key((role, text)).kcv(6 if kcv_type == "1" else 16)
+    return _kcv(body, body.end().key((role, text)), kcv_type)
+
+
+def _kcv(body: Body, key: WorkingKey, kcv_type: str) -> str:
+    return key.kcv() if kcv_type == "1" else body.state.kcv_16(key.kcv(16))

@@ -1,84 +1,165 @@
-"""Modern key commands: A0 generate, A4 form from components, A6 import, A8 export."""
+"""Modern key commands: A0 generate, A4 form from components, A6 import, A8 export.
+
+They work under every LMK. A request's ``#`` part says what a new key block shall hold; under a key
+block LMK it stands in the place of the key type (then FFF), under a variant LMK it describes the
+key blocks that leave. Source: hsm-interface, "Commands" and "Framing".
+"""
 
 from __future__ import annotations
 
-from acquirer.hsm_sim import schemes
+from acquirer.hsm_sim import key_transport, schemes
 from acquirer.hsm_sim.body import Body
 from acquirer.hsm_sim.commands.reply import Advisory
-from acquirer.hsm_sim.crypto import des, kcv
+from acquirer.hsm_sim.crypto import des
+from acquirer.hsm_sim.crypto.block_header import BlockHeader
 from acquirer.hsm_sim.errors import Refusal
-from acquirer.hsm_sim.key_types import TMK, ZMK, KeyRole
+from acquirer.hsm_sim.key_attributes import check_role, default_header, for_export, narrowed
+from acquirer.hsm_sim.key_transport import Received
+from acquirer.hsm_sim.key_types import DECIPHER, ENCIPHER, TMK, ZMK, KeyRole, using
+from acquirer.hsm_sim.lmk import LocalMasterKey, WorkingKey
 from acquirer.hsm_sim.state import ModuleState
 
-_SCHEMES = "0ZUTXY"
+LMK_SCHEMES = "0ZUTXYS"
+"""Scheme letters that a request may name for a key under the LMK."""
 
 
 def generate(body: Body) -> str:
     """A0: a random key under the LMK, in mode 1 under a ZMK or TMK as well."""
     mode = body.choice("01")
     role = body.key_type()
-    scheme = body.choice(_SCHEMES, "26")
-    if mode == "0":
-        lmk = body.end()
-        clear = random_key(body.state, schemes.key_bytes(scheme))
-        return lmk.wrap(role, clear, scheme) + kcv.kcv(clear)
-    master_text = body.key(_master_role(body))
-    scheme_out = body.choice(_SCHEMES, "26")
-    lmk = body.end()
+    scheme = body.choice(LMK_SCHEMES, "26")
+    if mode == "0" or body.at_tail():
+        lmk = body.end(attributes=True)
+        key = new_key(body, lmk, role, scheme)
+        return lmk.wrap(role, key.clear, scheme, key.header) + key.kcv()
+    master_text = body.key(using(_master_role(body), ENCIPHER))
+    scheme_out = body.choice(key_transport.SCHEMES, "26")
+    atalla = atalla_variant(body)
+    lmk = body.end(attributes=True)
     master = lmk.key(master_text)
-    clear = random_key(body.state, schemes.key_bytes(scheme))
-    exported = _wrap(master.clear, clear, scheme_out)
-    return lmk.wrap(role, clear, scheme) + exported + kcv.kcv(clear)
+    key = new_key(body, lmk, role, scheme)
+    _check_length(key, scheme_out)
+    exported = leave(body, master, role, key, scheme_out, atalla)
+    return lmk.wrap(role, key.clear, scheme, key.header) + exported + key.kcv()
 
 
 def form_from_components(body: Body) -> str:
     """A4: the XOR of two to nine components that stand under the LMK as the key itself will."""
     count = body.choice("23456789", "03")
     role = body.key_type()
-    scheme = body.choice(_SCHEMES, "26")
-    bare_hex = schemes.key_bytes(scheme) * 2
+    scheme = body.choice(LMK_SCHEMES, "26")
+    bare_hex = 16 if scheme == "S" else schemes.key_bytes(scheme) * 2
     texts = [body.key(role, bare_hex) for _ in range(int(count))]
-    lmk = body.end()
+    lmk = body.end(attributes=True)
+    parts = [lmk.key(text) for text in texts]
+    first = parts[0]
+    size = len(first.clear) if scheme == "S" else schemes.key_bytes(scheme)
     folded = 0
-    for text in texts:
-        part = lmk.key(text).clear
-        if len(part) != schemes.key_bytes(scheme):
-            raise Refusal("27", "a component is not as long as the scheme says")
-        folded ^= int.from_bytes(part, "big")
-    clear = des.odd_parity(folded.to_bytes(schemes.key_bytes(scheme), "big"))
-    refuse_weak(body.state, clear)
-    return lmk.wrap(role, clear, scheme) + kcv.kcv(clear)
+    for part in parts:
+        if len(part.clear) != size or part.algorithm != first.algorithm:
+            raise Refusal("27", "a component is not as long as the key")
+        folded ^= int.from_bytes(part.clear, "big")
+    clear = folded.to_bytes(size, "big")
+    if first.algorithm == "T":
+        clear = des.odd_parity(clear)
+        refuse_weak(body.state, clear)
+    header = first.header
+    if body.requested is not None:
+        header = narrowed(header, body.requested.header) if header else body.requested.header
+    return lmk.wrap(role, clear, scheme, header) + WorkingKey(clear, scheme, header).kcv()
 
 
 def import_key(body: Body) -> str | Advisory:
     """A6: from under a ZMK to the LMK; 01 where its parity had to be put right."""
     role = body.key_type()
-    master_text = body.key(ZMK)
+    master_text = body.key(using(ZMK, DECIPHER))
     text = body.key_text()
-    scheme = body.choice(_SCHEMES, "26")
-    if body.peek().isdecimal():
-        _atalla_variant(body)
-    lmk = body.end()
-    received = schemes.unwrap(lmk.key(master_text).clear, text)
-    clear = des.odd_parity(received)
-    refuse_weak(body.state, clear)
-    if len(clear) != schemes.key_bytes(scheme):
+    scheme = body.choice(LMK_SCHEMES, "26")
+    atalla = atalla_variant(body)
+    lmk = body.end(attributes=True)
+    received = key_transport.receive(lmk.key(master_text), text, atalla)
+    key = arrive(body, lmk, role, received)
+    if not lmk.uses_blocks and len(key.clear) != schemes.key_bytes(scheme):
         raise Refusal("27", "the key's length does not fit the scheme")
-    fields = lmk.wrap(role, clear, scheme) + kcv.kcv(clear)
-    return fields if clear == received else Advisory("01", fields)
+    fields = lmk.wrap(role, key.clear, scheme, key.header) + key.kcv()
+    return Advisory("01", fields) if received.mended else fields
 
 
 def export_key(body: Body) -> str:
     """A8: from under the LMK to a ZMK or TMK."""
     role = body.key_type()
-    master_text = body.key(_master_role(body))
+    master_text = body.key(using(_master_role(body), ENCIPHER))
     text = body.key(role)
-    scheme = body.choice(_SCHEMES, "26")
-    if body.peek().isdecimal():
-        _atalla_variant(body)
-    lmk = body.end()
+    scheme = body.choice(key_transport.SCHEMES, "26")
+    atalla = atalla_variant(body)
+    lmk = body.end(attributes=True)
     key = lmk.key(text, "11")
-    return _wrap(lmk.key(master_text).clear, key.clear, scheme) + key.kcv()
+    _check_length(key, scheme)
+    return leave(body, lmk.key(master_text), role, key, scheme, atalla) + key.kcv()
+
+
+def new_key(body: Body, lmk: LocalMasterKey, role: KeyRole, scheme: str) -> WorkingKey:
+    """A random key as a request wants it, with a header where it will need one.
+
+    Raises:
+        Refusal: 26 the scheme is not the LMK's; A6 to A8 the ``#`` part is not the role's.
+    """
+    wanted = body.requested
+    if wanted is not None and role.code != "FFF":
+        check_role(role, wanted.header)
+    if not lmk.uses_blocks:
+        return WorkingKey(random_key(body.state, schemes.key_bytes(scheme)), scheme)
+    if wanted is not None:
+        size, header = wanted.key_bytes, wanted.header
+    else:
+        size, header = 16, default_header(role, bytes(16))
+    if header.algorithm == "A":
+        return WorkingKey(body.state.random(size), scheme, header)
+    return WorkingKey(random_key(body.state, size), scheme, header)
+
+
+def arrive(body: Body, lmk: LocalMasterKey, role: KeyRole, received: Received) -> WorkingKey:
+    """A received key as it may be kept.
+
+    Raises:
+        Refusal: 75, 11 a weak key; A6 to AA it may not be kept as asked.
+    """
+    if not received.is_aes:
+        refuse_weak(body.state, received.clear)
+    header, wanted = received.header, body.requested
+    if lmk.uses_blocks and wanted is not None:
+        header = narrowed(header, wanted.header) if header else wanted.header
+    elif lmk.uses_blocks and header is None:
+        header = default_header(role, received.clear)
+    if header is not None and role.code != "FFF":
+        check_role(role, header)
+    return WorkingKey(received.clear, "", header)
+
+
+def leave(
+    body: Body, master: WorkingKey, role: KeyRole, key: WorkingKey, scheme: str, atalla: int
+) -> str:
+    """A key under a ZMK or TMK.
+
+    Raises:
+        Refusal: 27 lengths do not fit; A6 to AA it may not leave so.
+    """
+    header: BlockHeader | None = key.header
+    if header is not None:
+        header = for_export(header, scheme, body.exportability)
+    elif scheme in ("S", "R"):
+        header = body.requested.header if body.requested else default_header(role, key.clear)
+        header = for_export(header, scheme, body.exportability)
+    state = body.state
+    return key_transport.send(
+        master,
+        key.clear,
+        header,
+        scheme,
+        random=state.random,
+        tr31_version=state.settings.tr31_version,
+        atalla=atalla,
+    )
 
 
 def random_key(state: ModuleState, size: int) -> bytes:
@@ -101,6 +182,19 @@ def refuse_weak(state: ModuleState, clear: bytes) -> None:
         raise Refusal("11", "the key is all zeros")
 
 
+def atalla_variant(body: Body) -> int:
+    """An Atalla variant of one or two digits where one stands, else 0."""
+    digits = ""
+    while len(digits) < 2 and body.peek().isdecimal():
+        digits += body.choice("0123456789")
+    return int(digits or "0")
+
+
+def _check_length(key: WorkingKey, scheme: str) -> None:
+    if scheme not in ("S", "R") and schemes.key_bytes(scheme) != len(key.clear):
+        raise Refusal("27", "the key's length does not fit the scheme")
+
+
 def _has_equal_parts(clear: bytes) -> bool:
     return clear[:8] == clear[8:16] or (len(clear) == 24 and clear[8:16] == clear[16:])
 
@@ -109,19 +203,3 @@ def _master_role(body: Body) -> KeyRole:
     if body.optional(";"):
         return TMK if body.choice("01") == "1" else ZMK
     return ZMK
-
-
-def _atalla_variant(body: Body) -> None:
-    """An Atalla variant of 0 is none; others alter the ZMK in a way that is not offered.
-
-    Raises:
-        Refusal: 15, another variant than 0.
-    """
-    if body.choice("0123456789") != "0":
-        raise Refusal("15", "Atalla variants other than 0 are not offered")
-
-
-def _wrap(master: bytes, clear: bytes, scheme: str) -> str:
-    if schemes.key_bytes(scheme) != len(clear):
-        raise Refusal("27", "the key's length does not fit the scheme")
-    return schemes.wrap(master, clear, scheme)

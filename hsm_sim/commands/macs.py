@@ -9,23 +9,45 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable
+from dataclasses import replace
 
 from acquirer.hsm_sim.body import Body
 from acquirer.hsm_sim.crypto import mac
 from acquirer.hsm_sim.errors import Refusal
-from acquirer.hsm_sim.key_types import TAK, ZAK
-from acquirer.hsm_sim.lmk import WorkingKey
+from acquirer.hsm_sim.key_types import GENERATE, TAK, VERIFY, ZAK, KeyRole, using
+from acquirer.hsm_sim.lmk import WorkingKey, block_bytes
 
 ONLY, FIRST, MIDDLE, LAST = "0123"
 
-_KEY_TYPES = {"003": TAK, "008": ZAK}
+_KEY_TYPES = {"003": TAK, "008": ZAK, "FFF": replace(TAK, name="MAC key", code="FFF")}
+_USAGES = {
+    "1": ("M0", "M1"),
+    "3": ("M0", "M3"),
+    "5": ("M5", "M6"),
+    "6": ("M5", "M6"),
+    "9": TAK.usages,
+}
+_ROLES: dict[tuple[str, str, bool], KeyRole] = {
+    (key_type, algorithm, verify): replace(
+        role,
+        usages=usages,
+        modes=VERIFY if verify else GENERATE,
+        algorithms="DT" if algorithm in "39" else "DTA",
+    )
+    for key_type, role in _KEY_TYPES.items()
+    for algorithm, usages in _USAGES.items()
+    for verify in (False, True)
+}
+"""By key type, algorithm and whether a MAC is verified: what key blocks must allow."""
+
 _PADDINGS: dict[str, mac.Padding] = {"0": 0, "1": 1, "2": 2, "3": 3}
 
 MacFunction = Callable[[WorkingKey, bytes, mac.Padding, bytes | None], bytes]
 
 
 def _cbc_mac(key: WorkingKey, data: bytes, padding: mac.Padding, iv: bytes | None) -> bytes:
-    return key.cipher.encrypt_cbc(mac.pad(data, padding), iv)[-8:]
+    size = key.cipher.block_bytes
+    return key.cipher.encrypt_cbc(mac.pad(data, padding, size), iv)[-size:]
 
 
 def _x919(key: WorkingKey, data: bytes, padding: mac.Padding, iv: bytes | None) -> bytes:
@@ -37,7 +59,7 @@ def _cmac(key: WorkingKey, data: bytes, _: mac.Padding, iv: bytes | None) -> byt
 
 
 def _chain_whole(key: WorkingKey, data: bytes, iv: bytes | None) -> bytes:
-    return key.cipher.encrypt_cbc(data, iv)[-8:]
+    return key.cipher.encrypt_cbc(data, iv)[-key.cipher.block_bytes :]
 
 
 def _chain_left(key: WorkingKey, data: bytes, iv: bytes | None) -> bytes:
@@ -71,11 +93,11 @@ def _mac(body: Body, *, verify: bool) -> tuple[str, str]:
     digits = 8 if body.choice("01") == "0" else 16
     algorithm = body.choice("13569", "04")
     padding = _PADDINGS[body.choice("0123", "09")]
-    role = _KEY_TYPES.get(body.take(3))
+    role = _ROLES.get((body.take(3), algorithm, verify))
     if role is None:
-        raise Refusal("05", "MACs take key types 003 and 008")
+        raise Refusal("05", "MACs take key types 003, 008 and FFF")
     text = body.key(role)
-    iv = body.hex_bytes(16) if mode in (MIDDLE, LAST) else None
+    iv = body.hex_bytes(2 * block_bytes(text)) if mode in (MIDDLE, LAST) else None
     data = body.data(input_format, body.hex_number(4))
     finished = mode in (ONLY, LAST)
     given = body.take(digits) if verify and finished else ""
@@ -85,7 +107,7 @@ def _mac(body: Body, *, verify: bool) -> tuple[str, str]:
             raise Refusal("04", "CUP-ECB takes whole messages, MAC size 0, keys up to double")
         return mac.cup_ecb_with(key.cipher, data).decode("ascii"), given
     if not finished or padding == 0:
-        _whole_blocks(data)
+        _whole_blocks(data, key.cipher.block_bytes)
     if not finished:
         return _CHAINS[algorithm](key, data, iv).hex().upper(), ""
     if padding == 3 and mode == LAST:
@@ -93,14 +115,22 @@ def _mac(body: Body, *, verify: bool) -> tuple[str, str]:
     return _ALGORITHMS[algorithm](key, data, padding, iv).hex().upper()[:digits], given
 
 
-def _whole_blocks(data: bytes) -> None:
-    if not data or len(data) % 8:
-        raise Refusal("06", "the data is not whole blocks of 8 bytes")
+def _whole_blocks(data: bytes, size: int = 8) -> None:
+    if not data or len(data) % size:
+        raise Refusal("06", f"the data is not whole blocks of {size} bytes")
+
+
+_X99_MAKES = replace(using(TAK, GENERATE), algorithms="DT")
+_X99_VERIFIES = replace(using(TAK, VERIFY), algorithms="DT")
+_X919_MAKES = {
+    "0": replace(TAK, modes=GENERATE, algorithms="DT"),
+    "1": replace(ZAK, modes=GENERATE, algorithms="DT"),
+}
 
 
 def generate_x99(body: Body) -> str:
     """MA: X9.9 over the rest of the request, 8 digits."""
-    text = body.key(TAK)
+    text = body.key(_X99_MAKES)
     data = body.rest()
     key = body.end().key(text)
     return mac.x99(key.clear, data).hex().upper()[:8]
@@ -108,7 +138,7 @@ def generate_x99(body: Body) -> str:
 
 def verify_x99(body: Body) -> str:
     """MC: 01 where the MAC differs."""
-    text = body.key(TAK)
+    text = body.key(_X99_VERIFIES)
     given = body.hex_bytes(8)
     data = body.rest()
     _check_x99(body.end().key(text), data, given)
@@ -117,7 +147,7 @@ def verify_x99(body: Body) -> str:
 
 def translate_x99(body: Body) -> str:
     """ME: verify under one TAK, make under another."""
-    source, destination = body.key(TAK), body.key(TAK)
+    source, destination = body.key(_X99_VERIFIES), body.key(_X99_MAKES)
     given = body.hex_bytes(8)
     data = body.rest()
     lmk = body.end()
@@ -133,7 +163,7 @@ def _check_x99(key: WorkingKey, data: bytes, given: bytes) -> None:
 def large_x919(body: Body) -> str:
     """MS: X9.19 in parts; an unfinished message gives its chaining value."""
     block = body.choice("0123", "05")
-    role = ZAK if body.choice("01") == "1" else TAK
+    role = _X919_MAKES[body.choice("01")]
     double = body.choice("01") == "1"
     hex_input = body.choice("01") == "1"
     text = body.key(role, 32 if double else 16)

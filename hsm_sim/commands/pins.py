@@ -12,7 +12,7 @@ from acquirer.hsm_sim.body import Body
 from acquirer.hsm_sim.commands.reply import Handler
 from acquirer.hsm_sim.crypto.pinblock import PinBlockFormat
 from acquirer.hsm_sim.errors import Refusal
-from acquirer.hsm_sim.key_types import ZPK, KeyRole
+from acquirer.hsm_sim.key_types import DECIPHER, ENCIPHER, ZPK, KeyRole, using
 from acquirer.hsm_sim.lmk import KeyField, LocalMasterKey
 from acquirer.hsm_sim.state import ModuleState
 
@@ -21,8 +21,8 @@ def translate(source_role: KeyRole) -> Handler:
     """A handler from a TPK (CA) or ZPK (CC) to a ZPK, and from format to format."""
 
     def handle(body: Body) -> str:
-        source = body.key(source_role)
-        destination = body.key(ZPK)
+        source = body.key(using(source_role, DECIPHER))
+        destination = body.key(using(ZPK, ENCIPHER))
         digits_max = body.number(2)
         block = body.hex_bytes(16)
         format_in, format_out = body.pin_format(), body.pin_format()
@@ -51,7 +51,7 @@ def to_lmk(role: KeyRole) -> Handler:
 
 def from_lmk(body: Body) -> str:
     """JG: from the LMK to a ZPK."""
-    key = body.key(ZPK)
+    key = body.key(using(ZPK, ENCIPHER))
     layout = body.pin_format()
     account = body.account()
     stored = body.take(body.state.settings.pin_digits_max + 1)
@@ -103,7 +103,8 @@ def random_pin(body: Body) -> str:
 
 def block_fields(body: Body, role: KeyRole) -> tuple[KeyField, bytes, PinBlockFormat, str]:
     """Key, block, format and account number, as they stand together in many requests."""
-    return body.key(role), body.hex_bytes(16), body.pin_format(), body.account()
+    key = body.key(using(role, DECIPHER))
+    return key, body.hex_bytes(16), body.pin_format(), body.account()
 
 
 def clear_pin(

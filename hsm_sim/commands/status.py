@@ -9,7 +9,7 @@ from acquirer.hsm_sim.errors import Refusal
 def diagnostics(body: Body) -> str:
     """NC: check value of the LMK, firmware number."""
     lmk = body.end()
-    return lmk.check_value + body.state.settings.firmware
+    return body.state.kcv_16(lmk.check_value) + body.state.settings.firmware
 
 
 def status(body: Body) -> str:

@@ -22,3 +22,16 @@ class PinBlockError(CryptoError):
     def __init__(self, code: str, text: str) -> None:
         super().__init__(text)
         self.code = code
+
+
+class KeyBlockError(CryptoError):
+    """A key block does not open, or cannot be made.
+
+    Attributes:
+        code: payShield error code: ``A4`` authentication, ``A5`` length, ``A7`` algorithm, ``AB``
+            and ``AC`` optional blocks, ``B2`` anything else.
+    """
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(text)
+        self.code = code

@@ -32,7 +32,7 @@ def kcv(key: bytes, digits: Literal[4, 6, 8, 16] = 6) -> str:
     return des.cipher(key).encrypt(_ZEROS).hex().upper()[:digits]
 
 
-def kcv_aes(key: bytes, digits: Literal[4, 6, 8, 10] = 6) -> str:
+def kcv_aes(key: bytes, digits: Literal[4, 6, 8, 10, 16] = 6) -> str:
     """The check value of an AES key: the head of CMAC over 16 zero bytes.
 
     Args:
