@@ -29,8 +29,8 @@ def rrn_of(number: int, rrn_day: str) -> str:
 def bank_stan_of(number: int) -> str:
     """DE11 of a bank link, 6 digits, never all zeros.
 
-    >>> bank_stan_of(1999999), bank_stan_of(7)
-    ('000001', '000008')
+    >>> bank_stan_of(999_998), bank_stan_of(999_999)
+    ('999999', '000001')
     """
     return f"{number % 999_999 + 1:06d}"
 
