@@ -6,6 +6,7 @@ Source: bank interface, "Life of a link" (new keys; the old ones stay good for w
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 
 from acquirer.codecs.bank_fields import BankKeys
@@ -18,6 +19,7 @@ from acquirer.routing.settings import BankSettings
 
 _NO_MAC = "0" * 16
 _MAC_FIELDS = (64, 128)
+_OLD_MAX = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +51,7 @@ class LinkKeys:
         self._security = security
         self.zpk = ""
         self.zak = ""
-        self._old_zak = ""
-        self._old_until = 0.0
+        self._old_zaks: deque[tuple[str, float]] = deque(maxlen=_OLD_MAX)
 
     @property
     def complete(self) -> bool:
@@ -87,7 +88,8 @@ class LinkKeys:
         if keys.zpk:
             self.zpk = keys.zpk
         if keys.zak:
-            self._old_zak, self._old_until = self.zak, old_until
+            if self.zak:
+                self._old_zaks.appendleft((self.zak, old_until))
             self.zak = keys.zak
 
     async def seal(self, message: Message) -> bytes:
@@ -105,7 +107,7 @@ class LinkKeys:
         return dialect.with_mac(raw, mac)
 
     async def is_genuine(self, message: Message, now: float) -> bool:
-        """Whether a received message's MAC is right under the current ZAK or the one before.
+        """Whether a received message's MAC is right under the current ZAK or one just before.
 
         Raises:
             SecurityUnavailableError: the MAC could not be checked.
@@ -116,8 +118,8 @@ class LinkKeys:
         mac = message.binary(last)
         data = self._dialect.mac_input(message.raw)
         algorithm = self._settings.mac
-        if await self._security.verify(algorithm, self.zak, data, mac):
-            return True
-        if not self._old_zak or now > self._old_until:
-            return False
-        return await self._security.verify(algorithm, self._old_zak, data, mac)
+        zaks = [self.zak, *(zak for zak, until in self._old_zaks if now <= until)]
+        for zak in zaks:
+            if await self._security.verify(algorithm, zak, data, mac):
+                return True
+        return False

@@ -110,7 +110,8 @@ class Connection:
         at = f"{self._core.wall():%m%d%H%M%S}"
         fields = {7: at, 11: f"{self._stan:06d}", 70: code}
         if code == KEY_EXCHANGE and self._keys is not None:
-            fields[48], fields[53] = self._keys.offer(self._core.random_bytes).format()
+            offer = self._keys.offer(fields[11], self._core.random_bytes)
+            fields[48], fields[53] = offer.format()
         self._send(self._core.dialect.encode(Message("0800", fields)))
 
     # The wire.
@@ -243,8 +244,11 @@ class Connection:
     def _manage(self, envelope: bytes, message: Message) -> None:
         code = message.get(70)
         if message.mti[2] == "1":
-            if code == KEY_EXCHANGE and message.get(39) == "00" and self._keys is not None:
-                self._keys.use_offered(trio.current_time())
+            if code == KEY_EXCHANGE and self._keys is not None:
+                if message.get(39) == "00":
+                    self._keys.use_offered(message.get(11), trio.current_time())
+                else:
+                    self._keys.withdraw(message.get(11))
             return
         if code == KEY_EXCHANGE and self._keys is not None:
             self._exchange_keys(self._keys, envelope, message)
@@ -267,9 +271,9 @@ class Connection:
             self._answer(envelope, message, {39: "00"})
             self.announce(KEY_EXCHANGE)
         else:
-            de48, de53 = keys.offer(self._core.random_bytes).format()
+            de48, de53 = keys.offer("reply", self._core.random_bytes).format()
             self._answer(envelope, message, {39: "00", 48: de48, 53: de53})
-            keys.use_offered(now)
+            keys.use_offered("reply", now)
 
     def _answer(self, envelope: bytes, message: Message, fields: dict[int, str]) -> None:
         echoed = {n: value for n, value in message.fields.items() if n in _ECHOED}

@@ -8,6 +8,7 @@ Source: bank interface, "Life of a link"; ANSI X9.19, X9.24 (KCV).
 from __future__ import annotations
 
 import hmac
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -20,6 +21,7 @@ from acquirer.hsm_sim.crypto.mac import cmac, x99, x919
 
 MACS: dict[str, Callable[[bytes, bytes], bytes]] = {"x919": x919, "x99": x99, "cmac": cmac}
 _NO_MAC = "0" * 16
+_KEPT_MAX = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,24 +48,34 @@ class ZoneKeys:
         self._zak_bytes = 8 if mac == "x99" else 16
         self._dialect = dialect
         self._overlap_s = overlap_s
-        self._offered: ZonePair | None = None
+        self._offered: dict[str, ZonePair] = {}
         self._current: ZonePair | None = None
-        self._old: ZonePair | None = None
-        self._old_until = 0.0
+        self._old: deque[tuple[ZonePair, float]] = deque(maxlen=_KEPT_MAX)
 
-    def offer(self, random_bytes: Callable[[int], bytes]) -> BankKeys:
-        """Make new keys; they are accepted at once and used after :meth:`use_offered`."""
+    def offer(self, reference: str, random_bytes: Callable[[int], bytes]) -> BankKeys:
+        """Make new keys; they are accepted at once and used after :meth:`use_offered`.
+
+        Args:
+            reference: names this offer; of more than a few the oldest is forgotten.
+            random_bytes: gives as many random bytes as asked for.
+        """
         pair = ZonePair(des.odd_parity(random_bytes(16)), des.odd_parity(random_bytes(16)))
-        self._offered = pair
+        if len(self._offered) >= _KEPT_MAX:
+            del self._offered[next(iter(self._offered))]
+        self._offered[reference] = pair
         return BankKeys(
             self._under_zmk(pair.zpk), kcv(pair.zpk), self._under_zmk(pair.zak), kcv(pair.zak)
         )
 
-    def use_offered(self, now: float) -> None:
-        """The peer has the offered keys."""
-        if self._offered is not None:
-            self._use(self._offered, now)
-            self._offered = None
+    def use_offered(self, reference: str, now: float) -> None:
+        """The peer has the keys of this offer."""
+        pair = self._offered.pop(reference, None)
+        if pair is not None:
+            self._use(pair, now)
+
+    def withdraw(self, reference: str) -> None:
+        """The peer refused the keys of this offer."""
+        self._offered.pop(reference, None)
 
     def accept(self, keys: BankKeys, now: float) -> str:
         """Take keys over that the peer made.
@@ -81,8 +93,9 @@ class ZoneKeys:
 
     def pairs(self, now: float) -> list[ZonePair]:
         """The keys that a message may be under, most likely first."""
-        old = self._old if now <= self._old_until else None
-        return [pair for pair in (self._current, self._offered, old) if pair is not None]
+        current = [self._current] if self._current is not None else []
+        old = [pair for pair, until in self._old if now <= until]
+        return [*current, *self._offered.values(), *old]
 
     def check(self, message: Message, now: float) -> ZonePair | None:
         """The keys under which a message's MAC is right; None where it is wrong or absent."""
@@ -104,7 +117,8 @@ class ZoneKeys:
         return self._dialect.with_mac(raw, mac)
 
     def _use(self, pair: ZonePair, now: float) -> None:
-        self._old, self._old_until = self._current, now + self._overlap_s
+        if self._current is not None:
+            self._old.appendleft((self._current, now + self._overlap_s))
         self._current = pair
 
     def _under_zmk(self, key: bytes) -> str:

@@ -119,11 +119,24 @@ def test_replaced_keys_run_out() -> None:
     keys = ZoneKeys(ZMK, "x919", DIALECT, overlap_s=30.0)
     numbers = iter(range(1, 100))
     for now in (0.0, 100.0):
-        keys.offer(lambda size: bytes([next(numbers)]) * size)
-        keys.use_offered(now)
+        keys.offer("1", lambda size: bytes([next(numbers)]) * size)
+        keys.use_offered("1", now)
     assert 2 == len(keys.pairs(130.0))
     assert 1 == len(keys.pairs(130.1))
     assert "0101" not in repr(keys.pairs(0.0))
+
+
+def test_offers_are_told_apart() -> None:
+    """Of two offers under way each is good at once; an answer puts its own in use."""
+    keys = ZoneKeys(ZMK, "x919", DIALECT, overlap_s=30.0)
+    numbers = iter(range(1, 100))
+    first, second = (
+        clear(keys.offer(name, lambda size: bytes([next(numbers)]) * size)) for name in "12"
+    )
+    assert [first, second] == [(pair.zpk, pair.zak) for pair in keys.pairs(0.0)]
+    keys.use_offered("1", 0.0)
+    keys.withdraw("2")
+    assert [first] == [(pair.zpk, pair.zak) for pair in keys.pairs(0.0)]
 
 
 @pytest.mark.parametrize("algorithm", ["x919", "x99", "cmac"])
@@ -131,8 +144,8 @@ def test_mac_algorithms_by_configuration(algorithm: str) -> None:
     """What one side seals the other accepts, whatever the algorithm."""
     ours = ZoneKeys(ZMK, algorithm, DIALECT, overlap_s=0.0)
     theirs = ZoneKeys(ZMK, algorithm, DIALECT, overlap_s=0.0)
-    offered = ours.offer(lambda size: bytes(range(size)))
-    ours.use_offered(0.0)
+    offered = ours.offer("1", lambda size: bytes(range(size)))
+    ours.use_offered("1", 0.0)
     assert "00" == theirs.accept(offered, 0.0)
     message = Message("0200", {3: "000000", 11: "000001"})
     decoded = DIALECT.decode(ours.seal(message, ours.pairs(0.0)[0]))
