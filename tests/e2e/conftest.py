@@ -1,0 +1,376 @@
+"""The whole estate in one nursery: security module, bank core, order system, switch; real sockets.
+
+``open_world`` starts one; ``world`` is one shared by a test module. A :class:`World` stops and
+restarts its parts, reads everybody's books, and at its end holds them against each other.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import trio
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from pos_terminal import Line, PosTerminal, Reply
+
+from acquirer.cli.provision import BankChoice, switch_config
+from acquirer.config.estate import Card, load_estate
+from acquirer.hosts_sim.bank import report
+from acquirer.hosts_sim.bank.server import serve as serve_bank
+from acquirer.hosts_sim.bank.settings import BankSimSettings, Match, Rule
+from acquirer.hosts_sim.orders.server import run_order_sim
+from acquirer.hosts_sim.orders.settings import OrderSimSettings
+from acquirer.hosts_sim.orders.settings import Rule as OrderRule
+from acquirer.hosts_sim.orders.store import EventRow, OrderRow, read_events, read_orders
+from acquirer.hsm_sim.configuration import HsmTable
+from acquirer.hsm_sim.server import HsmServer
+from acquirer.ledger.database import Database
+from acquirer.ledger.reports import JournalLine, journal_lines, trial_balance
+from acquirer.ledger.verify import verify
+from acquirer.switch.app import Running, run_switch
+from acquirer.switch.hsm.client import DEK, Hsm
+from acquirer.switch.hsm.transport import InProcessTransport
+from acquirer.switch.settings import SwitchSettings
+
+LOOPBACK = "127.0.0.1:0"
+HEADER = 8
+BANK_TIMEOUT_S = 0.4
+ORDERS_TIMEOUT_S = 0.4
+LONG_S = 10.0
+
+# Amounts on which the bank misbehaves. "drop" and the like keep the money: the reply is lost.
+DROP, LATE, REFUSED, SLOW, GARBAGE = 6601, 6602, 6603, 6604, 6605
+CLOSE, WRONG_STAN, TWICE, STUBBORN, VOID_DROP = 6606, 6607, 6608, 6609, 6610
+BANK_RULES = [
+    Rule(Match(amount_minor=DROP, processing_code="00"), fault="drop"),
+    Rule(Match(amount_minor=LATE), fault="late_reply", delay_s=BANK_TIMEOUT_S + 0.2),
+    Rule(Match(amount_minor=REFUSED), response_code="05"),
+    Rule(Match(amount_minor=SLOW), fault="delay", delay_s=0.25),
+    Rule(Match(amount_minor=GARBAGE), fault="garbage"),
+    Rule(Match(amount_minor=CLOSE), fault="close"),
+    Rule(Match(amount_minor=WRONG_STAN), fault="wrong_stan"),
+    Rule(Match(amount_minor=TWICE), fault="duplicate_reply"),
+    Rule(Match(amount_minor=STUBBORN), fault="drop"),
+    Rule(Match(amount_minor=STUBBORN, mti="0400"), fault="drop", times=1),
+    Rule(Match(amount_minor=VOID_DROP, processing_code="20"), fault="drop", times=1),
+]
+ORDER_RULES = [
+    OrderRule("down", on="query", order_no_pattern="SP20261121009"),
+    OrderRule("silence", on="query", order_no_pattern="SP20261121010"),
+    OrderRule("wrong_amount", on="query", order_no_pattern="NONE"),
+]
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Estates are shared by tests, so the backend lasts as long."""
+    return "trio"
+
+
+def card(name: str) -> Card:
+    """A card of the demo estate."""
+    return next(card for card in load_estate().cards if card.name == name)
+
+
+@dataclass
+class World:
+    """A running estate.
+
+    Attributes:
+        changes: keys of the switch's configuration to replace at its next start.
+        running: the switch's addresses and its drain.
+    """
+
+    folder: Path
+    url: str
+    nursery: trio.Nursery
+    changes: dict[str, Any] = field(default_factory=dict)
+    bank_rules: list[Rule] = field(default_factory=lambda: list(BANK_RULES))
+    order_rules: list[OrderRule] = field(default_factory=lambda: list(ORDER_RULES))
+    addresses: dict[str, str] = field(default_factory=dict)
+    terminals: dict[str, PosTerminal] = field(default_factory=dict)
+    running: Running | None = None
+
+    def __post_init__(self) -> None:
+        self.estate = load_estate()
+        self.module = HsmTable(header_length=HEADER, test_lmk=True).module()
+        self._parts: dict[str, tuple[trio.CancelScope, trio.Event]] = {}
+        self._data_key: dict[str, str] = {}
+
+    # --- parts --------------------------------------------------------------------------------
+
+    async def start(self, name: str) -> Any:
+        """Start a part: hsm, bank, orders or switch; again on the same address."""
+        run: dict[str, Callable[..., Awaitable[None]]] = {
+            "hsm": self._hsm,
+            "bank": self._bank,
+            "orders": self._orders,
+            "switch": self._switch,
+        }
+        scope, ended = trio.CancelScope(), trio.Event()
+
+        async def keep(task_status: trio.TaskStatus[Any]) -> None:
+            try:
+                with scope:
+                    await run[name](task_status=task_status)
+            finally:
+                ended.set()
+
+        found = await self.nursery.start(keep)
+        self._parts[name] = (scope, ended)
+        if isinstance(found, str):
+            self.addresses[name] = found
+        return found
+
+    async def stop(self, name: str) -> None:
+        """Cancel a part, whatever it is doing, and wait until it is gone."""
+        scope, ended = self._parts.pop(name)
+        scope.cancel()
+        await ended.wait()
+
+    async def drain(self) -> None:
+        """Stop the switch in order."""
+        assert self.running is not None
+        self.running.drain()
+        with trio.fail_after(LONG_S):
+            await self._parts.pop("switch")[1].wait()
+
+    async def _hsm(self, task_status: trio.TaskStatus[str]) -> None:
+        host, _, port = self.addresses.get("hsm", LOOPBACK).partition(":")
+        listeners = await trio.open_tcp_listeners(int(port), host=host)
+        address = f"{host}:{listeners[0].socket.getsockname()[1]}"
+        async with trio.open_nursery() as nursery:
+            await nursery.start(HsmServer(self.module).serve_listeners, listeners)
+            task_status.started(address)
+
+    async def _bank(self, task_status: trio.TaskStatus[str]) -> None:
+        settings = BankSimSettings(
+            listen=self.addresses.get("bank", LOOPBACK),
+            data=str(self.folder),
+            security="zone",
+            rules=self.bank_rules,
+        )
+        await serve_bank(settings, task_status=task_status)
+
+    async def _orders(self, task_status: trio.TaskStatus[str]) -> None:
+        settings = OrderSimSettings(
+            listen=self.addresses.get("orders", LOOPBACK),
+            data=str(self.folder),
+            rules=self.order_rules,
+        )
+        await run_order_sim(settings, task_status=task_status)
+
+    async def _switch(self, task_status: trio.TaskStatus[Running]) -> None:
+        await run_switch(
+            await self.settings(), execute=self.module.execute, task_status=task_status
+        )
+
+    async def settings(self) -> SwitchSettings:
+        """The switch's configuration, as ``acquirer up`` makes it, with the changes."""
+        if not self._data_key:
+            hsm = Hsm(InProcessTransport(self.module.execute, HEADER))
+            dek = await hsm.generate_key(DEK)
+            sealed = await hsm.encipher(dek, os.urandom(32))
+            self._data_key = {"data_key": sealed.hex().upper(), "data_key_dek": dek}
+        document = switch_config(
+            self.estate,
+            pos=LOOPBACK,
+            http=LOOPBACK,
+            hsm=self.addresses.get("hsm", LOOPBACK),
+            bank=self.addresses["bank"],
+            orders=self.addresses["orders"],
+            choice=BankChoice(timeout_s=BANK_TIMEOUT_S),
+            database_url=self.url,
+            data_key=self._data_key,
+        )
+        in_process = {"transport": "in_process", "header_length": HEADER, "test_lmk": True}
+        document["hsm"] = in_process
+        document["order_systems"][0]["timeout_s"] = ORDERS_TIMEOUT_S
+        document["banks"][0] |= {"reconnect_first_s": 0.05, "reconnect_cap_s": 0.1}
+        return msgspec.convert(document | self.changes, SwitchSettings)
+
+    async def start_switch(self) -> None:
+        """Start the switch and take its addresses."""
+        self.running = await self.start("switch")
+
+    # --- terminals ----------------------------------------------------------------------------
+
+    @property
+    def pos(self) -> str:
+        """Where terminals connect."""
+        assert self.running is not None
+        return self.running.pos
+
+    def line(self) -> AbstractAsyncContextManager[Line]:
+        """A new connection."""
+        return _Opening(self.pos)
+
+    def terminal(self, terminal_id: str) -> PosTerminal:
+        """A terminal of the estate, the same one each time; not signed on at first."""
+        if terminal_id not in self.terminals:
+            one = next(t for t in self.estate.terminals if t.terminal_id == terminal_id)
+            profile = next(p for p in self.estate.profiles if p.name == one.profile)
+            self.terminals[terminal_id] = PosTerminal(
+                one.terminal_id, one.merchant_id, bytes.fromhex(one.tmk), profile.mac
+            )
+        return self.terminals[terminal_id]
+
+    async def signed_on(self, terminal_id: str = "10000001", code: str = "003") -> PosTerminal:
+        """A terminal with working keys, signed on if it is not."""
+        terminal = self.terminal(terminal_id)
+        if not terminal.keys.mac:
+            terminal.take_keys(await self.ask(terminal.sign_on(code)), code)
+        return terminal
+
+    async def with_courier(
+        self, terminal_id: str = "10000001", courier_id: str = "C1001"
+    ) -> PosTerminal:
+        """A signed-on terminal at which a courier is signed on."""
+        terminal = await self.signed_on(terminal_id)
+        courier = next(c for c in self.estate.couriers if c.courier_id == courier_id)
+        reply = await self.ask(terminal.courier(courier_id, courier.password))
+        assert reply.code == "00"
+        return terminal
+
+    async def ask(self, frame: bytes) -> Reply:
+        """One request on a connection of its own."""
+        async with self.line() as line:
+            return await line.ask(frame)
+
+    async def ask_all(self, *frames: bytes) -> list[Reply]:
+        """Requests at the same time, each on a connection of its own; replies in their order."""
+        replies: dict[int, Reply] = {}
+
+        async def one(index: int, frame: bytes) -> None:
+            replies[index] = await self.ask(frame)
+
+        async with trio.open_nursery() as nursery:
+            for index, frame in enumerate(frames):
+                nursery.start_soon(one, index, frame)
+        return [replies[index] for index in range(len(frames))]
+
+    # --- books --------------------------------------------------------------------------------
+
+    def journal(self) -> list[JournalLine]:
+        """The switch's journal, oldest first."""
+        with Database(self.url).read_only_engine().connect() as connection:
+            return sorted(journal_lines(connection), key=lambda line: line.id)
+
+    def entry(self, rrn: str) -> JournalLine:
+        """The journal line with this RRN."""
+        return next(line for line in self.journal() if line.rrn == rrn)
+
+    def state(self, reply: Reply) -> str:
+        """The state of the entry that a reply answers."""
+        return self.entry(reply[37]).state
+
+    def balances(self) -> dict[str, int]:
+        """Account → debits less credits, of all postings."""
+        with Database(self.url).read_only_engine().connect() as connection:
+            lines = trial_balance(connection).lines
+        return {line.account: line.debit_minor - line.credit_minor for line in lines}
+
+    def receivable(self) -> int:
+        """What the bank owes us."""
+        return self.balances().get("assets:scheme:demo", 0)
+
+    def bank_rows(self, rrn: str = "") -> list[dict[str, Any]]:
+        """The bank's transactions, all or those with an RRN."""
+        rows = report.transactions(self.folder)["transactions"]
+        return [row for row in rows if rrn in ("", row["rrn"])]
+
+    def bank_reversals(self, rrn: str) -> list[dict[str, Any]]:
+        """The reversals that the bank got for a transaction of this RRN."""
+        rows = report.transactions(self.folder)["reversals"]
+        return [row for row in rows if row["rrn"] == rrn]
+
+    def order(self, order_no: str) -> OrderRow:
+        """An order as the merchant's system has it."""
+        return next(row for row in read_orders(self.folder) if row.order_no == order_no)
+
+    def events(self, order_no: str) -> list[EventRow]:
+        """The events that the merchant's system got for an order."""
+        return [row for row in read_events(self.folder) if row.order_no == order_no]
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        """Wait until something holds that another task or process brings about."""
+        with trio.fail_after(LONG_S):
+            while not condition():
+                await trio.sleep(0.02)
+
+    async def agree(self) -> None:
+        """Wait until nothing is being undone, then hold switch, bank and ledger against another."""
+        await self.until(
+            lambda: (
+                not {"sent", "reversing", "timed_out"}
+                & {line.state for line in self.journal() if line.kind != "balance"}
+            )
+        )
+        with Database(self.url).read_only_engine().connect() as connection:
+            verify(connection)
+        ours = {
+            line.rrn: line.amount_minor
+            for line in self.journal()
+            if line.state == "approved" and line.bank and line.kind in ("sale", "order_payment")
+        }
+        theirs = {
+            row["rrn"]: row["amount_minor"]
+            for row in self.bank_rows()
+            if row["state"] == "approved" and row["kind"] == "sale"
+        }
+        assert theirs == ours
+        assert sum(ours.values()) == self.receivable()
+
+
+@dataclass
+class _Opening:
+    address: str
+
+    async def __aenter__(self) -> Line:
+        self._line = await Line.open(self.address)
+        return self._line
+
+    async def __aexit__(self, *_: object) -> None:
+        await trio.aclose_forcefully(self._line.stream)
+
+
+@asynccontextmanager
+async def opened_world(folder: Path, url: str = "", **attributes: Any) -> AsyncIterator[World]:
+    """Start an estate; at the end, all books must agree."""
+    async with trio.open_nursery() as nursery:
+        world = World(
+            folder, url or f"sqlite:///{folder / 'switch.sqlite3'}", nursery, **attributes
+        )
+        for part in ("hsm", "bank", "orders"):
+            await world.start(part)
+        await world.start_switch()
+        yield world
+        await world.drain()
+        nursery.cancel_scope.cancel()
+
+
+@pytest.fixture
+def open_world(tmp_path: Path) -> Callable[..., AbstractAsyncContextManager[World]]:
+    """Makes an estate of the test's own; ``url`` and ``changes`` as :class:`World` has them."""
+
+    def open_one(**attributes: Any) -> AbstractAsyncContextManager[World]:
+        return opened_world(tmp_path, **attributes)
+
+    return open_one
+
+
+@pytest.fixture(scope="module")
+async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    """An estate that the tests of a module share; all books must agree when they are done."""
+    async with opened_world(tmp_path_factory.mktemp("estate")) as one:
+        yield one
+        await one.agree()

@@ -1,0 +1,139 @@
+"""Sign-on, sign-off and echo over real sockets: layouts, key generations, whose key seals what."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pos_terminal import PosTerminal, Reply, des
+
+from acquirer.config.estate import load_estate
+
+pytestmark = pytest.mark.anyio
+
+SYBIL = next(card for card in load_estate().cards if card.name == "sybil")
+TIMES = (12, 13, 15, 37)
+
+
+@pytest.mark.parametrize(("code", "size"), [("001", 24), ("003", 40), ("004", 60)])
+async def test_key_layouts(world: Any, code: str, size: int) -> None:
+    """Each network code brings keys of its layout, whose KCVs hold under the master key."""
+    terminal: PosTerminal = world.terminal("10000002")
+    reply = await world.ask(terminal.sign_on(code))
+    keys = terminal.take_keys(reply, code)
+    assert size == len(reply[62])
+    assert (8 if code == "001" else 16) == len(keys.pin) == len(keys.mac)
+    assert (16 if code == "004" else 0) == len(keys.track)
+    assert "00" == (await world.ask(terminal.sale(SYBIL, 100))).code
+
+
+async def test_reply_fields(world: Any) -> None:
+    """The reply is 0810 with the echoed fields, the current batch, the time, and no MAC."""
+    terminal = world.terminal("10000002")
+    terminal.batch = "000777"
+    frame = terminal.sign_on()
+    reply = await world.ask(frame)
+    terminal.batch = "000001"
+    assert "0810" == reply.mti
+    assert {11, 12, 13, 37, 39, 41, 42, 60, 62} == set(reply.fields)
+    assert "00000001003" == reply[60]
+    assert (terminal.terminal_id, terminal.merchant_id) == (reply[41], reply[42])
+    assert bytes.fromhex("6001020003") == reply.tpdu
+    assert (bytes.fromhex("603100310000"), 0) == (reply.header, reply.demand)
+
+
+async def test_single_length_mac_key(world: Any) -> None:
+    """A single-length MAC key stands in the first half; the second half is eight zero bytes."""
+    terminal = world.terminal("10000005")
+    reply = await world.ask(terminal.sign_on("003"))
+    assert bytes(8) == reply[62][28:36]
+    assert 8 == len(terminal.take_keys(reply).mac)
+    sale = await world.ask(terminal.sale(SYBIL, 100))
+    assert ("00", True) == (sale.code, terminal.sealed(sale))
+
+
+async def test_x919_terminal(world: Any) -> None:
+    """A terminal whose profile says X9.19 is understood and answered with that MAC."""
+    terminal = await world.signed_on("10000006")
+    sale = await world.ask(terminal.sale(SYBIL, 100))
+    assert ("00", True) == (sale.code, terminal.sealed(sale))
+
+
+async def test_old_keys_stay_good(world: Any) -> None:
+    """Old keys serve until the first message under the new ones; a reply has its request's key."""
+    terminal = world.terminal("10000009")
+    old = terminal.take_keys(await world.ask(terminal.sign_on()))
+    assert "00" == (await world.ask(terminal.sale(SYBIL, 100))).code
+    new = terminal.take_keys(await world.ask(terminal.sign_on()))
+
+    terminal.keys = old
+    reply = await world.ask(terminal.sale(SYBIL, 200))
+    assert ("00", True) == (reply.code, terminal.sealed(reply, old))
+    terminal.keys = new
+    reply = await world.ask(terminal.sale(SYBIL, 300))
+    assert ("00", True) == (reply.code, terminal.sealed(reply, new))
+    terminal.keys = old
+    reply = await world.ask(terminal.sale(SYBIL, 400))
+    assert "A0" == reply.code
+    assert not terminal.sealed(reply, old)
+    terminal.keys = new
+
+
+async def test_unused_sign_on_hurts_nobody(world: Any) -> None:
+    """Any number of sign-ons by somebody else leave a working terminal's keys good."""
+    terminal = await world.signed_on("10000008")
+    assert "00" == (await world.ask(terminal.sale(SYBIL, 100))).code
+    for _ in range(3):
+        assert "00" == (await world.ask(terminal.sign_on())).code
+    reply = await world.ask(terminal.sale(SYBIL, 200))
+    assert ("00", True) == (reply.code, terminal.sealed(reply))
+
+
+async def test_before_sign_on(world: Any) -> None:
+    """A financial message before any sign-on gets 77 with demand 3, and no MAC."""
+    terminal = world.terminal("10000010")
+    terminal.keys = type(terminal.keys)(bytes(range(16)), bytes(range(1, 17)))
+    reply = await world.ask(terminal.sale(SYBIL, 100))
+    assert ("77", 3, False) == (reply.code, reply.demand, 64 in reply.fields)
+
+
+async def test_sign_off(world: Any) -> None:
+    """After a sign-off the keys are gone: 77 until the next sign-on."""
+    terminal = await world.signed_on("10000004")
+    reply = await world.ask(terminal.sign_off())
+    assert ("0830", "00") == (reply.mti, reply.code)
+    assert "77" == (await world.ask(terminal.sale(SYBIL, 100))).code
+    terminal.take_keys(await world.ask(terminal.sign_on()))
+    assert "00" == (await world.ask(terminal.sale(SYBIL, 100))).code
+
+
+async def test_echo(world: Any) -> None:
+    """An echo test has neither STAN nor MAC, in either direction."""
+    reply: Reply = await world.ask(world.terminal("10000003").echo())
+    assert ("0830", "00") == (reply.mti, reply.code)
+    assert {12, 13, 39, 41, 42, 60} == set(reply.fields)
+
+
+async def test_unknown_terminal(world: Any) -> None:
+    """An unknown terminal gets 97 without MAC, whatever it asks."""
+    stranger = PosTerminal("99999999", "898110053310001", bytes(16))
+    stranger.keys = type(stranger.keys)(bytes(range(16)), bytes(range(1, 17)))
+    for frame in (stranger.sign_on(), stranger.echo(), stranger.sale(SYBIL, 100)):
+        reply = await world.ask(frame)
+        assert ("97", False) == (reply.code, 64 in reply.fields)
+
+
+async def test_wrong_merchant(world: Any) -> None:
+    """A known terminal under another merchant's number gets 03."""
+    terminal = world.terminal("10000003")
+    frame = terminal.frame(
+        "0800", {11: "900001", 42: "898110053310001", 60: "00000001003"}, mac=False
+    )
+    assert "03" == (await world.ask(frame)).code
+
+
+def test_terminal_of_the_tests() -> None:
+    """The tests' own MAC agrees with the worked example of the terminal interface."""
+    key = bytes.fromhex("C24A8FB57AA20123")
+    first = des(key).encrypt(b"4D08F434")
+    assert "6A4DF084B6D23759" == first.hex().upper()
