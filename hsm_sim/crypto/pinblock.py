@@ -1,7 +1,7 @@
 """Clear PIN blocks: the layouts, not the encipherment.
 
-Formats ISO 9564-1 0, 1, 2 and 3, Diebold/IBM and PLUS, with payShield's two-digit codes in
-:data:`FORMATS`. The account number is the 12 rightmost digits of the card number without its
+Formats ISO 9564-1 0, 1, 2 and 3, Docutel, Diebold/IBM and PLUS, with payShield's two-digit codes
+in :data:`FORMATS`. The account number is the 12 rightmost digits of the card number without its
 check digit (PLUS: the 12 leftmost; the caller gives them). Fill digits are an argument.
 Source: ISO 9564-1:2017, 9.3; payShield host command reference (format codes).
 """
@@ -15,6 +15,7 @@ from acquirer.hsm_sim.crypto.errors import PinBlockError
 
 PIN_DIGITS_MIN = 4
 PIN_DIGITS_MAX = 12
+_DOCUTEL_DIGITS_MAX = 6
 
 _HEAD = tuple(f"{length:X}" for length in range(16))
 _FILL = tuple("F" * (14 - length) for length in range(15))
@@ -171,6 +172,36 @@ def decode_diebold(block: bytes) -> str:
     return pin
 
 
+def encode_docutel(pin: str, random: bytes) -> bytes:
+    """Docutel cash machines: length, PIN in six digits with zeros after it, nine digits of fill.
+
+    Args:
+        pin: 4 to 6 digits.
+        random: at least 9 bytes that become fill digits.
+
+    Raises:
+        PinBlockError: 24 for a PIN of a wrong length.
+    """
+    length = _checked_length(pin)
+    if length > _DOCUTEL_DIGITS_MAX:
+        raise PinBlockError("24", "a PIN in Docutel format has 4 to 6 digits")
+    fill = random.translate(_TO_DIGITS).decode("ascii")
+    return bytes.fromhex((f"{length}{pin}".ljust(7, "0") + fill)[:16])
+
+
+def decode_docutel(block: bytes) -> str:
+    """The PIN in a Docutel block; errors as :func:`decode_iso0`."""
+    field = block.hex()
+    if not field.isdecimal():
+        raise PinBlockError("20", "the PIN block holds other characters than digits")
+    length = int(field[0])
+    if not PIN_DIGITS_MIN <= length <= _DOCUTEL_DIGITS_MAX:
+        raise PinBlockError("24", "a PIN in Docutel format has 4 to 6 digits")
+    if field[1 + length : 7].strip("0"):
+        raise PinBlockError("20", "the fill of the PIN block is wrong")
+    return field[1 : 1 + length]
+
+
 def _checked_length(pin: str) -> int:
     length = len(pin)
     if not (PIN_DIGITS_MIN <= length <= PIN_DIGITS_MAX and pin.isascii() and pin.isdecimal()):
@@ -209,6 +240,14 @@ FORMATS: dict[str, PinBlockFormat] = {
     for entry in (
         PinBlockFormat(
             "01", "ISO 0", True, lambda pin, account, _: encode_iso0(pin, account), decode_iso0
+        ),
+        PinBlockFormat(
+            "02",
+            "Docutel",
+            False,
+            lambda pin, _, random: encode_docutel(pin, random),
+            lambda block, _: decode_docutel(block),
+            fill_bytes=9,
         ),
         PinBlockFormat(
             "03",

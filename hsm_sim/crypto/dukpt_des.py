@@ -1,0 +1,73 @@
+"""Derived unique keys per transaction with single DES, as the oldest terminals use them.
+
+Only the legacy commands CI and CK reach it. Key serial numbers are those of
+:mod:`acquirer.hsm_sim.crypto.dukpt_tdes`. Source: ANSI X9.24-1:1998, annex A (withdrawn; the
+2004 edition replaced it by triple DES).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from Crypto.Cipher import DES
+
+from acquirer.hsm_sim.crypto import des
+from acquirer.hsm_sim.crypto.dukpt_tdes import KSN_BYTES
+from acquirer.hsm_sim.crypto.errors import KeyLengthError
+
+KEYS_KEPT_MAX = 1024
+
+_COUNTER = (1 << 21) - 1
+_PIN = 0xFF
+
+
+def initial_key(bdk: bytes, ksn: bytes) -> bytes:
+    """The key that a terminal is loaded with.
+
+    Args:
+        bdk: base derivation key, 16 bytes.
+        ksn: 10 bytes.
+
+    Returns:
+        8 bytes.
+
+    Raises:
+        KeyLengthError: the base key or the KSN has another length.
+
+    >>> bdk = bytes.fromhex("0123456789ABCDEFFEDCBA9876543210")
+    >>> initial_key(bdk, bytes.fromhex("FFFF9876543210E00001")).hex()
+    '6ac292faa1315b4d'
+    """
+    if len(bdk) != 16 or len(ksn) != KSN_BYTES:
+        raise KeyLengthError("a BDK is double length, a KSN 10 bytes")
+    return des.encrypt_ecb(bdk, ksn[:7] + bytes((ksn[7] & 0xE0,)))
+
+
+def pin_key(initial: bytes, ksn: bytes) -> bytes:
+    """The PIN encryption key of a transaction.
+
+    Args:
+        initial: the terminal's initial key, 8 bytes.
+        ksn: 10 bytes.
+
+    Returns:
+        8 bytes.
+
+    Raises:
+        KeyLengthError: the key or the KSN has another length.
+    """
+    if len(initial) != 8 or len(ksn) != KSN_BYTES:
+        raise KeyLengthError("an initial key is single length, a KSN 10 bytes")
+    number = int.from_bytes(ksn[2:], "big")
+    key = _key_at(int.from_bytes(initial, "big"), number & ~_COUNTER, number & _COUNTER)
+    return (key ^ _PIN).to_bytes(8, "big")
+
+
+@lru_cache(maxsize=KEYS_KEPT_MAX)
+def _key_at(initial: int, base: int, counter: int) -> int:
+    if not counter:
+        return initial
+    key = _key_at(initial, base, counter & (counter - 1))
+    cipher = DES.new(key.to_bytes(8, "big"), DES.MODE_ECB)
+    register = (base | counter) ^ key
+    return int.from_bytes(cipher.encrypt(register.to_bytes(8, "big")), "big") ^ key
