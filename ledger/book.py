@@ -39,6 +39,9 @@ GROUP_UNITS_MAX = 64
 LOCK_WAIT_MS = 2_000
 PENDING_ROWS_MAX = 10_000
 
+MakeDriver = Callable[[Writer, int, int], Driver]
+_DRIVERS: dict[str, MakeDriver] = {"thread": ThreadDriver, "inline": InlineDriver}
+
 
 class Book:
     """One process's access to the books; made by :func:`open_book`.
@@ -311,25 +314,27 @@ class _Opening:
 
 @asynccontextmanager
 async def open_book(
-    url: str,
+    url: str | Database,
     instance: str,
     *,
     clock_ms: Callable[[], int],
     queue_units_max: int = QUEUE_UNITS_MAX,
     group_units_max: int = GROUP_UNITS_MAX,
     lock_wait_ms: int = LOCK_WAIT_MS,
-    driver: Literal["thread", "inline"] = "thread",
+    driver: Literal["thread", "inline"] | MakeDriver = "thread",
 ) -> AsyncGenerator[Book]:
     """Open the books for writing: migrate, take the instance's lock, start the writer.
 
     Args:
-        url: ``sqlite:///file``, ``sqlite://`` (in memory) or ``postgresql://…``.
+        url: ``sqlite:///file``, ``sqlite://`` (in memory) or ``postgresql://…``; or a database
+            of one's own making, for simulation.
         instance: this process's lasting name: 1 to 40 of letters, digits, ``_`` and ``-``.
         clock_ms: wall clock, milliseconds since 1970 UTC; called on the writer's thread too.
         queue_units_max: how many units may wait before callers get :class:`BookBusy`.
         group_units_max: how many units one transaction holds at most.
         lock_wait_ms: how long to wait for another connection's lock.
-        driver: ``inline`` runs the writer on the trio thread, for simulation and tests.
+        driver: ``inline`` runs the writer on the trio thread, for tests; a simulation brings a
+            driver of its own.
 
     Resource handling: leaving the block commits what is queued and closes the connection. No
     task may still be calling the book then.
@@ -340,7 +345,7 @@ async def open_book(
         SchemaError: it belongs to another version of the program.
     """
     instances.check_name(instance)
-    database = Database(url, lock_wait_ms=lock_wait_ms)
+    database = Database(url, lock_wait_ms=lock_wait_ms) if isinstance(url, str) else url
     lock: IO[bytes] | None = None
     if database.file is not None:
         try:
@@ -349,8 +354,8 @@ async def open_book(
             raise BookUnavailable(f"cannot lock {database.file}: {error.strerror}") from error
     opening = _Opening(instance, clock_ms)
     writer = Writer(database, instance, clock_ms, opening.on_connect)
-    make = ThreadDriver if driver == "thread" else InlineDriver
-    serving: Driver = make(writer, queue_units_max, group_units_max)
+    make: MakeDriver = _DRIVERS[driver] if isinstance(driver, str) else driver
+    serving = make(writer, queue_units_max, group_units_max)
     try:
         await serving.start(writer.connect)
         try:

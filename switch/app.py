@@ -7,12 +7,9 @@ Source: architecture, "One payment, from wire to books".
 
 from __future__ import annotations
 
-import os
-import random
-import time
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 
 import structlog
@@ -20,20 +17,19 @@ import trio
 
 from acquirer.codecs.message import Message
 from acquirer.config.loading import ConfigError
-from acquirer.ledger.book import Book, open_book
+from acquirer.ledger.book import Book
 from acquirer.ledger.errors import BookError
 from acquirer.routing.banks import Banks
 from acquirer.routing.choice import route_table
 from acquirer.routing.errors import RoutingError
 from acquirer.routing.orders.client import Delivery, OrderSystems
 from acquirer.routing.orders.outbox import OutboxEvent, OutboxSettings, Wake, run_outbox
-from acquirer.switch.clock import Calendar
+from acquirer.switch.clock import Calendar, WallClock
 from acquirer.switch.context import Context
 from acquirer.switch.errors import HsmRefused, HsmUnavailable
 from acquirer.switch.hsm.client import Hsm
 from acquirer.switch.hsm.link_security import HsmLinkSecurity
 from acquirer.switch.hsm.transport import HsmTransport, InProcessTransport, TcpTransport
-from acquirer.switch.http import serve_http
 from acquirer.switch.metrics import Metrics
 from acquirer.switch.numbers import Numbers
 from acquirer.switch.recovery import keep_recovering, recover
@@ -41,6 +37,7 @@ from acquirer.switch.saf import SafWorker
 from acquirer.switch.server import TerminalServer
 from acquirer.switch.session import Session
 from acquirer.switch.settings import HsmSettings, SwitchSettings
+from acquirer.switch.surroundings import REAL_WORLD, Surroundings
 from acquirer.switch.terminals import Terminals
 from acquirer.switch.vault import CardVault
 
@@ -63,11 +60,6 @@ class Running:
     drain: Callable[[], None]
 
 
-def wall_ms() -> int:
-    """Milliseconds since 1970 UTC."""
-    return time.time_ns() // 1_000_000
-
-
 def split_address(address: str, file: str, key: str) -> tuple[str, int]:
     """Host and port of ``host:port``.
 
@@ -85,6 +77,7 @@ async def run_switch(
     *,
     file: str = "switch.toml",
     execute: Execute | None = None,
+    around: Surroundings = REAL_WORLD,
     task_status: trio.TaskStatus[Running] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Run a switch until drained or cancelled.
@@ -93,6 +86,7 @@ async def run_switch(
         settings: the configuration.
         file: its name, for messages about it.
         execute: the embedded security module, where the transport is in_process.
+        around: clock, randomness, sockets and database, for simulation.
 
     Raises:
         ConfigError: the settings contradict each other or do not fit the security module.
@@ -100,46 +94,55 @@ async def run_switch(
     """
     check(settings, file)
     async with (
-        open_book(
-            settings.database.url,
-            settings.instance,
-            queue_units_max=settings.database.queue_units_max,
-            clock_ms=wall_ms,
-        ) as book,
+        around.open_books(settings, around.wall_ms) as book,
         trio.open_nursery() as background,
-        OrderSystems(settings.order_systems) as orders,
+        OrderSystems(
+            settings.order_systems,
+            wall_s=lambda: around.wall_ms() / 1000,
+            connect=around.connect_orders,
+        ) as orders,
     ):
-        transport = _transport(settings.hsm, background, execute, file)
+        transport = around.hsm or _transport(settings.hsm, background, execute, file)
         hsm = Hsm(transport)
         metrics = Metrics()
-        banks = Banks(settings.banks, HsmLinkSecurity(hsm), on_unmatched=_note_late(metrics))
-        vault = CardVault(await _data_key(hsm, settings, file), os.urandom)
+        banks = Banks(
+            settings.banks,
+            HsmLinkSecurity(hsm),
+            on_unmatched=_note_late(metrics),
+            random=around.random,
+            wall=lambda: datetime.fromtimestamp(around.wall_ms() / 1000, UTC),
+            connect=around.connect_bank,
+        )
+        vault = CardVault(await _data_key(hsm, settings, file), around.random_bytes)
         wake = Wake()
         workers: list[SafWorker] = []
         context = await _context(
-            settings, book, hsm, banks, orders, vault, background, wake, workers
+            settings, around, book, hsm, banks, orders, vault, background, wake, workers
         )
         await background.start(banks.run)
         await recover(context)
         for bank in settings.banks:
-            worker = SafWorker(context, bank.name, random.random)
+            worker = SafWorker(context, bank.name, around.random)
             workers.append(worker)
             background.start_soon(worker.run)
         background.start_soon(keep_recovering, context)
-        background.start_soon(_deliver_events, settings, book, orders, wake)
+        background.start_soon(_deliver_events, settings, around, book, orders, wake)
         await _wait_for_links(settings, banks)
         server = TerminalServer(Session(context, metrics), settings.limits, metrics)
         pos_host, pos_port = split_address(settings.listen.pos, file, "listen.pos")
         split_address(settings.listen.http, file, "listen.http")
         serve = partial(
-            serve_http, settings.listen.http, ready=_readiness(banks), registry=metrics.registry
+            around.serve_http,
+            settings.listen.http,
+            ready=_readiness(banks),
+            registry=metrics.registry,
         )
         http = await background.start(serve)
         async with trio.open_nursery() as serving:
-            listener = await serving.start(server.serve, pos_host, pos_port)
-            host, port = listener.socket.getsockname()[:2]
-            log.info("ready", pos=f"{host}:{port}", http=http)
-            task_status.started(Running(f"{host}:{port}", http, server.drain))
+            pos, listener = await around.listen(pos_host, pos_port)
+            await serving.start(server.serve, listener)
+            log.info("ready", pos=pos, http=http)
+            task_status.started(Running(pos, http, server.drain))
         wake.stop()
         transport.close()
         background.cancel_scope.cancel()
@@ -179,6 +182,7 @@ def check(settings: SwitchSettings, file: str) -> None:
 
 async def _context(
     settings: SwitchSettings,
+    around: Surroundings,
     book: Book,
     hsm: Hsm,
     banks: Banks,
@@ -209,8 +213,8 @@ async def _context(
         limits=settings.limits,
         calendar=Calendar(settings.utc_offset_minutes),
         monotonic=trio.current_time,
-        wall_ms=wall_ms,
-        new_event_id=lambda: f"evt_{uuid.uuid4().hex}",
+        wall_ms=around.wall_ms,
+        new_event_id=lambda: f"evt_{around.random_bytes(16).hex()}",
         saf_queued=saf_queued,
         events_queued=wake.notify,
     )
@@ -262,7 +266,11 @@ def _note_late(metrics: Metrics) -> Callable[[str, Message], None]:
 
 
 async def _deliver_events(
-    settings: SwitchSettings, book: Book, orders: OrderSystems, wake: Wake
+    settings: SwitchSettings,
+    around: Surroundings,
+    book: Book,
+    orders: OrderSystems,
+    wake: Wake,
 ) -> None:
     secrets = {merchant.merchant_id: merchant.event_secret for merchant in settings.merchants}
 
@@ -271,11 +279,11 @@ async def _deliver_events(
         return await orders.deliver(event, *([known] if known else []))
 
     await run_outbox(
-        _Outbox(book),
+        _Outbox(book, around.wall_ms),
         deliver,
         wake=wake,
-        clock_ms=wall_ms,
-        random=random.random,
+        clock_ms=around.wall_ms,
+        random=around.random,
         settings=OutboxSettings(),
         lane=lambda event: orders.system_name(event.merchant_id, event.order_no),
         store_errors=(BookError,),
@@ -292,8 +300,9 @@ async def _wait_for_links(settings: SwitchSettings, banks: Banks) -> None:
 class _Outbox:
     """The books as the outbox worker wants them."""
 
-    def __init__(self, book: Book) -> None:
+    def __init__(self, book: Book, wall_ms: WallClock) -> None:
         self._book = book
+        self._wall_ms = wall_ms
         self.claim_events = book.claim_events
 
     async def retry_event(self, event_id: str, attempts: int, next_at_ms: int, /) -> None:
@@ -303,7 +312,7 @@ class _Outbox:
         await self._book.finish_event(event_id, at_ms)
 
     async def dead_event(self, event_id: str, /) -> None:
-        await self._book.dead_event(event_id, wall_ms())
+        await self._book.dead_event(event_id, self._wall_ms())
 
 
 def _readiness(banks: Banks) -> Callable[[], tuple[bool, dict[str, object]]]:

@@ -49,18 +49,16 @@ class TerminalServer:
 
     async def serve(
         self,
-        host: str,
-        port: int,
+        listener: trio.abc.Listener[trio.abc.Stream],
         *,
-        task_status: trio.TaskStatus[trio.SocketListener] = trio.TASK_STATUS_IGNORED,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Listen and serve; reports the listener once it accepts.
+        """Serve what connects to a listener, and close it at the end.
 
         Error handling: only errors of a full process are retried by accept; others end it.
         """
-        (listener,) = await trio.open_tcp_listeners(port, host=host)
         async with trio.open_nursery() as requests, trio.open_nursery() as connections:
-            task_status.started(listener)
+            task_status.started()
             connections.start_soon(self._accept, listener, connections, requests)
             await self._draining.wait()
             await listener.aclose()
@@ -72,7 +70,10 @@ class TerminalServer:
             connections.cancel_scope.cancel()
 
     async def _accept(
-        self, listener: trio.SocketListener, connections: trio.Nursery, requests: trio.Nursery
+        self,
+        listener: trio.abc.Listener[trio.abc.Stream],
+        connections: trio.Nursery,
+        requests: trio.Nursery,
     ) -> None:
         while True:
             try:
@@ -90,13 +91,14 @@ class TerminalServer:
                 continue
             connections.start_soon(self._connection, stream, requests)
 
-    async def _connection(self, stream: trio.SocketStream, requests: trio.Nursery) -> None:
+    async def _connection(self, stream: trio.abc.Stream, requests: trio.Nursery) -> None:
         self._open += 1
         self._metrics.connections.set(self._open)
         connection = _Connection(stream)
         try:
             async with stream:
-                await self._read(connection, requests)
+                with connection.reading:
+                    await self._read(connection, requests)
         except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
             pass
         finally:
@@ -113,7 +115,7 @@ class TerminalServer:
             if waiting.cancelled_caught or not data:
                 break
             try:
-                frames = decoder.feed(data)
+                frames = decoder.feed(bytes(data))
             except FrameError as error:
                 log.warning("bad_frame", reason=str(error))
                 break
@@ -147,12 +149,13 @@ class TerminalServer:
 class _Connection:
     """One terminal's stream, with replies sent whole and requests counted."""
 
-    __slots__ = ("_lock", "_turn", "closed", "in_flight", "stream")
+    __slots__ = ("_lock", "_turn", "closed", "in_flight", "reading", "stream")
 
-    def __init__(self, stream: trio.SocketStream) -> None:
+    def __init__(self, stream: trio.abc.Stream) -> None:
         self.stream = stream
         self.in_flight = 0
         self.closed = False
+        self.reading = trio.CancelScope()
         self._lock = trio.Lock()
         self._turn: trio.Event | None = None
 
@@ -183,7 +186,6 @@ class _Connection:
             self._turn = None
 
     def close(self) -> None:
-        """Close at once; the reading task ends by itself."""
-        if not self.closed:
-            self.closed = True
-            self.stream.socket.close()
+        """Close at once: the reading task ends, and takes the stream with it."""
+        self.closed = True
+        self.reading.cancel()

@@ -58,21 +58,27 @@ async def run_order_sim(
         bound_host, bound_port = listeners[0].socket.getsockname()[:2]
         _log.info("order_sim_started", port=bound_port)
         task_status.started(f"{bound_host}:{bound_port}")
-        server = _Server(app, settings)
-        await trio.serve_listeners(server.serve, listeners)
+        server = OrderServer(app, settings.idle_s, settings.connections_max)
+        await trio.serve_listeners(server.serve_stream, listeners)
     finally:
         store.close()
 
 
-class _Server:
-    """What all connections share."""
+class OrderServer:
+    """What all connections share.
 
-    def __init__(self, app: OrderApp, settings: OrderSimSettings) -> None:
+    Args:
+        app: answers the requests.
+        idle_s: a connection without a whole request for so long is closed.
+        connections_max: connections at once; more wait.
+    """
+
+    def __init__(self, app: OrderApp, idle_s: float, connections_max: int) -> None:
         self._app = app
-        self._idle_s = settings.idle_s
-        self._places = trio.Semaphore(settings.connections_max)
+        self._idle_s = idle_s
+        self._places = trio.Semaphore(connections_max)
 
-    async def serve(self, stream: trio.SocketStream) -> None:
+    async def serve_stream(self, stream: trio.abc.Stream) -> None:
         """Serve one connection until either side closes it."""
         async with self._places, stream:
             connection = h11.Connection(h11.SERVER)
@@ -95,13 +101,13 @@ class _Server:
             except (h11.RemoteProtocolError, trio.BrokenResourceError):
                 return
 
-    async def _without_answer(self, reply: Reply, stream: trio.SocketStream) -> None:
+    async def _without_answer(self, reply: Reply, stream: trio.abc.Stream) -> None:
         if reply.status < 0:
             with trio.move_on_after(self._idle_s):
                 await stream.receive_some(1)
 
 
-async def _receive(connection: h11.Connection, stream: trio.SocketStream) -> Request | None:
+async def _receive(connection: h11.Connection, stream: trio.abc.Stream) -> Request | None:
     """The next whole request, cut off beyond the limit, or None at the end of the stream.
 
     Raises:

@@ -18,7 +18,7 @@ import msgspec
 import trio
 
 from acquirer.routing.orders.errors import AnswerError, HttpError, OrderSettingsError
-from acquirer.routing.orders.http1 import HttpPool
+from acquirer.routing.orders.http1 import HttpConnect, HttpPool, open_http
 from acquirer.routing.orders.messages import OrderFacts, decode_facts
 from acquirer.routing.orders.settings import OrderSystemSettings, choose_system, parse_origin
 from acquirer.routing.orders.webhooks import sign
@@ -91,9 +91,10 @@ class OrderSystems:
         systems: Sequence[OrderSystemSettings],
         *,
         wall_s: Callable[[], float] = time.time,
+        connect: HttpConnect = open_http,
     ) -> None:
         self._systems = tuple(systems)
-        self._pools = [HttpPool(parse_origin(s.url), s.connections_max) for s in systems]
+        self._pools = [HttpPool(parse_origin(s.url), s.connections_max, connect) for s in systems]
         self._cache: dict[tuple[str, str], tuple[float, OrderFacts]] = {}
         self._wall_s = wall_s
 

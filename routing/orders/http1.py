@@ -9,6 +9,8 @@ Source: RFC 9112; the protocol itself is h11's.
 from __future__ import annotations
 
 import ssl
+from collections.abc import Awaitable, Callable
+from functools import lru_cache
 
 import h11
 import msgspec
@@ -19,6 +21,30 @@ from acquirer.routing.orders.settings import Origin
 
 BODY_BYTES_MAX = 65_536
 _RECEIVE_BYTES = 65_536
+
+
+HttpConnect = Callable[[Origin], Awaitable[trio.abc.Stream]]
+
+
+async def open_http(origin: Origin) -> trio.abc.Stream:
+    """Connect to an origin over TCP, or TLS where it says so.
+
+    Raises:
+        OSError: it cannot be reached.
+    """
+    if not origin.tls:
+        return await trio.open_tcp_stream(origin.host, origin.port)
+    return await trio.open_ssl_over_tcp_stream(
+        origin.host,
+        origin.port,
+        https_compatible=True,
+        ssl_context=_tls(),
+    )
+
+
+@lru_cache(maxsize=1)
+def _tls() -> ssl.SSLContext:
+    return ssl.create_default_context()
 
 
 class HttpAnswer(msgspec.Struct, frozen=True):
@@ -33,13 +59,20 @@ class HttpPool:
 
     Resource handling: :meth:`aclose` closes the idle ones; a connection whose exchange is
     cancelled or fails is closed at once.
+
+    Args:
+        origin: where to.
+        connections_max: at once.
+        connect: opens a connection; an ``OSError`` means that there is none to be had.
     """
 
-    def __init__(self, origin: Origin, connections_max: int) -> None:
+    def __init__(
+        self, origin: Origin, connections_max: int, connect: HttpConnect = open_http
+    ) -> None:
         self._origin = origin
+        self._open = connect
         self._idle: list[_Connection] = []
         self._places = trio.Semaphore(connections_max)
-        self._tls = ssl.create_default_context() if origin.tls else None
         self._closed = False
 
     def __repr__(self) -> str:
@@ -94,18 +127,10 @@ class HttpPool:
                 await trio.aclose_forcefully(connection.stream)
 
     async def _connect(self) -> _Connection:
-        origin = self._origin
-        stream: trio.abc.Stream
         try:
-            if self._tls is None:
-                stream = await trio.open_tcp_stream(origin.host, origin.port)
-            else:
-                stream = await trio.open_ssl_over_tcp_stream(
-                    origin.host, origin.port, https_compatible=True, ssl_context=self._tls
-                )
+            return _Connection(await self._open(self._origin))
         except OSError:
             raise HttpError("no connection") from None
-        return _Connection(stream)
 
     async def _close_idle(self) -> None:
         idle, self._idle = self._idle, []

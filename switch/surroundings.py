@@ -1,0 +1,99 @@
+"""What a switch takes from the machine that it runs on: time, randomness, sockets, its database.
+
+The defaults are the real things. A simulation brings others, so that one seed decides a run; no
+other module of the switch reaches for a clock, a socket or a random number by itself.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+import trio
+from prometheus_client import CollectorRegistry
+
+from acquirer.ledger.book import Book, open_book
+from acquirer.routing.link import Connect, open_tcp
+from acquirer.routing.orders.http1 import HttpConnect, open_http
+from acquirer.switch.clock import WallClock
+from acquirer.switch.hsm.transport import HsmTransport
+from acquirer.switch.http import Ready, serve_http
+from acquirer.switch.settings import SwitchSettings
+
+Listener = trio.abc.Listener[trio.abc.Stream]
+Listen = Callable[[str, int], Awaitable[tuple[str, Listener]]]
+OpenBooks = Callable[[SwitchSettings, WallClock], AbstractAsyncContextManager[Book]]
+
+
+class ServeHttp(Protocol):
+    """Serves health and metrics until cancelled; ``started`` is told the address."""
+
+    async def __call__(
+        self,
+        address: str,
+        *,
+        ready: Ready,
+        registry: CollectorRegistry,
+        task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Serve."""
+
+
+def wall_ms() -> int:
+    """Milliseconds since 1970 UTC."""
+    return time.time_ns() // 1_000_000
+
+
+def open_books(settings: SwitchSettings, wall: WallClock) -> AbstractAsyncContextManager[Book]:
+    """The books that the settings name."""
+    return open_book(
+        settings.database.url,
+        settings.instance,
+        queue_units_max=settings.database.queue_units_max,
+        clock_ms=wall,
+    )
+
+
+async def listen_tcp(host: str, port: int) -> tuple[str, Listener]:
+    """A TCP port, and its address as bound.
+
+    Raises:
+        OSError: it cannot be listened on.
+    """
+    (listener,) = await trio.open_tcp_listeners(port, host=host)
+    bound_host, bound_port = listener.socket.getsockname()[:2]
+    return f"{bound_host}:{bound_port}", listener
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """The outside world of one switch.
+
+    Attributes:
+        wall_ms: milliseconds since 1970 UTC, for records.
+        random: numbers from 0 to 1, for jitter.
+        random_bytes: nonces and ids.
+        open_books: opens the database.
+        hsm: a wire to the security module to use instead of the one that the settings name.
+        connect_bank, connect_orders: open connections.
+        listen: opens the terminals' port.
+        serve_http: serves health and metrics.
+    """
+
+    wall_ms: WallClock = wall_ms
+    random: Callable[[], float] = random.random
+    random_bytes: Callable[[int], bytes] = os.urandom
+    open_books: OpenBooks = open_books
+    hsm: HsmTransport | None = None
+    connect_bank: Connect = open_tcp
+    connect_orders: HttpConnect = open_http
+    listen: Listen = listen_tcp
+    serve_http: ServeHttp = serve_http
+
+
+REAL_WORLD = Surroundings()
