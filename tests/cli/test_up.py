@@ -1,0 +1,185 @@
+"""``acquirer up`` as a newcomer starts it: real processes, killed and started again."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from acquirer.config.estate import load_estate
+
+pytestmark = pytest.mark.timeout(180)
+
+PROGRAM = (sys.executable, "-m", "acquirer")
+QUIET = {**os.environ, "ACQUIRER_LOG_LEVEL": "info"}
+
+
+@contextmanager
+def up(data: Path, *options: str) -> Iterator[tuple[subprocess.Popen[bytes], dict[str, Any]]]:
+    """Start it on a data folder; yields process and ready line, ends it by SIGTERM."""
+    with (data.parent / "up.log").open("ab") as log:
+        process = subprocess.Popen(
+            (*PROGRAM, "up", "--data", str(data), *options),
+            stdout=subprocess.PIPE,
+            stderr=log,
+            env=QUIET,
+        )
+        try:
+            assert process.stdout is not None
+            yield process, msgspec.json.decode(process.stdout.readline())
+        finally:
+            process.terminate()
+            process.wait(60)
+
+
+def acquirer(*arguments: str) -> subprocess.CompletedProcess[bytes]:
+    """Run a command to its end."""
+    return subprocess.run((*PROGRAM, *arguments), capture_output=True, check=False)
+
+
+def terminal(data: Path, *arguments: str) -> dict[str, Any]:
+    """One transaction of the demo estate's first terminal."""
+    ran = acquirer("terminal", "--tid", "10000001", "--data", str(data), "--json", *arguments)
+    assert ran.stdout, ran.stderr.decode()
+    result: dict[str, Any] = msgspec.json.decode(ran.stdout)
+    return result
+
+
+def children(process: subprocess.Popen[bytes]) -> list[int]:
+    """The process ids of a process's children."""
+    threads = Path(f"/proc/{process.pid}/task").glob("*/children")
+    return sorted(int(pid) for thread in threads for pid in thread.read_text().split())
+
+
+def gone(pid: int, within_s: float = 10.0) -> bool:
+    """Whether a process has ended (or is only waiting to be buried)."""
+    until = time.monotonic() + within_s
+    while time.monotonic() < until:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+        if state == "Z":
+            return True
+    return False
+
+
+def test_killed_and_started_again_it_goes_on_where_it_was(tmp_path: Path) -> None:
+    """SIGKILL takes the children along; keys, books and both simulators' books survive."""
+    data = tmp_path / "data"
+    with up(data) as (process, ready):
+        assert {"ready", "pos", "hsm", "bank", "orders", "http"} == set(ready)
+        assert terminal(data, "sign-on")["response_code"] == "00"
+        assert (
+            terminal(data, "sale", "--amount", "12.50", "--card", "alice")["outcome"] == "approved"
+        )
+        parts = children(process)
+        assert len(parts) == 4
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert all(gone(pid) for pid in parts)
+    with up(data) as (process, _):
+        assert (
+            terminal(data, "sale", "--amount", "7.50", "--card", "alice")["outcome"] == "approved"
+        )
+        process.terminate()
+        assert process.wait(60) == 0
+    journal = msgspec.json.decode(acquirer("journal", "list", "--data", str(data), "--json").stdout)
+    bank = msgspec.json.decode(
+        acquirer("bank-sim", "transactions", "--data", str(data), "--json").stdout
+    )
+    ours = {t["rrn"]: t["amount_minor"] for t in journal["transactions"]}
+    assert sorted(ours.values()) == [750, 1250]
+    assert ours == {t["rrn"]: t["amount_minor"] for t in bank["transactions"]}
+    assert acquirer("ledger", "verify", "--data", str(data)).returncode == 0
+    _holds_no_secret(tmp_path)
+
+
+def _holds_no_secret(folder: Path) -> None:
+    estate = load_estate()
+    secrets = [card.pan for card in estate.cards]
+    secrets += [terminal.tmk for terminal in estate.terminals]
+    secrets += [bank.zmk for bank in estate.banks]
+    for path in folder.rglob("*"):
+        if path.is_file():
+            content = path.read_bytes()
+            for secret in secrets:
+                forms = (
+                    secret.encode(),
+                    secret.lower().encode(),
+                    bytes.fromhex(secret + "0") if len(secret) % 2 else bytes.fromhex(secret),
+                )
+                assert not any(form in content for form in forms), f"a secret is in {path.name}"
+
+
+def test_a_bank_core_elsewhere_without_zone_security(tmp_path: Path) -> None:
+    """``--bank`` uses a running bank core; ``none`` leaves MAC and key exchange out."""
+    config = tmp_path / "bank.toml"
+    config.write_text(f'listen = "127.0.0.1:0"\ndata = "{tmp_path}/bank"\nsecurity = "none"\n')
+    bank = subprocess.Popen(
+        (*PROGRAM, "bank-sim", "--config", str(config)), stdout=subprocess.PIPE, env=QUIET
+    )
+    try:
+        assert bank.stdout is not None
+        address = msgspec.json.decode(bank.stdout.readline())["bank"]
+        data = tmp_path / "data"
+        with up(data, "--bank", address, "--bank-security", "none") as (process, ready):
+            assert ready["bank"] == address
+            assert len(children(process)) == 3
+            assert terminal(data, "sign-on")["outcome"] == "approved"
+            assert (
+                terminal(data, "sale", "--amount", "3.00", "--card", "bob")["outcome"] == "approved"
+            )
+            wrong = terminal(data, "sale", "--amount", "3.00", "--card", "bob", "--pin", "000000")
+            assert wrong["response_code"] == "55"
+    finally:
+        bank.terminate()
+        bank.wait(30)
+
+
+def test_a_part_that_dies_is_started_again(tmp_path: Path) -> None:
+    """The switch is killed alone; up starts it again on the same ports."""
+    data = tmp_path / "data"
+    with up(data) as (process, _):
+        assert terminal(data, "sign-on")["outcome"] == "approved"
+        switch = children(process)[-1]
+        os.kill(switch, signal.SIGKILL)
+        assert gone(switch)
+        until = time.monotonic() + 30
+        while (result := terminal(data, "sale", "--amount", "1.00", "--card", "bob"))[
+            "outcome"
+        ] != "approved":
+            assert time.monotonic() < until, result
+
+
+def test_books_in_postgresql(tmp_path: Path, postgresql_url: str) -> None:
+    """``--database-url`` puts the books into PostgreSQL; reading commands find them there."""
+    data = tmp_path / "data"
+    with up(data, "--database-url", postgresql_url):
+        assert terminal(data, "sign-on")["outcome"] == "approved"
+        assert (
+            terminal(data, "sale", "--amount", "12.50", "--card", "alice")["outcome"] == "approved"
+        )
+    assert not (data / "switch.sqlite3").exists()
+    balance = msgspec.json.decode(
+        acquirer("ledger", "trial-balance", "--data", str(data), "--json").stdout
+    )
+    assert balance["balanced"]
+    assert sum(line["debit_minor"] for line in balance["lines"]) == 1250
+
+
+def test_wrong_options_say_what_is_wrong() -> None:
+    """Exit code 2 and one line that names option or file."""
+    ran = acquirer("up", "--bank-security", "tls")
+    assert ran.returncode == 2
+    assert b"--bank-security" in ran.stderr
+    ran = acquirer("up", "--estate", "/nowhere.toml")
+    assert ran.returncode == 2
+    assert b"/nowhere.toml" in ran.stderr
