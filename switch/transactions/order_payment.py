@@ -24,6 +24,7 @@ from acquirer.ledger.entries import (
 from acquirer.ledger.postings import FeeRate, card_sale, cash_on_delivery
 from acquirer.routing.outcomes import Replied
 from acquirer.switch.context import Context
+from acquirer.switch.errors import HsmRefused, response_code_for
 from acquirer.switch.journal import new_entry, refuse, unpay_step
 from acquirer.switch.order_desk import (
     NEXT,
@@ -49,7 +50,7 @@ async def order_payment(context: Context, request: Request) -> Outcome:
 
     Raises:
         RemoteFormatError: ON or OC is missing, or no card in a card payment.
-        HsmRefused, HsmUnavailable, BookBusy, BookUnavailable: nothing has left for a bank.
+        HsmUnavailable, BookBusy, BookUnavailable: nothing has left for a bank.
     """
     order_no, courier_id = request.need_text("ON"), request.need_text("OC")
     if not await courier_is_here(context, request, courier_id):
@@ -101,7 +102,12 @@ async def _pay_by_card(
     if zpk is None:
         return await refuse(context, request, KIND, "91", pan=pan, order_no=order.order_no)
 
-    pin_block = await protect_pin(context, request, zpk, pan)
+    try:
+        pin_block = await protect_pin(context, request, zpk, pan)
+    except HsmRefused as error:
+        return await refuse(
+            context, request, KIND, response_code_for(error), pan=pan, order_no=order.order_no
+        )
 
     entry = await new_entry(
         context,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from acquirer.ledger.entries import InsertEntry, Post, State
 from acquirer.ledger.postings import card_sale
 from acquirer.switch.context import Context
+from acquirer.switch.errors import HsmRefused, response_code_for
 from acquirer.switch.journal import new_entry, refuse
 from acquirer.switch.request import Outcome, Repeat, Request
 from acquirer.switch.transactions.steps import bank_request, forward, protect_pin, route, settle
@@ -19,7 +20,7 @@ async def sale(context: Context, request: Request) -> Outcome:
 
     Raises:
         RemoteFormatError: no card in the message.
-        HsmRefused, HsmUnavailable, BookBusy, BookUnavailable: nothing has left for a bank.
+        HsmUnavailable, BookBusy, BookUnavailable: nothing has left for a bank.
     """
     pan, track = request.card()
     if request.amount_minor == 0:
@@ -34,7 +35,10 @@ async def sale(context: Context, request: Request) -> Outcome:
     if zpk is None:
         return await refuse(context, request, "sale", "91", pan=pan)
 
-    pin_block = await protect_pin(context, request, zpk, pan)
+    try:
+        pin_block = await protect_pin(context, request, zpk, pan)
+    except HsmRefused as error:
+        return await refuse(context, request, "sale", response_code_for(error), pan=pan)
 
     entry = await new_entry(context, request, "sale", State.SENT, pan=pan, bank=bank)
     if await context.book.commit(InsertEntry(entry)):

@@ -304,7 +304,7 @@ class World:
     async def until(self, condition: Callable[[], object]) -> None:
         """Wait until something holds that another task or process brings about."""
         with trio.fail_after(LONG_S):
-            while not condition():
+            while not condition():  # noqa: ASYNC110
                 await trio.sleep(0.02)
 
     async def agree(self) -> None:

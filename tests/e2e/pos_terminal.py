@@ -230,7 +230,7 @@ class PosTerminal:
     merchant_id: str
     tmk: bytes
     mac: str = "cup_ecb"
-    keys: WorkKeys = WorkKeys(b"", b"")  # noqa: RUF009
+    keys: WorkKeys = WorkKeys(b"", b"")
     batch: str = "000001"
     stan: int = 0
     tpdu: bytes = field(default=bytes.fromhex("6000030102"))
