@@ -154,6 +154,16 @@ class Book:
         found: CourierRow | None = await self._read(reads.courier, courier_id)
         return found
 
+    async def courier_at(self, terminal_id: str) -> CourierRow | None:
+        """A courier who is signed on at a terminal."""
+        found: CourierRow | None = await self._read(reads.courier_at, terminal_id)
+        return found
+
+    async def untold(self, merchant_id: str, order_no: str) -> bool:
+        """Whether the merchant has yet to be told something of an order, dead letters included."""
+        found: bool = await self._read(reads.untold, merchant_id, order_no)
+        return found
+
     async def account_sums(self, name: str, currency_code: str) -> tuple[int, int, int, int]:
         """Debits and credits posted, debits and credits pending, minor units."""
         sums: tuple[int, int, int, int] = await self._read(reads.account_sums, name, currency_code)

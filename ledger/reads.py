@@ -10,7 +10,15 @@ from sqlalchemy import bindparam, select
 from acquirer.ledger.database import Session, Sql
 from acquirer.ledger.entries import CourierRow, Entry, OrderRow, Role, TerminalRow
 from acquirer.ledger.rows import ENTRY_COLUMNS, courier_of, entry_of, order_of, terminal_of
-from acquirer.ledger.schema import accounts, couriers, journal, orders, terminals, transfers
+from acquirer.ledger.schema import (
+    accounts,
+    couriers,
+    journal,
+    orders,
+    outbox,
+    terminals,
+    transfers,
+)
 
 _ENTRY: Sequence[Any] = [journal.c[name] for name in ENTRY_COLUMNS]
 
@@ -41,6 +49,21 @@ _ORDER = Sql(
 _TERMINAL = Sql(select(terminals).where(terminals.c.terminal_id == bindparam("key")))
 _TERMINALS = Sql(select(terminals).order_by(terminals.c.terminal_id))
 _COURIER = Sql(select(couriers).where(couriers.c.courier_id == bindparam("key")))
+_COURIER_AT = Sql(
+    select(couriers)
+    .where(couriers.c.terminal_id == bindparam("terminal"))
+    .order_by(couriers.c.courier_id)
+    .limit(1)
+)
+_UNTOLD = Sql(
+    select(outbox.c.seq)
+    .where(
+        outbox.c.delivered_at_ms.is_(None),
+        outbox.c.merchant_id == bindparam("merchant"),
+        outbox.c.order_no == bindparam("no"),
+    )
+    .limit(1)
+)
 _ACCOUNT = Sql(
     select(
         accounts.c.debits_posted,
@@ -120,6 +143,17 @@ def courier(session: Session, courier_id: str) -> CourierRow | None:
     """A courier's durable state."""
     row = session.row(_COURIER, key=courier_id)
     return None if row is None else courier_of(row)
+
+
+def courier_at(session: Session, terminal_id: str) -> CourierRow | None:
+    """A courier who is signed on at a terminal."""
+    row = session.row(_COURIER_AT, terminal=terminal_id)
+    return None if row is None else courier_of(row)
+
+
+def untold(session: Session, merchant_id: str, order_no: str) -> bool:
+    """Whether a notice about an order has not been delivered, dead letters included."""
+    return session.row(_UNTOLD, merchant=merchant_id, no=order_no) is not None
 
 
 def account_sums(session: Session, name: str, currency_code: str) -> tuple[int, int, int, int]:

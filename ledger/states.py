@@ -18,7 +18,8 @@ CHANGES: Mapping[State, frozenset[State]] = MappingProxyType(
             {State.APPROVED, State.DECLINED, State.REFUSED, State.TIMED_OUT, State.REVERSING}
         ),
         State.TIMED_OUT: frozenset({State.REVERSING, State.REVERSED}),
-        State.APPROVED: frozenset({State.REVERSING, State.VOIDED}),
+        # Straight to reversed where no bank knows of it: cash, nothing to pay.
+        State.APPROVED: frozenset({State.REVERSING, State.REVERSED, State.VOIDED}),
         State.REVERSING: frozenset({State.REVERSED}),
         # A void that was itself undone gives the original its effect back.
         State.VOIDED: frozenset({State.APPROVED}),
