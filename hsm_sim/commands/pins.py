@@ -20,9 +20,11 @@ from acquirer.hsm_sim.state import ModuleState
 def translate(source_role: KeyRole) -> Handler:
     """A handler from a TPK (CA) or ZPK (CC) to a ZPK, and from format to format."""
 
+    deciphering, enciphering = using(source_role, DECIPHER), using(ZPK, ENCIPHER)
+
     def handle(body: Body) -> str:
-        source = body.key(using(source_role, DECIPHER))
-        destination = body.key(using(ZPK, ENCIPHER))
+        source = body.key(deciphering)
+        destination = body.key(enciphering)
         digits_max = body.number(2)
         block = body.hex_bytes(16)
         format_in, format_out = body.pin_format(), body.pin_format()

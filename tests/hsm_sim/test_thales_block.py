@@ -1,0 +1,177 @@
+"""Thales and TR-31 blocks against `cryptography`, psec and published blocks."""
+
+import hashlib
+
+import psec
+import pytest
+from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.cmac import CMAC
+from cryptography.hazmat.primitives.kdf.kbkdf import KBKDFCMAC, CounterLocation, Mode
+from hypothesis import given
+from hypothesis import strategies as st
+
+from acquirer.hsm_sim.crypto import thales_block, tr31
+from acquirer.hsm_sim.crypto.block_header import BlockHeader, read_header
+from acquirer.hsm_sim.crypto.errors import KeyBlockError
+from acquirer.hsm_sim.key_block_lmk import TEST_AES_LMK, TEST_TDES_LMK
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
+
+# Blocks 1 and 2: ut-codec-payshield 4063d5b, docs/examples.js; 3: a public test of EFTlab's values.
+PUBLISHED = [
+    "00072K0TB00E0001DB045F29C053EEFF7B9425B3A88C7258EB7EA7E40E2C47878647072A",
+    "0007271TN00E00019BAD23B0CEF79E33328CA0568A0E186FC17E8DE738AAF9FB67C6E1FF",
+]
+PUBLISHED_AES = (
+    "10096B0TN00E0002F21247ABCAF1AAB60415020B95858FA2D3D35DCE0B9CA675739A1C6EC36706"
+    "1107D66472D5097626"
+)
+MASTERS = {"0": TEST_TDES_LMK, "1": TEST_AES_LMK}
+
+algorithms_and_keys = st.one_of(
+    *(
+        st.tuples(st.just(letter), st.binary(min_size=size, max_size=size))
+        for letter, sizes in thales_block.KEY_BYTES.items()
+        for size in sizes
+    )
+)
+optional_blocks = st.lists(
+    st.tuples(st.sampled_from(["KS", "KV", "10", "TS"]), st.text("0123456789ABCDEF", max_size=40)),
+    max_size=3,
+    unique_by=lambda block: block[0],
+).map(tuple)
+
+
+def fixed(size: int) -> bytes:
+    """Padding that is the same each time."""
+    return bytes(range(size))
+
+
+@pytest.mark.parametrize("block", PUBLISHED)
+def test_tdes_blocks_by_openssl(block: str) -> None:
+    """Version 0 opens as OpenSSL's TDES does it, and its MAC is OpenSSL's CBC-MAC."""
+    header, clear = thales_block.unwrap("0", TEST_TDES_LMK, block)
+    head, ciphertext = block[:16].encode(), bytes.fromhex(block[16:-8])
+    encrypting, authenticating = (bytes(b ^ v for b in TEST_TDES_LMK) for v in (0x45, 0x4D))
+    plain = Cipher(TripleDES(encrypting), modes.CBC(head[:8])).decryptor().update(ciphertext)
+    assert (plain[:2], plain[2:18]) == (b"\x00\x80", clear)
+    tag = Cipher(TripleDES(authenticating), modes.CBC(bytes(8))).encryptor()
+    assert block[-8:] == tag.update(head + ciphertext)[-8:-4].hex().upper()
+    assert ("T", "E") == (header.algorithm, header.exportability)
+
+
+def test_aes_block_by_openssl() -> None:
+    """Version 1 opens with keys of OpenSSL's KBKDF, AES-CBC and CMAC."""
+    header, clear = thales_block.unwrap("1", TEST_AES_LMK, PUBLISHED_AES)
+    assert (BlockHeader("B0", "T", "N", "00", "E"), bytes(range(16))) == (header, clear)
+
+    def derived(usage: int) -> bytes:
+        return KBKDFCMAC(
+            algorithms.AES,
+            Mode.CounterMode,
+            length=32,
+            rlen=1,
+            llen=2,
+            location=CounterLocation.BeforeFixed,
+            label=usage.to_bytes(2, "big"),
+            context=b"\x00\x04",
+            fixed=None,
+        ).derive(TEST_AES_LMK)
+
+    assert (derived(0), derived(1)) == thales_block.derived_aes_keys(TEST_AES_LMK)
+    head, ciphertext = PUBLISHED_AES[:16].encode(), bytes.fromhex(PUBLISHED_AES[16:-16])
+    plain = Cipher(algorithms.AES(derived(0)), modes.CBC(head)).decryptor().update(ciphertext)
+    assert plain[2:18] == clear
+    tag = CMAC(algorithms.AES(derived(1)))
+    tag.update(head + ciphertext)
+    assert PUBLISHED_AES[-16:] == tag.finalize()[:8].hex().upper()
+
+
+def test_published_check_value_of_the_aes_lmk() -> None:
+    """The published check value 9D04A0 is CMAC over nothing."""
+    tag = CMAC(algorithms.AES(TEST_AES_LMK))
+    assert tag.finalize().hex().upper().startswith("9D04A0")
+
+
+@pytest.mark.parametrize("version_id", "01")
+@given(key=algorithms_and_keys, optional=optional_blocks)
+def test_round_trip(
+    version_id: str, key: tuple[str, bytes], optional: tuple[tuple[str, str], ...]
+) -> None:
+    """Any key of any algorithm comes back with its header, optional blocks included."""
+    header = BlockHeader("D0", key[0], "B", "01", "S", optional)
+    block = thales_block.wrap(version_id, MASTERS[version_id], header, key[1], fixed, "01")
+    assert (header, key[1]) == thales_block.unwrap(version_id, MASTERS[version_id], block)
+    assert len(block) == int(block[1:5])
+
+
+@pytest.mark.parametrize("version_id", "01")
+@given(at=st.integers(0, 71), bit=st.integers(0, 3))
+def test_tampering_shows(version_id: str, at: int, bit: int) -> None:
+    """A block changed in one place never opens."""
+    header = BlockHeader("72", "T", "N", "00", "N")
+    block = thales_block.wrap(version_id, MASTERS[version_id], header, bytes(16), fixed)
+    digit = block[at]
+    other = f"{int(digit, 16) ^ 1 << bit:X}" if digit in "0123456789ABCDEF" else "Q"
+    changed = block[:at] + other + block[at + 1 :]
+    with pytest.raises(KeyBlockError) as refusal:
+        thales_block.unwrap(version_id, MASTERS[version_id], changed)
+    assert refusal.value.code in ("A1", "A4", "A5", "AB", "AC", "B2")
+    if at in range(5, 12) or at >= 16:
+        assert refusal.value.code == "A4"
+
+
+@pytest.mark.parametrize("version_id", "ABCD")
+@given(key=st.binary(min_size=16, max_size=16), seed=st.binary(min_size=1, max_size=8))
+def test_tr31_is_psecs(version_id: str, key: bytes, seed: bytes) -> None:
+    """psec opens our TR-31 blocks and we open psec's."""
+    master = hashlib.sha256(seed).digest()[: 32 if version_id == "D" else 16]
+    header = BlockHeader("P0", "T", "E", "00", "E", (("KS", "00604B120F929280"),))
+    opened, clear = psec.tr31.unwrap(master, tr31.wrap(version_id, master, header, key))
+    assert ("P0", key) == (opened.key_usage, clear)
+    theirs = psec.tr31.wrap(master, psec.tr31.Header(version_id, "K0", "T", "D", "12", "S"), key)
+    assert (BlockHeader("K0", "T", "D", "12", "S"), key) == tr31.unwrap(master, theirs)
+    with pytest.raises(KeyBlockError) as refusal:
+        tr31.unwrap(master, theirs[:-1] + ("0" if theirs[-1] != "0" else "1"))
+    assert refusal.value.code == "A4"
+
+
+def test_published_tr31_blocks() -> None:
+    """Blocks of TR-31:2018, A.7.2 (version B) and A.7.4 (version D) open to their keys."""
+    header, clear = tr31.unwrap(
+        bytes.fromhex("DD7515F2BFC17F85CE48F3CA25CB21F6"),
+        "B0080P0TE00E000094B420079CC80BA3461F86FE26EFC4A3B8E4FA4C5F5341176EED7B727B8A248E",
+    )
+    assert ("P0", "3F419E1CB7079442AA37474C2EFBF8B8") == (header.usage, clear.hex().upper())
+    header, clear = tr31.unwrap(
+        bytes.fromhex("88E1AB2A2E3DD38C1FA039A536500CC8A87AB9D62DC92C01058FA79F44657DE6"),
+        "D0112P0AE00E0000B82679114F470F540165EDFBF7E250FCEA43F810D215F8D207E2E417C07156A2"
+        "7E8E31DA05F7425509593D03A457DC34",
+    )
+    assert ("A", "3F419E1CB7079442AA37474C2EFBF8B8") == (header.algorithm, clear.hex().upper())
+
+
+@given(st.text("0123456789ABCDEFKSPBTRN", max_size=100))
+def test_any_text_is_answered(text: str) -> None:
+    """No text whatever raises anything but a key block error."""
+    for version_id, master in MASTERS.items():
+        with pytest.raises(KeyBlockError):
+            thales_block.unwrap(version_id, master, text)
+    with pytest.raises(KeyBlockError):
+        tr31.unwrap(TEST_TDES_LMK, text)
+
+
+def test_headers_are_read_with_their_optional_blocks() -> None:
+    """Padding blocks are left out, wrong lengths refused."""
+    header, size = read_header("B0040K0TB00E0200KS08ABCDPB1000000000000000000000"[:40])
+    assert ((("KS", "ABCD"),), 40) == (header.optional, size)
+    for text, code in (
+        ("00016K0TB00E0000"[:15], "B2"),
+        ("00017K0TB00E0000", "A5"),
+        ("00016K0TB00E0X00", "AB"),
+        ("00020K0TB00E0100KS03", "AC"),
+    ):
+        with pytest.raises(KeyBlockError) as refusal:
+            read_header(text)
+        assert refusal.value.code == code
