@@ -1,44 +1,60 @@
-"""The ``acquirer`` command: one typer application, one module per group of commands."""
+"""The ``acquirer`` command: one typer application, one module per group of commands.
+
+Only the module of the command that was asked for is imported, so that a terminal's transaction
+does not wait for the database's library; help without a command imports all.
+"""
 
 from __future__ import annotations
 
+import sys
+from importlib import import_module
+
 import typer
 
-from acquirer.cli import (
-    bank_sim,
-    decode,
-    demo,
-    hsm,
-    ledger,
-    order_sim,
-    serve,
-    terminal,
-    up,
-)
-from acquirer.cli.bench import command as bench
 from acquirer.cli.process import die_with_parent
 
-app = typer.Typer(
-    name="acquirer",
-    help="An ISO 8583 acquiring switch and order-payment platform.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-)
+# Command → module, and the name of its typer group; an empty name means that the module
+# registers a plain command itself.
+COMMANDS = {
+    "up": ("acquirer.cli.up", ""),
+    "demo": ("acquirer.cli.demo", ""),
+    "serve": ("acquirer.cli.serve", ""),
+    "ledger": ("acquirer.cli.ledger", "ledger_app"),
+    "journal": ("acquirer.cli.ledger", "journal_app"),
+    "terminal": ("acquirer.cli.terminal", "terminal_app"),
+    "decode": ("acquirer.cli.decode", ""),
+    "hsm": ("acquirer.cli.hsm", "app"),
+    "bank-sim": ("acquirer.cli.bank_sim", "bank_sim_app"),
+    "order-sim": ("acquirer.cli.order_sim", "order_sim_app"),
+    "bench": ("acquirer.cli.bench.command", ""),
+}
 
-up.register(app)
-demo.register(app)
-serve.register(app)
-app.add_typer(ledger.ledger_app, name="ledger")
-app.add_typer(ledger.journal_app, name="journal")
-app.add_typer(terminal.terminal_app, name="terminal")
-decode.register(app)
-app.add_typer(hsm.app, name="hsm")
-app.add_typer(bank_sim.bank_sim_app, name="bank-sim")
-app.add_typer(order_sim.order_sim_app, name="order-sim")
-bench.register(app)
+
+def application(*commands: str) -> typer.Typer:
+    """The application with these commands, or with all."""
+    app = typer.Typer(
+        name="acquirer",
+        help="An ISO 8583 acquiring switch and order-payment platform.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+    )
+
+    @app.callback()
+    def acquirer() -> None:
+        """An ISO 8583 acquiring switch and order-payment platform."""
+
+    for command in commands or COMMANDS:
+        module_name, group = COMMANDS[command]
+        module = import_module(module_name)
+        if group:
+            app.add_typer(getattr(module, group), name=command)
+        else:
+            module.register(app)
+    return app
 
 
 def main() -> None:
     """Run the command line."""
     die_with_parent()
-    app()
+    asked = sys.argv[1] if len(sys.argv) > 1 else ""
+    application(*([asked] if asked in COMMANDS else []))()
