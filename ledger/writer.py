@@ -4,7 +4,8 @@ Pure but for its connection: it knows no thread, no queue and no trio (see ``dri
 group first runs *together*: the same first step of many units is one statement. If anything does
 not hold there, the group is rolled back and runs *in turn*, unit by unit in one transaction; if
 a unit breaks even then, each unit gets a transaction of its own, so that one poisoned unit hurts
-nobody else. Reads run before the transaction, outside it. Start reading at ``Writer.commit``.
+nobody else. Units of a group are under way at the same time, so their results are those of some
+order, not of the queue's. Reads run before the transaction. Start reading at ``Writer.commit``.
 """
 
 from __future__ import annotations

@@ -1,0 +1,267 @@
+"""The book as the switch uses it, with the writer in its thread."""
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+import pytest
+import trio
+import trio.testing
+
+from acquirer.ledger.book import Book, open_book
+from acquirer.ledger.database import Database, Session
+from acquirer.ledger.entries import (
+    CourierRow,
+    Entry,
+    Failed,
+    InsertEntry,
+    OrderRow,
+    Post,
+    Posting,
+    PostPending,
+    PutCourier,
+    PutOrder,
+    PutTerminal,
+    Role,
+    State,
+    TerminalRow,
+    UpdateEntry,
+)
+from acquirer.ledger.errors import (
+    BookBusy,
+    BookUnavailable,
+    BookUncertain,
+    InstanceTaken,
+    UnitRefused,
+)
+
+pytestmark = pytest.mark.anyio
+MakeEntry = Callable[..., Entry]
+SALE = (Posting("assets:scheme:demo", "liabilities:merchant:M1", 100, "sale"),)
+
+
+def clock_ms() -> int:
+    """Time stands still."""
+    return 1_767_312_000_000
+
+
+async def test_what_is_committed_can_be_read(url: str, make_entry: MakeEntry) -> None:
+    """Every read finds what was written, and None or nothing else."""
+    async with open_book(url, "switch-1", clock_ms=clock_ms) as book:
+        original = make_entry(1, order_no="O1")
+        undo = make_entry(2, role=Role.REVERSAL, stan=original.stan, original_id=1)
+        terminal = TerminalRow("T1", "000001", True, tpk="U1", key_version=4)
+        order = OrderRow("M1", "O1", "00", 100, "156", "1", "text", 5)
+        rows = (PutTerminal(terminal), PutCourier(CourierRow("C1", "T1", 2, True)), PutOrder(order))
+        assert await book.commit(InsertEntry(original), InsertEntry(undo), *rows) is None
+        assert await book.entry(1) == original
+        assert await book.entry_by_rrn(undo.rrn) == undo
+        assert await book.find_entry("00000001", "000001", "000001") == original
+        assert await book.find_entry("00000001", "000001", "000001", Role.REVERSAL) == undo
+        assert await book.entries_of_original(1) == [undo]
+        assert await book.entries_of_order("M1", "O1") == [original]
+        assert await book.terminals() == [terminal]
+        assert await book.terminal("T1") == terminal
+        assert await book.courier("C1") == CourierRow("C1", "T1", 2, True)
+        assert await book.order("M1", "O1") == order
+        assert await book.entry(3) is None
+        assert await book.order("M2", "O1") is None
+
+
+async def test_many_tasks_share_commits(url: str, make_entry: MakeEntry) -> None:
+    """Two hundred payments at once all end, each with its own result."""
+    async with open_book(url, "switch-1", clock_ms=clock_ms) as book:
+
+        async def pay(number: int) -> None:
+            assert await book.commit(InsertEntry(make_entry(number))) is None
+            approve = UpdateEntry(number, (State.SENT,), state=State.APPROVED)
+            assert await book.commit(approve, Post(number, "156", "2026-01-02", SALE)) is None
+            assert await book.commit(approve) == Failed(0)
+
+        async with trio.open_nursery() as nursery:
+            for number in range(1, 201):
+                nursery.start_soon(pay, number)
+        assert await book.account_sums("assets:scheme:demo", "156") == (20_000, 0, 0, 0)
+
+
+async def test_number_blocks_are_never_given_twice(url: str) -> None:
+    """Neither in one run nor after a restart."""
+    async with open_book(url, "switch-1", clock_ms=clock_ms) as book:
+        assert [await book.next_block(100), await book.next_block(5)] == [1, 101]
+    async with open_book(url, "switch-1", clock_ms=clock_ms) as book:
+        assert await book.next_block(1) == 106
+
+
+async def test_an_illegal_change_of_state_is_refused(url: str, make_entry: MakeEntry) -> None:
+    """A declined sale is never approved, whatever a handler asks for."""
+    async with open_book(url, "switch-1", clock_ms=clock_ms) as book:
+        await book.commit(InsertEntry(make_entry(1, state=State.DECLINED)))
+        with pytest.raises(UnitRefused, match="declined to approved"):
+            await book.commit(UpdateEntry(1, (State.DECLINED,), state=State.APPROVED))
+
+
+async def test_pending_events_expire(url: str, make_entry: MakeEntry) -> None:
+    """The book names those that are due and not resolved."""
+    async with open_book(url, "switch-1", clock_ms=clock_ms) as book:
+        for number, expires_at_ms in ((1, 50), (2, 100), (3, None)):
+            pending = PostPending(number, "156", "2026-01-02", SALE, expires_at_ms)
+            await book.commit(InsertEntry(make_entry(number)), pending)
+        assert await book.expired_pending(50, 10) == [1]
+        assert await book.expired_pending(100, 10) == [1, 2]
+
+
+async def test_a_full_queue_sheds_load(url: str, make_entry: MakeEntry) -> None:
+    """What finds no place is told so at once and leaves nothing; the rest commits."""
+    async with open_book(url, "switch-1", clock_ms=clock_ms, queue_units_max=2) as book:
+        busy: list[int] = []
+
+        async def insert(number: int) -> None:
+            try:
+                await book.commit(InsertEntry(make_entry(number)))
+            except BookBusy:
+                busy.append(number)
+
+        async with trio.open_nursery() as nursery:
+            for number in range(1, 6):
+                nursery.start_soon(insert, number)
+        assert len(busy) == 3
+        stored = {number for number in range(1, 6) if await book.entry(number)}
+        assert stored == {1, 2, 3, 4, 5} - set(busy)
+
+
+async def test_leaving_commits_what_is_queued(sqlite_url: str, make_entry: MakeEntry) -> None:
+    """A cancelled task's unit is still written, as the book says."""
+    async with (
+        open_book(sqlite_url, "switch-1", clock_ms=clock_ms) as book,
+        trio.open_nursery() as nursery,
+    ):
+        for number in range(1, 31):
+            nursery.start_soon(book.commit, InsertEntry(make_entry(number)))
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    async with open_book(sqlite_url, "switch-1", clock_ms=clock_ms) as book:
+        stored = [number for number in range(1, 31) if await book.entry(number)]
+        assert stored == list(range(1, 31))
+
+
+async def test_a_locked_database_is_unavailable(sqlite_url: str, make_entry: MakeEntry) -> None:
+    """Nothing is written while another connection holds the lock; reads go on."""
+    async with open_book(sqlite_url, "switch-1", clock_ms=clock_ms, lock_wait_ms=20) as book:
+        other = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(BookUnavailable, match="locked"):
+            await book.commit(InsertEntry(make_entry(1)))
+        assert await book.entry(1) is None
+        other.execute("ROLLBACK")
+        other.close()
+        assert await book.commit(InsertEntry(make_entry(1))) is None
+
+
+async def test_a_full_disk_leaves_nothing_half_written(
+    sqlite_url: str, make_entry: MakeEntry
+) -> None:
+    """Units fail whole when no page is left, and work again when there is room."""
+    async with open_book(sqlite_url, "switch-1", clock_ms=clock_ms) as book:
+        pages = await _pragma(book, "PRAGMA page_count")
+        await _pragma(book, f"PRAGMA max_page_count = {pages + 4}")
+        written: list[int] = []
+        with pytest.raises(BookUnavailable, match="full"):
+            await _write_until_full(book, make_entry, written)
+        number = len(written) + 1
+        assert await book.entry(number) is None
+        sums = await book.account_sums("assets:scheme:demo", "156")
+        assert sums == (100 * len(written), 0, 0, 0)
+        await _pragma(book, "PRAGMA max_page_count = 100000")
+        assert await book.commit(InsertEntry(make_entry(number))) is None
+
+
+async def _write_until_full(book: Book, make_entry: MakeEntry, written: list[int]) -> None:
+    for number in range(1, 1_000):
+        entry = make_entry(number, reply={59: "x" * 2_000})
+        await book.commit(InsertEntry(entry), Post(number, "156", "2026-01-02", SALE))
+        written.append(number)
+
+
+async def _pragma(book: Book, text: str) -> int:
+    """Run a pragma on the writer's own connection."""
+
+    def call(session: Session) -> int:
+        session.cursor.execute(text)
+        return int(session.cursor.fetchone()[0])
+
+    found: int = await book._read(call)
+    return found
+
+
+async def test_a_data_folder_has_one_switch(sqlite_url: str) -> None:
+    """The second one is told, and the folder is free again afterwards."""
+    async with open_book(sqlite_url, "switch-1", clock_ms=clock_ms):
+        with pytest.raises(InstanceTaken):
+            async with open_book(sqlite_url, "switch-2", clock_ms=clock_ms):
+                pass
+    async with open_book(sqlite_url, "switch-2", clock_ms=clock_ms) as book:
+        assert book.owner == "switch-2#1.0"
+
+
+async def test_an_instance_name_has_one_process(postgresql_url: str) -> None:
+    """Another name may join; the same may not."""
+    async with open_book(postgresql_url, "switch-1", clock_ms=clock_ms):
+        with pytest.raises(InstanceTaken):
+            async with open_book(postgresql_url, "switch-1", clock_ms=clock_ms):
+                pass
+        async with open_book(postgresql_url, "switch-2", clock_ms=clock_ms):
+            pass
+
+
+async def test_a_missing_folder_is_unavailable(tmp_path: Path) -> None:
+    """The operator reads which file."""
+    with pytest.raises(BookUnavailable, match=r"nowhere/switch\.db"):
+        async with open_book(f"sqlite:///{tmp_path}/nowhere/switch.db", "s", clock_ms=clock_ms):
+            pass
+
+
+async def test_a_lost_connection_heals(
+    postgresql_url: str, postgresql_server: str, make_entry: MakeEntry
+) -> None:
+    """What was under way is refused, the next unit finds a new connection with its lock."""
+    async with open_book(postgresql_url, "switch-1", clock_ms=clock_ms) as book:
+        await book.commit(InsertEntry(make_entry(1)), Post(1, "156", "2026-01-02", SALE))
+        _terminate(postgresql_server, postgresql_url)
+        with pytest.raises(BookUnavailable):
+            await book.commit(InsertEntry(make_entry(2)))
+        assert await book.commit(InsertEntry(make_entry(2))) is None
+        assert await book.commit(Post(1, "156", "2026-01-02", SALE)) is None
+        with pytest.raises(InstanceTaken):
+            async with open_book(postgresql_url, "switch-1", clock_ms=clock_ms):
+                pass
+
+
+async def test_a_connection_lost_in_commit_is_uncertain(
+    postgresql_url: str, make_entry: MakeEntry
+) -> None:
+    """Only then: a trigger that runs at COMMIT cuts the connection."""
+    async with open_book(postgresql_url, "switch-1", clock_ms=clock_ms) as book:
+        other = Session(Database(postgresql_url))
+        other.cursor.execute(
+            "CREATE FUNCTION cut() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END $$"
+        )
+        other.cursor.execute(
+            "CREATE CONSTRAINT TRIGGER cut AFTER INSERT ON journal DEFERRABLE INITIALLY DEFERRED"
+            " FOR EACH ROW EXECUTE FUNCTION cut()"
+        )
+        with pytest.raises(BookUncertain):
+            await book.commit(InsertEntry(make_entry(1)))
+        other.cursor.execute("DROP TRIGGER cut ON journal")
+        other.close()
+        assert await book.commit(InsertEntry(make_entry(1))) is None
+
+
+def _terminate(server: str, url: str) -> None:
+    name = url.rpartition("/test_")[2].partition("?")[0]
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s",
+            (f"test_{name}",),
+        )

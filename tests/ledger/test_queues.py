@@ -1,0 +1,158 @@
+"""SAF, outbox and orphans: claimed by one owner, in order, under a lease."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from acquirer.ledger.book import Book, open_book
+from acquirer.ledger.entries import (
+    Entry,
+    Event,
+    Failed,
+    FinishSaf,
+    InsertEntry,
+    QueueEvent,
+    QueueSaf,
+    SafItem,
+    State,
+    UpdateEntry,
+)
+
+pytestmark = pytest.mark.anyio
+MakeEntry = Callable[..., Entry]
+
+
+@asynccontextmanager
+async def book_of(url: str, instance: str = "switch-1") -> AsyncIterator[Book]:
+    """A book on the trio thread: nothing here needs a thread."""
+    async with open_book(url, instance, clock_ms=lambda: 0, driver="inline") as book:
+        yield book
+
+
+def item(number: int, bank: str = "demo", next_at_ms: int = 0) -> SafItem:
+    """A reversal of entry ``number + 100``."""
+    return SafItem(number, bank, "reversal", number + 100, "98", 0, next_at_ms)
+
+
+def notice(id: str, order_no: str = "O1", next_at_ms: int = 0) -> Event:
+    """A notice about an order."""
+    return Event(id, "M1", order_no, "order.paid", "{}", 0, next_at_ms)
+
+
+async def test_saf_items_come_in_order_when_due(url: str) -> None:
+    """By id, per bank, only what is due, never what somebody alive holds."""
+    async with book_of(url) as book:
+        queued = [item(3), item(1), item(2, next_at_ms=50), item(4, bank="other")]
+        await book.commit(*map(QueueSaf, queued))
+        assert await book.claim_saf("demo", 0, 100, 5) == [item(1), item(3)]
+        assert await book.claim_saf("demo", 60, 100, 5) == [item(2, next_at_ms=50)]
+        assert await book.claim_saf("demo", 99, 200, 5) == []
+        assert await book.claim_saf("demo", 100, 200, 2) == [item(1), item(2, next_at_ms=50)]
+        assert await book.saf_pending("other") == [item(4, bank="other")]
+        assert [found.id for found in await book.saf_pending()] == [1, 2, 3, 4]
+
+
+async def test_a_saf_item_is_stamped_retried_and_finished(url: str) -> None:
+    """How it left is stored before it leaves; an answer ends it for good."""
+    async with book_of(url) as book:
+        await book.commit(QueueSaf(item(1)))
+        await book.claim_saf("demo", 0, 100, 5)
+        assert await book.stamp_saf(1, attempts=1, stan="000009", transmission_at="0102030405")
+        assert await book.retry_saf(1, 1, 70)
+        assert not await book.retry_saf(1, 2, 80)
+        assert await book.claim_saf("demo", 69, 100, 5) == []
+        (again,) = await book.claim_saf("demo", 70, 100, 5)
+        assert (again.attempts, again.stan, again.transmission_at) == (1, "000009", "0102030405")
+        assert await book.commit(FinishSaf(1, "00", 75)) is None
+        assert await book.saf_pending() == []
+        assert await book.commit(QueueSaf(SafItem(2, "demo", "reversal", 101, "98", 0, 0))) == (
+            Failed(0)
+        )
+
+
+async def test_a_dead_saf_item_is_out_of_the_way(url: str) -> None:
+    """It is claimed no more and counted no more."""
+    async with book_of(url) as book:
+        await book.commit(QueueSaf(item(1)), QueueSaf(item(2)))
+        assert await book.dead_saf(1, 5)
+        assert not await book.dead_saf(1, 6)
+        assert await book.claim_saf("demo", 10, 100, 5) == [item(2)]
+
+
+async def test_notices_leave_in_order_per_order(url: str) -> None:
+    """One at a time for each order, orders side by side."""
+    async with book_of(url) as book:
+        for id, order_no in (("a1", "A"), ("a2", "A"), ("b1", "B"), ("a3", "A")):
+            await book.commit(QueueEvent(notice(id, order_no)))
+        assert [event.id for event in await book.claim_events(0, 100, 5)] == ["a1", "b1"]
+        assert await book.claim_events(0, 100, 5) == []
+        assert await book.finish_event("a1", 1)
+        assert not await book.finish_event("a1", 2)
+        assert await book.retry_event("b1", 1, 50)
+        assert [event.id for event in await book.claim_events(2, 100, 5)] == ["a2"]
+        assert [event.id for event in await book.events_pending()] == ["a2", "b1", "a3"]
+
+
+async def test_a_dead_letter_holds_its_order_until_it_is_replayed(url: str) -> None:
+    """What follows it must not overtake it."""
+    async with book_of(url) as book:
+        await book.commit(QueueEvent(notice("a1")), QueueEvent(notice("a2")))
+        await book.claim_events(0, 100, 5)
+        assert await book.dead_event("a1", 3)
+        assert await book.claim_events(1000, 2000, 5) == []
+        assert not await book.replay_event("a2", 1000)
+        assert await book.replay_event("a1", 1000)
+        assert await book.claim_events(1000, 2000, 5) == [notice("a1", next_at_ms=1000)]
+
+
+async def test_a_new_incarnation_takes_over_at_once(url: str, make_entry: MakeEntry) -> None:
+    """Leases of a dead incarnation of the same instance hold nobody up."""
+    async with book_of(url) as book:
+        for number, state in ((1, State.SENT), (2, State.RECEIVED), (3, State.APPROVED)):
+            entry = make_entry(number, owner=book.owner, lease_until_ms=10**6, state=state)
+            await book.commit(InsertEntry(entry))
+        await book.commit(QueueSaf(item(1)), QueueEvent(notice("a1")))
+        assert await book.take_orphans(0, 10, 5) == []
+        assert len(await book.claim_saf("demo", 0, 10**6, 5)) == 1
+        assert len(await book.claim_events(0, 10**6, 5)) == 1
+        first_owner = book.owner
+    async with book_of(url) as book:
+        assert book.owner != first_owner
+        orphans = await book.take_orphans(0, 500, 5)
+        assert [(entry.id, entry.lease_until_ms) for entry in orphans] == [(1, 500), (2, 500)]
+        assert await book.take_orphans(0, 500, 5) == []
+        assert [await book.entry(entry.id) for entry in orphans] == orphans
+        assert len(await book.claim_saf("demo", 0, 100, 5)) == 1
+        assert len(await book.claim_events(0, 100, 5)) == 1
+
+
+async def test_a_lapsed_handler_cannot_settle(url: str, make_entry: MakeEntry) -> None:
+    """Recovery takes an entry of this very process too, under a name of its own."""
+    async with book_of(url) as book:
+        entry = make_entry(1, owner=book.owner, lease_until_ms=100)
+        await book.commit(InsertEntry(entry))
+        (taken,) = await book.take_orphans(100, 200, 5)
+        late = UpdateEntry(1, (State.SENT,), state=State.APPROVED, owner=entry.owner)
+        undo = UpdateEntry(1, (State.SENT,), state=State.TIMED_OUT, owner=taken.owner)
+        assert await book.commit(late) == Failed(0)
+        assert await book.commit(undo) is None
+
+
+async def test_a_sibling_is_left_alone_while_its_lease_lasts(
+    postgresql_url: str, make_entry: MakeEntry
+) -> None:
+    """A restarting process never undoes the live work of another instance."""
+    async with book_of(postgresql_url) as one, book_of(postgresql_url, "switch-12") as two:
+        await one.commit(InsertEntry(make_entry(1, owner=one.owner, lease_until_ms=100)))
+        await one.commit(QueueSaf(item(1)), QueueEvent(notice("a1")))
+        await one.claim_saf("demo", 0, 100, 5)
+        await one.claim_events(0, 100, 5)
+        assert await two.take_orphans(99, 200, 5) == []
+        assert await two.claim_saf("demo", 99, 200, 5) == []
+        assert await two.claim_events(99, 200, 5) == []
+        assert not await two.retry_saf(1, 1, 0)
+        assert len(await two.take_orphans(100, 200, 5)) == 1
+        assert len(await two.claim_saf("demo", 100, 200, 5)) == 1
+        assert len(await two.claim_events(100, 200, 5)) == 1
+        assert not await one.retry_saf(1, 1, 0)
