@@ -36,7 +36,7 @@ from acquirer.cli.provision import (
 )
 from acquirer.cli.serve import load_switch_settings
 from acquirer.config.demo import demo_file
-from acquirer.config.estate import demo_estate_path, load_estate
+from acquirer.config.estate import Estate, demo_estate_path, load_estate
 from acquirer.config.loading import ConfigError
 
 log = structlog.get_logger("acquirer.up")
@@ -169,38 +169,14 @@ async def running_estate(options: UpOptions, on_give_up: Callable[[], None]) -> 
             return addresses
 
         try:
-            hsm = await start(
-                "hsm",
-                {
-                    "hsm": {
-                        "listen": options.listen("hsm"),
-                        "header_length": HEADER_LENGTH,
-                        "test_lmk": True,
-                    }
-                },
-                "hsm",
-            )
-            addresses = {"hsm": hsm["hsm"]}
-            if options.bank.address:
-                addresses["bank"] = options.bank.address
-            else:
-                rules = demo_file("bank-sim.toml")
-                document = {
-                    **rules,
-                    "listen": options.listen("bank"),
-                    "data": str(options.data),
-                    "estate": estate_path,
-                    "bank": only_bank(estate).name,
-                    "dialect": options.bank.dialect,
-                    "security": options.bank.security,
-                }
-                addresses |= await start("bank-sim", document, "bank-sim")
-            document = {
-                "listen": options.listen("orders"),
-                "data": str(options.data),
-                "estate": estate_path,
-            }
-            addresses |= await start("order-sim", document, "order-sim")
+            addresses = {"bank": options.bank.address}
+            async with trio.open_nursery() as starting:
+                for name, document in _simulators(options, estate, estate_path).items():
+
+                    async def start_simulator(name: str, document: dict[str, Any]) -> None:
+                        addresses.update(await start(name, document, name))
+
+                    starting.start_soon(start_simulator, name, document)
             document = switch_config(
                 estate,
                 pos=options.listen("pos"),
@@ -212,7 +188,7 @@ async def running_estate(options: UpOptions, on_give_up: Callable[[], None]) -> 
                 database_url=options.database_url or "sqlite:///switch.sqlite3",
                 data_key=await _data_key(options.data, addresses["hsm"]),
             )
-            addresses |= await start("switch", document, "serve")
+            addresses.update(await start("switch", document, "serve"))
             ordered = {part: addresses[part] for part in PARTS}
             (options.data / "up.json").write_text(msgspec.json.encode(ordered).decode(), "utf-8")
             yield ordered
@@ -221,6 +197,31 @@ async def running_estate(options: UpOptions, on_give_up: Callable[[], None]) -> 
                 for part in reversed(parts):
                     await part.stop()
             nursery.cancel_scope.cancel()
+
+
+def _simulators(options: UpOptions, estate: Estate, estate_path: str) -> dict[str, dict[str, Any]]:
+    """The configuration of each program that the switch needs, by command."""
+    books = {"data": str(options.data), "estate": estate_path}
+    documents: dict[str, dict[str, Any]] = {
+        "hsm": {
+            "hsm": {
+                "listen": options.listen("hsm"),
+                "header_length": HEADER_LENGTH,
+                "test_lmk": True,
+            }
+        },
+        "order-sim": {"listen": options.listen("orders"), **books},
+    }
+    if not options.bank.address:
+        documents["bank-sim"] = {
+            **demo_file("bank-sim.toml"),
+            **books,
+            "listen": options.listen("bank"),
+            "bank": only_bank(estate).name,
+            "dialect": options.bank.dialect,
+            "security": options.bank.security,
+        }
+    return documents
 
 
 async def _data_key(data: Path, hsm: str) -> dict[str, str]:
