@@ -29,6 +29,9 @@ class Metrics:
             registry=self.registry,
         )
         self.malformed = self._counter("malformed_messages", "Messages that did not decode")
+        self.failed_requests = self._counter(
+            "failed_requests", "Requests that ended in an error of the program: a bug"
+        )
         self.mac_errors = self._counter("mac_errors", "Requests whose MAC did not verify")
         self.uncertain = self._counter(
             "uncertain_answers", "Requests left unanswered because the books could not be asked"

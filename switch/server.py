@@ -139,6 +139,12 @@ class TerminalServer:
         except CloseConnection as error:
             log.warning("closed", reason=str(error))
             connection.close()
+        except Exception:
+            # A bug in one transaction must not end all others. Nothing is answered, so the
+            # terminal reverses; what was recorded is undone by recovery.
+            self._metrics.failed_requests.inc()
+            log.exception("request_failed")
+            connection.close()
         finally:
             self._in_flight -= 1
             if self._in_flight == 0:

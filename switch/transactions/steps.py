@@ -22,6 +22,8 @@ from acquirer.switch.request import Answer, Outcome, Request
 
 APPROVED_CODES = frozenset({"00"})
 ANSWER_MARGIN_S = 2.0
+APPROVAL_CODE_CHARACTERS = 6
+BALANCE_CHARACTERS = 20
 
 
 def route(context: Context, request: Request, kind: str, pan: Pan) -> str | None:
@@ -126,7 +128,7 @@ async def settle(
         code = "96" if outcome.reason in ("format", "security") else "91"
         return await _end(context, entry, State.REFUSED, code, entry.reply, undone)
     message = outcome.message
-    code = message.get(39) or "96"
+    code = message.get(39) if message.get(39).isalnum() else "96"
     reply = {**entry.reply, **_bank_fields(message)}
     if code in APPROVED_CODES:
         return await _end(context, entry, State.APPROVED, code, reply, approved)
@@ -135,7 +137,13 @@ async def settle(
 
 
 def _bank_fields(message: Message) -> dict[int, str]:
-    return {n: message.fields[n] for n in (38, 54) if message.get(n)}
+    """What of a bank's reply goes to the terminal, in the shape that its dialect has room for."""
+    fields = {}
+    if len(message.get(38).strip()) == APPROVAL_CODE_CHARACTERS:
+        fields[38] = message.get(38)
+    if len(message.get(54)) >= BALANCE_CHARACTERS:
+        fields[54] = message.get(54)[:BALANCE_CHARACTERS]
+    return fields
 
 
 async def _end(
