@@ -21,6 +21,9 @@ from acquirer.switch.journal import NO_ANSWER, undo_steps
 from acquirer.switch.request import Answer, Outcome, Request
 
 APPROVED_CODES = frozenset({"00"})
+# Approvals with a condition (show an identification, in part, VIP, update track 3) that terminals
+# here cannot meet: money has moved, so they are undone like a lost answer.
+CONDITIONAL_APPROVALS = frozenset({"08", "10", "11", "16"})
 ANSWER_MARGIN_S = 2.0
 APPROVAL_CODE_CHARACTERS = 6
 BALANCE_CHARACTERS = 20
@@ -129,6 +132,8 @@ async def settle(
         return await _end(context, entry, State.REFUSED, code, entry.reply, undone)
     message = outcome.message
     code = message.get(39) if message.get(39).isalnum() else "96"
+    if code in CONDITIONAL_APPROVALS:
+        return await _time_out(context, entry)
     reply = {**entry.reply, **_bank_fields(message)}
     if code in APPROVED_CODES:
         return await _end(context, entry, State.APPROVED, code, reply, approved)
