@@ -1,20 +1,46 @@
 """The security module's configuration file: one TOML table, ``[hsm]``.
 
-Unknown names, wrong types and missing LMKs are refused with file, key and reason.
+Production LMKs are listed as ``[[hsm.lmks]]``, each a file of its own under a passphrase; the
+published test LMKs are loaded where ``test_lmk = true``. Unknown names, wrong types and missing
+LMKs are refused with file, key and reason.
 """
 
 from __future__ import annotations
 
+import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
+from acquirer.hsm_sim import lmk_store
 from acquirer.hsm_sim.errors import HsmConfigError
-from acquirer.hsm_sim.module import SecurityModule
+from acquirer.hsm_sim.lmk import LocalMasterKey
+from acquirer.hsm_sim.module import SecurityModule, published_lmks
 from acquirer.hsm_sim.server import ServerLimits
 from acquirer.hsm_sim.state import Settings
+
+PASSPHRASE_VARIABLE = "ACQUIRER_LMK_PASSPHRASE"
+"""Environment variable with the passphrase of LMKs that name no passphrase file."""
+
+
+class LmkTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One of ``[[hsm.lmks]]``.
+
+    Attributes:
+        id: two digits, by which requests choose it with ``%``.
+        scheme: ``variant``, ``tdes`` or ``aes``.
+        file: made by ``acquirer hsm lmk load``; relative to the configuration file.
+        passphrase_file: its first line is the passphrase; without it the environment variable
+            ``ACQUIRER_LMK_PASSPHRASE`` serves.
+    """
+
+    id: str
+    scheme: lmk_store.Scheme
+    file: str
+    passphrase_file: str = ""
 
 
 class HsmTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -23,9 +49,16 @@ class HsmTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         listen: address and port.
         header_length: characters of the message header.
-        test_lmk: whether the published test LMKs are loaded.
+        test_lmk: whether the published test LMKs are loaded, as 00, 01 and 02.
+        lmks: production LMKs.
+        default_lmk: id of the LMK that serves requests without ``%``; left out, the lowest.
         pci_key_separation: whether TPK and TMK are key types 70D and 80D.
         zmk_length: what a ZMK without scheme letter is.
+        kcv_digits_max: 6 cuts check values of 16 digits to 6 and fills them up with zeros.
+        tr31_version: version of TR-31 blocks made under TDES keys.
+        pin_format_downgrade: whether a PIN may leave ISO format 4 for a weaker one.
+        pin_tries_max: wrong PINs after which an account is refused; 0 counts none.
+        pin_tries_window_s: seconds for which wrong PINs are remembered.
         authorised: whether the module starts in the authorised state.
         max_connections: how many clients at once.
         idle_timeout_s: seconds after which a silent connection is closed.
@@ -34,8 +67,15 @@ class HsmTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     listen: str = "127.0.0.1:1500"
     header_length: int = 4
     test_lmk: bool = False
+    lmks: tuple[LmkTable, ...] = ()
+    default_lmk: str = ""
     pci_key_separation: bool = False
     zmk_length: Literal["single", "double"] = "double"
+    kcv_digits_max: Literal[6, 16] = 16
+    tr31_version: Literal["A", "B", "C"] = "B"
+    pin_format_downgrade: bool = False
+    pin_tries_max: int = 0
+    pin_tries_window_s: float = 86_400.0
     authorised: bool = False
     max_connections: int = 64
     idle_timeout_s: float = 600.0
@@ -58,20 +98,45 @@ class HsmTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Raises:
             HsmConfigError: a value is out of range, or no LMK would be loaded.
         """
-        if not self.test_lmk:
-            raise HsmConfigError(
-                "hsm.test_lmk: no LMK is configured; only the published test LMKs can be loaded, "
-                "and only where test_lmk = true"
-            )
         settings = Settings(
             header_length=self.header_length,
             test_lmk=self.test_lmk,
             pci_key_separation=self.pci_key_separation,
             zmk_length=self.zmk_length,
+            kcv_digits_max=self.kcv_digits_max,
+            tr31_version=self.tr31_version,
+            pin_format_downgrade=self.pin_format_downgrade,
+            pin_tries_max=self.pin_tries_max,
+            pin_tries_window_s=self.pin_tries_window_s,
         )
-        module = SecurityModule.with_test_lmks(settings)
+        lmks = self._local_master_keys(settings)
+        module = SecurityModule(lmks, default_lmk=self.default_lmk or min(lmks), settings=settings)
         module.state.authorised = self.authorised
         return module
+
+    def _local_master_keys(self, settings: Settings) -> dict[str, LocalMasterKey]:
+        lmks = published_lmks(settings) if self.test_lmk else {}
+        for table in self.lmks:
+            if not re.fullmatch("[0-9]{2}", table.id):
+                raise HsmConfigError("hsm.lmks.id: an LMK id is two digits")
+            if table.id in lmks:
+                raise HsmConfigError(f"hsm.lmks: there are two LMKs with id {table.id}")
+            scheme, secret = lmk_store.open_secret(Path(table.file), _passphrase(table))
+            if scheme != table.scheme:
+                raise HsmConfigError(f"{table.file}: holds a {scheme} LMK, not {table.scheme}")
+            lmks[table.id] = lmk_store.local_master_key(
+                scheme,
+                secret,
+                table.id,
+                pci_key_separation=self.pci_key_separation,
+                pin_digits_max=settings.pin_digits_max,
+            )
+        if not lmks:
+            raise HsmConfigError(
+                "hsm.lmks: no LMK is configured; make one with acquirer hsm lmk, or set "
+                "test_lmk = true for the published test LMKs"
+            )
+        return lmks
 
     def limits(self) -> ServerLimits:
         """Limits of the server."""
@@ -91,10 +156,46 @@ def read_config(path: Path) -> HsmTable:
         HsmConfigError: it cannot be read, is no TOML, or says something that cannot be.
     """
     try:
-        return msgspec.convert(tomllib.loads(path.read_text("utf-8")), _File).hsm
+        table = msgspec.convert(tomllib.loads(path.read_text("utf-8")), _File).hsm
+        return msgspec.structs.replace(table, lmks=tuple(_beside(path, lmk) for lmk in table.lmks))
     except OSError as error:
         raise HsmConfigError(f"{path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise HsmConfigError(f"{path}: no TOML: {error}") from None
     except msgspec.ValidationError as error:
         raise HsmConfigError(f"{path}: {error}") from None
+
+
+def _beside(path: Path, table: LmkTable) -> LmkTable:
+    """The same with file names relative to the configuration file's folder."""
+    secret = str(path.parent / table.passphrase_file) if table.passphrase_file else ""
+    return msgspec.structs.replace(
+        table, file=str(path.parent / table.file), passphrase_file=secret
+    )
+
+
+def _passphrase(table: LmkTable) -> str:
+    if not table.passphrase_file:
+        passphrase = os.environ.get(PASSPHRASE_VARIABLE, "")
+        if not passphrase:
+            raise HsmConfigError(
+                f"hsm.lmks: LMK {table.id} has no passphrase_file, and {PASSPHRASE_VARIABLE} is "
+                "not set"
+            )
+        return passphrase
+    return read_passphrase(Path(table.passphrase_file))
+
+
+def read_passphrase(path: Path) -> str:
+    """The first line of a passphrase file.
+
+    Raises:
+        HsmConfigError: it cannot be read.
+    """
+    try:
+        with path.open(encoding="utf-8") as file:
+            return file.readline(1024).rstrip("\r\n")
+    except OSError as error:
+        raise HsmConfigError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise HsmConfigError(f"{path}: a passphrase is UTF-8 text") from None
