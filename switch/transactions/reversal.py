@@ -38,6 +38,7 @@ from acquirer.switch.request import Answer, Outcome, Request
 TRIES_MAX = 20
 CLAIMED_WAIT_S = 0.25
 OTHER_REASON = "06"
+AMOUNT_DIFFERS = "64"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,9 @@ async def _undo(context: Context, request: Request, original: Entry) -> Answer |
         else None
     )
     plan = await _plan(context, request, original, entry, order)
+    if plan.response_code == AMOUNT_DIFFERS:
+        # Not recorded: it must not stand in the way of the right one.
+        return Answer(AMOUNT_DIFFERS, entry.reply)
     if plan.response_code != "00":
         entry = replace(entry, state=State.REFUSED, response_code=plan.response_code)
     if await context.book.commit(InsertEntry(entry), *plan.steps):
@@ -114,7 +118,7 @@ async def _plan(
     if original.kind not in REVERSIBLE:
         return Plan("12" if original.state is State.APPROVED else "00")
     if request.message.get(4) and request.amount_minor != original.amount_minor:
-        return Plan("64")
+        return Plan(AMOUNT_DIFFERS)
     if original.state not in (State.SENT, State.APPROVED):
         # Declined, refused, timed out, voided, reversing, reversed: undone already.
         return Plan("00")
