@@ -12,14 +12,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from acquirer.ledger import statements as sql
 from acquirer.ledger.accounting import Accounting
 from acquirer.ledger.database import Database, Fault, Session
-from acquirer.ledger.entries import CommitResult, Failed, InsertEntry, Step, UpdateEntry
+from acquirer.ledger.entries import (
+    CommitResult,
+    Failed,
+    InsertEntry,
+    PutOrder,
+    Step,
+    UpdateEntry,
+    UpdateOrder,
+)
 from acquirer.ledger.errors import BookError, BookUnavailable, BookUncertain, UnitRefused
-from acquirer.ledger.rows import entry_row, update_row
+from acquirer.ledger.rows import ENTRY_COLUMNS, entry_row, update_row
 from acquirer.ledger.steps import ALWAYS_HOLD, RUN, SEVERAL_ROWS
 
 RETRIES_MAX = 5
@@ -235,26 +244,39 @@ class Writer:
                 alone.append(index)
                 continue
             rest += unit[1:]
+        if session.is_postgresql:
+            inserts.sort(key=_ENTRY_KEY)
         if inserts and session.run_rows(sql.INSERT_ENTRIES, inserts) != len(inserts):
             raise _Surprise
-        if updates and session.run_rows(sql.UPDATE_ENTRIES, self._ordered(updates)) != len(updates):
+        rows = [updates[id] for id in sorted(updates)]
+        if rows and session.run_rows(sql.UPDATE_ENTRIES, rows) != len(rows):
             raise _Surprise
         for step in rest:
             if not RUN[type(step)](session, accounting, step):
                 raise _Surprise
         results: list[Result] = [None] * len(units)
-        for index in alone:
-            results[index] = self._apply(session, accounting, units[index])
+        self._apply_all(session, accounting, units, alone, results)
         return results
-
-    @staticmethod
-    def _ordered(updates: dict[int, tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-        return [updates[id] for id in sorted(updates)]
 
     # --- in turn ------------------------------------------------------------------------------
 
     def _in_turn(self, session: Session, accounting: Accounting, units: list[Unit]) -> list[Result]:
-        return [self._apply(session, accounting, unit) for unit in units]
+        results: list[Result] = [None] * len(units)
+        self._apply_all(session, accounting, units, list(range(len(units))), results)
+        return results
+
+    def _apply_all(
+        self,
+        session: Session,
+        accounting: Accounting,
+        units: list[Unit],
+        indexes: list[int],
+        results: list[Result],
+    ) -> None:
+        if session.is_postgresql:
+            indexes = sorted(indexes, key=lambda index: _lock_key(units[index]))
+        for index in indexes:
+            results[index] = self._apply(session, accounting, units[index])
 
     def _apply(self, session: Session, accounting: Accounting, unit: Unit) -> Result:
         if isinstance(unit, Query):
@@ -284,6 +306,24 @@ class Writer:
 def _holds_after_first(unit: tuple[Step, ...]) -> bool:
     """Whether only the first step of a unit can be expected not to hold."""
     return len(unit) == 1 or all(type(step) in ALWAYS_HOLD for step in unit[1:])
+
+
+# Writers of several processes lock rows in one order, so that they do not wait crosswise.
+_ENTRY_KEY = itemgetter(*(ENTRY_COLUMNS.index(name) for name in ("terminal_id", "batch", "stan")))
+
+
+def _lock_key(unit: Unit) -> tuple[str, str, int]:
+    """The order, or else the entry, that a unit locks."""
+    if not isinstance(unit, Query):
+        for step in unit:
+            if isinstance(step, PutOrder):
+                return (step.order.merchant_id, step.order.order_no, 0)
+            if isinstance(step, UpdateOrder):
+                return (step.merchant_id, step.order_no, 0)
+        for step in unit:
+            if isinstance(step, UpdateEntry):
+                return ("", "", step.id)
+    return ("", "", 0)
 
 
 def _reason(error: Exception) -> str:

@@ -29,7 +29,7 @@ from acquirer.ledger.reports import Statement, journal_lines, statements, trial_
 from acquirer.ledger.verify import verify
 
 ledger_app = typer.Typer(help="The double-entry ledger.", no_args_is_help=True)
-journal_app = typer.Typer(help="The journal of transactions.", no_args_is_help=True)
+journal_app = typer.Typer(no_args_is_help=True)
 
 Data = Annotated[
     Path | None, typer.Option("--data", help="Data folder of `acquirer up` or `acquirer serve`.")
@@ -128,6 +128,11 @@ def run_verify(data: Data = None, config: Config = None, as_json: AsJson = False
             + "."
         )
     raise typer.Exit(1 if difference else 0)
+
+
+@journal_app.callback()
+def journal() -> None:
+    """The journal of transactions."""
 
 
 @journal_app.command("list")
