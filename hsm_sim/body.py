@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from acquirer.hsm_sim.crypto.block_header import BlockHeader, read_optional
 from acquirer.hsm_sim.crypto.errors import KeyBlockError
-from acquirer.hsm_sim.crypto.pinblock import FORMATS, PinBlockFormat
+from acquirer.hsm_sim.crypto.pinblock import FORMATS, ISO_4, PinBlockFormat
 from acquirer.hsm_sim.errors import Refusal
 from acquirer.hsm_sim.key_attributes import ALGORITHMS, RequestedBlock, check_header
 from acquirer.hsm_sim.key_types import KeyRole, key_type
@@ -21,6 +21,9 @@ from acquirer.hsm_sim.state import ModuleState
 
 TRAILER_CHARACTERS_MAX = 32
 
+CARD_NUMBER_DIGITS_MAX = 19
+
+_FORMATS = {**FORMATS, ISO_4.code: ISO_4}
 _TAIL = re.compile(r"(%[0-9]{2})?(\x19[^\x19]{0,32})?\Z", re.DOTALL)
 _KEY_SIZES = {"U": 33, "X": 33, "T": 49, "Y": 49, "Z": 17}
 
@@ -230,7 +233,7 @@ class Body:
         Raises:
             Refusal: 23, there is no such format.
         """
-        found = FORMATS.get(self.take(2))
+        found = _FORMATS.get(self.take(2))
         if found is None:
             raise Refusal("23", "there is no such PIN block format")
         return found
@@ -245,6 +248,27 @@ class Body:
         if self.account_check is not None:
             self.account_check(self.account_number)
         return self.account_number
+
+    def card_number(self) -> str:
+        """A whole card number and the ``;`` after it, as ISO format 4 wants it.
+
+        Raises:
+            Refusal: 22, or what ``account_check`` says.
+        """
+        end = self._text.find(";", self._at, self._at + CARD_NUMBER_DIGITS_MAX + 1)
+        pan = self._text[self._at : end] if end > self._at else ""
+        if not pan.isdecimal():
+            raise Refusal("22", "PIN block format 48 asks for a whole card number and ;")
+        self._at = end + 1
+        self.account_number = pan[:-1][-12:].rjust(12, "0")
+        if self.account_check is not None:
+            self.account_check(self.account_number)
+        return pan
+
+    def fits(self, size: int) -> bool:
+        """Whether ``size`` characters are there and the request or its tail follows on them."""
+        end = self._at + size
+        return end <= len(self._text) and self._text[end : end + 1] in ("", "%", "\x19")
 
     def at_tail(self) -> bool:
         """Whether the request ends here, or its tail begins."""

@@ -72,6 +72,7 @@ ERROR_TEXTS: dict[str, str] = {
     "69": "PIN block format disabled",
     "75": "single length key masquerading as double or triple length key",
     "80": "data length error",
+    "81": "zero length of input data",
     "90": "data parity error on the line",
     "91": "longitudinal redundancy check error",
     "92": "transport count error",

@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Callable
 from functools import lru_cache
 
-from acquirer.hsm_sim.crypto import kcv, mac, pin_storage, thales_block
+from acquirer.hsm_sim.crypto import des, kcv, mac, pin_storage, thales_block
 from acquirer.hsm_sim.crypto.block_header import BlockHeader
 from acquirer.hsm_sim.crypto.errors import KeyBlockError
 from acquirer.hsm_sim.errors import HsmConfigError, Refusal
@@ -24,6 +24,9 @@ TEST_TDES_LMK = bytes.fromhex("0123456789ABCDEF8080808080808080FEDCBA9876543210"
 """The published TDES key block test LMK."""
 TEST_AES_LMK = bytes.fromhex("9B71333A13F9FAE72F9D0E2DAB4AD6784718012F9244033F3F26A2DE0C8AA11A")
 """The published AES key block test LMK."""
+
+_TABLE_VARIANT = 0x54
+"""Variant of a TDES LMK under which decimalisation tables are kept, found from published values."""
 
 _TEST_TDES_CHECK_VALUE = "1651260000000000"
 
@@ -57,6 +60,11 @@ class KeyBlockLmk:
         self._random = random
         self._pin_digits_max = pin_digits_max
         self._pin_key = hmac.digest(key, b"PIN storage", "sha256")
+        self._table_key = (
+            bytes(byte ^ _TABLE_VARIANT for byte in key)
+            if len(key) == 24
+            else hmac.digest(key, b"decimalisation table", "sha256")[:24]
+        )
         self._open = lru_cache(maxsize=KEYS_KEPT_MAX)(self._unwrap)
         if self._version_id == thales_block.AES:
             self.check_value = mac.cmac_aes(key, b"").hex().upper()[:16]
@@ -113,6 +121,17 @@ class KeyBlockLmk:
     def decipher_pin(self, stored: str, account_number: str) -> str:
         """The PIN behind a stored form; as :meth:`VariantLmk.decipher_pin`."""
         return pin_storage.decipher_pin(self._pin_key, stored, account_number, self._pin_digits_max)
+
+    def encipher_table(self, table: bytes) -> bytes:
+        """A decimalisation table's stored form: TDES under the LMK's variant for tables.
+
+        Under an AES LMK it is of this module's own making.
+        """
+        return des.encrypt_ecb(self._table_key, table)
+
+    def decipher_table(self, cryptogram: bytes) -> bytes:
+        """The table behind a stored form."""
+        return des.decrypt_ecb(self._table_key, cryptogram)
 
     def _unwrap(self, field: KeyField) -> WorkingKey:
         role, text = field

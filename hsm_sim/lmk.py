@@ -18,6 +18,8 @@ from acquirer.hsm_sim.errors import HsmConfigError, Refusal
 from acquirer.hsm_sim.key_types import PAIR_OF_CODE, PIN_PAIR, KeyRole
 
 KEYS_KEPT_MAX = 8192
+DERIVED_CODE = "302"
+"""Key type of initial DUKPT keys, which have the parity that their derivation gave them."""
 
 KeyField = tuple[KeyRole, str]
 """A key of a request: the role it is wanted in and its text."""
@@ -128,6 +130,12 @@ class LocalMasterKey(Protocol):
     def decipher_pin(self, stored: str, account_number: str) -> str:
         """The PIN behind a stored form."""
 
+    def encipher_table(self, table: bytes) -> bytes:
+        """A decimalisation table's stored form; 8 bytes, a digit in each half byte."""
+
+    def decipher_table(self, cryptogram: bytes) -> bytes:
+        """The decimalisation table behind a stored form, 8 bytes; any bytes are taken."""
+
 
 class VariantLmk:
     """A variant LMK: pairs 00-01 to 38-39.
@@ -204,6 +212,14 @@ class VariantLmk:
         pair = self._pairs[PIN_PAIR]
         return pin_storage.decipher_pin(pair, stored, account_number, self._pin_digits_max)
 
+    def encipher_table(self, table: bytes) -> bytes:
+        """A decimalisation table's stored form: under pair 02-03, in a way of this module's own."""
+        return des.encrypt_ecb(self._pairs[PIN_PAIR], table)
+
+    def decipher_table(self, cryptogram: bytes) -> bytes:
+        """The table behind a stored form."""
+        return des.decrypt_ecb(self._pairs[PIN_PAIR], cryptogram)
+
     def _master(self, role: KeyRole) -> bytes:
         code = role.pci_code if self._separate else role.code
         if code[1:] not in PAIR_OF_CODE:
@@ -215,7 +231,7 @@ class VariantLmk:
         if text[:1] in ("S", "R"):
             raise Refusal("A1", "a key block does not open under a variant LMK")
         clear = schemes.unwrap(self._master(role), text)
-        if not des.has_odd_parity(clear):
+        if role.code != DERIVED_CODE and not des.has_odd_parity(clear):
             raise Refusal(parity, f"the {role.name} has wrong parity: not under this LMK pair?")
         return WorkingKey(clear, text[:1] if text[:1] in ("Z", "U", "T", "X", "Y") else "")
 

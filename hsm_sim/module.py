@@ -10,12 +10,13 @@ from __future__ import annotations
 import secrets
 import sys
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Mapping
 
 import structlog
 
 from acquirer.hsm_sim.body import Body
-from acquirer.hsm_sim.commands import COMMANDS, Advisory, Command, Handler
+from acquirer.hsm_sim.commands import COMMANDS, Advisory, Command, Handler, chain
 from acquirer.hsm_sim.crypto.errors import KeyLengthError, PinBlockError
 from acquirer.hsm_sim.errors import Refusal
 from acquirer.hsm_sim.key_block_lmk import TEST_AES_LMK, TEST_TDES_LMK, KeyBlockLmk
@@ -29,14 +30,32 @@ PIN_VERIFYING = frozenset(("BC", "BE", "CK", "CU", "DA", "DC", "DU", "EA", "EC",
 """Commands whose 01 says that a PIN was wrong."""
 
 
-class CommandCount:
-    """How often a command was called, and how often it ended with an error code."""
+LATENCY_BOUNDS_S = (10e-6, 25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 10e-3)
+"""Upper bounds of the latency histogram's buckets; one more bucket holds what is slower."""
 
-    __slots__ = ("calls", "errors")
+
+class CommandCount:
+    """How often a command was called, how often it ended with an error code, how long it took.
+
+    Attributes:
+        calls: requests.
+        errors: replies with another error code than 00, advisories apart.
+        seconds: time spent, all calls together.
+        buckets: calls by latency, one number for each of :data:`LATENCY_BOUNDS_S` and one more.
+    """
+
+    __slots__ = ("buckets", "calls", "errors", "seconds")
 
     def __init__(self) -> None:
         self.calls = 0
         self.errors = 0
+        self.seconds = 0.0
+        self.buckets = [0] * (len(LATENCY_BOUNDS_S) + 1)
+
+    def took(self, seconds: float) -> None:
+        """Count a call's latency."""
+        self.seconds += seconds
+        self.buckets[bisect_left(LATENCY_BOUNDS_S, seconds)] += 1
 
     def __repr__(self) -> str:
         return f"<CommandCount {self.calls} calls, {self.errors} errors>"
@@ -59,8 +78,10 @@ class SecurityModule:
 
     Attributes:
         state: LMKs, settings, authorised state.
+        commands: what it can do: the table it was given, and NK.
         counts: per command code; plain integers, read them at any time.
         unknown_count: requests with an unknown command.
+        last_refusal: why the last refused request was refused.
     """
 
     def __init__(
@@ -72,10 +93,14 @@ class SecurityModule:
         random: Callable[[int], bytes] = secrets.token_bytes,
         commands: Mapping[str, Command] = COMMANDS,
         now: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.state = ModuleState(lmks, default_lmk, settings or Settings(), random)
         self._header_length = self.state.settings.header_length
-        self._entries = {code: _Entry(code, command) for code, command in commands.items()}
+        self._clock = clock
+        chained = Command(chain.TITLE, chain.chain(self._execute, self._header_length))
+        self.commands = {**commands, chain.CODE: chained}
+        self._entries = {code: _Entry(code, command) for code, command in self.commands.items()}
         chosen = self.state.settings
         if chosen.pin_tries_max:
             tries = PinTries(chosen.pin_tries_max, chosen.pin_tries_window_s, now)
@@ -83,6 +108,7 @@ class SecurityModule:
                 self._entries[code].handler = _watched(self._entries[code].handler, tries)
         self.counts = {code: entry.count for code, entry in self._entries.items()}
         self.unknown_count = 0
+        self.last_refusal: Refusal | None = None
         for lmk_id, lmk in lmks.items():
             if lmk.is_test:
                 log.warning("hsm_test_lmk", lmk_id=lmk_id, note="published keys: never for money")
@@ -113,43 +139,46 @@ class SecurityModule:
         Returns:
             The same header, reply code, error code and fields, and the request's trailer.
         """
-        text = request.decode("latin-1")
-        size = self._header_length
+        return self._execute(request.decode("latin-1"), self._header_length).encode("latin-1")
+
+    def _execute(self, text: str, size: int) -> str:
+        """Carry out a request whose header has ``size`` characters."""
         entry = self._entries.get(text[size : size + 2])
         if entry is None:
             return self._unknown(text, size)
         count = entry.count
         count.calls += 1
         body = Body(text, size + 2, self.state)
+        started = self._clock()
         try:
             fields = entry.handler(body)
         except Refusal as refusal:
-            return self._refused(text, entry, body, refusal)
+            return self._refused(text, size, entry, body, refusal)
         except PinBlockError as refusal:
-            return self._refused(text, entry, body, Refusal(refusal.code, str(refusal)))
+            return self._refused(text, size, entry, body, Refusal(refusal.code, str(refusal)))
         except KeyLengthError as refusal:
-            return self._refused(text, entry, body, Refusal("27", str(refusal)))
+            return self._refused(text, size, entry, body, Refusal("27", str(refusal)))
         except Exception as fault:
-            return self._refused(text, entry, body, _internal(fault))
+            return self._refused(text, size, entry, body, _internal(fault))
+        finally:
+            count.took(self._clock() - started)
         if type(fields) is Advisory:
-            reply = text[:size] + entry.reply + fields.code + fields.fields + body.trailer
-        else:
-            reply = text[:size] + entry.reply_ok + str(fields) + body.trailer
-        return reply.encode("latin-1")
+            return text[:size] + entry.reply + fields.code + fields.fields + body.trailer
+        return text[:size] + entry.reply_ok + str(fields) + body.trailer
 
-    def _unknown(self, text: str, size: int) -> bytes:
+    def _unknown(self, text: str, size: int) -> str:
         self.unknown_count += 1
         code = text[size : size + 2]
         if len(code) < 2:
-            return (text[:size] + "51").encode("latin-1")
+            return text[:size] + "51"
         body = Body(text, size + 2, self.state)
         body.echo_trailer()
         log.info("hsm_unknown_command", command=repr(code))
-        return (text[:size] + reply_code(code) + "68" + body.trailer).encode("latin-1")
+        return text[:size] + reply_code(code) + "68" + body.trailer
 
-    def _refused(self, text: str, entry: _Entry, body: Body, refusal: Refusal) -> bytes:
+    def _refused(self, text: str, size: int, entry: _Entry, body: Body, refusal: Refusal) -> str:
         entry.count.errors += 1
-        size = self._header_length
+        self.last_refusal = refusal
         body.echo_trailer()
         log.info(
             "hsm_refused",
@@ -157,8 +186,7 @@ class SecurityModule:
             code=refusal.code,
             reason=refusal.reason,
         )
-        reply = text[:size] + entry.reply + refusal.code + refusal.fields + body.trailer
-        return reply.encode("latin-1")
+        return text[:size] + entry.reply + refusal.code + refusal.fields + body.trailer
 
     def __repr__(self) -> str:
         return f"<SecurityModule with LMKs {', '.join(sorted(self.state.lmks))}>"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from acquirer.hsm_sim.body import Body
-from acquirer.hsm_sim.commands.pins import same
+from acquirer.hsm_sim.commands.pin_fields import same
 from acquirer.hsm_sim.crypto.card_value import card_value
 from acquirer.hsm_sim.errors import Refusal
 from acquirer.hsm_sim.key_types import CVK, GENERATE, VERIFY, using

@@ -32,7 +32,7 @@ def generate(body: Body) -> str:
         lmk = body.end(attributes=True)
         key = new_key(body, lmk, role, scheme)
         return lmk.wrap(role, key.clear, scheme, key.header) + key.kcv()
-    master_text = body.key(using(_master_role(body), ENCIPHER))
+    master_text = body.key(using(master_role(body), ENCIPHER))
     scheme_out = body.choice(key_transport.SCHEMES, "26")
     atalla = atalla_variant(body)
     lmk = body.end(attributes=True)
@@ -88,7 +88,7 @@ def import_key(body: Body) -> str | Advisory:
 def export_key(body: Body) -> str:
     """A8: from under the LMK to a ZMK or TMK."""
     role = body.key_type()
-    master_text = body.key(using(_master_role(body), ENCIPHER))
+    master_text = body.key(using(master_role(body), ENCIPHER))
     text = body.key(role)
     scheme = body.choice(key_transport.SCHEMES, "26")
     atalla = atalla_variant(body)
@@ -199,7 +199,8 @@ def _has_equal_parts(clear: bytes) -> bool:
     return clear[:8] == clear[8:16] or (len(clear) == 24 and clear[8:16] == clear[16:])
 
 
-def _master_role(body: Body) -> KeyRole:
+def master_role(body: Body) -> KeyRole:
+    """Whether the key before an export is a ZMK or, after ``;1``, a TMK."""
     if body.optional(";"):
         return TMK if body.choice("01") == "1" else ZMK
     return ZMK

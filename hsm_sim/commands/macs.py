@@ -1,4 +1,4 @@
-"""Message authentication: M6, M8 (all algorithms), MA, MC, ME (X9.9) and MS (large messages).
+"""Message authentication: M6, M8 (all algorithms), MA, MC, ME (X9.9), MQ and MS (large messages).
 
 M6 and M8 offer algorithms 1 (CBC-MAC), 3 (X9.19), 5 and 6 (CMAC) and, as a vendor algorithm of
 ours, 9: CUP-ECB, whose eight hexadecimal characters are DE64's eight ASCII bytes. Their own error
@@ -177,3 +177,34 @@ def large_x919(body: Body) -> str:
         return _x919(key, data, 1, iv).hex().upper()
     _whole_blocks(data)
     return _chain_left(key, data, iv).hex().upper()
+
+
+def large_x99(body: Body) -> str:
+    """MQ: X9.9 with a ZAK in parts, X9.19 where the ZAK is double length.
+
+    The length has 3 or 4 hexadecimal digits; whichever of them ends the request is meant.
+    """
+    block = body.choice("0123", "05")
+    text = body.key(_X919_MAKES["1"])
+    iv = body.hex_bytes(16) if block in (MIDDLE, LAST) else None
+    data = _sized_data(body)
+    key = body.end().key(text)
+    if len(key.clear) == 24:
+        raise Refusal("02", "the ZAK is neither single nor double length")
+    if block in (ONLY, LAST):
+        return _x919(key, data, 1, iv).hex().upper()
+    _whole_blocks(data)
+    return _chain_left(key, data, iv).hex().upper()
+
+
+def _sized_data(body: Body) -> bytes:
+    for digits in (4, 3):
+        head = body.peek(digits)
+        try:
+            size = int(head, 16)
+        except ValueError:
+            continue
+        if body.fits(digits + size):
+            body.take(digits)
+            return body.binary(size, "80")
+    raise Refusal("80", "the message is not as long as its length says")

@@ -1,35 +1,59 @@
 """PIN verification: DC, EC by Visa PVV; DA, EA by IBM 3624 with offset.
 
-The error codes are those of the family: 10 PIN key parity, 11 PVK parity, 27 PVK not double
-length, 02 advisory that an IBM PVK is longer than single length.
+The checks themselves serve the DUKPT commands as well. The error codes are those of the family: 10
+PIN key parity, 11 PVK parity, 27 PVK not double length, 02 advisory that an IBM PVK is longer than
+single length.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from acquirer.hsm_sim.body import Body
-from acquirer.hsm_sim.commands.pins import clear_pin, same
+from acquirer.hsm_sim.commands.pin_fields import (
+    PinFields,
+    clear_pin,
+    read_account,
+    read_block,
+    same,
+)
 from acquirer.hsm_sim.commands.reply import Advisory, Handler
 from acquirer.hsm_sim.crypto import pin_verification
 from acquirer.hsm_sim.errors import Refusal
-from acquirer.hsm_sim.key_types import PVK_IBM, PVK_VISA, KeyRole
+from acquirer.hsm_sim.key_types import DECIPHER, PVK_IBM, PVK_VISA, VERIFY, KeyRole, using
+from acquirer.hsm_sim.lmk import LocalMasterKey, WorkingKey
+
+_CHECK_LENGTHS = range(4, 13)
+
+
+class IbmFields(NamedTuple):
+    """What IBM 3624 takes beside key and PIN.
+
+    Attributes:
+        check_length: the shortest PIN.
+        table: decimalisation table as it stands in the request, in clear or enciphered.
+        data: validation data, 16 hexadecimal digits.
+    """
+
+    check_length: int
+    table: str
+    data: str
 
 
 def verify_pvv(role: KeyRole) -> Handler:
     """A handler that verifies a PIN by its PVV, from under a TPK (DC) or ZPK (EC)."""
+    deciphering = using(role, DECIPHER)
 
     def handle(body: Body) -> str:
-        key = body.key(role)
-        pvk_text = body.key(PVK_VISA)
-        block = body.hex_bytes(16)
+        key = body.key(deciphering)
+        pvk = body.key(using(PVK_VISA, VERIFY))
+        block = read_block(body, key)
         layout = body.pin_format()
-        account = body.account()
-        index = body.digits(1)
-        pvv = body.digits(4)
+        account = read_account(body, layout)
+        index, pvv = body.digits(1), body.digits(4)
         lmk = body.end()
-        pin = clear_pin(lmk, key, block, layout, account)
-        pvk = lmk.key(pvk_text, "11")
-        if not same(pin_verification.pvv(pvk.clear, pin, account, index), pvv):
-            raise Refusal("01", "the PVV differs")
+        pin = clear_pin(lmk, PinFields(key, block, layout, account))
+        check_pvv(lmk.key(pvk, "11"), pin, account.number, index, pvv)
         return ""
 
     return handle
@@ -37,43 +61,136 @@ def verify_pvv(role: KeyRole) -> Handler:
 
 def verify_ibm(role: KeyRole) -> Handler:
     """A handler that verifies a PIN by IBM 3624, from under a TPK (DA) or ZPK (EA)."""
+    deciphering = using(role, DECIPHER)
 
     def handle(body: Body) -> str | Advisory:
-        key = body.key(role)
-        pvk_text = body.key(PVK_IBM)
+        key = body.key(deciphering)
+        pvk = body.key(using(PVK_IBM, VERIFY))
         digits_max = body.number(2)
-        block = body.hex_bytes(16)
+        block = read_block(body, key)
         layout = body.pin_format()
         check_length = body.number(2)
-        account = body.account()
-        table = decimalisation_table(body)
-        data = validation_data(body, account)
-        offset = body.take(12).rstrip("F")
+        account = read_account(body, layout)
+        ibm = read_ibm(body, check_length, account.number)
+        offset = body.take(12)
         lmk = body.end()
-        pin = clear_pin(lmk, key, block, layout, account)
+        pin = clear_pin(lmk, PinFields(key, block, layout, account))
         if len(pin) > digits_max:
             raise Refusal("24", "the PIN is longer than the request allows")
-        if not 4 <= check_length <= 12 or not offset.isdecimal() or len(offset) < check_length:
-            raise Refusal("15", "check length and offset do not fit")
-        pvk = lmk.key(pvk_text, "11")
-        natural = pin_verification.natural_pin(pvk.clear, table, data, len(offset))
-        if not same(pin_verification.pin_from_offset(natural, offset), pin[: len(offset)]):
-            raise Refusal("01", "the PIN differs")
-        return "" if len(pvk.clear) == 8 else Advisory("02", "")
+        return check_ibm(lmk, lmk.key(pvk, "11"), pin, ibm, offset)
 
     return handle
 
 
-def decimalisation_table(body: Body) -> str:
+def read_ibm(body: Body, check_length: int, account_number: str) -> IbmFields:
+    """Decimalisation table and validation data.
+
+    Args:
+        body: the request.
+        check_length: as the request had it before.
+        account_number: 12 digits.
+
+    Raises:
+        Refusal: 15, the check length or the validation data cannot be.
+    """
+    if check_length not in _CHECK_LENGTHS:
+        raise Refusal("15", "the check length is 4 to 12")
+    table = body.take(16)
+    return IbmFields(check_length, table, validation_data(body, account_number))
+
+
+def check_pvv(pvk: WorkingKey, pin: str, account_number: str, index: str, pvv: str) -> None:
+    """Compare a PIN's PVV with the one given.
+
+    Raises:
+        Refusal: 01.
+        KeyLengthError: the PVK is not double length.
+    """
+    if not same(pin_verification.pvv(pvk.clear, pin, account_number, index), pvv):
+        raise Refusal("01", "the PVV differs")
+
+
+def check_ibm(
+    lmk: LocalMasterKey, pvk: WorkingKey, pin: str, ibm: IbmFields, offset: str
+) -> str | Advisory:
+    """Compare a PIN with the one that belongs to an offset.
+
+    Args:
+        lmk: opens an enciphered decimalisation table.
+        pvk: the PVK.
+        pin: the PIN.
+        ibm: further fields.
+        offset: 12 characters, ``F`` after its digits.
+
+    Returns:
+        No fields, with advisory 02 where the PVK is longer than single length.
+
+    Raises:
+        Refusal: 01 the PIN differs, 15 the offset cannot be, 25 nor can the table.
+    """
+    if not same(pin_of_offset(lmk, pvk, ibm, offset), pin[: len(offset.rstrip("Ff"))]):
+        raise Refusal("01", "the PIN differs")
+    return advised(pvk, "")
+
+
+def pin_of_offset(lmk: LocalMasterKey, pvk: WorkingKey, ibm: IbmFields, offset: str) -> str:
+    """The PIN that belongs to an offset, as long as the offset.
+
+    Raises:
+        Refusal: 15 the offset cannot be, 25 nor can the table.
+    """
+    digits = offset.rstrip("Ff")
+    if not digits.isdecimal() or len(digits) < ibm.check_length:
+        raise Refusal("15", "check length and offset do not fit")
+    table = clear_table(lmk, ibm.table)
+    natural = pin_verification.natural_pin(pvk.clear, table, ibm.data, len(digits))
+    return pin_verification.pin_from_offset(natural, digits)
+
+
+def offset_of_pin(lmk: LocalMasterKey, pvk: WorkingKey, ibm: IbmFields, pin: str) -> str:
+    """A PIN's offset, 12 characters, ``F`` after as many digits as the PIN has.
+
+    Raises:
+        Refusal: 24 the PIN is shorter than the check length, 25 the table cannot be.
+    """
+    if len(pin) < ibm.check_length:
+        raise Refusal("24", "the PIN is shorter than the check length")
+    table = clear_table(lmk, ibm.table)
+    natural = pin_verification.natural_pin(pvk.clear, table, ibm.data, len(pin))
+    return pin_verification.offset(natural, pin).ljust(12, "F")
+
+
+def advised(pvk: WorkingKey, fields: str) -> str | Advisory:
+    """The fields, with advisory 02 where an IBM PVK is longer than single length."""
+    return fields if len(pvk.clear) == 8 else Advisory("02", fields)
+
+
+def clear_table(lmk: LocalMasterKey, text: str) -> str:
     """A decimalisation table in clear: 16 digits, at least 8 different, none more than 4 times.
+
+    Args:
+        lmk: opens tables that are enciphered.
+        text: 16 digits in clear, or 16 hexadecimal digits under the LMK.
 
     Raises:
         Refusal: 25.
     """
-    table = body.digits(16, "25")
-    if len(set(table)) < 8 or max(table.count(digit) for digit in table) > 4:
-        raise Refusal("25", "the decimalisation table is too uneven")
-    return table
+    if _is_even(text):
+        return text
+    try:
+        cryptogram = bytes.fromhex(text)
+    except ValueError:
+        cryptogram = b""
+    clear = lmk.decipher_table(cryptogram).hex() if len(cryptogram) == 8 else ""
+    if not _is_even(clear):
+        raise Refusal("25", "the decimalisation table is no table, or too uneven")
+    return clear
+
+
+def _is_even(table: str) -> bool:
+    if len(table) != 16 or not table.isdecimal():
+        return False
+    return len(set(table)) >= 8 and max(table.count(digit) for digit in table) <= 4
 
 
 def validation_data(body: Body, account: str) -> str:

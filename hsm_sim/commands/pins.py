@@ -6,36 +6,54 @@ JA bring a PIN under the LMK. A PIN never leaves in clear.
 
 from __future__ import annotations
 
-import hmac
-
 from acquirer.hsm_sim.body import Body
+from acquirer.hsm_sim.commands.dukpt_fields import is_bdk, pin_cipher, read_bdk, read_ksn
+from acquirer.hsm_sim.commands.pin_fields import (
+    check_translation,
+    clear_pin,
+    open_pin,
+    read_account,
+    read_block,
+    read_pin,
+    read_stored_pin,
+    same,
+    seal_pin,
+)
 from acquirer.hsm_sim.commands.reply import Handler
-from acquirer.hsm_sim.crypto.pinblock import PinBlockFormat
+from acquirer.hsm_sim.crypto.pinblock import ISO_4
 from acquirer.hsm_sim.errors import Refusal
-from acquirer.hsm_sim.key_types import DECIPHER, ENCIPHER, ZPK, KeyRole, using
-from acquirer.hsm_sim.lmk import KeyField, LocalMasterKey
-from acquirer.hsm_sim.state import ModuleState
+from acquirer.hsm_sim.key_types import DECIPHER, ENCIPHER, TPK, ZPK, KeyRole, using
 
 
 def translate(source_role: KeyRole) -> Handler:
-    """A handler from a TPK (CA) or ZPK (CC) to a ZPK, and from format to format."""
+    """A handler from a TPK (CA) or ZPK (CC) to a ZPK, and from format to format.
 
+    CA may go to a BDK too: its flag or key block says so, and a KSN follows.
+    """
     deciphering, enciphering = using(source_role, DECIPHER), using(ZPK, ENCIPHER)
+    to_bdk = source_role is TPK
 
     def handle(body: Body) -> str:
         source = body.key(deciphering)
-        destination = body.key(enciphering)
+        ksn = None
+        if to_bdk and is_bdk(body):
+            destination = read_bdk(body)
+            ksn = read_ksn(body, destination)
+        else:
+            destination = body.key(enciphering)
         digits_max = body.number(2)
-        block = body.hex_bytes(16)
+        block = read_block(body, source)
         format_in, format_out = body.pin_format(), body.pin_format()
-        account = body.account()
+        account = read_account(body, format_in, format_out)
         lmk = body.end()
-        pin = format_in.decode(lmk.key(source).cipher.decrypt(block), account)
+        check_translation(body.state, format_in, format_out)
+        pin = open_pin(lmk.key(source).cipher, block, format_in, account)
         if len(pin) > digits_max:
             raise Refusal("24", "the PIN is longer than the request allows")
-        clear = encode(body.state, format_out, pin, account)
-        translated = lmk.key(destination, "11").cipher.encrypt(clear)
-        return f"{len(pin):02}{translated.hex().upper()}{format_out.code}"
+        key = lmk.key(destination, "11")
+        cipher = key.cipher if ksn is None else pin_cipher(key, ksn, iso4=format_out is ISO_4)
+        translated = seal_pin(body.state, cipher, pin, format_out, account)
+        return f"{len(pin):02}{translated}{format_out.code}"
 
     return handle
 
@@ -44,9 +62,9 @@ def to_lmk(role: KeyRole) -> Handler:
     """A handler from a TPK (JC) or ZPK (JE) to the LMK."""
 
     def handle(body: Body) -> str:
-        key, block, layout, account = block_fields(body, role)
+        pin = read_pin(body, role)
         lmk = body.end()
-        return lmk.encipher_pin(clear_pin(lmk, key, block, layout, account), account)
+        return lmk.encipher_pin(clear_pin(lmk, pin), pin.account.number)
 
     return handle
 
@@ -55,22 +73,22 @@ def from_lmk(body: Body) -> str:
     """JG: from the LMK to a ZPK."""
     key = body.key(using(ZPK, ENCIPHER))
     layout = body.pin_format()
-    account = body.account()
-    stored = body.take(body.state.settings.pin_digits_max + 1)
+    account = read_account(body, layout)
+    stored = read_stored_pin(body)
     lmk = body.end()
-    pin = lmk.decipher_pin(stored, account)
-    return lmk.key(key).cipher.encrypt(encode(body.state, layout, pin, account)).hex().upper()
+    pin = lmk.decipher_pin(stored, account.number)
+    return seal_pin(body.state, lmk.key(key).cipher, pin, layout, account)
 
 
 def compare(role: KeyRole) -> Handler:
     """A handler that compares a block under a TPK (BC) or ZPK (BE) with a PIN under the LMK."""
 
     def handle(body: Body) -> str:
-        key, block, layout, account = block_fields(body, role)
-        stored = body.take(body.state.settings.pin_digits_max + 1)
+        pin = read_pin(body, role)
+        stored = read_stored_pin(body)
         lmk = body.end()
-        expected = lmk.decipher_pin(stored, account)
-        if not same(expected, clear_pin(lmk, key, block, layout, account)):
+        expected = lmk.decipher_pin(stored, pin.account.number)
+        if not same(expected, clear_pin(lmk, pin)):
             raise Refusal("01", "the PINs differ")
         return ""
 
@@ -101,32 +119,3 @@ def random_pin(body: Body) -> str:
         raise Refusal("24", "a PIN has 4 to 12 digits")
     number = int.from_bytes(body.state.random(16), "big") % 10**size
     return lmk.encipher_pin(f"{number:0{size}d}", account)
-
-
-def block_fields(body: Body, role: KeyRole) -> tuple[KeyField, bytes, PinBlockFormat, str]:
-    """Key, block, format and account number, as they stand together in many requests."""
-    key = body.key(using(role, DECIPHER))
-    return key, body.hex_bytes(16), body.pin_format(), body.account()
-
-
-def clear_pin(
-    lmk: LocalMasterKey, key: KeyField, block: bytes, layout: PinBlockFormat, account: str
-) -> str:
-    """The PIN in an enciphered block.
-
-    Raises:
-        Refusal: the key does not open.
-        PinBlockError: 20, 24.
-    """
-    return layout.decode(lmk.key(key).cipher.decrypt(block), account)
-
-
-def encode(state: ModuleState, layout: PinBlockFormat, pin: str, account: str) -> bytes:
-    """A clear block, with random fill where its layout has any."""
-    fill = state.random(layout.fill_bytes) if layout.fill_bytes else b""
-    return layout.encode(pin, account, fill)
-
-
-def same(expected: str, given: str) -> bool:
-    """Compare without telling by time where they differ."""
-    return hmac.compare_digest(expected.encode("latin-1"), given.encode("latin-1"))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NoReturn
 
 from acquirer.hsm_sim.crypto.errors import PinBlockError
 
@@ -277,3 +278,11 @@ FORMATS: dict[str, PinBlockFormat] = {
         PinBlockFormat("47", "ISO 3", True, encode_iso3, decode_iso3, fill_bytes=10),
     )
 }
+
+
+def _needs_aes(*_: object) -> NoReturn:
+    raise PinBlockError("23", "format 48 needs an AES key")
+
+
+ISO_4 = PinBlockFormat("48", "ISO 4", True, _needs_aes, _needs_aes)
+"""Stands for ISO format 4, which is no layout of 8 bytes: see :mod:`.pinblock_iso4`."""

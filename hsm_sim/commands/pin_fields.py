@@ -1,0 +1,146 @@
+"""PIN blocks, formats and account numbers as fields of requests, under TDES and AES keys alike.
+
+A block has 16 digits, or 32 under an AES key where the format after it is 48 (ISO 4). With that
+format the whole card number and ``;`` stand in the place of the 12-digit account number.
+Source: hsm-interface, "PIN block format codes".
+"""
+
+from __future__ import annotations
+
+import hmac
+from typing import NamedTuple
+
+from acquirer.hsm_sim.body import Body
+from acquirer.hsm_sim.crypto import pinblock_iso4
+from acquirer.hsm_sim.crypto.cipher import BlockCipher
+from acquirer.hsm_sim.crypto.errors import PinBlockError
+from acquirer.hsm_sim.crypto.pinblock import ISO_4, PinBlockFormat
+from acquirer.hsm_sim.errors import Refusal
+from acquirer.hsm_sim.key_types import DECIPHER, TPK, ZPK, KeyRole, using
+from acquirer.hsm_sim.lmk import KeyField, LocalMasterKey, block_bytes
+from acquirer.hsm_sim.pin_policy import translation_allowed
+from acquirer.hsm_sim.state import ModuleState
+
+_ANY_PIN_KEY = KeyRole("PIN key", "FFF", "FFF", 16, ("P0", "71", "72"), "", "DTA")
+_PIN_KEY_TYPES = {"001": ZPK, "002": TPK, "70D": TPK, "FFF": _ANY_PIN_KEY}
+
+
+class Account(NamedTuple):
+    """Whose PIN it is.
+
+    Attributes:
+        number: 12 digits.
+        pan: the whole card number where the request has it, or an empty string.
+    """
+
+    number: str
+    pan: str
+
+
+class PinFields(NamedTuple):
+    """An enciphered PIN as it stands in a request."""
+
+    key: KeyField
+    block: bytes
+    layout: PinBlockFormat
+    account: Account
+
+
+def read_pin_key(body: Body) -> KeyField:
+    """A PIN key after its key type: 001, 002, 70D or FFF.
+
+    Raises:
+        Refusal: 04, there is no such type.
+    """
+    role = _PIN_KEY_TYPES.get(body.take(3))
+    if role is None:
+        raise Refusal("04", "PIN keys are of types 001, 002, 70D and FFF")
+    return body.key(using(role, DECIPHER))
+
+
+def read_block(body: Body, key: KeyField) -> bytes:
+    """A PIN block under a key that is still closed."""
+    if block_bytes(key) == 16 and body.peek(34)[32:] == ISO_4.code:
+        return body.hex_bytes(32)
+    return body.hex_bytes(16)
+
+
+def read_account(
+    body: Body, layout: PinBlockFormat, other: PinBlockFormat | None = None
+) -> Account:
+    """The account number, or card number where one of the formats needs it."""
+    if layout is ISO_4 or other is ISO_4:
+        pan = body.card_number()
+        return Account(body.account_number, pan)
+    return Account(body.account(), "")
+
+
+def read_pin(body: Body, role: KeyRole) -> PinFields:
+    """Key, block, format and account number, as they stand together in many requests."""
+    key = body.key(using(role, DECIPHER))
+    block, layout = read_block(body, key), body.pin_format()
+    return PinFields(key, block, layout, read_account(body, layout))
+
+
+def read_stored_pin(body: Body) -> str:
+    """A PIN under the LMK, as long as the module's longest PIN and one digit."""
+    return body.take(body.state.settings.pin_digits_max + 1)
+
+
+def clear_pin(lmk: LocalMasterKey, pin: PinFields) -> str:
+    """The PIN in a request's block.
+
+    Raises:
+        Refusal: the key does not open.
+        PinBlockError: 20, 22, 23, 24.
+    """
+    return open_pin(lmk.key(pin.key).cipher, pin.block, pin.layout, pin.account)
+
+
+def open_pin(cipher: BlockCipher, block: bytes, layout: PinBlockFormat, account: Account) -> str:
+    """The PIN in a block under a cipher.
+
+    Raises:
+        PinBlockError: 20, 22, 23, 24.
+    """
+    if layout is ISO_4:
+        return pinblock_iso4.decipher(cipher, block, account.pan)
+    if cipher.block_bytes != 8:
+        raise PinBlockError("23", "an AES key takes PIN blocks of format 48 only")
+    return layout.decode(cipher.decrypt(block), account.number)
+
+
+def seal_pin(
+    state: ModuleState, cipher: BlockCipher, pin: str, layout: PinBlockFormat, account: Account
+) -> str:
+    """A PIN as a block under a cipher, 16 or 32 digits.
+
+    Raises:
+        PinBlockError: 22, 23, 24.
+    """
+    if layout is ISO_4:
+        fill = state.random(pinblock_iso4.FILL_BYTES)
+        return pinblock_iso4.encipher(cipher, pin, account.pan, fill).hex().upper()
+    if cipher.block_bytes != 8:
+        raise PinBlockError("23", "an AES key takes PIN blocks of format 48 only")
+    fill = state.random(layout.fill_bytes) if layout.fill_bytes else b""
+    return cipher.encrypt(layout.encode(pin, account.number, fill)).hex().upper()
+
+
+def check_translation(
+    state: ModuleState, source: PinBlockFormat, destination: PinBlockFormat
+) -> None:
+    """Hold a translation to the PIN policy.
+
+    Raises:
+        Refusal: 69, the PIN would leave ISO format 4 for a weaker one.
+    """
+    if source is ISO_4 and not (
+        state.settings.pin_format_downgrade or translation_allowed(source.code, destination.code)
+    ):
+        raise Refusal("69", "a PIN does not leave ISO format 4 for a weaker format")
+
+
+def same(expected: str, given: str) -> bool:
+    """Compare without telling by time where they differ."""
+    return hmac.compare_digest(expected.encode("latin-1"), given.encode("latin-1"))
