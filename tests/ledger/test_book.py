@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import psycopg
 import pytest
@@ -265,3 +266,18 @@ def _terminate(server: str, url: str) -> None:
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s",
             (f"test_{name}",),
         )
+
+
+@pytest.mark.parametrize("driver", ["thread", "inline"])
+async def test_books_in_memory(driver: Literal["thread", "inline"], make_entry: MakeEntry) -> None:
+    """For simulation: whole books that leave no file, and a group per turn of the loop."""
+    async with open_book("sqlite://", "sim", clock_ms=clock_ms, driver=driver) as book:
+        results: list[object] = []
+
+        async def insert(number: int) -> None:
+            results.append(await book.commit(InsertEntry(make_entry(number, stan="000001"))))
+
+        async with trio.open_nursery() as nursery:
+            for number in (1, 2, 3):
+                nursery.start_soon(insert, number)
+        assert sorted(map(str, results)) == ["Failed(step=0)", "Failed(step=0)", "None"]
