@@ -43,7 +43,13 @@ class Terminal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Merchant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A merchant; ``mdr_basis_points`` is the fee, 1/100 of a percent of the amount."""
+    """A merchant.
+
+    Attributes:
+        mdr_basis_points: the fee on a card payment, 1/100 of a percent of the amount.
+        cod_basis_points: the fee on an order paid in cash.
+        cod_fixed_minor: added to that, minor units.
+    """
 
     merchant_id: str
     name: str
@@ -51,6 +57,8 @@ class Merchant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     mdr_basis_points: int
     event_secret: str
     currency_code: str = "156"
+    cod_basis_points: int = 0
+    cod_fixed_minor: int = 0
 
 
 class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -74,11 +82,19 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Courier(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A courier; the password is 4 to 12 digits."""
+    """A courier.
+
+    Attributes:
+        password: 4 to 12 digits.
+        station: where the cash is handed in.
+        cash_limit_minor: most cash that may be in hand, minor units; None for no limit.
+    """
 
     courier_id: str
     merchant_id: str
     password: str
+    station: str = ""
+    cash_limit_minor: int | None = None
 
     def __repr__(self) -> str:
         return f"Courier({self.courier_id!r})"

@@ -14,6 +14,7 @@ from acquirer.ledger.entries import Posting
 
 MDR_INCOME = "income:mdr"
 COD_FEE_INCOME = "income:cod-fee"
+CASH_EXCESS_INCOME = "income:cash-excess"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,16 @@ def merchant_account(merchant_id: str) -> str:
     return f"liabilities:merchant:{merchant_id}"
 
 
+def courier_account(courier_id: str) -> str:
+    """Cash that a courier has in hand and owes."""
+    return f"assets:courier:{courier_id}"
+
+
+def station_account(station: str) -> str:
+    """Cash that lies at a station."""
+    return f"assets:station:{station}"
+
+
 def card_sale(
     amount_minor: int, rate: FeeRate, *, bank: str, merchant_id: str
 ) -> tuple[Posting, ...]:
@@ -120,7 +131,34 @@ def cash_on_delivery(
     ['assets:courier:C1']
     """
     fee = fee_minor(amount_minor, rate)
-    cash = f"assets:courier:{courier_id}"
+    cash = courier_account(courier_id)
     net = Posting(cash, merchant_account(merchant_id), amount_minor - fee, "cash")
     income = Posting(cash, COD_FEE_INCOME, fee, "cod-fee")
     return tuple(posting for posting in (net, income) if posting.amount_minor)
+
+
+def cash_handed_in(
+    expected_minor: int, counted_minor: int, *, courier_id: str, station: str
+) -> tuple[Posting, ...]:
+    """Transfers of a courier's hand-in: his account is empty afterwards, whatever he brought.
+
+    What is missing stays his debt (shortage); what is too much is income until somebody claims it.
+
+    Args:
+        expected_minor: what he owes, minor units, at least 0.
+        counted_minor: what lies on the table, minor units, at least 0.
+
+    >>> short = cash_handed_in(500, 480, courier_id="C1", station="S1")
+    >>> [(p.debit, p.amount_minor) for p in short]
+    [('assets:station:S1', 480), ('assets:courier-shortage:C1', 20)]
+    """
+    cash, drawer = courier_account(courier_id), station_account(station)
+    taken = min(expected_minor, counted_minor)
+    parts = (
+        Posting(drawer, cash, taken, "hand-in"),
+        Posting(
+            f"assets:courier-shortage:{courier_id}", cash, expected_minor - taken, "cash-shortage"
+        ),
+        Posting(drawer, CASH_EXCESS_INCOME, counted_minor - taken, "cash-excess"),
+    )
+    return tuple(posting for posting in parts if posting.amount_minor)

@@ -6,7 +6,7 @@ Composed once in ``app.py``; in tests from fakes. No transaction reaches anythin
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from acquirer.ledger.book import Book
 from acquirer.routing.banks import Banks
@@ -18,6 +18,7 @@ from acquirer.switch.hsm.client import Hsm
 from acquirer.switch.numbers import Numbers
 from acquirer.switch.settings import CourierSettings, LimitSettings, MerchantSettings
 from acquirer.switch.terminals import Terminals
+from acquirer.switch.turns import Turns
 from acquirer.switch.vault import CardVault
 
 
@@ -28,6 +29,7 @@ class Context:
     Attributes:
         saf_queued: call after a commit that queued a message for a bank.
         events_queued: call after a commit that queued a notice to a merchant.
+        cash_turns: couriers' cash payments take turns.
     """
 
     book: Book
@@ -48,3 +50,4 @@ class Context:
     new_event_id: Callable[[], str]
     saf_queued: Callable[[], None]
     events_queued: Callable[[], None]
+    cash_turns: Turns = field(default_factory=Turns)

@@ -25,7 +25,9 @@ from acquirer.switch.numbers import bank_stan_of, rrn_of
 from acquirer.switch.request import Answer, Repeat, Request
 
 LEASE_MS = 60_000
-REVERSIBLE = frozenset({"sale", "void", "order_payment"})
+REVERSIBLE = frozenset({"sale", "void", "order_payment", "order_cancellation"})
+# Kinds that undo an earlier entry at its bank, and claim it for as long as that is not settled.
+UNDOING = frozenset({"void", "order_cancellation"})
 NO_ANSWER = "98"
 
 
@@ -45,7 +47,11 @@ async def new_entry(
     response_code: str = "",
     reply: dict[int, str] | None = None,
 ) -> Entry:
-    """A journal row for this request, with numbers of its own; nothing is stored yet."""
+    """A journal row for this request, with numbers of its own; nothing is stored yet.
+
+    Args:
+        reply: further fields of the answer; an empty value takes one of the usual ones out.
+    """
     number = await context.numbers.take()
     stamp = context.calendar.stamp(request.now_ms)
     message = request.message
@@ -57,6 +63,7 @@ async def new_entry(
         37: rrn,
         **(reply or {}),
     }
+    fields = {field: value for field, value in fields.items() if value}
     return Entry(
         id=number,
         rrn=rrn,
@@ -137,48 +144,54 @@ async def queue_reversal(context: Context, entry: Entry, reason: str, now_ms: in
 
 
 def release_steps(entry: Entry, order: OrderRow | None) -> tuple[Step, ...]:
-    """Give back what an entry that moved no money holds: its original, or its order."""
-    if (unclaim := unclaim_step(entry)) is not None:
-        return (unclaim,)
-    return unpay_steps(entry, order)
+    """Give back what an entry that moved no money holds: its original, and its order."""
+    unclaim = unclaim_step(entry)
+    return (*((unclaim,) if unclaim else ()), *free_order_steps(entry, order))
 
 
-def unclaim_step(void: Entry) -> UpdateEntry | None:
+def unclaim_step(entry: Entry) -> UpdateEntry | None:
     """Give a void's original back, once nothing of the void is owed to the bank any more."""
-    if void.kind != "void" or void.original_id is None:
+    if entry.kind not in UNDOING or entry.original_id is None:
         return None
     return UpdateEntry(
-        void.original_id,
+        entry.original_id,
         (State.APPROVED,),
         check_claim=True,
-        expected_claim=void.id,
+        expected_claim=entry.id,
         set_claim=True,
         claimed_by=None,
     )
 
 
-def unpay_steps(entry: Entry, order: OrderRow | None) -> tuple[Step, ...]:
-    """Let the order that an unfinished payment holds be paid by another."""
-    if order is not None and order.paying_id == entry.id:
+def free_order_steps(entry: Entry, order: OrderRow | None) -> tuple[Step, ...]:
+    """Let go of the order that an unfinished payment or cancellation holds.
+
+    After a payment it is to be paid again; after a cancellation it is as paid as it was.
+    """
+    if order is None or order.paying_id != entry.id:
+        return ()
+    if order.payment_id is None:
         return (unpay_step(order),)
-    return ()
+    return (move_order(order, (order.status, None, order.payment_id)),)
 
 
 def unpay_step(order: OrderRow) -> UpdateOrder:
     """The order is to be paid again: nobody is paying it and nobody has."""
-    return UpdateOrder(
-        order.merchant_id,
-        order.order_no,
-        (order.status, order.paying_id, order.payment_id),
-        ("00", None, None),
-    )
+    return move_order(order, ("00" if order.amount_minor else "06", None, None))
+
+
+def move_order(order: OrderRow, new: tuple[str, int | None, int | None]) -> UpdateOrder:
+    """The step that changes an order's status, payer and payment, unless somebody else has."""
+    expected = (order.status, order.paying_id, order.payment_id)
+    return UpdateOrder(order.merchant_id, order.order_no, expected, new)
 
 
 async def undo_steps(context: Context, entry: Entry, reason: str, now_ms: int) -> tuple[Step, ...]:
     """End an entry whose outcome at the bank is not known.
 
     One that may have moved money is timed out and its undo queued; an inquiry is declined. A
-    void keeps its claim until the bank has undone it, lest a second void overtake the undo.
+    void or cancellation keeps its claim until the bank has undone it, lest a second one overtake
+    the undo.
     Conditional (first step) on the entry still being ours and sent.
     """
     end = UpdateEntry(
@@ -193,4 +206,4 @@ async def undo_steps(context: Context, entry: Entry, reason: str, now_ms: int) -
     undo: tuple[Step, ...] = ()
     if entry.kind in REVERSIBLE:
         undo = (await queue_reversal(context, entry, reason, now_ms),)
-    return (end, *undo, *unpay_steps(entry, order))
+    return (end, *undo, *free_order_steps(entry, order))

@@ -1,15 +1,19 @@
 """What the switch knows of an order, and what may happen to it next.
 
 The merchant's order system says what is owed; the switch's own row says what has happened here
-since. ``NEXT`` is the order's life as a table; a step that it does not list is refused (12).
-Source: terminal interface, part 5.
+since. ``NEXT`` is the order's life as a table, printed in ``docs/orders.md``; a step that it does
+not list is refused and changes nothing. Source: terminal interface, part 5.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from acquirer.ledger.entries import OrderRow
+import trio
+
+from acquirer.codecs.de59 import De59
+from acquirer.ledger.entries import OrderRow, State
+from acquirer.ledger.errors import BookBusy
 from acquirer.routing.orders.client import OrderSystemDown, OrderSystemSilent, UnknownOrder
 from acquirer.routing.orders.messages import OrderFacts
 from acquirer.switch.context import Context
@@ -24,18 +28,40 @@ TO_PAY, PAID, CONFIRMED, SIGNED_FOR, CANCELLED, EXCEPTION, NOTHING_TO_PAY = (
     "05",
     "06",
 )
+HELD_WAITS_MAX = 24
+HELD_WAIT_S = 0.25
 WAYS = {"000000": "1", "900000": "2", "910000": "3"}
 
-# (step, status before) → status after.
+# (step, status before) → status after. A confirmation or signature that leaves the status as it
+# is came again, and has no further effect.
 NEXT: dict[tuple[str, str], str] = {
     ("pay", TO_PAY): PAID,
     ("pay", NOTHING_TO_PAY): PAID,
+    # Only where the exception was a rescheduling, see Found.
+    ("pay", EXCEPTION): PAID,
     ("confirm", PAID): CONFIRMED,
+    ("confirm", CONFIRMED): CONFIRMED,
+    ("confirm", SIGNED_FOR): SIGNED_FOR,
+    ("sign", NOTHING_TO_PAY): SIGNED_FOR,
     ("sign", PAID): SIGNED_FOR,
     ("sign", CONFIRMED): SIGNED_FOR,
-    ("sign", NOTHING_TO_PAY): SIGNED_FOR,
+    ("sign", SIGNED_FOR): SIGNED_FOR,
+    # To "nothing to pay" where the order's amount is zero.
     ("reverse", PAID): TO_PAY,
+    ("cancel", PAID): CANCELLED,
+    ("cancel", CONFIRMED): CANCELLED,
+    ("confirm_cancel", CANCELLED): CANCELLED,
+    ("except", TO_PAY): EXCEPTION,
+    ("except", NOTHING_TO_PAY): EXCEPTION,
+    ("except", EXCEPTION): EXCEPTION,
 }
+RESCHEDULED = "06"
+REASONS = frozenset({"01", "02", "03", "04", "05", RESCHEDULED, "99"})
+
+
+def refusal_code(step: str, status: str) -> str:
+    """DE39 for a step that the order's life does not have: 12, or 94 for paying a paid order."""
+    return "94" if step == "pay" and status in (PAID, CONFIRMED, SIGNED_FOR) else "12"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +71,30 @@ class NoOrder:
     response_code: str
 
 
-async def find_order(context: Context, request: Request, order_no: str) -> OrderRow | NoOrder:
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An order, and whether one that was not delivered may be tried again.
+
+    Attributes:
+        again: its exception was a rescheduling.
+    """
+
+    order: OrderRow
+    again: bool = False
+
+    @property
+    def due_minor(self) -> int:
+        """What is to be paid now, in minor units."""
+        open_now = self.order.status == TO_PAY or (self.order.status == EXCEPTION and self.again)
+        return self.order.amount_minor if open_now else 0
+
+
+async def find_order(context: Context, request: Request, order_no: str) -> Found | NoOrder:
     """Ask the merchant's order system, and lay what has happened here over its answer."""
     merchant_id = request.terminal.settings.merchant_id
+    # Before the question, so that an answer that was given after the notice counts.
+    row = await context.book.order(merchant_id, order_no)
+    told = row is None or not await context.book.untold(merchant_id, order_no)
     facts = await context.orders.query(merchant_id, order_no)
     if isinstance(facts, UnknownOrder):
         return NoOrder("25")
@@ -55,12 +102,19 @@ async def find_order(context: Context, request: Request, order_no: str) -> Order
         return NoOrder("91")
     if isinstance(facts, OrderSystemSilent):
         return NoOrder("68")
-    return overlay(facts, await context.book.order(merchant_id, order_no), request.now_ms)
+    order = overlay(facts, row, told, request.now_ms)
+    return Found(order, order.status == EXCEPTION and await _rescheduled(context, order))
 
 
-def overlay(facts: OrderFacts, row: OrderRow | None, now_ms: int) -> OrderRow:
-    """The order system's facts, unless money has moved or is moving here."""
-    fresh = OrderRow(
+def overlay(facts: OrderFacts, row: OrderRow | None, told: bool, now_ms: int) -> OrderRow:
+    """The order system's facts, unless the switch knows better.
+
+    It does where money has moved or is moving here, and where the merchant has not yet been told
+    of everything that has happened here (``told`` is false).
+    """
+    if row is not None and (row.paying_id is not None or row.payment_id is not None or not told):
+        return replace(row, text=facts.text, queried_at_ms=now_ms)
+    return OrderRow(
         merchant_id=facts.merchant_id,
         order_no=facts.order_no,
         status=facts.status,
@@ -70,16 +124,31 @@ def overlay(facts: OrderFacts, row: OrderRow | None, now_ms: int) -> OrderRow:
         text=facts.text,
         queried_at_ms=now_ms,
     )
-    if row is None:
-        return fresh
-    if row.paying_id is not None or row.payment_id is not None:
-        return replace(row, text=facts.text, queried_at_ms=now_ms)
-    return fresh
 
 
-def due_minor(order: OrderRow) -> int:
-    """What is to be paid now, in minor units."""
-    return order.amount_minor if order.status == TO_PAY else 0
+async def _rescheduled(context: Context, order: OrderRow) -> bool:
+    """Whether the newest exception that was told here says "rescheduled"."""
+    entries = await context.book.entries_of_order(order.merchant_id, order.order_no)
+    for entry in reversed(entries):
+        if entry.kind == "order_exception" and entry.state is State.APPROVED:
+            items = De59.parse(bytes.fromhex(entry.reply.get(59, "")))
+            return items.text("OX") == RESCHEDULED
+    return False
+
+
+async def until_free(context: Context, request: Request, order_no: str) -> OrderRow | None:
+    """The order's row, once no payment or cancellation holds it.
+
+    Raises:
+        BookBusy: it is held for longer than a terminal should wait; nothing was stored.
+    """
+    merchant_id = request.terminal.settings.merchant_id
+    for _ in range(HELD_WAITS_MAX):
+        order = await context.book.order(merchant_id, order_no)
+        if order is None or order.paying_id is None:
+            return order
+        await trio.sleep(HELD_WAIT_S)
+    raise BookBusy("the order is held by a payment or a cancellation")
 
 
 async def courier_is_here(context: Context, request: Request, courier_id: str) -> bool:
@@ -89,3 +158,16 @@ async def courier_is_here(context: Context, request: Request, courier_id: str) -
         return False
     row = await context.book.courier(courier_id)
     return row is not None and row.terminal_id == request.terminal.terminal_id
+
+
+async def courier_here(context: Context, request: Request) -> str:
+    """The courier whom the request names, or who is signed on at its terminal; empty for none.
+
+    Raises:
+        RemoteFormatError: OC is no courier id.
+    """
+    named = request.text("OC")
+    if named:
+        return named if await courier_is_here(context, request, named) else ""
+    row = await context.book.courier_at(request.terminal.terminal_id)
+    return row.courier_id if row is not None else ""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from acquirer.ledger.entries import Entry, Event
+from acquirer.ledger.entries import Entry, Event, OrderRow
 from acquirer.routing.orders.messages import (
     EventData,
     EventType,
@@ -23,6 +23,7 @@ MEANS: dict[str, Means] = {"000000": "card", "900000": "cash", "910000": "none"}
 def order_event(
     context: Context,
     kind: EventType,
+    order: OrderRow,
     payment: Entry | None,
     cause: Entry,
     *,
@@ -34,17 +35,19 @@ def order_event(
     """What became of an order.
 
     Args:
+        order: whose amount is told where the payment moved no money.
         payment: the journal entry that paid it, or None where nothing was paid.
         cause: the entry that this notice is about; its order, terminal and time are told.
     """
     about = payment or cause
+    means: Means = MEANS[payment.processing_code] if payment else "none"
     data = EventData(
         order_no=cause.order_no,
         merchant_id=cause.merchant_id,
         order_status=cast(OrderStatus, order_status),
-        amount_minor=about.amount_minor,
-        currency_code=about.currency_code,
-        means=MEANS.get(payment.processing_code, "none") if payment else "none",
+        amount_minor=order.amount_minor if means == "none" else about.amount_minor,
+        currency_code=order.currency_code,
+        means=means,
         rrn=about.rrn,
         stan=about.stan,
         approval_code=about.approval_code,

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import structlog
 import trio
 
-from acquirer.ledger.entries import Entry, FinishSaf, SafItem, State, UpdateEntry
+from acquirer.ledger.entries import Entry, FinishSaf, SafItem, State, Step, UpdateEntry
 from acquirer.ledger.errors import BookError
 from acquirer.routing.bank_messages import BankRequest
 from acquirer.routing.outcomes import BankOutcome, NotSent, Replied
@@ -110,17 +110,17 @@ class SafWorker:
                 item.original_id, (State.TIMED_OUT, State.REVERSING), state=State.REVERSED
             )
             unclaim = unclaim_step(original)
-            steps = (finish, undone) if unclaim is None else (finish, undone, unclaim)
-            failed = await self._context.book.commit(*steps)
-            if failed:
-                await self._context.book.commit(finish)
+            steps: list[Step] = [finish, undone, *((unclaim,) if unclaim else ())]
+            # What is not ours to change any more drops out: first the claim, then the entry.
+            while failed := await self._context.book.commit(*steps):
+                steps = steps[: failed.step]
             log.info(
                 "reversal_answered",
                 bank=self._bank,
                 original=item.original_id,
                 response_code=code,
                 attempts=item.attempts + 1,
-                late=bool(failed),
+                late=len(steps) == 1,
             )
             return
         attempts = item.attempts + (0 if isinstance(outcome, NotSent) else 1)

@@ -10,11 +10,14 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from acquirer.ledger.postings import FeeRate
 from acquirer.routing.choice import RouteRule
 from acquirer.routing.orders.settings import OrderSystemSettings
 from acquirer.routing.settings import BankSettings
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
+NotNegative = Annotated[int, msgspec.Meta(ge=0)]
+BasisPoints = Annotated[int, msgspec.Meta(ge=0, le=10_000)]
 PositiveSeconds = Annotated[float, msgspec.Meta(gt=0)]
 
 
@@ -92,25 +95,45 @@ class TerminalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class MerchantSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A merchant; the fee is in basis points of the amount, rounded half up once a payment."""
+    """A merchant; fees are in basis points of the amount, rounded half up once a payment.
+
+    Attributes:
+        cod_basis_points: fee on an order that is paid in cash.
+        cod_fixed_minor: added to that, minor units.
+    """
 
     merchant_id: str
     name: str
     mcc: str
-    mdr_basis_points: Annotated[int, msgspec.Meta(ge=0, le=10_000)]
+    mdr_basis_points: BasisPoints
     event_secret: str
     currency_code: str = "156"
+    cod_basis_points: BasisPoints = 0
+    cod_fixed_minor: NotNegative = 0
+
+    @property
+    def cod_rate(self) -> FeeRate:
+        """What the merchant pays for a payment in cash."""
+        return FeeRate(self.cod_basis_points, self.cod_fixed_minor)
 
     def __repr__(self) -> str:
         return f"MerchantSettings({self.merchant_id!r})"
 
 
 class CourierSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A courier; ``password`` is the PIN under the LMK for account 000000000000."""
+    """A courier.
+
+    Attributes:
+        password: the PIN under the LMK for account 000000000000.
+        station: where the cash is handed in; empty where any will do.
+        cash_limit_minor: most cash that may be in hand, minor units; None for no limit.
+    """
 
     courier_id: str
     merchant_id: str
     password: str
+    station: str = ""
+    cash_limit_minor: NotNegative | None = None
 
     def __repr__(self) -> str:
         return f"CourierSettings({self.courier_id!r})"

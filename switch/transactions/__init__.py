@@ -17,10 +17,15 @@ from acquirer.switch.request import Outcome, Request
 from acquirer.switch.transactions.balance import balance
 from acquirer.switch.transactions.courier import courier_sign_off, courier_sign_on
 from acquirer.switch.transactions.management import echo, sign_off, sign_on
+from acquirer.switch.transactions.order_cancellation import (
+    cancel_confirmation,
+    order_cancellation,
+)
 from acquirer.switch.transactions.order_confirmation import (
     payment_confirmation,
     receipt_confirmation,
 )
+from acquirer.switch.transactions.order_exception import order_exception
 from acquirer.switch.transactions.order_payment import order_payment
 from acquirer.switch.transactions.order_query import order_query
 from acquirer.switch.transactions.reversal import reversal
@@ -106,6 +111,19 @@ FINANCIAL: dict[tuple[str, str, str], Transaction] = {
         (*_ORDER, 59),
         looks_back=True,
         any_batch=True,
+    ),
+    ("0200", "200000", "75"): Transaction(
+        "order_cancellation", order_cancellation, (*_ORDER, 37, 59, 61), looks_back=True
+    ),
+    ("0220", "200000", "76"): Transaction(
+        "order_cancel_confirmation",
+        cancel_confirmation,
+        (*_ORDER, 59, 61),
+        looks_back=True,
+        any_batch=True,
+    ),
+    ("0220", "930000", "77"): Transaction(
+        "order_exception", order_exception, (*_ORDER, 59), looks_back=True, any_batch=True
     ),
 }
 

@@ -15,11 +15,11 @@ from acquirer.ledger.entries import (
     QueueEvent,
     Role,
     State,
-    UpdateOrder,
+    Step,
 )
 from acquirer.switch.context import Context
-from acquirer.switch.journal import new_entry, refuse
-from acquirer.switch.order_desk import CONFIRMED, NEXT, PAID, SIGNED_FOR
+from acquirer.switch.journal import move_order, new_entry, refuse
+from acquirer.switch.order_desk import CONFIRMED, NEXT, PAID, SIGNED_FOR, until_free
 from acquirer.switch.order_events import order_event
 from acquirer.switch.request import Answer, Outcome, Repeat, Request
 
@@ -31,25 +31,23 @@ async def payment_confirmation(context: Context, request: Request) -> Outcome:
 
     Raises:
         RemoteFormatError: ON or DE61 is missing.
+        BookBusy: the order is held for too long; nothing was stored.
     """
-    order_no = request.need_text("ON")
+    kind, order_no = "order_confirmation", request.need_text("ON")
     request.original()
     for _ in range(TRIES_MAX):
-        order = await context.book.order(request.terminal.settings.merchant_id, order_no)
-        payment = await _payment(context, request, order_no)
+        order = await until_free(context, request, order_no)
+        payment = await named_payment(context, request, order_no)
         if payment is None or order is None:
-            return await refuse(context, request, "order_confirmation", "25", order_no=order_no)
-        if payment.state is not State.APPROVED or order.payment_id != payment.id:
-            return await refuse(context, request, "order_confirmation", "12", order_no=order_no)
-        entry = await _entry(context, request, "order_confirmation", payment)
-        if order.status != PAID:
-            # Confirmed before, or signed for, which implies it.
-            outcome = await _commit(context, entry, order, order.status, ())
-        else:
-            notice = order_event(
-                context, "order.payment_confirmed", payment, entry, order_status=CONFIRMED
-            )
-            outcome = await _commit(context, entry, order, CONFIRMED, (notice,))
+            return await refuse(context, request, kind, "25", order_no=order_no)
+        after = NEXT.get(("confirm", order.status))
+        if payment.state is not State.APPROVED or order.payment_id != payment.id or after is None:
+            return await refuse(context, request, kind, "12", order_no=order_no)
+        entry = await advice_entry(context, request, kind, payment)
+        events: tuple[Event, ...] = ()
+        if after != order.status:
+            events = (_confirmed(context, order, payment, entry),)
+        outcome = await commit_advice(context, entry, order, after, events)
         if outcome is not None:
             return outcome
     return Answer("96")
@@ -60,52 +58,59 @@ async def receipt_confirmation(context: Context, request: Request) -> Outcome:
 
     Raises:
         RemoteFormatError: ON or OR is missing.
+        BookBusy: the order is held for too long; nothing was stored.
     """
     order_no, signed_by = request.need_text("ON"), request.need_text("OR")
     kind = "receipt_confirmation"
     for _ in range(TRIES_MAX):
-        order = await context.book.order(request.terminal.settings.merchant_id, order_no)
+        order = await until_free(context, request, order_no)
         if order is None:
             return await refuse(context, request, kind, "25", order_no=order_no)
         payment = await context.book.entry(order.payment_id) if order.payment_id else None
         if request.message.get(61):
-            named = await _payment(context, request, order_no)
+            named = await named_payment(context, request, order_no)
             if named is None:
                 return await refuse(context, request, kind, "25", order_no=order_no)
             if payment is None or named.id != payment.id:
                 return await refuse(context, request, kind, "12", order_no=order_no)
-        entry = await _entry(context, request, kind, payment)
-        if order.status == SIGNED_FOR:
-            outcome = await _commit(context, entry, order, SIGNED_FOR, ())
-        elif ("sign", order.status) not in NEXT or order.paying_id is not None:
+        after = NEXT.get(("sign", order.status))
+        if after is None:
             return await refuse(context, request, kind, "12", order_no=order_no)
-        else:
-            events = []
-            if order.status == PAID:
-                # A signature says that the payment stands, even if its confirmation was lost.
-                events.append(
-                    order_event(
-                        context, "order.payment_confirmed", payment, entry, order_status=CONFIRMED
-                    )
-                )
+        entry = await advice_entry(context, request, kind, payment)
+        events = []
+        if order.status == PAID and payment is not None:
+            # A signature says that the payment stands, even if its confirmation was lost.
+            events.append(_confirmed(context, order, payment, entry))
+        if after != order.status:
             events.append(
                 order_event(
                     context,
                     "order.signed_for",
+                    order,
                     payment,
                     entry,
                     order_status=SIGNED_FOR,
                     signed_by=signed_by,
                 )
             )
-            outcome = await _commit(context, entry, order, SIGNED_FOR, tuple(events))
+        outcome = await commit_advice(context, entry, order, after, tuple(events))
         if outcome is not None:
             return outcome
     return Answer("96")
 
 
-async def _payment(context: Context, request: Request, order_no: str) -> Entry | None:
-    """The order payment of this terminal that DE61 names."""
+def _confirmed(context: Context, order: OrderRow, payment: Entry, entry: Entry) -> Event:
+    return order_event(
+        context, "order.payment_confirmed", order, payment, entry, order_status=CONFIRMED
+    )
+
+
+async def named_payment(context: Context, request: Request, order_no: str) -> Entry | None:
+    """The order payment of this terminal that DE61 names.
+
+    Raises:
+        RemoteFormatError: DE61 is missing.
+    """
     de61 = request.original()
     payment = await context.book.find_entry(
         request.terminal.terminal_id, de61.original_batch, de61.original_stan, Role.ORIGINAL
@@ -115,7 +120,14 @@ async def _payment(context: Context, request: Request, order_no: str) -> Entry |
     return payment
 
 
-async def _entry(context: Context, request: Request, kind: str, payment: Entry | None) -> Entry:
+async def advice_entry(
+    context: Context,
+    request: Request,
+    kind: str,
+    payment: Entry | None,
+    reply: dict[int, str] | None = None,
+) -> Entry:
+    """The journal row of an advice about an order, approved."""
     return await new_entry(
         context,
         request,
@@ -125,18 +137,30 @@ async def _entry(context: Context, request: Request, kind: str, payment: Entry |
         courier_id=request.text("OC") or (payment.courier_id if payment else ""),
         original_id=payment.id if payment else None,
         response_code="00",
+        reply=reply,
     )
 
 
-async def _commit(
-    context: Context, entry: Entry, order: OrderRow, status: str, events: tuple[Event, ...]
+async def commit_advice(
+    context: Context,
+    entry: Entry,
+    order: OrderRow,
+    status: str,
+    events: tuple[Event, ...],
+    *,
+    payment_id: int | None = None,
+    before: tuple[Step, ...] = (),
 ) -> Outcome | None:
-    """Store entry, order and notices together; None where the order changed meanwhile."""
-    before = (order.status, order.paying_id, order.payment_id)
-    after = (status, order.paying_id, order.payment_id)
-    move = UpdateOrder(order.merchant_id, order.order_no, before, after)
+    """Store entry, order and notices together; None where the order changed meanwhile.
+
+    Args:
+        payment_id: the order's payment afterwards, where it is not to stay as it is; 0 for none.
+        before: unconditional steps ahead of the order's.
+    """
+    paid_by = order.payment_id if payment_id is None else payment_id or None
+    move = move_order(order, (status, order.paying_id, paid_by))
     failed = await context.book.commit(
-        InsertEntry(entry), move, *(QueueEvent(event) for event in events)
+        InsertEntry(entry), *before, move, *(QueueEvent(event) for event in events)
     )
     if failed:
         return Repeat() if failed.step == 0 else None

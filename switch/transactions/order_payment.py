@@ -15,34 +15,35 @@ from acquirer.ledger.entries import (
     InsertEntry,
     OrderRow,
     Post,
+    Posting,
     PutOrder,
     QueueEvent,
     State,
     Step,
-    UpdateOrder,
 )
-from acquirer.ledger.postings import FeeRate, card_sale, cash_on_delivery
+from acquirer.ledger.postings import card_sale, cash_on_delivery, courier_account
 from acquirer.routing.outcomes import Replied
 from acquirer.switch.context import Context
 from acquirer.switch.errors import HsmRefused, response_code_for
-from acquirer.switch.journal import new_entry, refuse, unpay_step
+from acquirer.switch.journal import move_order, new_entry, refuse, unpay_step
 from acquirer.switch.order_desk import (
+    EXCEPTION,
     NEXT,
     PAID,
     TO_PAY,
     WAYS,
+    Found,
     NoOrder,
     courier_is_here,
-    due_minor,
     find_order,
+    refusal_code,
 )
 from acquirer.switch.order_events import order_event
 from acquirer.switch.request import Answer, Outcome, Repeat, Request
 from acquirer.switch.transactions.steps import bank_request, forward, protect_pin, route, settle
 
 KIND: Literal["order_payment"] = "order_payment"
-CARD = "000000"
-NO_FEE = FeeRate()
+CARD, CASH, NOTHING = "000000", "900000", "910000"
 
 
 async def order_payment(context: Context, request: Request) -> Outcome:
@@ -55,38 +56,42 @@ async def order_payment(context: Context, request: Request) -> Outcome:
     order_no, courier_id = request.need_text("ON"), request.need_text("OC")
     if not await courier_is_here(context, request, courier_id):
         return await refuse(context, request, KIND, "58", order_no=order_no)
-    order = await find_order(context, request, order_no)
-    if isinstance(order, NoOrder):
-        return await refuse(context, request, KIND, order.response_code, order_no=order_no)
-    if code := _refusal(request, order):
-        return await _refuse_order(context, request, order, code)
+    found = await find_order(context, request, order_no)
+    if isinstance(found, NoOrder):
+        return await refuse(context, request, KIND, found.response_code, order_no=order_no)
+    if code := _refusal(request, found):
+        return await _refuse_order(context, request, found.order, code)
     if request.message.processing_code == CARD:
-        return await _pay_by_card(context, request, order, courier_id)
-    return await _pay_without_card(context, request, order, courier_id)
+        return await _pay_by_card(context, request, found.order, courier_id)
+    if request.message.processing_code == CASH:
+        return await _pay_in_cash(context, request, found.order, courier_id)
+    return await _pay_nothing(context, request, found.order, courier_id)
 
 
-def _refusal(request: Request, order: OrderRow) -> str:
-    if order.paying_id is not None or order.payment_id is not None:
+def _refusal(request: Request, found: Found) -> str:
+    order, way = found.order, request.message.processing_code
+    if order.paying_id is not None:
         return "94"
     if ("pay", order.status) not in NEXT:
-        return "94" if order.status >= PAID and order.status <= "03" else "12"
-    if WAYS[request.message.processing_code] not in order.pay_ways:
+        return refusal_code("pay", order.status)
+    if order.status == EXCEPTION and not found.again:
+        return "12"
+    if WAYS[way] not in order.pay_ways:
         return "57"
-    return "64" if request.amount_minor != due_minor(order) else ""
+    if request.amount_minor != found.due_minor:
+        return "" if way == NOTHING and not request.message.get(4) else "64"
+    return "13" if way != NOTHING and found.due_minor == 0 else ""
 
 
 async def _refuse_order(
     context: Context, request: Request, order: OrderRow, code: str
 ) -> Answer | Repeat:
-    """A paid order's refusal names the first payment's RRN."""
+    """A paid order's refusal names the first payment's RRN, any other 94 none."""
     reply = {}
-    if code == "94" and order.payment_id is not None:
-        payment = await context.book.entry(order.payment_id)
-        reply = {37: payment.rrn} if payment else {}
-    answer = await refuse(context, request, KIND, code, order_no=order.order_no, reply=reply)
-    if isinstance(answer, Answer) and code == "94" and not reply:
-        answer.fields.pop(37, None)
-    return answer
+    if code == "94":
+        payment = await context.book.entry(order.payment_id) if order.payment_id else None
+        reply = {37: payment.rrn if payment else ""}
+    return await refuse(context, request, KIND, code, order_no=order.order_no, reply=reply)
 
 
 async def _pay_by_card(
@@ -119,7 +124,7 @@ async def _pay_by_card(
         order_no=order.order_no,
         courier_id=courier_id,
     )
-    claim = _move(order, (TO_PAY, entry.id, None))
+    claim = move_order(order, (TO_PAY, entry.id, None))
     if refused := await _record(context, request, order, entry, (claim,)):
         return refused
 
@@ -127,28 +132,64 @@ async def _pay_by_card(
         context, request, entry, bank_request(context, request, entry, KIND, pan, track, pin_block)
     )
 
-    claimed = replace(order, paying_id=entry.id)
+    claimed = replace(order, status=TO_PAY, paying_id=entry.id)
     approval_code = outcome.message.get(38) if isinstance(outcome, Replied) else ""
     payment = replace(entry, approval_code=approval_code)
     postings = card_sale(
         entry.amount_minor, request.terminal.fee_rate, bank=bank, merchant_id=entry.merchant_id
     )
-    notice = order_event(context, "order.paid", payment, payment, order_status=PAID)
-    return await settle(
+    notice = order_event(context, "order.paid", order, payment, payment, order_status=PAID)
+    answer = await settle(
         context,
         entry,
         outcome,
         approved=(
             Post(entry.id, entry.currency_code, entry.business_date, postings),
-            _move(claimed, (PAID, None, entry.id)),
+            move_order(claimed, (PAID, None, entry.id)),
             QueueEvent(notice),
         ),
         undone=(unpay_step(claimed),),
     )
+    context.events_queued()
+    return answer
 
 
-async def _pay_without_card(
+async def _pay_in_cash(
     context: Context, request: Request, order: OrderRow, courier_id: str
+) -> Outcome:
+    """The courier has taken the money, and owes it from now on."""
+    merchant, amount_minor = request.terminal.merchant, request.amount_minor
+    account = courier_account(courier_id)
+    # One at a time for each courier, so that two payments cannot pass the limit together.
+    async with context.cash_turns.of(courier_id):
+        limit_minor = context.couriers[courier_id].cash_limit_minor
+        if limit_minor is not None:
+            debits, credits, _, _ = await context.book.account_sums(account, order.currency_code)
+            if debits - credits + amount_minor > limit_minor:
+                return await _refuse_order(context, request, order, "61")
+        postings = cash_on_delivery(
+            amount_minor,
+            merchant.cod_rate,
+            courier_id=courier_id,
+            merchant_id=merchant.merchant_id,
+        )
+        return await _paid_at_once(context, request, order, courier_id, amount_minor, postings)
+
+
+async def _pay_nothing(
+    context: Context, request: Request, order: OrderRow, courier_id: str
+) -> Outcome:
+    """The goods change hands and no money does: prepaid, or on the customer's account."""
+    return await _paid_at_once(context, request, order, courier_id, 0, ())
+
+
+async def _paid_at_once(
+    context: Context,
+    request: Request,
+    order: OrderRow,
+    courier_id: str,
+    amount_minor: int,
+    postings: tuple[Posting, ...],
 ) -> Outcome:
     entry = await new_entry(
         context,
@@ -157,17 +198,16 @@ async def _pay_without_card(
         State.APPROVED,
         order_no=order.order_no,
         courier_id=courier_id,
+        amount_minor=amount_minor,
         response_code="00",
     )
-    steps: list[Step] = [_move(order, (PAID, None, entry.id))]
-    if entry.amount_minor:
-        postings = cash_on_delivery(
-            entry.amount_minor, NO_FEE, courier_id=courier_id, merchant_id=entry.merchant_id
-        )
-        steps.append(Post(entry.id, entry.currency_code, entry.business_date, postings))
-    notice = order_event(context, "order.paid", entry, entry, order_status=PAID)
-    steps.append(QueueEvent(notice))
-    if refused := await _record(context, request, order, entry, tuple(steps)):
+    notice = order_event(context, "order.paid", order, entry, entry, order_status=PAID)
+    steps: tuple[Step, ...] = (
+        move_order(order, (PAID, None, entry.id)),
+        Post(entry.id, order.currency_code, entry.business_date, postings),
+        QueueEvent(notice),
+    )
+    if refused := await _record(context, request, order, entry, steps):
         return refused
     context.events_queued()
     return Answer("00", entry.reply)
@@ -188,8 +228,3 @@ async def _record(
         return Repeat()
     now = await context.book.order(order.merchant_id, order.order_no)
     return await _refuse_order(context, request, now or order, "94")
-
-
-def _move(order: OrderRow, new: tuple[str, int | None, int | None]) -> UpdateOrder:
-    expected = (order.status, order.paying_id, order.payment_id)
-    return UpdateOrder(order.merchant_id, order.order_no, expected, new)

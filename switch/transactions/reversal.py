@@ -27,11 +27,12 @@ from acquirer.ledger.errors import BookBusy
 from acquirer.switch.context import Context
 from acquirer.switch.journal import (
     REVERSIBLE,
+    free_order_steps,
     new_entry,
     queue_reversal,
     unpay_step,
-    unpay_steps,
 )
+from acquirer.switch.order_desk import PAID
 from acquirer.switch.order_events import order_event
 from acquirer.switch.request import Answer, Outcome, Request
 
@@ -48,12 +49,10 @@ class Plan:
     Attributes:
         response_code: of the answer.
         steps: to commit together with the reversal's own entry.
-        to_bank: whether a message for the bank is among them.
     """
 
     response_code: str
     steps: tuple[Step, ...] = ()
-    to_bank: bool = False
 
 
 async def reversal(context: Context, request: Request) -> Outcome:
@@ -72,13 +71,21 @@ async def reversal(context: Context, request: Request) -> Outcome:
             if answer := await _remember_unknown(context, request):
                 return answer
             continue
-        if original.claimed_by is not None:
-            # A void of it is at the bank at this moment; its outcome decides.
+        if original.claimed_by is not None and await _at_the_bank(context, original.claimed_by):
             await trio.sleep(CLAIMED_WAIT_S)
             continue
         if answer := await _undo(context, request, original):
             return answer
     raise BookBusy("the original kept changing while it was to be reversed")
+
+
+async def _at_the_bank(context: Context, void_id: int) -> bool:
+    """Whether a void or cancellation has no outcome yet, which must be waited for.
+
+    One whose own undo is queued needs no waiting: both undos may reach the bank in any order.
+    """
+    void = await context.book.entry(void_id)
+    return void is None or void.state not in (State.TIMED_OUT, State.REVERSING)
 
 
 async def _undo(context: Context, request: Request, original: Entry) -> Answer | None:
@@ -106,7 +113,7 @@ async def _undo(context: Context, request: Request, original: Entry) -> Answer |
         entry = replace(entry, state=State.REFUSED, response_code=plan.response_code)
     if await context.book.commit(InsertEntry(entry), *plan.steps):
         return None
-    if plan.to_bank:
+    if plan.steps:
         context.saf_queued()
         context.events_queued()
     return Answer(entry.response_code, entry.reply)
@@ -115,25 +122,34 @@ async def _undo(context: Context, request: Request, original: Entry) -> Answer |
 async def _plan(
     context: Context, request: Request, original: Entry, entry: Entry, order: OrderRow | None
 ) -> Plan:
-    if original.kind not in REVERSIBLE:
+    if original.kind not in REVERSIBLE or (
+        # The merchant has been told; a mistake is paid again, under a new order number.
+        original.kind == "order_cancellation" and original.state is State.APPROVED
+    ):
         return Plan("12" if original.state is State.APPROVED else "00")
     if request.message.get(4) and request.amount_minor != original.amount_minor:
         return Plan(AMOUNT_DIFFERS)
     if original.state not in (State.SENT, State.APPROVED):
         # Declined, refused, timed out, voided, reversing, reversed: undone already.
         return Plan("00")
-    if order is not None and order.payment_id == original.id and order.status != "01":
+    if order is not None and order.payment_id == original.id and order.status != PAID:
         return Plan("12")
 
-    reason = request.message.get(39) or OTHER_REASON
-    take = UpdateEntry(original.id, (original.state,), state=State.REVERSING, check_claim=True)
-    to_bank = await queue_reversal(context, original, reason, request.now_ms)
-    if original.state is State.SENT:
-        return Plan("00", (take, to_bank, *unpay_steps(original, order)), to_bank=True)
-    back = PostReversed(original.id, entry.id, entry.business_date)
-    return Plan(
-        "00", (take, to_bank, back, *_restore(context, original, entry, order)), to_bank=True
+    take = UpdateEntry(
+        original.id,
+        (original.state,),
+        state=State.REVERSING if original.bank else State.REVERSED,
+        check_claim=True,
+        expected_claim=original.claimed_by,
     )
+    undo: tuple[Step, ...] = (take,)
+    if original.bank:
+        reason = request.message.get(39) or OTHER_REASON
+        undo = (take, await queue_reversal(context, original, reason, request.now_ms))
+    if original.state is State.SENT:
+        return Plan("00", (*undo, *free_order_steps(original, order)))
+    back = PostReversed(original.id, entry.id, entry.business_date)
+    return Plan("00", (*undo, back, *_restore(context, original, entry, order)))
 
 
 def _restore(
@@ -151,10 +167,17 @@ def _restore(
         )
         return (claimed,)
     if order is not None and order.payment_id == original.id:
+        unpay = unpay_step(order)
         notice = order_event(
-            context, "order.cancelled", original, entry, order_status="00", reason="reversed"
+            context,
+            "order.cancelled",
+            order,
+            original,
+            entry,
+            order_status=unpay.new[0],
+            reason="reversed",
         )
-        return (unpay_step(order), QueueEvent(notice))
+        return (unpay, QueueEvent(notice))
     return ()
 
 

@@ -113,6 +113,8 @@ def switch_config(
                 "mdr_basis_points": m.mdr_basis_points,
                 "event_secret": m.event_secret,
                 "currency_code": m.currency_code,
+                "cod_basis_points": m.cod_basis_points,
+                "cod_fixed_minor": m.cod_fixed_minor,
             }
             for m in estate.merchants
         ],
@@ -140,6 +142,8 @@ def switch_config(
                 "courier_id": c.courier_id,
                 "merchant_id": c.merchant_id,
                 "password": pin_under_lmk(lmk, c.password, ZERO_ACCOUNT),
+                "station": c.station,
+                **({} if c.cash_limit_minor is None else {"cash_limit_minor": c.cash_limit_minor}),
             }
             for c in estate.couriers
         ],

@@ -1,0 +1,81 @@
+"""Order exception: MTI 0220, DE3 930000, type 77. The order could not be delivered, and why.
+
+Answered 00 only once the notice to the merchant is stored. Nothing is paid and nothing given
+back: an order that was paid must be cancelled instead (12).
+Source: terminal interface, part 5, row 9.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from acquirer.codecs.de59 import De59
+from acquirer.codecs.errors import RemoteFormatError
+from acquirer.ledger.entries import PutOrder
+from acquirer.switch.context import Context
+from acquirer.switch.journal import refuse
+from acquirer.switch.order_desk import (
+    EXCEPTION,
+    NEXT,
+    REASONS,
+    NoOrder,
+    courier_here,
+    find_order,
+    refusal_code,
+    until_free,
+)
+from acquirer.switch.order_events import order_event
+from acquirer.switch.request import Answer, Outcome, Request
+from acquirer.switch.transactions.order_confirmation import (
+    TRIES_MAX,
+    advice_entry,
+    commit_advice,
+)
+
+KIND = "order_exception"
+
+
+async def order_exception(context: Context, request: Request) -> Outcome:
+    """Record why an order was not delivered.
+
+    Raises:
+        RemoteFormatError: ON or OX is missing, or OX is no reason of the interface.
+        BookBusy: the order is held for too long; nothing was stored.
+    """
+    order_no, reason = request.need_text("ON"), request.need_text("OX")
+    note = request.text("OD")
+    if reason not in REASONS:
+        raise RemoteFormatError("no reason of the interface", field="59.OX")
+    for _ in range(TRIES_MAX):
+        order = await until_free(context, request, order_no)
+        if order is None:
+            found = await find_order(context, request, order_no)
+            if isinstance(found, NoOrder) and found.response_code == "25":
+                return await refuse(context, request, KIND, "25", order_no=order_no)
+            if isinstance(found, NoOrder):
+                # Not recorded: the terminal says it again until it can be stored.
+                return Answer(found.response_code)
+            order = found.order
+        after = NEXT.get(("except", order.status))
+        if after is None:
+            code = refusal_code("except", order.status)
+            return await refuse(context, request, KIND, code, order_no=order_no)
+        items = De59.build({"ON": order_no, "OS": after, "OX": reason}, request.encoding)
+        draft = await advice_entry(context, request, KIND, None, {59: items.hex})
+        entry = replace(draft, courier_id=await courier_here(context, request))
+        notice = order_event(
+            context,
+            "order.exception",
+            order,
+            None,
+            entry,
+            order_status=EXCEPTION,
+            reason=reason,
+            note=note,
+        )
+        outcome = await commit_advice(
+            context, entry, order, after, (notice,), before=(PutOrder(order),)
+        )
+        if outcome is not None:
+            return outcome
+    return Answer("96")
