@@ -36,6 +36,8 @@ FRAME_BYTES_MAX = 4096
 NO_KEYS = Keys()
 POLL_FIRST_S = 0.05
 POLL_MAX_S = 1.0
+# MTI classes (second digit) that mean nothing without DE3.
+KEYED_BY_PROCESSING_CODE = "124"
 
 
 class _Refused(Exception):
@@ -279,13 +281,18 @@ def _identify(message: Message) -> tuple[Transaction | None, De60]:
     """The table's row, with the fields that it needs.
 
     Raises:
-        RemoteFormatError: DE60, terminal or merchant is missing, or a needed field is.
+        RemoteFormatError: it is no request, DE60, terminal or merchant is missing, or a needed
+            field is.
     """
-    de60 = De60.parse(message.need(60))
-    message.need(41)
-    message.need(42)
-    transaction = find_transaction(message, de60)
     try:
+        if int(message.mti[2]) % 2:
+            raise RemoteFormatError("this is the MTI of a response", field="t")
+        de60 = De60.parse(message.need(60))
+        message.need(41)
+        message.need(42)
+        if message.mti[1] in KEYED_BY_PROCESSING_CODE:
+            message.need(3)
+        transaction = find_transaction(message, de60)
         for number in transaction.needs if transaction else ():
             message.need(number)
         _de59(message)
