@@ -6,6 +6,8 @@ texts name the field, the offset and what was expected, never the value found.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class CodecError(ValueError):
     """Root of this folder's errors.
@@ -45,7 +47,13 @@ class LocalFormatError(CodecError):
 
 
 class FrameError(RemoteFormatError):
-    """The byte stream cannot be cut into frames any more; the connection must be closed."""
+    """The byte stream cannot be cut into frames any more; the connection must be closed.
+
+    Attributes:
+        frames: whole frames that came with these bytes before the fault.
+    """
+
+    frames: Sequence[bytes] = ()
 
 
 class DialectError(CodecError):

@@ -103,24 +103,29 @@ class FrameDecoder:
 
         Raises:
             FrameError: a header is no length, is zero, or claims more than the limit. The stream
-                cannot be followed any more.
+                cannot be followed any more; the frames before stand in the error.
         """
         buffer = self._buffer
         buffer += data
         size = self._header.size
         frames: list[bytes] = []
         start = 0
-        while len(buffer) - start >= size:
-            length = self._header.decode(bytes(buffer[start : start + size]))
-            if length == 0 or length > self.frame_bytes_max:
-                raise FrameError(
-                    f"a frame of {length} bytes; 1 to {self.frame_bytes_max} are allowed", offset=0
-                )
-            end = start + size + length
-            if len(buffer) < end:
-                break
-            frames.append(bytes(buffer[start + size : end]))
-            start = end
+        try:
+            while len(buffer) - start >= size:
+                length = self._header.decode(bytes(buffer[start : start + size]))
+                if length == 0 or length > self.frame_bytes_max:
+                    raise FrameError(
+                        f"a frame of {length} bytes; 1 to {self.frame_bytes_max} are allowed",
+                        offset=0,
+                    )
+                end = start + size + length
+                if len(buffer) < end:
+                    break
+                frames.append(bytes(buffer[start + size : end]))
+                start = end
+        except FrameError as error:
+            error.frames = frames
+            raise
         del buffer[:start]
         return frames
 

@@ -8,6 +8,7 @@ frame, time without a whole frame. Source: terminal interface, part 1.
 from __future__ import annotations
 
 import errno
+from collections.abc import Sequence
 from functools import partial
 
 import structlog
@@ -114,20 +115,17 @@ class TerminalServer:
                 data = await connection.stream.receive_some(_READ_BYTES)
             if waiting.cancelled_caught or not data:
                 break
-            try:
-                frames = decoder.feed(bytes(data))
-            except FrameError as error:
-                log.warning("bad_frame", reason=str(error))
-                break
+            frames, is_over = _cut(decoder, bytes(data))
             for frame in frames:
                 give_up_at = trio.current_time() + self._limits.idle_s
                 await connection.wait_for_turn(self._limits.pipelined_max)
                 if self._in_flight >= self._limits.in_flight_max:
-                    return
+                    is_over = True
+                    break
                 self._in_flight += 1
                 connection.in_flight += 1
                 requests.start_soon(partial(self._request, connection, frame))
-            if connection.closed:
+            if is_over or connection.closed:
                 break
         await connection.wait_for_turn(1)
 
@@ -150,6 +148,15 @@ class TerminalServer:
             if self._in_flight == 0:
                 self._quiet.set()
             connection.done()
+
+
+def _cut(decoder: FrameDecoder, data: bytes) -> tuple[Sequence[bytes], bool]:
+    """The frames that are whole now, and whether what follows them can be no frame."""
+    try:
+        return decoder.feed(data), False
+    except FrameError as error:
+        log.warning("bad_frame", reason=str(error))
+        return error.frames, True
 
 
 class _Connection:
