@@ -29,7 +29,7 @@ class Context:
     Attributes:
         saf_queued: call after a commit that queued a message for a bank.
         events_queued: call after a commit that queued a notice to a merchant.
-        cash_turns: couriers' cash payments take turns.
+        courier_turns: what reads and then changes a courier's state: passwords, cash.
     """
 
     book: Book
@@ -50,4 +50,4 @@ class Context:
     new_event_id: Callable[[], str]
     saf_queued: Callable[[], None]
     events_queued: Callable[[], None]
-    cash_turns: Turns = field(default_factory=Turns)
+    courier_turns: Turns = field(default_factory=Turns)

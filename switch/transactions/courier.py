@@ -13,6 +13,7 @@ from acquirer.codecs.private_fields import De53
 from acquirer.ledger.entries import CourierRow, PutCourier
 from acquirer.switch.context import Context
 from acquirer.switch.request import Answer, Outcome, Request
+from acquirer.switch.settings import CourierSettings
 
 TRIES_MAX = 3
 PIN_WITHOUT_PAN = 1
@@ -32,9 +33,16 @@ async def courier_sign_on(context: Context, request: Request) -> Outcome:
     settings = context.couriers.get(courier_id)
     if settings is None or settings.merchant_id != request.terminal.settings.merchant_id:
         return _answer(context, request, "58")
+    # One try at a time, lest tries side by side all count as the first.
+    async with context.courier_turns.of(courier_id):
+        return _answer(context, request, await _try_password(context, request, settings))
+
+
+async def _try_password(context: Context, request: Request, settings: CourierSettings) -> str:
+    courier_id = settings.courier_id
     row = await context.book.courier(courier_id) or CourierRow(courier_id)
     if row.locked:
-        return _answer(context, request, "75")
+        return "75"
     right = await context.hsm.password_ok(
         request.keys.tpk, request.message.binary(52), settings.password
     )
@@ -45,7 +53,7 @@ async def courier_sign_on(context: Context, request: Request) -> Outcome:
         row = replace(row, password_tries=tries, locked=tries >= TRIES_MAX)
         code = "75" if row.locked else "55"
     await context.book.commit(PutCourier(row))
-    return _answer(context, request, code)
+    return code
 
 
 async def courier_sign_off(context: Context, request: Request) -> Outcome:

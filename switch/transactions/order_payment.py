@@ -26,19 +26,9 @@ from acquirer.routing.outcomes import Replied
 from acquirer.switch.context import Context
 from acquirer.switch.errors import HsmRefused, response_code_for
 from acquirer.switch.journal import move_order, new_entry, refuse, unpay_step
-from acquirer.switch.order_desk import (
-    EXCEPTION,
-    NEXT,
-    PAID,
-    TO_PAY,
-    WAYS,
-    Found,
-    NoOrder,
-    courier_is_here,
-    find_order,
-    refusal_code,
-)
+from acquirer.switch.order_desk import WAYS, Found, NoOrder, courier_is_here, find_order
 from acquirer.switch.order_events import order_event
+from acquirer.switch.order_life import EXCEPTION, NEXT, PAID, TO_PAY, refusal_code
 from acquirer.switch.request import Answer, Outcome, Repeat, Request
 from acquirer.switch.transactions.steps import bank_request, forward, protect_pin, route, settle
 
@@ -161,7 +151,7 @@ async def _pay_in_cash(
     merchant, amount_minor = request.terminal.merchant, request.amount_minor
     account = courier_account(courier_id)
     # One at a time for each courier, so that two payments cannot pass the limit together.
-    async with context.cash_turns.of(courier_id):
+    async with context.courier_turns.of(courier_id):
         limit_minor = context.couriers[courier_id].cash_limit_minor
         if limit_minor is not None:
             debits, credits, _, _ = await context.book.account_sums(account, order.currency_code)

@@ -62,11 +62,13 @@ BANK_RULES = [
     Rule(Match(amount_minor=STUBBORN), fault="drop"),
     Rule(Match(amount_minor=STUBBORN, mti="0400"), fault="drop", times=1),
     Rule(Match(amount_minor=VOID_DROP, processing_code="20"), fault="drop", times=1),
+    # The orders SP20261121007 and SP20261121008.
+    Rule(Match(amount_minor=29_016), fault="drop", times=1),
+    Rule(Match(amount_minor=34_071), fault="delay", delay_s=0.25, times=1),
 ]
 ORDER_RULES = [
     OrderRule("down", on="query", order_no_pattern="SP20261121009"),
     OrderRule("silence", on="query", order_no_pattern="SP20261121010"),
-    OrderRule("wrong_amount", on="query", order_no_pattern="NONE"),
 ]
 
 
