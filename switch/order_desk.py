@@ -1,8 +1,8 @@
 """What the switch knows of an order, and what may happen to it next.
 
 The merchant's order system says what is owed; the switch's own row says what has happened here
-since. ``NEXT`` is the order's life as a table, printed in ``docs/orders.md``; a step that it does
-not list is refused and changes nothing. Source: terminal interface, part 5.
+since. What may happen to an order in which status is ``order_life.py``'s.
+Source: terminal interface, part 5.
 """
 
 from __future__ import annotations
@@ -17,51 +17,12 @@ from acquirer.ledger.errors import BookBusy
 from acquirer.routing.orders.client import OrderSystemDown, OrderSystemSilent, UnknownOrder
 from acquirer.routing.orders.messages import OrderFacts
 from acquirer.switch.context import Context
+from acquirer.switch.order_life import EXCEPTION, RESCHEDULED, TO_PAY
 from acquirer.switch.request import Request
 
-TO_PAY, PAID, CONFIRMED, SIGNED_FOR, CANCELLED, EXCEPTION, NOTHING_TO_PAY = (
-    "00",
-    "01",
-    "02",
-    "03",
-    "04",
-    "05",
-    "06",
-)
 HELD_WAITS_MAX = 24
 HELD_WAIT_S = 0.25
 WAYS = {"000000": "1", "900000": "2", "910000": "3"}
-
-# (step, status before) → status after. A confirmation or signature that leaves the status as it
-# is came again, and has no further effect.
-NEXT: dict[tuple[str, str], str] = {
-    ("pay", TO_PAY): PAID,
-    ("pay", NOTHING_TO_PAY): PAID,
-    # Only where the exception was a rescheduling, see Found.
-    ("pay", EXCEPTION): PAID,
-    ("confirm", PAID): CONFIRMED,
-    ("confirm", CONFIRMED): CONFIRMED,
-    ("confirm", SIGNED_FOR): SIGNED_FOR,
-    ("sign", NOTHING_TO_PAY): SIGNED_FOR,
-    ("sign", PAID): SIGNED_FOR,
-    ("sign", CONFIRMED): SIGNED_FOR,
-    ("sign", SIGNED_FOR): SIGNED_FOR,
-    # To "nothing to pay" where the order's amount is zero.
-    ("reverse", PAID): TO_PAY,
-    ("cancel", PAID): CANCELLED,
-    ("cancel", CONFIRMED): CANCELLED,
-    ("confirm_cancel", CANCELLED): CANCELLED,
-    ("except", TO_PAY): EXCEPTION,
-    ("except", NOTHING_TO_PAY): EXCEPTION,
-    ("except", EXCEPTION): EXCEPTION,
-}
-RESCHEDULED = "06"
-REASONS = frozenset({"01", "02", "03", "04", "05", RESCHEDULED, "99"})
-
-
-def refusal_code(step: str, status: str) -> str:
-    """DE39 for a step that the order's life does not have: 12, or 94 for paying a paid order."""
-    return "94" if step == "pay" and status in (PAID, CONFIRMED, SIGNED_FOR) else "12"
 
 
 @dataclass(frozen=True, slots=True)

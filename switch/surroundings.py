@@ -18,7 +18,7 @@ import trio
 from prometheus_client import CollectorRegistry
 
 from acquirer.ledger.book import Book, open_book
-from acquirer.routing.link import Connect, open_tcp
+from acquirer.routing.link_streams import Connect, open_tcp
 from acquirer.routing.orders.http1 import HttpConnect, open_http
 from acquirer.switch.clock import WallClock
 from acquirer.switch.hsm.transport import HsmTransport

@@ -24,8 +24,9 @@ from acquirer.ledger.entries import (
 )
 from acquirer.switch.context import Context
 from acquirer.switch.journal import move_order, new_entry, refuse, release_steps
-from acquirer.switch.order_desk import CANCELLED, NEXT, courier_here, refusal_code, until_free
+from acquirer.switch.order_desk import courier_here, until_free
 from acquirer.switch.order_events import order_event
+from acquirer.switch.order_life import CANCELLED, NEXT, refusal_code
 from acquirer.switch.request import Answer, Outcome, Repeat, Request
 from acquirer.switch.transactions.order_confirmation import (
     TRIES_MAX,

@@ -19,8 +19,9 @@ from acquirer.ledger.entries import (
 )
 from acquirer.switch.context import Context
 from acquirer.switch.journal import move_order, new_entry, refuse
-from acquirer.switch.order_desk import CONFIRMED, NEXT, PAID, SIGNED_FOR, until_free
+from acquirer.switch.order_desk import until_free
 from acquirer.switch.order_events import order_event
+from acquirer.switch.order_life import CONFIRMED, NEXT, PAID, SIGNED_FOR
 from acquirer.switch.request import Answer, Outcome, Repeat, Request
 
 TRIES_MAX = 5

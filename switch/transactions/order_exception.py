@@ -14,17 +14,9 @@ from acquirer.codecs.errors import RemoteFormatError
 from acquirer.ledger.entries import PutOrder
 from acquirer.switch.context import Context
 from acquirer.switch.journal import refuse
-from acquirer.switch.order_desk import (
-    EXCEPTION,
-    NEXT,
-    REASONS,
-    NoOrder,
-    courier_here,
-    find_order,
-    refusal_code,
-    until_free,
-)
+from acquirer.switch.order_desk import NoOrder, courier_here, find_order, until_free
 from acquirer.switch.order_events import order_event
+from acquirer.switch.order_life import EXCEPTION, NEXT, REASONS, refusal_code
 from acquirer.switch.request import Answer, Outcome, Request
 from acquirer.switch.transactions.order_confirmation import (
     TRIES_MAX,

@@ -30,7 +30,14 @@ from acquirer.switch.order_desk import WAYS, Found, NoOrder, courier_is_here, fi
 from acquirer.switch.order_events import order_event
 from acquirer.switch.order_life import EXCEPTION, NEXT, PAID, TO_PAY, refusal_code
 from acquirer.switch.request import Answer, Outcome, Repeat, Request
-from acquirer.switch.transactions.steps import bank_request, forward, protect_pin, route, settle
+from acquirer.switch.transactions.steps import (
+    bank_request,
+    forward,
+    protect_pin,
+    route,
+    settle,
+    zpk_for,
+)
 
 KIND: Literal["order_payment"] = "order_payment"
 CARD, CASH, NOTHING = "000000", "900000", "910000"
@@ -93,7 +100,7 @@ async def _pay_by_card(
     bank = route(context, request, KIND, pan)
     if bank is None:
         return await refuse(context, request, KIND, "92", pan=pan, order_no=order.order_no)
-    zpk = context.banks.zpk(bank)
+    zpk = zpk_for(context, request, bank, pan)
     if zpk is None:
         return await refuse(context, request, KIND, "91", pan=pan, order_no=order.order_no)
 

@@ -32,8 +32,8 @@ from acquirer.switch.journal import (
     queue_reversal,
     unpay_step,
 )
-from acquirer.switch.order_desk import PAID
 from acquirer.switch.order_events import order_event
+from acquirer.switch.order_life import PAID
 from acquirer.switch.request import Answer, Outcome, Request
 
 TRIES_MAX = 20

@@ -12,7 +12,14 @@ from acquirer.switch.context import Context
 from acquirer.switch.errors import HsmRefused, response_code_for
 from acquirer.switch.journal import new_entry, refuse
 from acquirer.switch.request import Outcome, Repeat, Request
-from acquirer.switch.transactions.steps import bank_request, forward, protect_pin, route, settle
+from acquirer.switch.transactions.steps import (
+    bank_request,
+    forward,
+    protect_pin,
+    route,
+    settle,
+    zpk_for,
+)
 
 
 async def sale(context: Context, request: Request) -> Outcome:
@@ -31,7 +38,7 @@ async def sale(context: Context, request: Request) -> Outcome:
     bank = route(context, request, "sale", pan)
     if bank is None:
         return await refuse(context, request, "sale", "92", pan=pan)
-    zpk = context.banks.zpk(bank)
+    zpk = zpk_for(context, request, bank, pan)
     if zpk is None:
         return await refuse(context, request, "sale", "91", pan=pan)
 

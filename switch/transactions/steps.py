@@ -8,6 +8,7 @@ Source: architecture, "One payment, from wire to books".
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from acquirer.codecs.message import Message
 from acquirer.codecs.pan import Pan
@@ -16,6 +17,7 @@ from acquirer.ledger.entries import Entry, State, Step, UpdateEntry
 from acquirer.routing.bank_messages import BankRequest, Kind, OriginalData
 from acquirer.routing.choice import Route, RouteFacts, choose
 from acquirer.routing.outcomes import BankOutcome, NoReply, NotSent
+from acquirer.routing.strategies import LinkFacts
 from acquirer.switch.context import Context
 from acquirer.switch.journal import NO_ANSWER, undo_steps
 from acquirer.switch.request import Answer, Outcome, Request
@@ -36,7 +38,27 @@ def route(context: Context, request: Request, kind: str, pan: Pan) -> str | None
     return chosen.bank if isinstance(chosen, Route) else None
 
 
-async def protect_pin(context: Context, request: Request, zpk: str, pan: Pan) -> bytes | None:
+@dataclass(frozen=True, slots=True, repr=False)
+class ProtectedPin:
+    """A PIN block as a bank link takes it.
+
+    Attributes:
+        block: 8 bytes.
+        zpk: the key under the LMK that it is under; another link may not know it.
+    """
+
+    block: bytes
+    zpk: str
+
+
+def zpk_for(context: Context, request: Request, bank: str, pan: Pan) -> str | None:
+    """The key of the link that will take this transaction; None where the bank is not up."""
+    return context.banks.zpk(bank, LinkFacts(pan.digits, request.amount_minor))
+
+
+async def protect_pin(
+    context: Context, request: Request, zpk: str, pan: Pan
+) -> ProtectedPin | None:
     """The PIN block under the bank's key, or None where the request has no PIN.
 
     Raises:
@@ -46,7 +68,8 @@ async def protect_pin(context: Context, request: Request, zpk: str, pan: Pan) ->
     pin_block = request.message.binary(52)
     if not pin_block:
         return None
-    return await context.hsm.translate_pin(request.keys.tpk, zpk, pin_block, pan.account_number)
+    block = await context.hsm.translate_pin(request.keys.tpk, zpk, pin_block, pan.account_number)
+    return ProtectedPin(block, zpk)
 
 
 def bank_request(
@@ -56,7 +79,7 @@ def bank_request(
     kind: Kind,
     pan: Pan,
     track: Track2 | None = None,
-    pin_block: bytes | None = None,
+    pin: ProtectedPin | None = None,
     original: Entry | None = None,
 ) -> BankRequest:
     """What the bank is asked, from the request and its journal entry."""
@@ -82,7 +105,8 @@ def bank_request(
         entry_mode=message.get(22),
         card_sequence=message.get(23),
         condition_code=message.get(25),
-        pin_block=pin_block,
+        pin_block=pin.block if pin else None,
+        zpk=pin.zpk if pin else "",
         icc=message.binary(55) or None,
         amount_minor=entry.amount_minor,
         currency_code=entry.currency_code,

@@ -37,7 +37,7 @@ async def void(context: Context, request: Request) -> Outcome:
     code = _refusal(context, request, sale)
     if sale is None or sale.card is None or code:
         return await refuse(context, request, "void", code or "25")
-    if context.banks.zpk(sale.bank) is None:
+    if not context.banks.is_up(sale.bank):
         return await refuse(context, request, "void", "91")
 
     pan = context.vault.open(sale.card)

@@ -1,0 +1,85 @@
+"""The life of an order as a table: what may happen to it in which status, and what it is then.
+
+Pure. A step that the table does not have is refused with :func:`refusal_code` and changes
+nothing. :func:`life_table` prints it for ``docs/orders.md``, where a test holds it.
+Source: terminal interface, part 5, ``OS`` and ``OX``.
+"""
+
+from __future__ import annotations
+
+TO_PAY, PAID, CONFIRMED, SIGNED_FOR = "00", "01", "02", "03"
+CANCELLED, EXCEPTION, NOTHING_TO_PAY = "04", "05", "06"
+
+STATUS_NAMES = {
+    TO_PAY: "to pay",
+    NOTHING_TO_PAY: "nothing to pay",
+    PAID: "paid",
+    CONFIRMED: "confirmed",
+    SIGNED_FOR: "signed for",
+    CANCELLED: "cancelled",
+    EXCEPTION: "exception",
+}
+STEPS = {
+    "pay": "payment",
+    "reverse": "reversal (0400)",
+    "confirm": "payment confirmation",
+    "sign": "receipt confirmation",
+    "cancel": "cancellation",
+    "confirm_cancel": "cancellation confirmation",
+    "except": "exception",
+}
+
+# (step, status before) → status after. A confirmation or signature that leaves the status as it
+# is came again, and has no further effect.
+NEXT: dict[tuple[str, str], str] = {
+    ("pay", TO_PAY): PAID,
+    ("pay", NOTHING_TO_PAY): PAID,
+    # Only where the exception was a rescheduling.
+    ("pay", EXCEPTION): PAID,
+    # To "nothing to pay" where the order's amount is zero.
+    ("reverse", PAID): TO_PAY,
+    ("confirm", PAID): CONFIRMED,
+    ("confirm", CONFIRMED): CONFIRMED,
+    ("confirm", SIGNED_FOR): SIGNED_FOR,
+    ("sign", NOTHING_TO_PAY): SIGNED_FOR,
+    ("sign", PAID): SIGNED_FOR,
+    ("sign", CONFIRMED): SIGNED_FOR,
+    ("sign", SIGNED_FOR): SIGNED_FOR,
+    ("cancel", PAID): CANCELLED,
+    ("cancel", CONFIRMED): CANCELLED,
+    ("confirm_cancel", CANCELLED): CANCELLED,
+    ("except", TO_PAY): EXCEPTION,
+    ("except", NOTHING_TO_PAY): EXCEPTION,
+    ("except", EXCEPTION): EXCEPTION,
+}
+
+RESCHEDULED = "06"
+REASONS = frozenset({"01", "02", "03", "04", "05", RESCHEDULED, "99"})
+
+
+def refusal_code(step: str, status: str) -> str:
+    """DE39 for a step that the table does not have: 12, or 94 for paying a paid order.
+
+    >>> refusal_code("pay", CONFIRMED), refusal_code("sign", CANCELLED)
+    ('94', '12')
+    """
+    return "94" if step == "pay" and status in (PAID, CONFIRMED, SIGNED_FOR) else "12"
+
+
+def life_table() -> str:
+    """The table in Markdown: a row a status, a column a step; refusals as their code."""
+    lines = [
+        "| status | " + " | ".join(STEPS.values()) + " |",
+        "|" + "---|" * (len(STEPS) + 1),
+    ]
+    for status, name in STATUS_NAMES.items():
+        cells = [_cell(step, status) for step in STEPS]
+        lines.append(f"| `{status}` {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(step: str, status: str) -> str:
+    after = NEXT.get((step, status))
+    if after is None:
+        return f"refused {refusal_code(step, status)}"
+    return f"→ `{after}` {STATUS_NAMES[after]}" if after != status else "00, stays"
