@@ -16,12 +16,16 @@ import msgspec
 import trio
 import typer
 
+from acquirer.cli import hsm_console, hsm_key, hsm_lmk
 from acquirer.cli.logs import configure_logging
 from acquirer.hsm_sim.configuration import HsmTable, read_config
 from acquirer.hsm_sim.errors import HsmConfigError
 from acquirer.hsm_sim.server import HsmServer
 
 app = typer.Typer(name="hsm", help="The software security module.", invoke_without_command=True)
+app.add_typer(hsm_lmk.app, name="lmk")
+app.add_typer(hsm_key.app, name="key")
+app.command("console")(hsm_console.console)
 
 EXIT_CONFIG = 2
 
@@ -44,15 +48,24 @@ def hsm(
     zmk_length: Annotated[
         str | None, typer.Option("--zmk-length", help="Bare ZMKs: single or double.")
     ] = None,
+    default_lmk: Annotated[
+        str | None,
+        typer.Option("--default-lmk", help="LMK of requests without %: 00, 01, 02 or another id."),
+    ] = None,
     authorised: Annotated[
         bool, typer.Option("--authorised", help="Start in the authorised state.")
     ] = False,
 ) -> None:
-    """Serve payShield host commands on TCP; one JSON line on stdout says when."""
+    """Serve payShield host commands on TCP; one JSON line on stdout says when.
+
+    Example: acquirer hsm --test-lmks --default-lmk 01 --port 1500 --header-length 4
+
+    Example: acquirer hsm --config hsm.toml
+    """
     if context.invoked_subcommand is not None:
         return
     try:
-        table = _table(config, test_lmks, port, header_length, zmk_length, authorised)
+        table = _table(config, test_lmks, port, header_length, zmk_length, default_lmk, authorised)
         trio.run(_serve, table)
     except HsmConfigError as error:
         typer.echo(f"acquirer hsm: {error}", err=True)
@@ -68,6 +81,7 @@ def _table(
     port: int | None,
     header_length: int | None,
     zmk_length: str | None,
+    default_lmk: str | None,
     authorised: bool,
 ) -> HsmTable:
     """The configuration file's table, or the defaults, with what the options say over it."""
@@ -85,6 +99,8 @@ def _table(
         changes["header_length"] = header_length
     if zmk_length is not None:
         changes["zmk_length"] = zmk_length
+    if default_lmk is not None:
+        changes["default_lmk"] = default_lmk
     if authorised:
         changes["authorised"] = True
     return msgspec.structs.replace(table, **changes)
