@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from Crypto.Cipher import AES
-
-from acquirer.hsm_sim.crypto.cipher import BlockCipher, CbcMode
+from acquirer.hsm_sim.crypto.cipher import BlockCipher
+from acquirer.hsm_sim.crypto.engines import aes_engine
 from acquirer.hsm_sim.crypto.errors import KeyLengthError
 
 CIPHERS_KEPT_MAX = 4096
@@ -27,10 +26,4 @@ def cipher(key: bytes) -> BlockCipher:
     """
     if len(key) not in (16, 24, 32):
         raise KeyLengthError(f"an AES key has 16, 24 or 32 bytes, not {len(key)}")
-    ecb = AES.new(key, AES.MODE_ECB)
-
-    def new_cbc(iv: bytes) -> CbcMode:
-        mode: CbcMode = AES.new(key, AES.MODE_CBC, iv=iv)
-        return mode
-
-    return BlockCipher(16, ecb.encrypt, ecb.decrypt, new_cbc)
+    return BlockCipher(16, aes_engine(key))

@@ -9,16 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from threading import Lock
-from typing import Protocol
 
-BytesCall = Callable[[bytes], bytes]
-
-
-class CbcMode(Protocol):
-    """The part of a library's CBC object that is used here."""
-
-    def encrypt(self, plaintext: bytes) -> bytes:
-        """Encipher whole blocks, carrying the chaining value on."""
+from acquirer.hsm_sim.crypto.engines import BytesCall, Engine
 
 
 class BlockCipher:
@@ -42,18 +34,12 @@ class BlockCipher:
         "encrypt",
     )
 
-    def __init__(
-        self,
-        block_bytes: int,
-        encrypt: BytesCall,
-        decrypt: BytesCall,
-        new_cbc: Callable[[bytes], CbcMode],
-    ) -> None:
+    def __init__(self, block_bytes: int, engine: Engine) -> None:
         self.block_bytes = block_bytes
-        self.encrypt = encrypt
-        self.decrypt = decrypt
-        self._new_cbc = new_cbc
-        self._cbc: CbcMode | None = None
+        self.encrypt = engine.encrypt
+        self.decrypt = engine.decrypt
+        self._new_cbc: Callable[[bytes], BytesCall] = engine.new_cbc
+        self._cbc: BytesCall | None = None
         self._zero = bytes(block_bytes)
         self._last = 0
         self._lock = Lock()
@@ -77,7 +63,7 @@ class BlockCipher:
                 self._cbc = self._new_cbc(self._zero)
             mask = self._last if iv is None else self._last ^ int.from_bytes(iv, "big")
             first = (int.from_bytes(plaintext[:size], "big") ^ mask).to_bytes(size, "big")
-            ciphertext = self._cbc.encrypt(first + plaintext[size:])
+            ciphertext = self._cbc(first + plaintext[size:])
             self._last = int.from_bytes(ciphertext[-size:], "big")
         return ciphertext
 

@@ -1,7 +1,6 @@
 """DES and triple DES in ECB and CBC, and the parity of DES keys.
 
-Keys of 8, 16 and 24 bytes; parity bits play no part in encipherment. Triple DES keys whose halves
-are alike fall back to single DES, to which they are equal. No padding happens here.
+Keys of 8, 16 and 24 bytes; parity bits play no part in encipherment. No padding happens here.
 Source: NIST SP 800-67 rev. 2; FIPS 46-3 (withdrawn); ISO/IEC 18033-3.
 """
 
@@ -9,9 +8,8 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from Crypto.Cipher import DES, DES3
-
-from acquirer.hsm_sim.crypto.cipher import BlockCipher, CbcMode
+from acquirer.hsm_sim.crypto.cipher import BlockCipher
+from acquirer.hsm_sim.crypto.engines import des_engine
 from acquirer.hsm_sim.crypto.errors import KeyLengthError
 
 CIPHERS_KEPT_MAX = 8192
@@ -29,33 +27,14 @@ def cipher(key: bytes) -> BlockCipher:
     Raises:
         KeyLengthError: any other length.
     """
-    if len(key) == 8:
-        return _single(key)
-    if len(key) not in (16, 24):
+    if len(key) not in (8, 16, 24):
         raise KeyLengthError(f"a DES key has 8, 16 or 24 bytes, not {len(key)}")
-    left, middle, right = key[:8], key[8:16], key[16:] or key[:8]
-    odd_left, odd_middle, odd_right = (part.translate(_ODD) for part in (left, middle, right))
-    if odd_left == odd_middle:
-        return _single(right)
-    if odd_middle == odd_right:
-        return _single(left)
-    ecb = DES3.new(left + middle + right, DES3.MODE_ECB)
-
-    def new_cbc(iv: bytes) -> CbcMode:
-        mode: CbcMode = DES3.new(left + middle + right, DES3.MODE_CBC, iv=iv)
-        return mode
-
-    return BlockCipher(8, ecb.encrypt, ecb.decrypt, new_cbc)
+    return BlockCipher(8, des_engine(key))
 
 
-def _single(key: bytes) -> BlockCipher:
-    ecb = DES.new(key, DES.MODE_ECB)
-
-    def new_cbc(iv: bytes) -> CbcMode:
-        mode: CbcMode = DES.new(key, DES.MODE_CBC, iv=iv)
-        return mode
-
-    return BlockCipher(8, ecb.encrypt, ecb.decrypt, new_cbc)
+def single_block(key: bytes, block: bytes) -> bytes:
+    """One block under a key of 8 bytes that is used once, so its cipher object is not kept."""
+    return des_engine(key).encrypt(block)
 
 
 def encrypt_ecb(key: bytes, data: bytes) -> bytes:

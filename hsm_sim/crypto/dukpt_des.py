@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from Crypto.Cipher import DES
-
 from acquirer.hsm_sim.crypto import des
 from acquirer.hsm_sim.crypto.dukpt_tdes import KSN_BYTES
 from acquirer.hsm_sim.crypto.errors import KeyLengthError
@@ -68,6 +66,5 @@ def _key_at(initial: int, base: int, counter: int) -> int:
     if not counter:
         return initial
     key = _key_at(initial, base, counter & (counter - 1))
-    cipher = DES.new(key.to_bytes(8, "big"), DES.MODE_ECB)
-    register = (base | counter) ^ key
-    return int.from_bytes(cipher.encrypt(register.to_bytes(8, "big")), "big") ^ key
+    block = ((base | counter) ^ key).to_bytes(8, "big")
+    return int.from_bytes(des.single_block(key.to_bytes(8, "big"), block), "big") ^ key

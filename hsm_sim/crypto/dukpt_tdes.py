@@ -11,8 +11,6 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from Crypto.Cipher import DES
-
 from acquirer.hsm_sim.crypto import des
 from acquirer.hsm_sim.crypto.errors import KeyLengthError
 
@@ -102,8 +100,8 @@ def _next_key(key: bytes, register: int) -> bytes:
 
 
 def _half(left: int, right: int, register: int) -> bytes:
-    cipher = DES.new(left.to_bytes(8, "big"), DES.MODE_ECB)
-    made = int.from_bytes(cipher.encrypt((register ^ right).to_bytes(8, "big")), "big")
+    block = (register ^ right).to_bytes(8, "big")
+    made = int.from_bytes(des.single_block(left.to_bytes(8, "big"), block), "big")
     return (made ^ right).to_bytes(8, "big")
 
 
