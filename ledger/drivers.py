@@ -148,15 +148,26 @@ class ThreadDriver:
 
 
 class InlineDriver:
-    """The writer on the trio thread: a group is what was submitted in one turn of the loop."""
+    """The writer on the trio thread: a group is what was submitted in one turn of the loop.
 
-    def __init__(self, writer: Writer, queue_units_max: int, group_units_max: int) -> None:
+    Args:
+        soon: calls a function a little later on the trio thread, and so makes the groups; the
+            next turn of the loop where it is None. A simulated disk takes its time here.
+    """
+
+    def __init__(
+        self,
+        writer: Writer,
+        queue_units_max: int,
+        group_units_max: int,
+        soon: Callable[[Callable[[], object]], None] | None = None,
+    ) -> None:
         self._writer = writer
         self._queue_units_max = queue_units_max
         self._group_units_max = group_units_max
         self._tickets: deque[Ticket] = deque()
         self._scheduled = False
-        self._token = trio.lowlevel.current_trio_token()
+        self._soon = soon or trio.lowlevel.current_trio_token().run_sync_soon
 
     async def submit(self, unit: Unit) -> Result:
         """See :class:`Driver`."""
@@ -166,7 +177,7 @@ class InlineDriver:
         self._tickets.append(ticket)
         if not self._scheduled:
             self._scheduled = True
-            self._token.run_sync_soon(self._serve)
+            self._soon(self._serve)
         return await _result_of(ticket)
 
     async def start(self, opening: Callable[[], Any]) -> Any:

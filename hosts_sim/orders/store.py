@@ -140,6 +140,11 @@ class OrderStore:
         except (sqlite3.Error, OSError) as error:
             raise StoreError(f"{folder / FILE_NAME}: {error}") from None
 
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The open file, for reading by whoever holds the simulator in its own process."""
+        return self._db
+
     def close(self) -> None:
         """Close the file."""
         self._db.close()

@@ -134,8 +134,10 @@ class HttpPool:
 
     async def _close_idle(self) -> None:
         idle, self._idle = self._idle, []
-        for connection in idle:
-            await trio.aclose_forcefully(connection.stream)
+        # Shielded: a program that stops is cancelled when it comes here, and must close them all.
+        with trio.CancelScope(shield=True):
+            for connection in idle:
+                await trio.aclose_forcefully(connection.stream)
 
 
 class _Connection:

@@ -1,0 +1,379 @@
+"""One simulated day from morning to the last check: composition, the day, healing, verdict.
+
+The switch is the real one (``switch.app.run_switch``) with simulated surroundings; bank, order
+system, security module and terminals are the product's own simulators. Everything runs in one
+trio loop on a mock clock, whose choices the seed makes too.
+"""
+
+from __future__ import annotations
+
+import importlib
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import structlog
+import trio
+from trio.testing import MockClock
+
+from acquirer.cli.provision import BankChoice, switch_config
+from acquirer.cli.simulation.checks import Auditor, final
+from acquirer.cli.simulation.day import Day, Faults
+from acquirer.cli.simulation.disk import new_database
+from acquirer.cli.simulation.hosts import SimBank, SimOrders
+from acquirer.cli.simulation.module import HEADER_LENGTH, new_module
+from acquirer.cli.simulation.network import Agenda, Host, Network, Route, serving
+from acquirer.cli.simulation.players import Budget, Player
+from acquirer.cli.simulation.process import Parts, SwitchProcess
+from acquirer.cli.simulation.trace import Trace
+from acquirer.config.estate import Courier, Estate, Order, load_estate
+from acquirer.hsm_sim.operator import variant_test_lmk, wrap_key
+from acquirer.switch.hsm.client import DEK, Hsm
+from acquirer.switch.hsm.transport import InProcessTransport
+from acquirer.switch.settings import SwitchSettings
+from acquirer.terminals_sim.identity import identity
+
+MORNING = datetime(2026, 11, 21, 1, 0, tzinfo=UTC)
+MORNING_MS = int(MORNING.timestamp() * 1000)
+DAY_MAX_S = 4_000.0
+HEALING_MAX_S = 900.0
+CLOCK_JUMP_MAX_MS = 120_000
+CLOCK_LOOK_S = 1.0
+ORDERS_A_MERCHANT = 14
+_LAZY_S = 3.0
+
+
+@dataclass(slots=True)
+class Report:
+    """What came of a day.
+
+    Attributes:
+        findings: what did not hold; empty for a clean day.
+        digest: hash of everything that happened.
+        payments: that were started.
+        lives: how often the switch was started.
+        struck: faults by kind.
+        cpu_s: processor time.
+        lines: the readable trace, where it was asked for.
+    """
+
+    day: Day
+    findings: list[str] = field(default_factory=list)
+    digest: str = ""
+    payments: int = 0
+    lives: int = 0
+    struck: dict[str, int] = field(default_factory=dict)
+    cpu_s: float = 0.0
+    virtual_s: float = 0.0
+    lines: list[str] = field(default_factory=list)
+
+
+def run_day(day: Day, *, keep_trace: bool = False) -> Report:
+    """Live through a day.
+
+    Args:
+        day: what the seed and its options make it.
+        keep_trace: fill ``Report.lines``.
+    """
+    started_at = time.process_time()
+    report = Report(day)
+    trace = Trace(keep=keep_trace)
+    scheduler: Any = importlib.import_module("trio._core._run")
+    before = structlog.get_config()
+    is_deterministic = scheduler._ALLOW_DETERMINISTIC_SCHEDULING
+    folder = Path(tempfile.mkdtemp(prefix="day-", dir=_memory_folder()))
+    try:
+        structlog.configure(
+            processors=[partial(_to_trace, trace)],
+            wrapper_class=structlog.make_filtering_bound_logger(30),
+            cache_logger_on_first_use=False,
+        )
+        scheduler._ALLOW_DETERMINISTIC_SCHEDULING = True
+        scheduler._r.seed(day.seed)
+        clock = MockClock(autojump_threshold=0)
+        trio.run(_day, report, trace, folder, clock=clock)
+        report.virtual_s = clock.current_time()
+    finally:
+        scheduler._ALLOW_DETERMINISTIC_SCHEDULING = is_deterministic
+        structlog.configure(**before)
+        shutil.rmtree(folder, ignore_errors=True)
+    report.digest = trace.digest
+    report.lines = trace.lines
+    report.cpu_s = time.process_time() - started_at
+    return report
+
+
+def _to_trace(trace: Trace, _logger: object, _method: str, event: Any) -> Any:
+    words = " ".join(f"{key}={value}" for key, value in event.items() if key != "event")
+    trace.note("log", f"{event.get('event')} {words}")
+    raise structlog.DropEvent
+
+
+@lru_cache(maxsize=1)
+def _memory_folder() -> Path:
+    """A folder for all days of this process, in memory where the system has such a place."""
+    memory = Path("/dev/shm")
+    parent = memory if memory.is_dir() else None
+    folder = tempfile.TemporaryDirectory(prefix="acquirer-sim-", dir=parent)
+    _memory_folders.append(folder)
+    return Path(folder.name)
+
+
+_memory_folders: list[tempfile.TemporaryDirectory[str]] = []
+
+
+# --- the world --------------------------------------------------------------------------------
+
+
+class _World:
+    """All parts of a day, put together."""
+
+    def __init__(self, report: Report, trace: Trace, folder: Path) -> None:
+        day = report.day
+        self.report = report
+        self.trace = trace
+        self.file = folder / "switch.sqlite3"
+        self.faults = Faults(day)
+        self.agenda = Agenda()
+        self.network = Network(self.agenda, self.faults, trace, day.draw("network"))
+        self.auditor = Auditor(self.file)
+        self.estate = _estate(day)
+        self.offset_ms = 0
+        module = new_module(day.draw("module"))
+        self.bank = SimBank(
+            folder,
+            self.estate,
+            day.draw("bank"),
+            self.faults,
+            trace,
+            lambda: datetime.fromtimestamp(self._true_ms() / 1000, UTC).replace(tzinfo=None),
+            self.auditor.asked,
+        )
+        self.bank.db.execute(
+            "CREATE TABLE openings AS SELECT token, balance_minor opening_minor FROM accounts"
+        )
+        self.orders = SimOrders(
+            folder, self.estate, self.faults, trace, lambda: self._true_ms() / 1000
+        )
+        self.switch = SwitchProcess(
+            Parts(
+                settings=_settings(),
+                file=self.file,
+                network=self.network,
+                faults=self.faults,
+                trace=trace,
+                draw=day.draw("switch"),
+                execute=module.execute,
+                wall_ms=lambda: self._true_ms() + self.offset_ms,
+                said=self.auditor.said,
+            )
+        )
+        self.players = _players(self, day)
+
+    def _true_ms(self) -> int:
+        return MORNING_MS + int(trio.current_time() * 1000)
+
+    def close(self) -> None:
+        """Close the parties' books."""
+        self.auditor.close()
+        self.bank.db.close()
+        self.orders.store.close()
+
+
+async def _day(report: Report, trace: Trace, folder: Path) -> None:
+    await new_database(folder.parent, folder / "switch.sqlite3")
+    world = _World(report, trace, folder)
+    try:
+        with trio.move_on_after(DAY_MAX_S) as whole:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(world.agenda.run)
+                for name, serve in (("bank", world.bank.serve), ("orders", world.orders.serve)):
+                    world.network.routes[name] = Route(
+                        Host(name), serving(nursery, serve), is_framed=name == "bank"
+                    )
+                nursery.start_soon(world.switch.run)
+                await _live_through(world)
+                nursery.cancel_scope.cancel()
+        if whole.cancelled_caught:
+            report.findings.append("time: the day did not end")
+    finally:
+        report.lives = world.switch.lives
+        report.struck = world.faults.struck
+        world.close()
+
+
+async def _live_through(world: _World) -> None:
+    report, day = world.report, world.report.day
+    budget = Budget(day.payments)
+    async with trio.open_nursery() as trouble:
+        trouble.start_soon(_troubles, world)
+        async with trio.open_nursery() as playing:
+            for player in world.players:
+                playing.start_soon(player.play, budget)
+        trouble.cancel_scope.cancel()
+    report.payments = day.payments
+    world.trace.note("day", "heals")
+    world.faults.heal()
+    world.network.heal()
+    world.offset_ms = 0
+    debts = await _heal(world)
+    for player in world.players:
+        await player.close()
+    if not await world.switch.stop():
+        report.findings.append("tasks: the switch did not stop within its time")
+    if debts:
+        report.findings.append(f"healing: there is still {debts}")
+    report.findings += world.switch.failures
+    report.findings += world.auditor.findings
+    report.findings += final(
+        world.auditor,
+        world.file,
+        world.bank.db,
+        world.orders.store.connection,
+        [player.state for player in world.players],
+    )
+    report.findings += _left_behind(world)
+
+
+def _left_behind(world: _World) -> list[str]:
+    """Connections that a stopped switch left open."""
+    return [
+        f"tasks: connection {name} is still open"
+        for host in world.switch.hosts
+        for name in sorted(stream.name for stream in host.streams.values())
+    ]
+
+
+async def _troubles(world: _World) -> None:
+    """Faults that belong to no message: the process's own, and the clock's."""
+    faults = world.faults
+    while True:
+        await trio.sleep(CLOCK_LOOK_S)
+        if faults.strikes("clock"):
+            world.offset_ms = int(faults.between("clock", -CLOCK_JUMP_MAX_MS, CLOCK_JUMP_MAX_MS))
+            world.trace.note("clock", f"jumps to {world.offset_ms:+d} ms")
+        if faults.strikes("kill"):
+            world.agenda.after(faults.between("kill", 0.0, 0.5), world.switch.kill)
+        if faults.strikes("restart"):
+            world.switch.restart()
+
+
+async def _heal(world: _World) -> str:
+    """Let everybody deliver what is owed; what is left when the time is over."""
+    deadline = trio.current_time() + HEALING_MAX_S
+    pause_s = 0.2
+    while True:
+        async with trio.open_nursery() as nursery:
+            for player in world.players:
+                if player.owes:
+                    nursery.start_soon(player.settle)
+        owing = sum(player.owes for player in world.players)
+        debts = world.auditor.debts()
+        if not owing and not debts:
+            return ""
+        if trio.current_time() > deadline:
+            return ", ".join(filter(None, (debts, f"{owing} terminals" if owing else "")))
+        await trio.sleep(pause_s)
+        pause_s = min(pause_s * 1.5, _LAZY_S)
+
+
+# --- who there is -----------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=1)
+def _couriers() -> tuple[Courier, ...]:
+    """One courier for each terminal, so that each can be paid orders at."""
+    return tuple(
+        Courier(f"S{terminal.terminal_id}", terminal.merchant_id, terminal.terminal_id[-6:])
+        for terminal in load_estate().terminals
+    )
+
+
+def _estate(day: Day) -> Estate:
+    """The demo estate with couriers and orders of the day."""
+    draw = day.draw("orders")
+    estate = load_estate()
+    orders = []
+    for merchant in estate.merchants:
+        for number in range(ORDERS_A_MERCHANT):
+            is_free = draw.random() < 0.2
+            orders.append(
+                Order(
+                    order_no=f"{merchant.mcc}{number:04d}",
+                    merchant_id=merchant.merchant_id,
+                    amount_minor=0 if is_free else draw.randint(1, 20_000),
+                    pay_ways="3" if is_free else draw.choice(("1", "12", "12", "2")),
+                    text="Parcel",
+                )
+            )
+    return msgspec.structs.replace(estate, couriers=list(_couriers()), orders=orders)
+
+
+@lru_cache(maxsize=1)
+def _settings() -> SwitchSettings:
+    """The switch's configuration: that of ``acquirer up``, with zone security."""
+    estate = msgspec.structs.replace(load_estate(), couriers=list(_couriers()))
+    lmk = variant_test_lmk(test_lmk=True)
+    dek = wrap_key(lmk, DEK, bytes(range(1, 17)), "U")
+    document = switch_config(
+        estate,
+        pos="switch:1",
+        http="switch:2",
+        hsm="module:1",
+        bank="bank:1",
+        orders="orders:1",
+        choice=BankChoice(security="zone"),
+        database_url="sqlite://",
+        data_key={"data_key": _data_key(dek), "data_key_dek": dek},
+    )
+    return msgspec.convert(document, SwitchSettings)
+
+
+def _data_key(dek: str) -> str:
+    from random import Random
+
+    module = new_module(Random(0))
+    hsm = Hsm(InProcessTransport(module.execute, HEADER_LENGTH))
+    sealed: bytes = trio_free(hsm.encipher, dek, bytes(range(32)))
+    return sealed.hex().upper()
+
+
+def trio_free(call: Callable[..., Any], *arguments: Any) -> Any:
+    """The result of an async function that never waits."""
+    try:
+        call(*arguments).send(None)
+    except StopIteration as done:
+        return done.value
+    raise RuntimeError("it waited")
+
+
+def _players(world: _World, day: Day) -> list[Player]:
+    estate = world.estate
+    cards = [card for card in estate.cards if not card.status]
+    cards += [card for card in estate.cards if card.status][:1]
+    orders = {
+        merchant.merchant_id: [o for o in estate.orders if o.merchant_id == merchant.merchant_id]
+        for merchant in estate.merchants
+    }
+    return [
+        Player(
+            identity(estate, terminal.terminal_id),
+            courier,
+            cards,
+            orders[terminal.merchant_id],
+            world.network,
+            world.faults,
+            world.trace,
+            day.draw(terminal.terminal_id),
+        )
+        for terminal, courier in list(zip(estate.terminals, _couriers(), strict=True))[
+            : day.terminals
+        ]
+    ]
