@@ -11,6 +11,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from inspect import isawaitable
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ from acquirer.switch.app import Running, run_switch
 from acquirer.switch.hsm.client import DEK, Hsm
 from acquirer.switch.hsm.transport import InProcessTransport
 from acquirer.switch.settings import SwitchSettings
+from acquirer.switch.surroundings import REAL_WORLD, Surroundings
 
 LOOPBACK = "127.0.0.1:0"
 HEADER = 8
@@ -88,7 +90,8 @@ class World:
     """A running estate.
 
     Attributes:
-        changes: keys of the switch's configuration to replace at its next start.
+        changes: keys to change in tables of the switch's configuration, at its next start.
+        around: what the switch has instead of the real clock, sockets or database.
         running: the switch's addresses and its drain.
     """
 
@@ -101,6 +104,7 @@ class World:
     addresses: dict[str, str] = field(default_factory=dict)
     terminals: dict[str, PosTerminal] = field(default_factory=dict)
     running: Running | None = None
+    around: Surroundings = REAL_WORLD
 
     def __post_init__(self) -> None:
         self.estate = load_estate()
@@ -143,8 +147,9 @@ class World:
         """Stop the switch in order."""
         assert self.running is not None
         self.running.drain()
-        with trio.fail_after(LONG_S):
-            await self._parts.pop("switch")[1].wait()
+        if "switch" in self._parts:
+            with trio.fail_after(LONG_S):
+                await self._parts.pop("switch")[1].wait()
 
     async def _hsm(self, task_status: trio.TaskStatus[str]) -> None:
         host, _, port = self.addresses.get("hsm", LOOPBACK).partition(":")
@@ -173,7 +178,10 @@ class World:
 
     async def _switch(self, task_status: trio.TaskStatus[Running]) -> None:
         await run_switch(
-            await self.settings(), execute=self.module.execute, task_status=task_status
+            await self.settings(),
+            execute=self.module.execute,
+            around=self.around,
+            task_status=task_status,
         )
 
     async def settings(self) -> SwitchSettings:
@@ -195,10 +203,13 @@ class World:
             data_key=self._data_key,
         )
         in_process = {"transport": "in_process", "header_length": HEADER, "test_lmk": True}
-        document["hsm"] = in_process
+        if "hsm" not in self.changes:
+            document["hsm"] = in_process
         document["order_systems"][0]["timeout_s"] = ORDERS_TIMEOUT_S
         document["banks"][0] |= {"reconnect_first_s": 0.05, "reconnect_cap_s": 0.1}
-        return msgspec.convert(document | self.changes, SwitchSettings)
+        for table, changed in self.changes.items():
+            document[table] = document.get(table, {}) | changed
+        return msgspec.convert(document, SwitchSettings)
 
     async def start_switch(self) -> None:
         """Start the switch and take its addresses."""
@@ -303,10 +314,17 @@ class World:
         """The events that the merchant's system got for an order."""
         return [row for row in read_events(self.folder) if row.order_no == order_no]
 
-    async def until(self, condition: Callable[[], object]) -> None:
-        """Wait until something holds that another task or process brings about."""
+    async def until(self, condition: Callable[[], Any]) -> None:
+        """Wait until something holds that another task or process brings about.
+
+        Args:
+            condition: may be a coroutine function.
+        """
         with trio.fail_after(LONG_S):
-            while not condition():  # noqa: ASYNC110
+            while True:
+                found = condition()
+                if await found if isawaitable(found) else found:
+                    return
                 await trio.sleep(0.02)
 
     async def agree(self) -> None:
