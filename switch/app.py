@@ -32,6 +32,7 @@ from acquirer.switch.hsm.link_security import HsmLinkSecurity
 from acquirer.switch.hsm.transport import HsmTransport, InProcessTransport, TcpTransport
 from acquirer.switch.metrics import Metrics
 from acquirer.switch.numbers import Numbers
+from acquirer.switch.operator_api import operator_routes
 from acquirer.switch.recovery import keep_recovering, recover
 from acquirer.switch.saf import SafWorker
 from acquirer.switch.server import TerminalServer
@@ -136,6 +137,7 @@ async def run_switch(
             settings.listen.http,
             ready=_readiness(banks),
             registry=metrics.registry,
+            operator=operator_routes(context, settings.operator_token),
         )
         http = await background.start(serve)
         async with trio.open_nursery() as serving:
@@ -272,11 +274,10 @@ async def _deliver_events(
     orders: OrderSystems,
     wake: Wake,
 ) -> None:
-    secrets = {merchant.merchant_id: merchant.event_secret for merchant in settings.merchants}
+    secrets = {merchant.merchant_id: merchant.secrets for merchant in settings.merchants}
 
     async def deliver(event: OutboxEvent) -> Delivery:
-        known = secrets.get(event.merchant_id)
-        return await orders.deliver(event, *([known] if known else []))
+        return await orders.deliver(event, *secrets.get(event.merchant_id, ()))
 
     await run_outbox(
         _Outbox(book, around.wall_ms),

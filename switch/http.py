@@ -1,12 +1,13 @@
-"""Health and metrics over HTTP for operators and their tools; no payment passes here.
+"""Health, metrics and operator calls over HTTP; no payment passes here.
 
 ``/healthz`` says that the process lives, ``/readyz`` whether it can take payments, ``/metrics``
-gives the Prometheus text format. Starlette on Hypercorn's trio worker; it logs no request.
+gives the Prometheus text format; operator calls are ``operator_api.py``'s. Starlette on
+Hypercorn's trio worker; it logs no request.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import cast
 from urllib.parse import urlsplit
 
@@ -21,15 +22,17 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 Ready = Callable[[], tuple[bool, dict[str, object]]]
+OperatorRoutes = Sequence[Route]
 
 
-def http_app(ready: Ready, registry: CollectorRegistry) -> Starlette:
+def http_app(ready: Ready, registry: CollectorRegistry, operator: OperatorRoutes = ()) -> Starlette:
     """The application.
 
     Args:
         ready: whether payments can be taken now, and why or why not, as a JSON object; must be
             quick and must not wait.
         registry: what ``/metrics`` shows.
+        operator: routes of operator calls.
     """
 
     async def healthz(request: Request) -> Response:
@@ -43,7 +46,12 @@ def http_app(ready: Ready, registry: CollectorRegistry) -> Starlette:
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
     return Starlette(
-        routes=[Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)]
+        routes=[
+            Route("/healthz", healthz),
+            Route("/readyz", readyz),
+            Route("/metrics", metrics),
+            *operator,
+        ]
     )
 
 
@@ -52,6 +60,7 @@ async def serve_http(
     *,
     ready: Ready,
     registry: CollectorRegistry,
+    operator: OperatorRoutes = (),
     shutdown: Callable[[], Awaitable[None]] | None = None,
     task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
 ) -> None:
@@ -61,6 +70,7 @@ async def serve_http(
         address: ``host:port``; port 0 takes a free one.
         ready: see :func:`http_app`.
         registry: see :func:`http_app`.
+        operator: see :func:`http_app`.
         shutdown: awaited beside the server; when it returns, the server closes in an orderly way.
         task_status: told ``host:port`` as bound.
 
@@ -77,7 +87,7 @@ async def serve_http(
 
         async def run(task_status: trio.TaskStatus[list[str]]) -> None:
             await serve(
-                cast(ASGIFramework, http_app(ready, registry)),
+                cast(ASGIFramework, http_app(ready, registry, operator)),
                 config,
                 shutdown_trigger=shutdown or trio.sleep_forever,
                 task_status=task_status,

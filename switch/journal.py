@@ -96,6 +96,59 @@ async def new_entry(
     )
 
 
+async def own_entry(
+    context: Context,
+    kind: str,
+    now_ms: int,
+    *,
+    key: tuple[str, str, str],
+    merchant_id: str,
+    amount_minor: int,
+    currency_code: str,
+    role: Role = Role.ORIGINAL,
+    order_no: str = "",
+    courier_id: str = "",
+    original_id: int | None = None,
+    reply: dict[int, str] | None = None,
+) -> Entry:
+    """A journal row of something that no terminal asked for: an operator, or a rule, did it.
+
+    Args:
+        key: terminal id, batch and STAN, which name it once together with the role.
+    """
+    number = await context.numbers.take()
+    stamp = context.calendar.stamp(now_ms)
+    terminal_id, batch, stan = key
+    rrn = rrn_of(number, stamp.rrn_day)
+    times = {12: stamp.local_time, 13: stamp.local_date, 15: stamp.local_date, 37: rrn}
+    return Entry(
+        id=number,
+        rrn=rrn,
+        role=role,
+        kind=kind,
+        mti="",
+        processing_code="",
+        transaction_type="",
+        terminal_id=terminal_id,
+        merchant_id=merchant_id,
+        batch=batch,
+        stan=stan,
+        amount_minor=amount_minor,
+        currency_code=currency_code,
+        fingerprint=b"",
+        state=State.APPROVED,
+        owner=context.book.owner,
+        lease_until_ms=now_ms,
+        created_at_ms=now_ms,
+        business_date=stamp.business_date,
+        order_no=order_no,
+        courier_id=courier_id,
+        original_id=original_id,
+        response_code="00",
+        reply={**times, **(reply or {})},
+    )
+
+
 async def refuse(
     context: Context,
     request: Request,

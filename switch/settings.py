@@ -98,6 +98,8 @@ class MerchantSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A merchant; fees are in basis points of the amount, rounded half up once a payment.
 
     Attributes:
+        event_secret: ``whsec_…``, signs the notices to the merchant.
+        event_secrets: further ones that sign beside it while secrets are being rotated.
         cod_basis_points: fee on an order that is paid in cash.
         cod_fixed_minor: added to that, minor units.
     """
@@ -110,6 +112,12 @@ class MerchantSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     currency_code: str = "156"
     cod_basis_points: BasisPoints = 0
     cod_fixed_minor: NotNegative = 0
+    event_secrets: list[str] = []
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """All secrets that sign."""
+        return tuple(secret for secret in (self.event_secret, *self.event_secrets) if secret)
 
     @property
     def cod_rate(self) -> FeeRate:
@@ -147,6 +155,7 @@ class SwitchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         utc_offset_minutes: local time of terminals and of the business date.
         data_key: the card data key, enciphered by the security module (``vault.py``); with
             ``data_key_dek``, the DEK under the LMK that it is enciphered under.
+        operator_token: what operator commands must present; empty allows none.
     """
 
     database: DatabaseSettings
@@ -164,3 +173,4 @@ class SwitchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     order_systems: list[OrderSystemSettings] = []
     data_key: str = ""
     data_key_dek: str = ""
+    operator_token: str = ""

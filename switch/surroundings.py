@@ -22,7 +22,7 @@ from acquirer.routing.link_streams import Connect, open_tcp
 from acquirer.routing.orders.http1 import HttpConnect, open_http
 from acquirer.switch.clock import WallClock
 from acquirer.switch.hsm.transport import HsmTransport
-from acquirer.switch.http import Ready, serve_http
+from acquirer.switch.http import OperatorRoutes, Ready, serve_http
 from acquirer.switch.settings import SwitchSettings
 
 Listener = trio.abc.Listener[trio.abc.Stream]
@@ -31,7 +31,7 @@ OpenBooks = Callable[[SwitchSettings, WallClock], AbstractAsyncContextManager[Bo
 
 
 class ServeHttp(Protocol):
-    """Serves health and metrics until cancelled; ``started`` is told the address."""
+    """Serves health, metrics and operator calls; ``started`` is told the address."""
 
     async def __call__(
         self,
@@ -39,6 +39,7 @@ class ServeHttp(Protocol):
         *,
         ready: Ready,
         registry: CollectorRegistry,
+        operator: OperatorRoutes = (),
         task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Serve."""
@@ -82,7 +83,7 @@ class Surroundings:
         hsm: a wire to the security module to use instead of the one that the settings name.
         connect_bank, connect_orders: open connections.
         listen: opens the terminals' port.
-        serve_http: serves health and metrics.
+        serve_http: serves health, metrics and operator calls.
     """
 
     wall_ms: WallClock = wall_ms

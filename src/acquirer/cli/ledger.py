@@ -7,23 +7,15 @@ Read-only: works beside a running switch, takes no lock, writes nothing. Exit co
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
-import msgspec
 import typer
 from rich.console import Console
 from rich.table import Table
-from sqlalchemy import Connection, inspect
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from acquirer.config.loading import ConfigError, load
-from acquirer.ledger.database import Database
-from acquirer.ledger.errors import BooksDiffer, LedgerError
+from acquirer.cli.books import AsJson, Config, Data, console, open_books, show_time
+from acquirer.ledger.errors import BooksDiffer
 from acquirer.ledger.money import format_minor
 from acquirer.ledger.reports import Statement, journal_lines, statements, trial_balance
 from acquirer.ledger.verify import verify
@@ -31,27 +23,11 @@ from acquirer.ledger.verify import verify
 ledger_app = typer.Typer(help="The double-entry ledger.", no_args_is_help=True)
 journal_app = typer.Typer(no_args_is_help=True)
 
-Data = Annotated[
-    Path | None, typer.Option("--data", help="Data folder of `acquirer up` or `acquirer serve`.")
-]
-Config = Annotated[Path | None, typer.Option("--config", help="The switch's configuration file.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
-
-
-class _DatabaseTable(msgspec.Struct, frozen=True):
-    url: str
-
-
-class _SwitchFile(msgspec.Struct, frozen=True):
-    """The only table of the switch's file that is read here."""
-
-    database: _DatabaseTable
-
 
 @ledger_app.command("trial-balance")
 def print_trial_balance(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
     """Print the balance of every account; debits and credits must sum to the same."""
-    with _books(data, config) as connection:
+    with open_books(data, config) as connection:
         found = trial_balance(connection)
     if as_json:
         lines = [
@@ -85,8 +61,8 @@ def print_trial_balance(data: Data = None, config: Config = None, as_json: AsJso
                 format_minor(sum(line.credit_minor for line in own), currency),
                 style="bold",
             )
-        _console().print(table)
-        _console().print("balanced" if found.balanced else "[bold red]NOT BALANCED")
+        console().print(table)
+        console().print("balanced" if found.balanced else "[bold red]NOT BALANCED")
     raise typer.Exit(0 if found.balanced else 1)
 
 
@@ -98,13 +74,13 @@ def print_statement(
     as_json: AsJson = False,
 ) -> None:
     """Print all transfers of one account, oldest first, with its running balance."""
-    with _books(data, config) as connection:
+    with open_books(data, config) as connection:
         found = statements(connection, account)
     if as_json:
         _print_json({"account": account, "statements": [asdict(item) for item in found]})
         return
     for item in found:
-        _console().print(_statement_table(item))
+        console().print(_statement_table(item))
 
 
 @ledger_app.command("verify")
@@ -112,7 +88,7 @@ def run_verify(data: Data = None, config: Config = None, as_json: AsJson = False
     """Recompute the books from their transfers; exit 1 at the first difference."""
     difference = ""
     counts: dict[str, int] = {}
-    with _books(data, config) as connection:
+    with open_books(data, config) as connection:
         try:
             counts = asdict(verify(connection))
         except BooksDiffer as error:
@@ -122,7 +98,7 @@ def run_verify(data: Data = None, config: Config = None, as_json: AsJson = False
     elif difference:
         Console(stderr=True, soft_wrap=True).print(f"The books differ: {difference}", markup=False)
     else:
-        _console().print(
+        console().print(
             "The books agree: "
             + ", ".join(f"{number} {name}" for name, number in counts.items())
             + "."
@@ -143,7 +119,7 @@ def list_journal(
     as_json: AsJson = False,
 ) -> None:
     """Print the journal's transactions, newest first."""
-    with _books(data, config) as connection:
+    with open_books(data, config) as connection:
         lines = journal_lines(connection, limit)
     if as_json:
         _print_json({"transactions": [asdict(line) for line in lines]})
@@ -154,7 +130,7 @@ def list_journal(
         table.add_column(name)
     for line in lines:
         table.add_row(
-            _time(line.created_at_ms),
+            show_time(line.created_at_ms),
             line.rrn,
             line.terminal_id,
             line.batch,
@@ -166,47 +142,7 @@ def list_journal(
             line.card,
             line.order_no,
         )
-    _console().print(table)
-
-
-@contextmanager
-def _books(data: Path | None, config: Path | None) -> Iterator[Connection]:
-    """A read-only connection in one transaction; what is wrong ends the command with code 2."""
-    try:
-        database = Database(_database_url(data, config))
-        if database.file is not None and not database.file.is_file():
-            _stop(f"{database.file}: no such database; has a switch run here?")
-        engine = database.read_only_engine()
-        with engine.connect() as connection:
-            if not inspect(connection).has_table("transfers"):
-                _stop("the database has no books; has a switch run here?")
-            yield connection
-    except ConfigError as error:
-        _stop(str(error))
-    except (LedgerError, ArgumentError) as error:
-        _stop(str(error))
-    except SQLAlchemyError as error:
-        _stop("the database cannot be read: " + str(error).partition("\n")[0])
-
-
-def _database_url(data: Path | None, config: Path | None) -> str:
-    if (data is None) == (config is None):
-        raise typer.BadParameter("give either --data or --config")
-    if data is not None:
-        if not data.is_dir():
-            raise typer.BadParameter(f"{data} is no folder", param_hint="--data")
-        config = data / "switch.toml"
-        if not config.exists():
-            return f"sqlite:///{data / 'switch.sqlite3'}"
-    assert config is not None
-    url = load(config, _SwitchFile).database.url
-    file = url.removeprefix("sqlite:///")
-    return url if file == url else f"sqlite:///{config.parent / file}"
-
-
-def _stop(text: str) -> NoReturn:
-    typer.echo(f"acquirer: {text}", err=True)
-    raise typer.Exit(2)
+    console().print(table)
 
 
 def _statement_table(item: Statement) -> Table:
@@ -216,7 +152,7 @@ def _statement_table(item: Statement) -> Table:
         table.add_column(name, justify="right")
     for line in item.lines:
         table.add_row(
-            _time(line.created_at_ms),
+            show_time(line.created_at_ms),
             line.business_date,
             str(line.event_id),
             line.code,
@@ -233,15 +169,5 @@ def _side(amount_minor: int, currency_code: str) -> str:
     return format_minor(amount_minor, currency_code) if amount_minor else ""
 
 
-def _time(at_ms: int) -> str:
-    return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d %H:%M:%S}"
-
-
 def _print_json(value: dict[str, Any]) -> None:
     typer.echo(json.dumps(value, ensure_ascii=False))
-
-
-def _console() -> Console:
-    console = Console()
-    # Into a pipe or a file tables are not squeezed to a terminal's width.
-    return console if console.is_terminal else Console(width=200)

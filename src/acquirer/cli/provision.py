@@ -7,6 +7,7 @@ become cryptograms under the published test LMK. Only such cryptograms reach the
 from __future__ import annotations
 
 import os
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from acquirer.switch.hsm.transport import TcpTransport
 ZERO_ACCOUNT = "0" * 12
 HEADER_LENGTH = 8
 DATA_KEY_BYTES = 32
+TOKEN_BYTES = 32
 LOOPBACK = "127.0.0.1"
 
 
@@ -64,6 +66,11 @@ async def new_data_key(hsm_address: str) -> dict[str, str]:
         transport.close()
         nursery.cancel_scope.cancel()
     return {"data_key": data_key.hex().upper(), "data_key_dek": dek}
+
+
+def new_operator_token() -> str:
+    """What operator commands show to the switch of this folder."""
+    return secrets.token_urlsafe(TOKEN_BYTES)
 
 
 def switch_config(

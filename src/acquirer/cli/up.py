@@ -30,6 +30,7 @@ from acquirer.cli.provision import (
     LOOPBACK,
     BankChoice,
     new_data_key,
+    new_operator_token,
     only_bank,
     switch_config,
     write_config,
@@ -186,7 +187,7 @@ async def running_estate(options: UpOptions, on_give_up: Callable[[], None]) -> 
                 orders=addresses["orders"],
                 choice=options.bank,
                 database_url=options.database_url or "sqlite:///switch.sqlite3",
-                data_key=await _data_key(options.data, addresses["hsm"]),
+                data_key=await _secrets(options.data, addresses["hsm"]),
             )
             addresses.update(await start("switch", document, "serve"))
             ordered = {part: addresses[part] for part in PARTS}
@@ -224,13 +225,14 @@ def _simulators(options: UpOptions, estate: Estate, estate_path: str) -> dict[st
     return documents
 
 
-async def _data_key(data: Path, hsm: str) -> dict[str, str]:
-    """The data key of this folder, made at its first start and kept ever after."""
+async def _secrets(data: Path, hsm: str) -> dict[str, str]:
+    """Data key and operator token of this folder, made at its first start and kept ever after."""
     path = data / "switch.toml"
     if path.exists():
-        settings = load_switch_settings(path)
-        return {"data_key": settings.data_key, "data_key_dek": settings.data_key_dek}
-    return await new_data_key(hsm)
+        kept = load_switch_settings(path)
+        keys = {"data_key": kept.data_key, "data_key_dek": kept.data_key_dek}
+        return {**keys, "operator_token": kept.operator_token or new_operator_token()}
+    return {**await new_data_key(hsm), "operator_token": new_operator_token()}
 
 
 class Part:

@@ -1,0 +1,85 @@
+"""Reading the books for a command: which database, a read-only connection, how it is shown.
+
+Works beside a running switch: takes no lock, writes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+from sqlalchemy import Connection, inspect
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from acquirer.cli.process import fail
+from acquirer.config.loading import ConfigError, load
+from acquirer.ledger.database import Database
+from acquirer.ledger.errors import LedgerError
+
+Data = Annotated[
+    Path | None, typer.Option("--data", help="Data folder of `acquirer up` or `acquirer serve`.")
+]
+Config = Annotated[Path | None, typer.Option("--config", help="The switch's configuration file.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+
+
+class _DatabaseTable(msgspec.Struct, frozen=True):
+    url: str
+
+
+class _SwitchFile(msgspec.Struct, frozen=True):
+    """The only table of the switch's file that is read here."""
+
+    database: _DatabaseTable
+
+
+@contextmanager
+def open_books(data: Path | None, config: Path | None) -> Iterator[Connection]:
+    """A read-only connection in one transaction; what is wrong ends the command with code 2."""
+    try:
+        database = Database(_database_url(data, config))
+        if database.file is not None and not database.file.is_file():
+            fail(f"{database.file}: no such database; has a switch run here?")
+        engine = database.read_only_engine()
+        with engine.connect() as connection:
+            if not inspect(connection).has_table("transfers"):
+                fail("the database has no books; has a switch run here?")
+            yield connection
+    except ConfigError as error:
+        fail(str(error))
+    except (LedgerError, ArgumentError) as error:
+        fail(str(error))
+    except SQLAlchemyError as error:
+        fail("the database cannot be read: " + str(error).partition("\n")[0])
+
+
+def _database_url(data: Path | None, config: Path | None) -> str:
+    if (data is None) == (config is None):
+        raise typer.BadParameter("give either --data or --config")
+    if data is not None:
+        if not data.is_dir():
+            raise typer.BadParameter(f"{data} is no folder", param_hint="--data")
+        config = data / "switch.toml"
+        if not config.exists():
+            return f"sqlite:///{data / 'switch.sqlite3'}"
+    assert config is not None
+    url = load(config, _SwitchFile).database.url
+    file = url.removeprefix("sqlite:///")
+    return url if file == url else f"sqlite:///{config.parent / file}"
+
+
+def show_time(at_ms: int) -> str:
+    """A time in UTC, to the second."""
+    return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def console() -> Console:
+    """Where tables go; into a pipe or a file they are not squeezed to a terminal's width."""
+    found = Console()
+    return found if found.is_terminal else Console(width=200)

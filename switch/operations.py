@@ -1,0 +1,124 @@
+"""What operators may do to a running switch: unlock couriers, take cash in, replay notices.
+
+Each is a function over the same ports as the transactions, so that whatever an operator does
+passes the one writer and stands in the journal. A refusal is a value. ``operator_api.py`` offers
+them over HTTP. Source: ARCHITECTURE.md, "Operators write through the running switch".
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import Any
+
+from acquirer.ledger.entries import CourierRow, Entry, InsertEntry, Post, PutCourier
+from acquirer.ledger.postings import cash_handed_in, courier_account
+from acquirer.switch.context import Context
+from acquirer.switch.journal import own_entry
+
+OPERATOR = "OPERATOR"
+HAND_IN = "courier_hand_in"
+STATION = re.compile(r"[A-Za-z0-9_-]{1,40}")
+REFERENCE = re.compile(r"[A-Za-z0-9_-]{1,64}")
+AMOUNT_MAX = 10**12
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Nothing was done; ``reason`` is for the operator."""
+
+    reason: str
+
+
+Done = dict[str, Any]
+
+
+async def unlock_courier(context: Context, courier_id: str) -> Done | Refused:
+    """Let a courier try passwords again."""
+    if courier_id not in context.couriers:
+        return Refused("no such courier")
+    async with context.courier_turns.of(courier_id):
+        row = await context.book.courier(courier_id) or CourierRow(courier_id)
+        if row.locked or row.password_tries:
+            await context.book.commit(PutCourier(replace(row, password_tries=0, locked=False)))
+    return {"courier_id": courier_id, "was_locked": row.locked}
+
+
+async def hand_in_cash(
+    context: Context, courier_id: str, amount_minor: int, station: str, reference: str
+) -> Done | Refused:
+    """Take a courier's cash in at a station; what is missing or too much is posted as such.
+
+    Args:
+        amount_minor: what was counted, minor units; 0 where he brought nothing.
+        station: empty for the courier's own.
+        reference: names this hand-in; the same one again does not count twice.
+    """
+    courier = context.couriers.get(courier_id)
+    if courier is None:
+        return Refused("no such courier")
+    station = station or courier.station
+    if not STATION.fullmatch(station):
+        return Refused("the station is missing, or not letters, digits, _ and -")
+    if courier.station and station != courier.station:
+        return Refused(f"this courier hands in at station {courier.station}")
+    if not REFERENCE.fullmatch(reference) or not 0 <= amount_minor < AMOUNT_MAX:
+        return Refused("the reference or the amount cannot be")
+    currency = context.merchants[courier.merchant_id].currency_code
+    async with context.courier_turns.of(courier_id):
+        account = courier_account(courier_id)
+        debits, credits, _, _ = await context.book.account_sums(account, currency)
+        expected_minor = max(debits - credits, 0)
+        entry = await own_entry(
+            context,
+            HAND_IN,
+            context.wall_ms(),
+            key=(OPERATOR, HAND_IN, reference),
+            merchant_id=courier.merchant_id,
+            amount_minor=amount_minor,
+            currency_code=currency,
+            courier_id=courier_id,
+            reply={48: f"{expected_minor:012d}", 63: station},
+        )
+        postings = cash_handed_in(
+            expected_minor, amount_minor, courier_id=courier_id, station=station
+        )
+        post = Post(entry.id, currency, entry.business_date, postings)
+        if await context.book.commit(InsertEntry(entry), post):
+            return await _handed_in_before(context, entry)
+    return _told(entry, repeated=False)
+
+
+async def _handed_in_before(context: Context, entry: Entry) -> Done | Refused:
+    first = await context.book.find_entry(entry.terminal_id, entry.batch, entry.stan)
+    same = first is not None and (first.courier_id, first.amount_minor, first.reply[63]) == (
+        entry.courier_id,
+        entry.amount_minor,
+        entry.reply[63],
+    )
+    if first is None or not same:
+        return Refused("this reference was used for another hand-in")
+    return _told(first, repeated=True)
+
+
+def _told(entry: Entry, *, repeated: bool) -> Done:
+    expected_minor = int(entry.reply[48])
+    return {
+        "courier_id": entry.courier_id,
+        "station": entry.reply[63],
+        "reference": entry.stan,
+        "rrn": entry.rrn,
+        "amount_minor": entry.amount_minor,
+        "expected_minor": expected_minor,
+        "shortage_minor": max(expected_minor - entry.amount_minor, 0),
+        "excess_minor": max(entry.amount_minor - expected_minor, 0),
+        "repeated": repeated,
+    }
+
+
+async def replay_event(context: Context, event_id: str) -> Done | Refused:
+    """Make a dead letter due again, with what waits behind it in its order."""
+    if not await context.book.replay_event(event_id, context.wall_ms()):
+        return Refused("no dead letter of this id")
+    context.events_queued()
+    return {"event_id": event_id, "replayed": True}
