@@ -1,7 +1,7 @@
 """PIN policy: which format may become which, and how often an account's PIN may be guessed.
 
-Formats are ranked by what a block gives away: ISO 4 (AES, random, bound to the card number) above
-ISO 0 and 3 (bound to it), above formats that are not. A PIN goes up or stays level, never down.
+A block of ISO format 4 (AES, random, bound to the card number) gives less away than any other, so a
+PIN that came in one leaves in one. Wrong PINs are counted by account, in bounded memory.
 Source: PCI PIN Security Requirements 3.1, requirement 3-3; ISO 9564-1:2017, 10.4.
 """
 
@@ -12,9 +12,7 @@ from collections.abc import Callable
 
 from acquirer.hsm_sim.errors import Refusal
 
-_RANKS = {"48": 3, "01": 2, "47": 2, "04": 2}
-_UNBOUND = 1
-
+_STRONGEST = "48"
 ACCOUNTS_WATCHED_MAX = 100_000
 
 
@@ -28,9 +26,7 @@ def translation_allowed(source_code: str, destination_code: str) -> bool:
     >>> translation_allowed("01", "48"), translation_allowed("48", "01")
     (True, False)
     """
-    if source_code != "48":
-        return True
-    return _RANKS.get(destination_code, _UNBOUND) >= _RANKS[source_code]
+    return source_code != _STRONGEST or destination_code == _STRONGEST
 
 
 class PinTries:

@@ -7,6 +7,8 @@ key blocks that leave. Source: hsm-interface, "Commands" and "Framing".
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from acquirer.hsm_sim import key_transport, schemes
 from acquirer.hsm_sim.body import Body
 from acquirer.hsm_sim.commands.reply import Advisory
@@ -149,7 +151,7 @@ def leave(
         header = for_export(header, scheme, body.exportability)
     elif scheme in ("S", "R"):
         header = body.requested.header if body.requested else default_header(role, key.clear)
-        header = for_export(header, scheme, body.exportability)
+        header = replace(header, exportability=body.exportability or header.exportability)
     state = body.state
     return key_transport.send(
         master,

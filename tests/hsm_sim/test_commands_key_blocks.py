@@ -6,12 +6,17 @@ import psec
 import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.cmac import CMAC
+from hypothesis import given
+from hypothesis import strategies as st
 
+from acquirer.hsm_sim.commands import COMMANDS
 from acquirer.hsm_sim.crypto import des, kcv, mac
 from acquirer.hsm_sim.crypto.block_header import BlockHeader
-from acquirer.hsm_sim.key_types import ANY_KEY
+from acquirer.hsm_sim.errors import ERROR_TEXTS, Refusal
+from acquirer.hsm_sim.key_types import ANY_KEY, KEY_TYPES
 from acquirer.hsm_sim.lmk import WorkingKey
-from acquirer.hsm_sim.module import SecurityModule
+from acquirer.hsm_sim.module import SecurityModule, reply_code
+from acquirer.hsm_sim.operator import translate_key, wrap_key
 from acquirer.hsm_sim.state import Settings
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
@@ -215,7 +220,7 @@ def test_variant_keys_travel_in_blocks(
     """Under the variant LMK R and S blocks leave and come too, and their usage is looked at."""
     zmk_clear, master = key("000", "1122334455667788A1B2C3D4E5F60718", "U")
     _, zpk = key("001", CLEAR.hex(), "U")
-    for scheme, tail in (("R", ""), ("S", ""), ("R", "#P0T2N00S00"), ("R", "#P0T2N00S00&N")):
+    for scheme, tail in (("R", ""), ("S", ""), ("R", "#P0T2N00N00"), ("R", "#P0T2N00S00&N")):
         exported = send(f"A8001{master}{zpk}{scheme}{tail}")
         assert f"A700{zpk}{kcv.kcv(CLEAR)}" == send(f"A6001{master}{exported[4:-6]}U")
         assert send(f"A6402{master}{exported[4:-6]}U") == "A7A6"
@@ -364,3 +369,64 @@ def test_bi_makes_base_derivation_keys(module: SecurityModule, send: Send) -> No
     assert (made[:5], made[37:]) == ("BJ00U", key_check)
     block = send("BI;0S1%02")
     assert opened(module, "02", block[4:-6]).header == BlockHeader("B0", "T", "N", "00", "E")
+
+
+@pytest.mark.parametrize("key_type", sorted(set(KEY_TYPES) - {"FFF", "200"}))
+def test_every_key_type_has_its_usage(
+    module: SecurityModule, send: Send, lmk_id: str, key_type: str
+) -> None:
+    """A key that is asked for by its type only gets a usage that its role takes."""
+    reply = send(f"A00{key_type}S%{lmk_id}")
+    key = module.state.lmks[lmk_id].key((KEY_TYPES[key_type], reply[4:-6]))
+    assert ("A100", key.kcv()) == (reply[:4], reply[-6:])
+
+
+def test_an_lmk_is_replaced(module: SecurityModule) -> None:
+    """Keys move between LMKs with what their blocks say, and lose no restriction on the way."""
+    variant, tdes, aes = (module.state.lmks[lmk_id] for lmk_id in ("00", "01", "02"))
+    text = wrap_key(variant, "001", CLEAR, "U")
+    moved, check = translate_key(variant, tdes, "001", text, "S")
+    assert kcv.kcv(CLEAR) == check
+    narrow = BlockHeader("72", "T", "D", "00", "N")
+    moved, _ = translate_key(tdes, aes, "001", moved, "S", narrow)
+    assert narrow == aes.key((ANY_KEY, moved)).header
+    for header, code in (
+        (BlockHeader("72", "T", "B", "00", "N"), "A8"),
+        (BlockHeader("72", "T", "D", "00", "S"), "AA"),
+    ):
+        with pytest.raises(Refusal) as refusal:
+            translate_key(aes, tdes, "001", moved, "S", header)
+        assert refusal.value.code == code
+    with pytest.raises(Refusal) as refusal:
+        translate_key(aes, variant, "001", moved, "U")
+    assert refusal.value.code == "A8"
+
+
+FUZZED = SecurityModule.with_test_lmks(Settings(header_length=0, test_lmk=True))
+BLOCKS = [
+    FUZZED.state.lmks[lmk_id].wrap(ANY_KEY, CLEAR, "S", BlockHeader(usage, "T", "N", "00", "S"))
+    for lmk_id in LMKS
+    for usage in ("72", "71", "52", "M3", "D0", "C0", "B0", "E0")
+]
+AES_BLOCKS = [
+    FUZZED.state.lmks["02"].wrap(ANY_KEY, AES_CLEAR, "S", BlockHeader(usage, "A", "N", "00", "S"))
+    for usage in ("72", "71", "52", "M6", "D0", "B0")
+]
+pieces = st.sampled_from(
+    [*BLOCKS, *AES_BLOCKS, "FFF", "001", "S", "R", "X", ";", ";1", "0", "1", "12", "01", "48",
+     "0010", "%01", "%02", "#72T2B00E00", "#22A1B00S01KS08ABCD", "&E", "\x19x", "F", "FF",
+     "400000123456", "4000001234567890;", "0123456789ABCDEF", "0123456789ABCDEF" * 2,
+     "FFFF9876543210E00001", "A05"]
+)  # fmt: skip
+
+
+@given(
+    st.sampled_from(sorted(COMMANDS)),
+    st.lists(pieces | st.text(st.characters(max_codepoint=255), max_size=8), max_size=14),
+    st.sampled_from(["", "%01", "%02", "%01#72T2B00E00", "#72T2B00E00%02&N"]),
+)
+def test_no_request_is_an_internal_error(command: str, parts: list[str], tail: str) -> None:
+    """Key blocks of every kind at any place give a reply with a code of the list."""
+    reply = FUZZED.execute((command + "".join(parts) + tail).encode("latin-1")).decode("latin-1")
+    assert reply[:2] == reply_code(command)
+    assert reply[2:4] == "00" or (reply[2:4] in ERROR_TEXTS and reply[2:4] != "41")

@@ -6,7 +6,6 @@ from typing import Literal, TypedDict, cast
 
 import pytest
 
-from acquirer.hsm_sim.commands import COMMANDS
 from acquirer.hsm_sim.module import SecurityModule
 from acquirer.hsm_sim.state import Settings
 
@@ -42,8 +41,6 @@ def test_shared_pairs(pair: Pair) -> None:
     )
     decode = bytes.fromhex if pair["encoding"] == "hex" else str.encode
     request, reply = decode(pair["request"]), decode(pair["reply"])
-    if request[:2].decode() not in COMMANDS:
-        pytest.skip("the command's family is not in the table")
     assert reply == module.execute(request)
 
 
