@@ -158,14 +158,22 @@ def switch_config(
 
 
 def write_config(path: Path, document: dict[str, Any]) -> None:
-    """Replace a TOML file whole, readable by its owner only."""
+    """Replace a TOML file whole, readable by its owner only; a key that is None is left out."""
     fresh = path.with_suffix(".new")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
-        tomli_w.dump(document, file)
+        tomli_w.dump(_without_none(document), file)
         file.flush()
         os.fsync(file.fileno())
     fresh.replace(path)
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list):
+        return [_without_none(item) for item in value]
+    return value
 
 
 def only_bank(estate: Estate) -> Bank:

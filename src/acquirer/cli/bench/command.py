@@ -21,6 +21,7 @@ import trio
 import typer
 
 from acquirer.cli.bench.load import Job, Measured
+from acquirer.cli.logs import configure_logging
 from acquirer.cli.process import PARENT_PIPE, program
 from acquirer.cli.provision import HEADER_LENGTH, BankChoice, switch_config, write_config
 from acquirer.config.estate import Card, Estate, load_estate
@@ -51,6 +52,7 @@ def bench(
 
     Example: acquirer bench --connections 64 --seconds 10
     """
+    configure_logging("error")
     folder = data or Path(tempfile.mkdtemp(prefix="acquirer-bench-"))
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -72,7 +74,7 @@ def _measure(data: Path, connections: int, seconds: float) -> dict[str, Any]:
         relay = stack.enter_context(_child("-m", "acquirer.cli.bench.relay", echo_port))
         switch_path = data / "switch.toml"
         write_config(switch_path, _switch(estate, host["bank"]))
-        arguments = program("serve", "--config", str(switch_path), "--log-level", "warning")[1:]
+        arguments = program("serve", "--config", str(switch_path))[1:]
         switch = stack.enter_context(_child(*arguments))
 
         def play(address: str, part_s: float, *, relay: bool) -> Measured:
