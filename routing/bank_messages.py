@@ -72,7 +72,8 @@ class BankRequest:
         entry_mode: DE22, 3 digits.
         card_sequence: DE23, 3 digits.
         condition_code: DE25, 2 digits.
-        pin_block: DE52, 8 bytes under the link's ZPK, ISO 9564 format 0.
+        pin_block: DE52, 8 bytes under a link's ZPK, ISO 9564 format 0.
+        zpk: the key, under the LMK, that it is under: only a link that knows it takes the request.
         icc: DE55, BER-TLV.
         mcc: DE18, 4 digits.
         merchant_name: DE43, cut to 40 characters; what is not ASCII is left out.
@@ -110,6 +111,7 @@ class BankRequest:
     original: OriginalData | None = None
     reason: str = ""
     repeat: bool = False
+    zpk: str = ""
 
     def __repr__(self) -> str:
         repeat = ", repeat" if self.repeat else ""

@@ -1,29 +1,72 @@
 """All banks that the switch has links to, by name: what handlers and the reversal queue see.
 
-One link a bank so far. The caller chooses the bank (``choice``) and knows what an outcome means
-for money (``outcomes``); this is only the way there.
+The caller chooses the bank (``choice``) and knows what an outcome means for money (``outcomes``);
+here one of the bank's links is taken by its strategy, and another where the first refuses before
+anything has left.
 """
 
 from __future__ import annotations
 
 import random as random_numbers
+from collections import deque
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
+import msgspec
 import trio
 
+from acquirer.codecs.message import Message
+from acquirer.config.tls import client_context, server_context
 from acquirer.routing.bank_messages import BankRequest
 from acquirer.routing.errors import BankSettingsError
-from acquirer.routing.link import BankLink, Connect, OnUnmatched, open_tcp
-from acquirer.routing.outcomes import BankOutcome, LinkStatus, NotSent
+from acquirer.routing.link import BankLink
+from acquirer.routing.link_streams import Connect, open_tcp
+from acquirer.routing.mux import MatchKey
+from acquirer.routing.outcomes import BankOutcome, LinkStatus, NotSent, Unmatched
 from acquirer.routing.ports import LinkSecurity
-from acquirer.routing.settings import BankSettings
+from acquirer.routing.settings import BankSettings, LinkSettings
+from acquirer.routing.strategies import NO_FACTS, LinkFacts, Turns, in_order, weights_of
+
+OnUnmatched = Callable[[str, Message], None]
+
+UNMATCHED_MAX = 1_000
 
 _UNKNOWN = NotSent("unknown bank")
+_LINK_DOWN = NotSent("link down")
+# Another link may do what this one refused.
+_TRY_ANOTHER = frozenset({"link down", "window full"})
 
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)
+
+
+class _Bank:
+    """One bank and its links."""
+
+    def __init__(self, settings: BankSettings, links: list[BankLink]) -> None:
+        self.settings = settings
+        self.links = links
+        self._by_name = {link.terms.name: link for link in links}
+        self._turns = Turns()
+
+    def candidates(self, facts: LinkFacts, zpk: str, attempt: int) -> list[BankLink]:
+        """Links that are up and know the key, the one to try first in front."""
+        able = [link for link in self.links if link.is_up]
+        if zpk:
+            able = [link for link in able if link.takes_pins_under(zpk)]
+        if len(able) < 2:
+            return able
+        terms = [link.terms for link in able]
+        names = in_order(self.settings.strategy, terms, facts, self._turns)
+        shift = attempt % len(names) if names else 0
+        return [self._by_name[name] for name in names[shift:] + names[:shift]]
+
+    def took(self, link: BankLink) -> None:
+        """A transaction went over a link."""
+        if len(self.links) > 1:
+            terms = [link.terms for link in self.links if link.is_up]
+            self._turns.took(link.terms.name, weights_of(self.settings.strategy, terms))
 
 
 class Banks:
@@ -41,6 +84,9 @@ class Banks:
         wall: the wall clock in UTC.
         connect: opens a connection; for tests.
 
+    Attributes:
+        unmatched: the latest replies that nobody waited for, oldest first.
+
     Raises:
         BankSettingsError: settings that contradict each other, or a name used twice.
     """
@@ -55,44 +101,76 @@ class Banks:
         wall: Callable[[], datetime] = _utc_now,
         connect: Connect = open_tcp,
     ) -> None:
+        self.unmatched: deque[Unmatched] = deque(maxlen=UNMATCHED_MAX)
+        self._on_unmatched = on_unmatched
+        self._wall = wall
+        self._banks: dict[str, _Bank] = {}
         self._links: dict[str, BankLink] = {}
         for bank in settings:
-            if bank.name in self._links:
+            bank.check()
+            if bank.name in self._banks:
                 raise BankSettingsError(bank.name, "name", "is used by two banks")
-            self._links[bank.name] = BankLink(
-                bank,
-                security,
-                on_unmatched=on_unmatched,
-                random=random,
-                wall=wall,
-                connect=connect,
-            )
+            taken: set[MatchKey] = set()
+            links: list[BankLink] = []
+            for terms in bank.each_link():
+                if terms.name in self._links:
+                    raise BankSettingsError(bank.name, "links", f"{terms.name!r} is used twice")
+                link = BankLink(
+                    _settings_of(bank, terms),
+                    terms,
+                    security,
+                    taken=taken,
+                    on_unmatched=self._keeper(bank.name, terms.name),
+                    random=random,
+                    wall=wall,
+                    connect=connect,
+                )
+                links.append(link)
+                self._links[terms.name] = link
+            self._banks[bank.name] = _Bank(bank, links)
 
-    async def request(self, bank: str, request: BankRequest, deadline: float) -> BankOutcome:
+    async def request(
+        self, bank: str, request: BankRequest, deadline: float, *, attempt: int = 0
+    ) -> BankOutcome:
         """Send a transaction to a bank and wait for its reply.
 
         Args:
             bank: the bank's name.
-            request: the facts; ``pin_block`` under :meth:`zpk`.
+            request: the facts; ``pin_block`` under ``zpk``, which :meth:`zpk` gave.
             deadline: on trio's clock (``trio.current_time()``).
+            attempt: how often it was sent before; each time another link goes first.
 
         Returns:
             ``Replied``, ``NotSent`` (no reversal due) or ``NoReply`` (a reversal is due).
         """
-        link = self._links.get(bank)
-        if link is None:
+        group = self._banks.get(bank)
+        if group is None:
             return _UNKNOWN
-        return await link.request(request, deadline)
+        facts = LinkFacts(request.pan.digits if request.pan else "", request.amount_minor or 0)
+        refused = _LINK_DOWN
+        for link in group.candidates(facts, request.zpk, attempt):
+            group.took(link)
+            outcome = await link.request(request, deadline)
+            if not isinstance(outcome, NotSent) or outcome.reason not in _TRY_ANOTHER:
+                return outcome
+            refused = outcome
+        return refused
 
-    def zpk(self, bank: str) -> str | None:
-        """Key string under the LMK to translate PINs to; None while the bank is not up."""
-        link = self._links.get(bank)
-        return link.zpk if link else None
+    def zpk(self, bank: str, facts: LinkFacts = NO_FACTS) -> str | None:
+        """Key string under the LMK to translate a PIN to; None while the bank is not up.
+
+        Args:
+            bank: the bank's name.
+            facts: of the transaction, for the choice of the link.
+        """
+        group = self._banks.get(bank)
+        links = group.candidates(facts, "", 0) if group else []
+        return next((zpk for link in links if (zpk := link.zpk) is not None), None)
 
     def is_up(self, bank: str) -> bool:
         """Whether transactions can go to this bank now."""
-        link = self._links.get(bank)
-        return link is not None and link.is_up
+        group = self._banks.get(bank)
+        return group is not None and any(link.is_up for link in group.links)
 
     def reversal_mti(self, bank: str) -> str:
         """MTI of this bank's reversals, ``0400`` or ``0420``.
@@ -100,7 +178,15 @@ class Banks:
         Raises:
             KeyError: no such bank.
         """
-        return self._links[bank].reversal_mti
+        return self._banks[bank].links[0].reversal_mti
+
+    def link(self, name: str) -> BankLink:
+        """One link, for an operator's hold, release, change of keys or cut-over.
+
+        Raises:
+            KeyError: no such link.
+        """
+        return self._links[name]
 
     def states(self) -> list[LinkStatus]:
         """Every link's state and counters, in the order of the configuration."""
@@ -112,7 +198,15 @@ class Banks:
         Raises:
             KeyError: no such bank.
         """
-        await self._links[bank].wait_up()
+        links = self._banks[bank].links
+        async with trio.open_nursery() as nursery:
+
+            async def wait(link: BankLink) -> None:
+                await link.wait_up()
+                nursery.cancel_scope.cancel()
+
+            for link in links:
+                nursery.start_soon(wait, link)
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Keep all links until cancelled; ``started`` does not wait for any to be up."""
@@ -121,5 +215,38 @@ class Banks:
                 nursery.start_soon(link.run)
             task_status.started()
 
+    def _keeper(self, bank: str, link: str) -> Callable[[Message], None]:
+        def keep(message: Message) -> None:
+            amount = message.get(4)
+            self.unmatched.append(
+                Unmatched(
+                    at=self._wall().isoformat(timespec="milliseconds"),
+                    bank=bank,
+                    link=link,
+                    mti=message.mti,
+                    stan=message.get(11),
+                    rrn=message.get(37),
+                    terminal_id=message.get(41),
+                    amount_minor=int(amount) if amount.isdigit() else 0,
+                    response_code=message.get(39),
+                    approval_code=message.get(38),
+                )
+            )
+            self._on_unmatched(bank, message)
+
+        return keep
+
     def __repr__(self) -> str:
         return f"<Banks {list(self._links.values())!r}>"
+
+
+def _settings_of(bank: BankSettings, link: LinkSettings) -> BankSettings:
+    """The bank's settings as they are for one of its links."""
+    if link.tls is not None:
+        try:
+            (server_context if link.mode == "listen" else client_context)(link.tls)
+        except OSError as error:
+            raise BankSettingsError(bank.name, "tls", f"{link.name}: {error}") from None
+    return msgspec.structs.replace(
+        bank, address=link.address, window=link.window or bank.window, tls=link.tls, links=[]
+    )

@@ -1,15 +1,15 @@
 """One dedicated TCP link to a bank core: the trio shell round the pure parts.
 
 ``BankLink.run`` connects, signs on, changes keys, keeps alive and connects again; ``request``
-sends one transaction and waits for its reply. What state follows which event says
-``link_states``; what travels, ``link_traffic``; MACs and zone keys, ``link_keys``. A transaction
-costs one encoding and shares its ``send_all`` with what else is ready; nothing is logged for it.
+sends one transaction. What state follows which event says ``link_states``; what travels,
+``link_traffic``; MACs and zone keys, ``link_keys``. A transaction costs one encoding and shares
+its ``send_all`` with what else is ready; nothing is logged for it.
 Source: bank interface, "Life of a link". Start reading at :meth:`BankLink.request`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from math import inf
@@ -17,16 +17,17 @@ from math import inf
 import structlog
 import trio
 
-from acquirer.codecs.dialect import load_dialect
-from acquirer.codecs.errors import DialectError, LocalFormatError
-from acquirer.codecs.framing import LengthHeader
+from acquirer.codecs.errors import LocalFormatError
 from acquirer.codecs.message import Message
 from acquirer.routing import network
 from acquirer.routing.bank_messages import BankRequest, to_message
-from acquirer.routing.errors import BankSettingsError, SecurityUnavailableError
-from acquirer.routing.link_keys import ImportedKeys, KeysRefused, LinkKeys
+from acquirer.routing.errors import SecurityUnavailableError
+from acquirer.routing.link_keys import LinkKeys, link_keys
+from acquirer.routing.link_network import LinkNetwork
 from acquirer.routing.link_states import LinkEvent, LinkState, next_state
-from acquirer.routing.link_traffic import LinkTraffic
+from acquirer.routing.link_streams import Connect, LinkListener, open_tcp
+from acquirer.routing.link_traffic import LinkTraffic, wire_format
+from acquirer.routing.mux import MatchKey
 from acquirer.routing.outcomes import (
     BankOutcome,
     LinkCounters,
@@ -37,29 +38,18 @@ from acquirer.routing.outcomes import (
 )
 from acquirer.routing.ports import LinkSecurity
 from acquirer.routing.retry import RetrySchedule
-from acquirer.routing.settings import BankSettings
-
-Connect = Callable[[BankSettings], Awaitable[trio.abc.Stream]]
-OnUnmatched = Callable[[str, Message], None]
+from acquirer.routing.settings import BankSettings, LinkSettings
 
 _STEADY_S = 5.0
 _SIGN_OFF_S = 1.0
 _PLAIN_ANSWERS = frozenset({network.SIGN_ON, network.SIGN_OFF, network.CUTOVER, network.ECHO})
 
+_HOLDABLE = frozenset(LinkState) - {LinkState.DOWN, LinkState.SIGNING_ON, LinkState.HELD}
+_KEYS_COME = frozenset({LinkEvent.KEYS_INSTALLED, LinkEvent.KEYS_PROMISED})
 _LINK_DOWN = NotSent("link down")
 _EXPIRED = NotSent("expired")
 
 _log = structlog.get_logger("acquirer.routing")
-
-
-async def open_tcp(settings: BankSettings) -> trio.abc.Stream:
-    """Connect to the bank's address.
-
-    Raises:
-        OSError: it cannot be reached.
-    """
-    host, port = settings.host_and_port()
-    return await trio.open_tcp_stream(host, port)
 
 
 class BankLink:
@@ -69,8 +59,10 @@ class BankLink:
     Error handling: network failures become states and outcomes; only bugs are raised.
 
     Args:
-        settings: the bank's settings.
+        settings: the bank's settings, with the address, window and certificates of this link.
+        terms: the link's own settings.
         security: zone keys and MACs; needed in ``zone``.
+        taken: match keys in flight on any link of the bank.
         on_unmatched: takes late, doubled and unknown replies whose MAC is right. It must return
             at once and not raise.
         random: numbers from 0 to 1 for jitter.
@@ -84,40 +76,44 @@ class BankLink:
     def __init__(
         self,
         settings: BankSettings,
+        terms: LinkSettings,
         security: LinkSecurity | None,
         *,
-        on_unmatched: OnUnmatched,
+        taken: set[MatchKey],
+        on_unmatched: Callable[[Message], None],
         random: Callable[[], float],
         wall: Callable[[], datetime],
         connect: Connect = open_tcp,
     ) -> None:
-        settings.check()
         self.settings = settings
+        self.terms = terms
+        self.is_held = False
+        self._names = {"bank": settings.name, "link": terms.name}
         self.state = LinkState.DOWN
         self.counters = LinkCounters()
-        try:
-            self._dialect = load_dialect(settings.dialect)
-            header = self._dialect.length_header
-            if settings.length_header:
-                header = LengthHeader.parse(settings.length_header)
-        except DialectError as error:
-            raise BankSettingsError(settings.name, "dialect", str(error)) from None
+        self._dialect, header = wire_format(settings)
         self.reversal_mti = settings.reversal_mti or self._dialect.reversal_mti
-        self._keys: LinkKeys | None = None
-        if settings.security == "zone":
-            if security is None:
-                raise BankSettingsError(settings.name, "security", "zone needs a security module")
-            self._keys = LinkKeys(settings, self._dialect, security)
+        self._keys = link_keys(settings, self._dialect, security)
         self._on_unmatched = on_unmatched
         self._random = random
-        self._wall = wall
         self._connect = connect
-        self._traffic = LinkTraffic(settings, self._dialect, header, self.counters)
+        self._listener = (
+            LinkListener(settings, terms.peers, self._interrupt) if terms.mode == "listen" else None
+        )
+        self._traffic = LinkTraffic(settings, self._dialect, header, self.counters, taken)
         self._stirred = self._traffic.stirred
         self._schedule = RetrySchedule(settings.reconnect_first_s, settings.reconnect_cap_s)
+        self._session_scope = trio.CancelScope()
         self._session_number = 0
-        self._has_fresh_keys = False
-        self._network_stan = 0
+        self._network = LinkNetwork(
+            settings,
+            self._dialect,
+            self._traffic,
+            self._keys,
+            wall=wall,
+            counters=self.counters,
+            names=self._names,
+        )
 
     # What the switch asks of a link.
 
@@ -145,7 +141,7 @@ class BankLink:
                     return _LINK_DOWN
             frame = self._traffic.frame(raw)
         except LocalFormatError as error:
-            _log.error("bank_format", bank=self.settings.name, field=error.field)
+            _log.error("bank_format", **self._names, field=error.field)
             return NotSent("format")
         except SecurityUnavailableError:
             return NotSent("security")
@@ -163,6 +159,12 @@ class BankLink:
             return None
         return self.settings.zpk if self._keys is None else self._keys.zpk
 
+    def takes_pins_under(self, zpk: str) -> bool:
+        """Whether the bank can still open a PIN that was translated to this key."""
+        if self._keys is None:
+            return zpk == self.settings.zpk
+        return self._keys.is_good_zpk(zpk, trio.current_time())
+
     @property
     def is_up(self) -> bool:
         """Whether transactions can go out."""
@@ -170,16 +172,61 @@ class BankLink:
 
     def status(self) -> LinkStatus:
         """State and counters for operators and metrics."""
-        in_flight = self._traffic.in_flight
-        return LinkStatus(self.settings.name, self.state, in_flight, replace(self.counters))
+        return LinkStatus(
+            self.settings.name,
+            self.state,
+            self._traffic.in_flight,
+            replace(self.counters),
+            link=self.terms.name,
+            address=self._listener.bound if self._listener else self.settings.address,
+            is_held=self.is_held,
+        )
 
     async def wait_up(self) -> None:
         """Wait until transactions can go out."""
         while not self.is_up:
             await self._stirred.park()
 
+    async def hold(self) -> None:
+        """Sign off and take no more transactions until released; what is in flight goes on.
+
+        The connection stays, and a lost one is made again, but no sign-on follows.
+        """
+        self.is_held = True
+        if self.state in _HOLDABLE:
+            self._advance(LinkEvent.HELD)
+            await self._network.ask(network.SIGN_OFF)
+
+    def release(self) -> None:
+        """Sign on again after :meth:`hold`."""
+        self.is_held = False
+        if self.state is LinkState.HELD:
+            self._advance(LinkEvent.RELEASED)
+
+    async def change_keys(self) -> bool:
+        """Ask for new zone keys while the link is up; false where none came.
+
+        What is in flight is not disturbed: the keys before stay good for it.
+        """
+        if self._keys is None or not self.is_up:
+            return False
+        return await self._network.request_keys() in _KEYS_COME
+
+    async def cut_over(self) -> bool:
+        """Tell the bank that our business date ends; false where it does not agree."""
+        reply = await self._network.ask(network.CUTOVER) if self.is_up else None
+        return reply is not None and reply.get(39) == "00"
+
     async def run(self) -> None:
         """Keep the link until cancelled."""
+        if self._listener is None:
+            return await self._keep()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._listener.run)
+            while True:
+                await self._session(await self._listener.next())
+
+    async def _keep(self) -> None:
         failed = 0
         while True:
             if failed > 1:
@@ -189,8 +236,7 @@ class BankLink:
                     stream = await self._connect(self.settings)
             except (OSError, trio.TooSlowError) as error:
                 failed += 1
-                reason = type(error).__name__
-                _log.warning("link_unreachable", bank=self.settings.name, reason=reason)
+                _log.warning("link_unreachable", **self._names, reason=type(error).__name__)
                 continue
             was_steady = await self._session(stream)
             failed = 1 if was_steady else failed + 1
@@ -222,13 +268,15 @@ class BankLink:
     async def _session(self, stream: trio.abc.Stream) -> bool:
         """Use a connection until it is lost; say whether it served for a while."""
         self._session_number += 1
-        self._has_fresh_keys = False
+        self._network.has_fresh_keys = False
         self.counters.connects += 1
         up_at = inf
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._carry, stream, nursery.cancel_scope)
+                self._session_scope = nursery.cancel_scope
+                nursery.start_soon(self._traffic.carry, stream, nursery.cancel_scope)
                 nursery.start_soon(self._attend)
+                nursery.start_soon(self._renew_keys)
                 self._advance(LinkEvent.CONNECTED)
                 while self.state is not LinkState.DOWN:
                     before = self.state
@@ -245,13 +293,18 @@ class BankLink:
             self._traffic.lost()
             if was_up:
                 with trio.move_on_after(_SIGN_OFF_S, shield=True):
-                    await self._traffic.farewell(stream, self._network_frame(network.SIGN_OFF)[1])
+                    await self._traffic.farewell(stream, self._network.frame(network.SIGN_OFF)[1])
             await trio.aclose_forcefully(stream)
         return trio.current_time() - up_at >= _STEADY_S
 
-    async def _carry(self, stream: trio.abc.Stream, session: trio.CancelScope) -> None:
-        await self._traffic.carry(stream)
-        session.cancel()
+    async def _renew_keys(self) -> None:
+        every_s = self.settings.rekey_s
+        while every_s and self._keys is not None:
+            await trio.sleep(every_s)
+            await self.change_keys()
+
+    def _interrupt(self) -> None:
+        self._session_scope.cancel()
 
     async def _attend(self) -> None:
         """Deal with what the peer starts, and with replies that nobody waits for."""
@@ -263,7 +316,7 @@ class BankLink:
                 self.counters.unmatched += 1
             elif self._keys is None or await self._is_genuine(self._keys, message):
                 self.counters.unmatched += 1
-                self._on_unmatched(self.settings.name, message)
+                self._on_unmatched(message)
 
     async def _is_genuine(self, keys: LinkKeys, message: Message) -> bool:
         try:
@@ -277,15 +330,19 @@ class BankLink:
 
     async def _activity(self, state: LinkState) -> LinkEvent | None:
         """Do what a link does in this state; None where the state changed from outside."""
+        if self.is_held and state is not LinkState.HELD:
+            return LinkEvent.HELD
         if state is LinkState.SIGNING_ON:
-            reply = await self._ask(network.SIGN_ON)
+            reply = await self._network.ask(network.SIGN_ON)
             if reply is None:
                 return LinkEvent.SILENT
             return LinkEvent.SIGNED_ON if reply.get(39) == "00" else LinkEvent.REFUSED
         if state is LinkState.REQUESTING_KEYS:
-            return await self._request_keys()
+            if self._network.has_fresh_keys:
+                return LinkEvent.KEYS_INSTALLED
+            return await self._network.request_keys()
         if state is LinkState.AWAITING_KEYS:
-            if self._has_fresh_keys:
+            if self._network.has_fresh_keys:
                 return LinkEvent.KEYS_INSTALLED
             with trio.move_on_after(self.settings.key_wait_s) as waiting:
                 await self._stirred.park()
@@ -295,21 +352,6 @@ class BankLink:
         with trio.move_on_after(self.settings.echo_s) as waiting:
             await self._stirred.park()
         return LinkEvent.IDLE if waiting.cancelled_caught else None
-
-    async def _request_keys(self) -> LinkEvent:
-        if self._has_fresh_keys:
-            return LinkEvent.KEYS_INSTALLED
-        reply = await self._ask(network.KEY_EXCHANGE)
-        if reply is None:
-            return LinkEvent.SILENT
-        if reply.get(39) != "00":
-            return LinkEvent.REFUSED
-        if not reply.get(48):
-            return LinkEvent.KEYS_PROMISED
-        refused = await self._take_over(reply)
-        if refused is not None:
-            return LinkEvent.REFUSED
-        return LinkEvent.KEYS_INSTALLED if self._has_fresh_keys else LinkEvent.KEYS_PROMISED
 
     async def _watch(self) -> LinkEvent | None:
         """Wait for silence, then ask whether the peer is there."""
@@ -322,33 +364,24 @@ class BankLink:
                 return None
         traffic.suspect = False
         asked_at = trio.current_time()
-        await self._ask(network.ECHO)
+        await self._network.ask(network.ECHO)
         return LinkEvent.IDLE if traffic.received_at >= asked_at else LinkEvent.SILENT
 
     # Network management.
 
-    async def _ask(self, code: str) -> Message | None:
-        message, frame = self._network_frame(code)
-        deadline = trio.current_time() + self.settings.timeout_s
-        outcome = await self._traffic.exchange(message, frame, deadline)
-        return outcome.message if isinstance(outcome, Replied) else None
-
-    def _network_frame(self, code: str) -> tuple[Message, bytes]:
-        self._network_stan = self._network_stan % 999_999 + 1
-        at = self._wall().strftime("%m%d%H%M%S")
-        message = network.network_request(code, f"{self._network_stan:06d}", at)
-        return message, self._traffic.frame(self._dialect.encode(message))
-
     async def _answer(self, envelope: bytes, message: Message) -> None:
         code = message.get(70)
         if code == network.KEY_EXCHANGE and self._keys is not None and message.get(48):
-            await self._take_over(message, envelope)
+            refused = await self._network.take_over(message, envelope)
+            is_ready = refused is None and self._network.has_fresh_keys
+            if is_ready and self.state is not LinkState.DOWN:
+                self._advance(LinkEvent.KEYS_INSTALLED)
             return
         is_known = code in _PLAIN_ANSWERS
-        self._reply(envelope, message, "00" if is_known else "40")
+        self._network.reply(envelope, message, "00" if is_known else "40")
         if code == network.CUTOVER:
             self.counters.cutovers += 1
-            _log.info("link_cutover", bank=self.settings.name)
+            _log.info("link_cutover", **self._names)
         elif self.state is LinkState.DOWN:
             return
         elif code == network.SIGN_ON:
@@ -356,41 +389,11 @@ class BankLink:
         elif code == network.SIGN_OFF:
             self._advance(LinkEvent.PEER_SIGNED_OFF)
 
-    def _reply(self, envelope: bytes, message: Message, response_code: str) -> None:
-        raw = self._dialect.encode(network.network_reply(message, response_code))
-        self._traffic.answer(self._traffic.frame(raw, self._dialect.reply_envelope(envelope)))
-
-    async def _take_over(
-        self, message: Message, answer_in: bytes | None = None
-    ) -> KeysRefused | None:
-        """Use the keys that a message brings; answer it where it is the peer's own request."""
-        assert self._keys is not None
-        keys = await self._keys.take_over(message)
-        code = keys.response_code if isinstance(keys, KeysRefused) else "00"
-        if answer_in is not None:
-            self._reply(answer_in, message, code)
-        if isinstance(keys, KeysRefused):
-            self.counters.key_errors += 1
-            _log.error("link_keys_refused", bank=self.settings.name, response_code=code)
-            return keys
-        # In the same step as the answer: what follows it on the wire is under the new keys.
-        self._install(self._keys, keys)
-        if answer_in is not None and self._has_fresh_keys and self.state is not LinkState.DOWN:
-            self._advance(LinkEvent.KEYS_INSTALLED)
-        return None
-
-    def _install(self, link_keys: LinkKeys, keys: ImportedKeys) -> None:
-        soon = trio.current_time() + self.settings.timeout_s
-        link_keys.install(keys, max(self._traffic.latest_deadline(), soon))
-        self._has_fresh_keys = link_keys.complete
-        self.counters.key_changes += 1
-        _log.info("link_keys", bank=self.settings.name)
-
     def _advance(self, event: LinkEvent) -> None:
         before = self.state
         self.state = next_state(before, event, self.settings.security)
         if self.state is not before:
-            _log.info("link_state", bank=self.settings.name, state=self.state.value)
+            _log.info("link_state", **self._names, state=self.state.value)
             self._stirred.unpark_all()
 
     def __repr__(self) -> str:

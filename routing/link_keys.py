@@ -13,7 +13,7 @@ from acquirer.codecs.bank_fields import BankKeys
 from acquirer.codecs.dialect import Dialect
 from acquirer.codecs.errors import RemoteFormatError
 from acquirer.codecs.message import Message
-from acquirer.routing.errors import SecurityUnavailableError
+from acquirer.routing.errors import BankSettingsError, SecurityUnavailableError
 from acquirer.routing.ports import LinkSecurity
 from acquirer.routing.settings import BankSettings
 
@@ -51,6 +51,7 @@ class LinkKeys:
         self._security = security
         self.zpk = ""
         self.zak = ""
+        self._old_zpks: deque[tuple[str, float]] = deque(maxlen=_OLD_MAX)
         self._old_zaks: deque[tuple[str, float]] = deque(maxlen=_OLD_MAX)
 
     @property
@@ -83,14 +84,21 @@ class LinkKeys:
 
         Args:
             keys: what :meth:`take_over` gave.
-            old_until: monotonic seconds until which replies under the old ZAK still count.
+            old_until: monotonic seconds until which the old keys are still good: PINs that were
+                translated before, replies that were sealed before.
         """
         if keys.zpk:
+            if self.zpk:
+                self._old_zpks.appendleft((self.zpk, old_until))
             self.zpk = keys.zpk
         if keys.zak:
             if self.zak:
                 self._old_zaks.appendleft((self.zak, old_until))
             self.zak = keys.zak
+
+    def is_good_zpk(self, zpk: str, now: float) -> bool:
+        """Whether a PIN under this key can still be sent."""
+        return zpk == self.zpk or any(zpk == old and now <= until for old, until in self._old_zpks)
 
     async def seal(self, message: Message) -> bytes:
         """Encode a message with its MAC.
@@ -123,3 +131,18 @@ class LinkKeys:
             if await self._security.verify(algorithm, zak, data, mac):
                 return True
         return False
+
+
+def link_keys(
+    settings: BankSettings, dialect: Dialect, security: LinkSecurity | None
+) -> LinkKeys | None:
+    """The keys of a new link, or None where it has none.
+
+    Raises:
+        BankSettingsError: it should have some, and there is no security module.
+    """
+    if settings.security == "none":
+        return None
+    if security is None:
+        raise BankSettingsError(settings.name, "security", "zone needs a security module")
+    return LinkKeys(settings, dialect, security)

@@ -17,7 +17,10 @@ from acquirer.routing.settings import Security
 
 
 class LinkState(Enum):
-    """Where a link is in its life; transactions go out in ``UP`` only."""
+    """Where a link is in its life; transactions go out in ``UP`` only.
+
+    The bank signed off in ``SIGNED_OFF``, our operator in ``HELD``.
+    """
 
     DOWN = "down"
     SIGNING_ON = "signing_on"
@@ -25,6 +28,7 @@ class LinkState(Enum):
     AWAITING_KEYS = "awaiting_keys"
     UP = "up"
     SIGNED_OFF = "signed_off"
+    HELD = "held"
 
 
 class LinkEvent(Enum):
@@ -39,6 +43,8 @@ class LinkEvent(Enum):
     SILENT = "silent"
     IDLE = "idle"
     REFUSED = "refused"
+    HELD = "held"
+    RELEASED = "released"
     LOST = "lost"
 
 
@@ -57,6 +63,13 @@ _COMMON: dict[tuple[LinkState, LinkEvent], LinkState] = {
     (_S.UP, _E.SILENT): _S.DOWN,
     (_S.SIGNED_OFF, _E.IDLE): _S.SIGNING_ON,
     (_S.SIGNED_OFF, _E.PEER_SIGNED_OFF): _S.SIGNED_OFF,
+    (_S.SIGNING_ON, _E.HELD): _S.HELD,
+    (_S.UP, _E.HELD): _S.HELD,
+    (_S.SIGNED_OFF, _E.HELD): _S.HELD,
+    (_S.HELD, _E.IDLE): _S.HELD,
+    (_S.HELD, _E.PEER_SIGNED_ON): _S.HELD,
+    (_S.HELD, _E.PEER_SIGNED_OFF): _S.HELD,
+    (_S.HELD, _E.RELEASED): _S.SIGNING_ON,
     **{(state, _E.LOST): _S.DOWN for state in LinkState},
 }
 
@@ -71,6 +84,9 @@ _ZONE = {
     (_S.SIGNING_ON, _E.SIGNED_ON): _S.REQUESTING_KEYS,
     # Keys that come early are kept; REQUESTING_KEYS finds them and asks for none.
     (_S.SIGNING_ON, _E.KEYS_INSTALLED): _S.SIGNING_ON,
+    (_S.REQUESTING_KEYS, _E.HELD): _S.HELD,
+    (_S.AWAITING_KEYS, _E.HELD): _S.HELD,
+    (_S.HELD, _E.KEYS_INSTALLED): _S.HELD,
     (_S.REQUESTING_KEYS, _E.KEYS_INSTALLED): _S.UP,
     (_S.REQUESTING_KEYS, _E.KEYS_PROMISED): _S.AWAITING_KEYS,
     (_S.REQUESTING_KEYS, _E.REFUSED): _S.DOWN,

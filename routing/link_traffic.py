@@ -15,11 +15,12 @@ from typing import Literal
 import trio
 from trio.lowlevel import Abort, ParkingLot, current_task, reschedule, wait_task_rescheduled
 
-from acquirer.codecs.dialect import Dialect
-from acquirer.codecs.errors import FrameError, RemoteFormatError
+from acquirer.codecs.dialect import Dialect, load_dialect
+from acquirer.codecs.errors import DialectError, FrameError, RemoteFormatError
 from acquirer.codecs.framing import FrameDecoder, LengthHeader
 from acquirer.codecs.message import Message
-from acquirer.routing.mux import Mux, Slot
+from acquirer.routing.errors import BankSettingsError
+from acquirer.routing.mux import MatchKey, Mux, Slot
 from acquirer.routing.outcomes import BankOutcome, LinkCounters, NoReply, NotSent, Replied
 from acquirer.routing.settings import BankSettings
 
@@ -34,6 +35,21 @@ _DUPLICATE = NotSent("duplicate key")
 _WINDOW_FULL = NotSent("window full")
 _TIMEOUT = NoReply("timeout")
 _LOST = NoReply("link lost")
+
+
+def wire_format(settings: BankSettings) -> tuple[Dialect, LengthHeader]:
+    """The dialect and the length header of a link.
+
+    Raises:
+        BankSettingsError: there are no such.
+    """
+    try:
+        dialect = load_dialect(settings.dialect)
+        if settings.length_header:
+            return dialect, LengthHeader.parse(settings.length_header)
+    except DialectError as error:
+        raise BankSettingsError(settings.name, "dialect", str(error)) from None
+    return dialect, dialect.length_header
 
 
 class _Waiter:
@@ -60,7 +76,12 @@ class LinkTraffic:
     """
 
     def __init__(
-        self, settings: BankSettings, dialect: Dialect, header: LengthHeader, counters: LinkCounters
+        self,
+        settings: BankSettings,
+        dialect: Dialect,
+        header: LengthHeader,
+        counters: LinkCounters,
+        taken: set[MatchKey],
     ) -> None:
         self.received_at = 0.0
         self.suspect = False
@@ -68,6 +89,7 @@ class LinkTraffic:
         self._dialect = dialect
         self._header = header
         self._counters = counters
+        self._taken = taken
         self._frame_bytes_max = settings.frame_bytes_max
         self._mux: Mux[_Waiter] = Mux(settings.window)
         self._outbox: list[tuple[Slot[_Waiter] | None, bytes]] = []
@@ -103,6 +125,18 @@ class LinkTraffic:
             deadline: on trio's clock.
         """
         key = self._dialect.match_key(message)
+        if message.mti[1] == "8":
+            return await self._exchange(key, frame, deadline)
+        if key in self._taken:
+            self._counters.refused_duplicate += 1
+            return _DUPLICATE
+        self._taken.add(key)
+        try:
+            return await self._exchange(key, frame, deadline)
+        finally:
+            self._taken.discard(key)
+
+    async def _exchange(self, key: MatchKey, frame: bytes, deadline: float) -> BankOutcome:
         slot = self._mux.open(key, deadline, _Waiter(current_task()))
         if not isinstance(slot, Slot):
             if slot.reason == "window":
@@ -138,8 +172,12 @@ class LinkTraffic:
             await self._inbox_filled.park()
         return self._inbox.popleft()
 
-    async def carry(self, stream: trio.abc.Stream) -> None:
+    async def carry(self, stream: trio.abc.Stream, session: trio.CancelScope) -> None:
         """Move messages over a connection until the peer ends it or the stream is unusable.
+
+        Args:
+            stream: the connection.
+            session: cancelled at the end.
 
         Resource handling: the caller closes the stream and calls :meth:`lost`.
         """
@@ -150,6 +188,7 @@ class LinkTraffic:
             nursery.start_soon(self._sweep)
             await self._read(stream)
             nursery.cancel_scope.cancel()
+        session.cancel()
 
     def lost(self) -> None:
         """End everything in flight: the connection is gone."""

@@ -70,9 +70,35 @@ class LinkStatus:
         state: where the link is in its life.
         in_flight: requests that wait for a reply.
         counters: a copy.
+        link: the link's name, unique in the switch.
+        address: of the bank; for a link that listens ours as bound, or empty.
+        is_held: whether an operator has signed it off.
     """
 
     bank: str
     state: LinkState
     in_flight: int
     counters: LinkCounters = field(default_factory=LinkCounters)
+    link: str = ""
+    address: str = ""
+    is_held: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unmatched:
+    """A reply that nobody waited for, as kept for the operator; holds no card data.
+
+    Attributes:
+        at: when it came, ISO 8601, UTC.
+    """
+
+    at: str
+    bank: str
+    link: str
+    mti: str
+    stan: str
+    rrn: str
+    terminal_id: str
+    amount_minor: int
+    response_code: str
+    approval_code: str

@@ -349,6 +349,6 @@ def test_wrong_settings_are_named(changes: dict[str, str], key: str) -> None:
 
 def test_a_bank_is_named_once() -> None:
     """Two banks of one name are refused."""
-    bank = BankSettings("demo", "h:1", "1")
+    bank = BankSettings(name="demo", address="h:1", acquirer_id="1")
     with pytest.raises(BankSettingsError, match="two banks"):
         Banks([bank, bank], None, on_unmatched=lambda *_: None)
