@@ -209,10 +209,10 @@ def reply_fields(command: str, fields: str) -> list[tuple[str, str]]:
     at = 0
     for number, (name, size) in enumerate(row):
         needed = sum(abs(later) for _, later in row[number + 1 :] if isinstance(later, int))
-        width = _width(fields[at:], size, needed)
-        if width:
-            found.append((name, fields[at : at + width]))
-        at += width
+        value = fields[at : at + _width(fields[at:], size, needed)]
+        if value:
+            found.append((name, value))
+        at += len(value)
     if fields[at:]:
         found.append(("more", fields[at:]))
     return found

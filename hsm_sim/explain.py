@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from acquirer.hsm_sim.command_layouts import LAYOUTS, reply_fields
-from acquirer.hsm_sim.commands import COMMANDS
+from acquirer.hsm_sim.commands import COMMANDS, chain
 from acquirer.hsm_sim.crypto import des
 from acquirer.hsm_sim.crypto.block_header import BlockHeader, read_header
 from acquirer.hsm_sim.crypto.errors import CryptoError, KeyBlockError
@@ -19,6 +19,9 @@ from acquirer.hsm_sim.key_transport import receive
 from acquirer.hsm_sim.key_types import ANY_KEY, KEY_TYPES, ZMK, KeyRole
 from acquirer.hsm_sim.lmk import LocalMasterKey, WorkingKey
 from acquirer.hsm_sim.module import SecurityModule
+
+TITLES = {code: command.title for code, command in COMMANDS.items()} | {chain.CODE: chain.TITLE}
+"""What each command does, in a few words."""
 
 _ALGORITHMS = {"D": "DES", "T": "triple DES", "A": "AES"}
 _FORMS = {
@@ -79,8 +82,8 @@ def explain_command(module: SecurityModule, request: bytes) -> Explanation:
     module.last_refusal = None
     reply = module.execute(b"0" * size + request).decode("latin-1")[size:]
     command, code = request[:2].decode("latin-1"), reply[2:4]
-    known = COMMANDS.get(command)
-    facts = [("command", f"{command}: {known.title}" if known else f"{command!r}: unknown")]
+    title = TITLES.get(command)
+    facts = [("command", f"{command}: {title}" if title else f"{command!r}: unknown")]
     facts.append(("error code", f"{code}: {ERROR_TEXTS.get(code, 'no errors')}"))
     refusal: Refusal | None = module.last_refusal
     if refusal is not None:
@@ -89,7 +92,7 @@ def explain_command(module: SecurityModule, request: bytes) -> Explanation:
         facts.append(("hint", _HINTS[code]))
     if refusal is not None and command in LAYOUTS:
         facts.append(("request layout", LAYOUTS[command].request))
-    accepted = refusal is None and known is not None
+    accepted = refusal is None and title is not None
     if accepted:
         facts += reply_fields(command, reply[4:].partition("\x19")[0])
     return Explanation(accepted, tuple(facts))

@@ -34,7 +34,7 @@ EXIT_CONFIG = 2
 def hsm(
     context: typer.Context,
     config: Annotated[
-        Path | None, typer.Option("--config", help="TOML file with an [hsm] table.")
+        Path | None, typer.Option("--config", help="TOML file with an hsm table.")
     ] = None,
     test_lmks: Annotated[
         bool, typer.Option("--test-lmks", help="Serve with the published test LMKs.")

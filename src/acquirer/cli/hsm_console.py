@@ -23,8 +23,8 @@ from acquirer.cli.hsm_output import (
     telling_refusals,
 )
 from acquirer.hsm_sim.command_layouts import LAYOUTS, reply_fields
-from acquirer.hsm_sim.commands import COMMANDS
 from acquirer.hsm_sim.errors import ERROR_TEXTS, HsmConfigError
+from acquirer.hsm_sim.explain import TITLES
 from acquirer.hsm_sim.module import SecurityModule, reply_code
 
 ANSWER_TIMEOUT_S = 10.0
@@ -103,24 +103,24 @@ def _lines() -> Iterator[str]:
 
 def _help(command: str, as_json: bool) -> None:
     if not command:
-        show(((code, known.title) for code, known in sorted(COMMANDS.items())), as_json)
+        show(sorted(TITLES.items()), as_json)
         return
     layout = LAYOUTS.get(command)
-    if layout is None or command not in COMMANDS:
+    if layout is None or command not in TITLES:
         typer.echo(f"there is no command {command}", err=True)
         return
     reply = ", ".join(name for name, _ in layout.reply) or "-"
     facts = (("request", layout.request), ("reply", reply))
-    show(((command, COMMANDS[command].title), *facts), as_json)
+    show(((command, TITLES[command]), *facts), as_json)
 
 
 def _facts(request: bytes, reply: bytes, module: SecurityModule | None) -> list[tuple[str, str]]:
     """A reply in words: code, error code, fields, trailer, and why it was refused if known."""
     text = reply.decode("latin-1")
     command, code = request[:2].decode("latin-1"), text[2:4]
-    known = COMMANDS.get(command)
+    title = TITLES.get(command)
     facts = [
-        ("command", f"{command} {known.title}" if known else f"{command} (unknown)"),
+        ("command", f"{command} {title}" if title else f"{command} (unknown)"),
         ("reply code", text[:2]),
         ("error code", f"{code} {ERROR_TEXTS.get(code, 'no errors')}"),
     ]

@@ -87,12 +87,7 @@ def load(
 
     Example: acquirer hsm lmk load lmk-00.json --component a.json --component b.json
 
-    Then name the file in the module's configuration:
-
-        [[hsm.lmks]]
-        id = "00"
-        scheme = "aes"
-        file = "lmk-00.json"
+    Then name the file in the module's configuration: an hsm.lmks table with id, scheme, file.
     """
     with telling_refusals():
         _one_each(component_passphrase_file, len(component))

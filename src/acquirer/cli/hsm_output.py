@@ -25,9 +25,7 @@ from acquirer.hsm_sim.module import SecurityModule
 EXIT_REFUSED, EXIT_CONFIG = 1, 2
 SECRET_FILE_BYTES_MAX = 4096
 
-ConfigOption = Annotated[
-    Path | None, typer.Option("--config", help="TOML file with an [hsm] table.")
-]
+ConfigOption = Annotated[Path | None, typer.Option("--config", help="TOML file with an hsm table.")]
 TestLmksOption = Annotated[
     bool, typer.Option("--test-lmks", help="Use the published test LMKs: 00, 01 and 02.")
 ]
