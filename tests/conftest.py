@@ -9,6 +9,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from acquirer.ledger.database import Database, Session
+from acquirer.ledger.migrate import migrate
+
 _numbers = itertools.count(1)
 
 
@@ -32,6 +35,10 @@ def postgresql_server() -> Iterator[str]:
         # Nothing here outlives the session, so nothing has to reach the disk.
         connection.execute("ALTER SYSTEM SET fsync TO off")
         connection.execute("SELECT pg_reload_conf()")
+        connection.execute("CREATE DATABASE books")
+    session = Session(Database(server.get_uri("books")))
+    migrate(session)
+    session.close()
     yield server.get_uri()
     server.cleanup()
     folder.rmdir()
@@ -39,10 +46,10 @@ def postgresql_server() -> Iterator[str]:
 
 @pytest.fixture
 def postgresql_url(postgresql_server: str) -> Iterator[str]:
-    """An empty database of the test's own, as an SQLAlchemy URL."""
+    """A database of the test's own, as an SQLAlchemy URL; its tables are there already."""
     name = f"test_{next(_numbers)}"
     with psycopg.connect(postgresql_server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE books")
     yield postgresql_server.replace("/postgres?", f"/{name}?")
     with psycopg.connect(postgresql_server, autocommit=True) as connection:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")

@@ -1,5 +1,6 @@
 """Books on both databases, and entries to put into them."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,20 @@ NOW_MS = 1_767_312_000_000
 OWNER = "test#1.0"
 
 
+@pytest.fixture(scope="session")
+def sqlite_books(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated file to copy."""
+    file = tmp_path_factory.mktemp("books") / "switch.sqlite3"
+    session = Session(Database(f"sqlite:///{file}"))
+    migrate(session)
+    session.close()
+    return file
+
+
 @pytest.fixture
-def sqlite_url(tmp_path: Path) -> str:
-    """A SQLite file of the test's own."""
+def sqlite_url(sqlite_books: Path, tmp_path: Path) -> str:
+    """A SQLite file of the test's own; its tables are there already."""
+    shutil.copy(sqlite_books, tmp_path)
     return f"sqlite:///{tmp_path / 'switch.sqlite3'}"
 
 
