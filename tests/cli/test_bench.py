@@ -11,8 +11,10 @@ import msgspec
 def test_bench_prints_one_json_object_and_books_that_verify(tmp_path: Path) -> None:
     """A short run has no errors, approves sales and leaves books that verify."""
     ran = subprocess.run(
-        (sys.executable, "-m", "acquirer", "bench")
-        + ("--connections", "4", "--seconds", "1", "--data", str(tmp_path)),
+        (
+            *(sys.executable, "-m", "acquirer", "bench"),
+            *("--connections", "4", "--seconds", "1", "--data", str(tmp_path)),
+        ),
         capture_output=True,
         check=False,
         env=os.environ,
