@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
+_MAJOR = re.compile(r"([0-9]{1,10})(?:\.([0-9]{1,4}))?")
+
 # Numeric and alphabetic codes of the currencies whose minor unit is not a hundredth.
 _DECIMALS = {
     **dict.fromkeys(("BIF", "108", "CLP", "152", "DJF", "262", "GNF", "324", "ISK", "352"), 0),
@@ -37,3 +41,19 @@ def format_minor(amount_minor: int, currency_code: str) -> str:
     whole, rest = divmod(abs(amount_minor), 10**places)
     sign = "-" if amount_minor < 0 else ""
     return f"{sign}{whole:,}" + (f".{rest:0{places}d}" if places else "")
+
+
+def parse_major(text: str, currency_code: str) -> int:
+    """Minor units of an amount as people type it, without thousands.
+
+    Raises:
+        ValueError: no digits, or more decimals than the currency has.
+
+    >>> parse_major("12.5", "156"), parse_major("7", "392")
+    (1250, 7)
+    """
+    places = decimals(currency_code)
+    found = _MAJOR.fullmatch(text.strip())
+    if found is None or len(found[2] or "") > places:
+        raise ValueError(f"an amount is digits with at most {places} decimals")
+    return int(found[1] + (found[2] or "").ljust(places, "0"))

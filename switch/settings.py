@@ -128,6 +128,24 @@ class MerchantSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return f"MerchantSettings({self.merchant_id!r})"
 
 
+class OrderSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What becomes of order payments whose confirmation does not come.
+
+    Attributes:
+        ask_after_s: age from which the terminal is asked for it, in every reply.
+        decide_after_s: age at which it is decided without the terminal. The bank is asked what it
+            knows; where it does not answer until twice that age, its word is not waited for.
+        unconfirmed: what is decided, unless the bank does not know the payment: it stands
+            (``confirm``), or it is undone (``reverse``).
+        look_every_s: pause between two looks for such payments.
+    """
+
+    ask_after_s: PositiveSeconds = 60.0
+    decide_after_s: PositiveSeconds = 6 * 3600.0
+    unconfirmed: Literal["confirm", "reverse"] = "confirm"
+    look_every_s: PositiveSeconds = 5.0
+
+
 class CourierSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A courier.
 
@@ -170,6 +188,7 @@ class SwitchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hsm: HsmSettings = HsmSettings()
     limits: LimitSettings = LimitSettings()
     couriers: list[CourierSettings] = []
+    orders: OrderSettings = OrderSettings()
     order_systems: list[OrderSystemSettings] = []
     data_key: str = ""
     data_key_dek: str = ""

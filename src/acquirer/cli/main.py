@@ -21,6 +21,8 @@ COMMANDS = {
     "serve": ("acquirer.cli.serve", ""),
     "ledger": ("acquirer.cli.ledger", "ledger_app"),
     "journal": ("acquirer.cli.ledger", "journal_app"),
+    "orders": ("acquirer.cli.orders", "orders_app"),
+    "couriers": ("acquirer.cli.couriers", "couriers_app"),
     "terminal": ("acquirer.cli.terminal", "terminal_app"),
     "decode": ("acquirer.cli.decode", ""),
     "hsm": ("acquirer.cli.hsm", "app"),

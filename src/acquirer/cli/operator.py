@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import http.client
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 import typer
@@ -17,12 +17,6 @@ from acquirer.cli.process import fail
 from acquirer.cli.serve import load_switch_settings
 from acquirer.config.loading import ConfigError
 from acquirer.switch.settings import SwitchSettings
-
-Data = Annotated[
-    Path | None, typer.Option("--data", help="Data folder of a running `acquirer up`.")
-]
-Config = Annotated[Path | None, typer.Option("--config", help="The switch's configuration file.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 
 TIMEOUT_S = 10.0
 REFUSED = 409

@@ -1,0 +1,156 @@
+"""``acquirer orders``: payments that are not decided yet, notices to merchants, the order's life.
+
+Lists read the books; a replay asks the running switch. Exit codes: 0 done, 1 the switch refuses,
+2 a wrong command line or no switch to ask.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from typing import Annotated, Literal
+from urllib.parse import quote
+
+import typer
+from rich.table import Table
+
+from acquirer.cli.books import AsJson, Config, Data, console, open_books, show_time
+from acquirer.cli.operator import call_switch, print_json, read_settings
+from acquirer.ledger.money import format_minor
+from acquirer.ledger.order_reports import OpenOrder, event_lines, open_orders
+from acquirer.switch.order_life import life_table
+from acquirer.switch.settings import OrderSettings
+
+orders_app = typer.Typer(help="Orders, and what merchants are told.", no_args_is_help=True)
+events_app = typer.Typer(help="Notices to merchants' order systems.", no_args_is_help=True)
+orders_app.add_typer(events_app, name="events")
+
+REPLAYED_MAX = 1000
+
+
+@orders_app.command("pending")
+def list_pending(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
+    """Print order payments that are not decided yet, each with its age and why.
+
+    Example: acquirer orders pending --data shop
+    """
+    rules = read_settings(data, config).orders
+    with open_books(data, config) as connection:
+        found = open_orders(connection)
+    now_ms = time.time_ns() // 1_000_000
+    rows = []
+    for order in found:
+        age_s = max(now_ms - order.created_at_ms, 0) // 1000
+        rows.append({**asdict(order), "age_s": age_s, "explanation": explain(order, age_s, rules)})
+    if as_json:
+        print_json({"pending": rows})
+        return
+    table = Table("order", "merchant", "terminal", "courier", "rrn", "means", title="Open orders")
+    table.add_column("amount", justify="right")
+    table.add_column("age", justify="right")
+    table.add_column("why")
+    for order, row in zip(found, rows, strict=True):
+        table.add_row(
+            order.order_no,
+            order.merchant_id,
+            order.terminal_id,
+            order.courier_id,
+            order.rrn,
+            order.means,
+            format_minor(order.amount_minor, order.currency_code),
+            show_age(int(str(row["age_s"]))),
+            str(row["explanation"]),
+        )
+    console().print(table)
+
+
+def explain(order: OpenOrder, age_s: int, rules: OrderSettings) -> str:
+    """Why a payment is open, and what happens next, in words."""
+    if order.why == "undoing":
+        return "no answer from the bank: its reversal is sent until the bank answers"
+    if order.why in ("paying", "cancelling"):
+        return "the bank is being asked"
+    if age_s < rules.ask_after_s:
+        return "not confirmed yet"
+    if age_s < rules.decide_after_s:
+        return f"not confirmed: terminal {order.terminal_id} is asked at its next contact"
+    if order.means == "card":
+        return "not confirmed in time: decided when the bank has told what it knows"
+    return "not confirmed in time: about to be decided"
+
+
+def show_age(age_s: int) -> str:
+    """Seconds as hours, minutes and seconds.
+
+    >>> show_age(7325)
+    '2:02:05'
+    """
+    return f"{age_s // 3600}:{age_s // 60 % 60:02d}:{age_s % 60:02d}"
+
+
+@orders_app.command("life")
+def print_life() -> None:
+    """Print the order's life as a Markdown table, from the code that decides it."""
+    typer.echo(life_table(), nl=False)
+
+
+@events_app.command("list")
+def list_events(
+    data: Data = None,
+    config: Config = None,
+    state: Annotated[
+        Literal["pending", "dead", "delivered"] | None, typer.Option("--state", help="Only those.")
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many.")] = 100,
+    as_json: AsJson = False,
+) -> None:
+    """Print notices to merchants, newest first; dead ones wait for a replay.
+
+    Example: acquirer orders events list --state dead --data shop
+    """
+    with open_books(data, config) as connection:
+        found = event_lines(connection, state, limit)
+    if as_json:
+        print_json({"events": [asdict(line) for line in found]})
+        return
+    table = Table("time (UTC)", "id", "type", "order", "merchant", "state", title="Notices")
+    table.add_column("failed", justify="right")
+    table.add_column("next (UTC)")
+    for line in found:
+        table.add_row(
+            show_time(line.created_at_ms),
+            line.id,
+            line.type,
+            line.order_no,
+            line.merchant_id,
+            "[red]dead" if line.state == "dead" else line.state,
+            str(line.attempts),
+            show_time(line.next_at_ms) if line.state == "pending" else "",
+        )
+    console().print(table)
+
+
+@events_app.command("replay")
+def replay_events(
+    event_id: Annotated[
+        str, typer.Argument(metavar="[EVENT]", help="A dead letter's id; all without one.")
+    ] = "",
+    data: Data = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Send dead letters again, with their old ids; what waits behind them follows.
+
+    Example: acquirer orders events replay --data shop
+    """
+    ids = [event_id]
+    if not event_id:
+        with open_books(data, config) as connection:
+            dead = event_lines(connection, "dead", REPLAYED_MAX)
+        ids = [line.id for line in reversed(dead)]
+    for one in ids:
+        call_switch(data, config, f"events/{quote(one, safe='')}/replay")
+    if as_json:
+        print_json({"replayed": ids})
+    else:
+        typer.echo(f"{len(ids)} to be sent again")
