@@ -21,8 +21,9 @@ CHANGES: Mapping[State, frozenset[State]] = MappingProxyType(
         # Straight to reversed where no bank knows of it: cash, nothing to pay.
         State.APPROVED: frozenset({State.REVERSING, State.REVERSED, State.VOIDED}),
         State.REVERSING: frozenset({State.REVERSED}),
-        # A void that was itself undone gives the original its effect back.
-        State.VOIDED: frozenset({State.APPROVED}),
+        # A void that was itself undone gives the original its effect back, unless the original
+        # was reversed too.
+        State.VOIDED: frozenset({State.APPROVED, State.REVERSED}),
         State.DECLINED: frozenset(),
         State.REFUSED: frozenset(),
         State.REVERSED: frozenset(),

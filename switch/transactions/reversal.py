@@ -129,9 +129,16 @@ async def _plan(
         return Plan("12" if original.state is State.APPROVED else "00")
     if request.message.get(4) and request.amount_minor != original.amount_minor:
         return Plan(AMOUNT_DIFFERS)
+    if original.kind == "sale" and original.state is State.VOIDED:
+        # Undone already; reversed as well, it does not come back should the void be undone too.
+        return Plan("00", (UpdateEntry(original.id, (State.VOIDED,), state=State.REVERSED),))
     if original.state not in (State.SENT, State.APPROVED):
         # Declined, refused, timed out, voided, reversing, reversed: undone already.
         return Plan("00")
+    if original.kind == "void" and original.state is State.APPROVED and original.original_id:
+        sale = await context.book.entry(original.original_id)
+        if sale is None or sale.state is State.REVERSED:
+            return Plan("00")
     if order is not None and order.payment_id == original.id and order.status != PAID:
         return Plan("12")
 
