@@ -3,9 +3,11 @@
 import json
 import socket
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from click.testing import Result
 from typer.testing import CliRunner
 
@@ -24,6 +26,14 @@ WORDS = {
     hsm_lmk.COMPONENT_VARIABLE: "staple staple staple",
 }
 CLEAR = bytes.fromhex("0123456789ABCDEFFEDCBA9876543210")
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """The commands silence the log of their process, which is this one."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
 
 
 def run(*arguments: str, env: dict[str, str] | None = None, text: str = "") -> Result:

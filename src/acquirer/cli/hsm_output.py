@@ -6,6 +6,7 @@ terminal.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -13,9 +14,9 @@ from pathlib import Path
 from typing import Annotated
 
 import msgspec
+import structlog
 import typer
 
-from acquirer.cli.logs import configure_logging
 from acquirer.hsm_sim.configuration import HsmTable, read_config, read_passphrase
 from acquirer.hsm_sim.crypto.errors import CryptoError
 from acquirer.hsm_sim.errors import ERROR_TEXTS, HsmConfigError, Refusal
@@ -38,14 +39,14 @@ Facts = Iterable[tuple[str, str]]
 def open_module(
     config: Path | None, test_lmks: bool, *, authorised: bool = False, default_lmk: str = ""
 ) -> SecurityModule:
-    """A module in this process, without message header.
+    """A module in this process, without message header and without log.
 
     Raises:
         HsmConfigError: neither a configuration nor ``--test-lmks``, or it is wrong.
     """
     if config is None and not test_lmks:
         raise HsmConfigError("needs --config FILE or --test-lmks")
-    configure_logging("error")
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     table = read_config(config) if config is not None else HsmTable()
     return msgspec.structs.replace(
         table,
