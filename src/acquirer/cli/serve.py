@@ -10,11 +10,12 @@ import trio
 import typer
 
 from acquirer.cli.logs import configure_logging
-from acquirer.cli.process import print_ready, run_service, until_signalled
+from acquirer.cli.process import first_of, print_ready, run_service, until_signalled
 from acquirer.config.loading import ConfigError, load
 from acquirer.hsm_sim.configuration import HsmTable
 from acquirer.hsm_sim.errors import HsmConfigError
 from acquirer.ledger.errors import LedgerError
+from acquirer.routing.errors import RoutingError
 from acquirer.switch.app import Execute, Running, run_switch
 from acquirer.switch.settings import HsmSettings, SwitchSettings
 
@@ -75,7 +76,9 @@ async def _serve(path: Path) -> None:
             print_ready(pos=running.pos, http=running.http)
             await until_signalled(running.drain)
     except* LedgerError as group:
-        raise ConfigError(path, "database.url", str(group.exceptions[0])) from None
+        raise ConfigError(path, "database.url", str(first_of(group))) from None
+    except* RoutingError as group:
+        raise ConfigError(path, "banks", str(first_of(group))) from None
 
 
 def embedded_module(settings: HsmSettings, file: str) -> Execute | None:

@@ -1,0 +1,120 @@
+"""A configuration that cannot be used ends the program with file, key and reason, exit code 2."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import tomli_w
+import trio
+
+from acquirer.cli.serve import load_switch_settings
+from acquirer.config.loading import ConfigError
+from acquirer.switch.app import check
+
+pytestmark = pytest.mark.anyio
+
+
+def document(settings: Any) -> dict[str, Any]:
+    """Settings as a file has them."""
+    found: dict[str, Any] = _without_none(msgspec.to_builtins(settings))
+    return found
+
+
+def _without_none(value: Any) -> Any:
+    """TOML has no null."""
+    if isinstance(value, dict):
+        return {key: _without_none(one) for key, one in value.items() if one is not None}
+    return [_without_none(one) for one in value] if isinstance(value, list) else value
+
+
+def serve(path: Path) -> subprocess.CompletedProcess[str]:
+    """Run ``acquirer serve`` on a file until it gives up."""
+    command = [sys.executable, "-m", "acquirer", "serve", "--config", str(path)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+
+
+def _drop(key: str) -> Callable[[dict[str, Any]], None]:
+    return lambda found: found.pop(key)
+
+
+def _set(*path: Any) -> Callable[[dict[str, Any]], None]:
+    *keys, last, value = path
+
+    def change(found: Any) -> None:
+        for key in keys:
+            found = found[key]
+        found[last] = value
+
+    return change
+
+
+IN_PROCESS = {
+    "unknown merchant": (_set("terminals", 2, "merchant_id", "nobody"), "terminals[2].merchant_id"),
+    "missing key": (_drop("terminals"), "terminals"),
+    "out of range": (_set("limits", "idle_s", -1), "limits.idle_s"),
+    "no such choice": (_set("hsm", "transport", "pigeon"), "hsm.transport"),
+    "unknown encoding": (_set("profiles", 0, "encoding", "klingon"), "profiles"),
+    "route to nowhere": (_set("routes", 0, "bank", "elsewhere"), "elsewhere"),
+}
+AS_PROGRAM = {
+    "unknown key": (_set("limts", {}), "limts"),
+    "no address": (_set("listen", "pos", "here"), "listen.pos"),
+    "no such database": (_set("database", "url", "oracle://x"), "database.url"),
+    "another LMK's key": (_set("data_key_dek", "U" + "0" * 32), "data_key"),
+    "unknown dialect": (_set("banks", 0, "dialect", "iso99"), "dialect"),
+}
+
+
+async def _write(world: Any, folder: Path, change: Callable[[dict[str, Any]], None]) -> Path:
+    found = document(await world.settings())
+    found["database"]["url"] = "sqlite:///switch.sqlite3"
+    change(found)
+    path = folder / "bad.toml"
+    path.write_bytes(tomli_w.dumps(found).encode())
+    return path
+
+
+@pytest.mark.parametrize(("change", "named"), AS_PROGRAM.values(), ids=AS_PROGRAM)
+async def test_bad_file(
+    world: Any, tmp_path: Path, change: Callable[[dict[str, Any]], None], named: str
+) -> None:
+    """A mistake is told with the file's name, the key and what is wrong, without a traceback."""
+    path = await _write(world, tmp_path, change)
+    ended = await trio.to_thread.run_sync(serve, path)
+    assert (2, "") == (ended.returncode, ended.stdout)
+    last = ended.stderr.strip().splitlines()[-1]
+    assert "bad.toml" in last
+    assert named in last
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(("change", "named"), IN_PROCESS.values(), ids=IN_PROCESS)
+async def test_bad_settings(
+    world: Any, tmp_path: Path, change: Callable[[dict[str, Any]], None], named: str
+) -> None:
+    """So is every other mistake, before anything is opened."""
+    path = await _write(world, tmp_path, change)
+    with pytest.raises(ConfigError) as caught:
+        check(load_switch_settings(path), str(path))
+    assert "bad.toml" in str(caught.value)
+    assert named in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"), [(None, "No such file"), (b"a = = 1", "TOML"), (b"\xff\xfe", "UTF-8")]
+)
+def test_no_file(tmp_path: Path, text: bytes | None, reason: str) -> None:
+    """A file that is missing or no TOML is told as such."""
+    path = tmp_path / "bad.toml"
+    if text is not None:
+        path.write_bytes(text)
+    with pytest.raises(ConfigError) as caught:
+        load_switch_settings(path)
+    assert str(path) in str(caught.value)
+    assert reason in str(caught.value)
