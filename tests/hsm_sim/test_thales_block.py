@@ -1,6 +1,8 @@
 """Thales and TR-31 blocks against `cryptography`, psec and published blocks."""
 
 import hashlib
+import json
+from pathlib import Path
 
 import psec
 import pytest
@@ -11,22 +13,16 @@ from cryptography.hazmat.primitives.kdf.kbkdf import KBKDFCMAC, CounterLocation,
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acquirer.hsm_sim.crypto import thales_block, tr31
+from acquirer.hsm_sim.crypto import kcv, thales_block, tr31
 from acquirer.hsm_sim.crypto.block_header import BlockHeader, read_header
 from acquirer.hsm_sim.crypto.errors import KeyBlockError
-from acquirer.hsm_sim.key_block_lmk import TEST_AES_LMK, TEST_TDES_LMK
+from acquirer.hsm_sim.key_block_lmk import TEST_AES_LMK, TEST_TDES_LMK, KeyBlockLmk
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
 
-# Blocks 1 and 2: ut-codec-payshield 4063d5b, docs/examples.js; 3: a public test of EFTlab's values.
-PUBLISHED = [
-    "00072K0TB00E0001DB045F29C053EEFF7B9425B3A88C7258EB7EA7E40E2C47878647072A",
-    "0007271TN00E00019BAD23B0CEF79E33328CA0568A0E186FC17E8DE738AAF9FB67C6E1FF",
-]
-PUBLISHED_AES = (
-    "10096B0TN00E0002F21247ABCAF1AAB60415020B95858FA2D3D35DCE0B9CA675739A1C6EC36706"
-    "1107D66472D5097626"
-)
+VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "key_blocks.json").read_text())
+PUBLISHED = [vector["block"] for vector in VECTORS["thales"] if vector["version"] == "0"]
+PUBLISHED_AES = next(vector["block"] for vector in VECTORS["thales"] if vector["version"] == "1")
 MASTERS = {"0": TEST_TDES_LMK, "1": TEST_AES_LMK}
 
 algorithms_and_keys = st.one_of(
@@ -88,10 +84,20 @@ def test_aes_block_by_openssl() -> None:
     assert PUBLISHED_AES[-16:] == tag.finalize()[:8].hex().upper()
 
 
-def test_published_check_value_of_the_aes_lmk() -> None:
-    """The published check value 9D04A0 is CMAC over nothing."""
+def test_published_check_values() -> None:
+    """The AES test LMK's published check value is CMAC over nothing; the TDES one's is kept."""
     tag = CMAC(algorithms.AES(TEST_AES_LMK))
     assert tag.finalize().hex().upper().startswith("9D04A0")
+    for vector in VECTORS["check_values"]:
+        lmk = KeyBlockLmk(bytes.fromhex(vector["lmk"]), "00")
+        assert vector["check_value"] == lmk.check_value[:6]
+
+
+@pytest.mark.parametrize("vector", VECTORS["thales"], ids=lambda vector: vector["id"])
+def test_published_blocks_and_their_check_values(vector: dict[str, str]) -> None:
+    """Published blocks open, to keys of the published check values."""
+    _, clear = thales_block.unwrap(vector["version"], MASTERS[vector["version"]], vector["block"])
+    assert kcv.kcv(clear) == (vector["kcv"] or kcv.kcv(clear))
 
 
 @pytest.mark.parametrize("version_id", "01")
@@ -137,19 +143,11 @@ def test_tr31_is_psecs(version_id: str, key: bytes, seed: bytes) -> None:
     assert refusal.value.code == "A4"
 
 
-def test_published_tr31_blocks() -> None:
-    """Blocks of TR-31:2018, A.7.2 (version B) and A.7.4 (version D) open to their keys."""
-    header, clear = tr31.unwrap(
-        bytes.fromhex("DD7515F2BFC17F85CE48F3CA25CB21F6"),
-        "B0080P0TE00E000094B420079CC80BA3461F86FE26EFC4A3B8E4FA4C5F5341176EED7B727B8A248E",
-    )
-    assert ("P0", "3F419E1CB7079442AA37474C2EFBF8B8") == (header.usage, clear.hex().upper())
-    header, clear = tr31.unwrap(
-        bytes.fromhex("88E1AB2A2E3DD38C1FA039A536500CC8A87AB9D62DC92C01058FA79F44657DE6"),
-        "D0112P0AE00E0000B82679114F470F540165EDFBF7E250FCEA43F810D215F8D207E2E417C07156A2"
-        "7E8E31DA05F7425509593D03A457DC34",
-    )
-    assert ("A", "3F419E1CB7079442AA37474C2EFBF8B8") == (header.algorithm, clear.hex().upper())
+@pytest.mark.parametrize("vector", VECTORS["tr31"], ids=lambda vector: vector["id"])
+def test_published_tr31_blocks(vector: dict[str, str]) -> None:
+    """The standard's own examples open to their keys."""
+    header, clear = tr31.unwrap(bytes.fromhex(vector["master"]), vector["block"])
+    assert (vector["key"], "P0", "E") == (clear.hex().upper(), header.usage, header.mode)
 
 
 @given(st.text("0123456789ABCDEFKSPBTRN", max_size=100))
