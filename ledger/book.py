@@ -159,6 +159,11 @@ class Book:
         found: CourierRow | None = await self._read(reads.courier_at, terminal_id)
         return found
 
+    async def unconfirmed(self, until_ms: int, limit: int) -> list[Entry]:
+        """Payments of orders that nobody has confirmed, from before a time, oldest first."""
+        found: list[Entry] = await self._read(reads.unconfirmed, until_ms, limit)
+        return found
+
     async def untold(self, merchant_id: str, order_no: str) -> bool:
         """Whether the merchant has yet to be told something of an order, dead letters included."""
         found: bool = await self._read(reads.untold, merchant_id, order_no)

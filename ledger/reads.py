@@ -11,6 +11,7 @@ from acquirer.ledger.database import Session, Sql
 from acquirer.ledger.entries import CourierRow, Entry, OrderRow, Role, TerminalRow
 from acquirer.ledger.rows import ENTRY_COLUMNS, courier_of, entry_of, order_of, terminal_of
 from acquirer.ledger.schema import (
+    UNCONFIRMED,
     accounts,
     couriers,
     journal,
@@ -49,6 +50,13 @@ _ORDER = Sql(
 _TERMINAL = Sql(select(terminals).where(terminals.c.terminal_id == bindparam("key")))
 _TERMINALS = Sql(select(terminals).order_by(terminals.c.terminal_id))
 _COURIER = Sql(select(couriers).where(couriers.c.courier_id == bindparam("key")))
+_UNCONFIRMED = Sql(
+    select(*_ENTRY)
+    .join(orders, orders.c.payment_id == journal.c.id)
+    .where(UNCONFIRMED, journal.c.created_at_ms <= bindparam("until_ms"))
+    .order_by(orders.c.payment_id)
+    .limit(bindparam("row_limit"))
+)
 _COURIER_AT = Sql(
     select(couriers)
     .where(couriers.c.terminal_id == bindparam("terminal"))
@@ -143,6 +151,11 @@ def courier(session: Session, courier_id: str) -> CourierRow | None:
     """A courier's durable state."""
     row = session.row(_COURIER, key=courier_id)
     return None if row is None else courier_of(row)
+
+
+def unconfirmed(session: Session, until_ms: int, limit: int) -> list[Entry]:
+    """Payments of orders that nobody has confirmed, from before a time, oldest first."""
+    return [entry_of(row) for row in session.rows(_UNCONFIRMED, until_ms=until_ms, row_limit=limit)]
 
 
 def courier_at(session: Session, terminal_id: str) -> CourierRow | None:
