@@ -228,6 +228,7 @@ class Banks:
                     rrn=message.get(37),
                     terminal_id=message.get(41),
                     amount_minor=int(amount) if amount.isdigit() else 0,
+                    currency_code=message.get(49) or "156",
                     response_code=message.get(39),
                     approval_code=message.get(38),
                 )

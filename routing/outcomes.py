@@ -100,5 +100,6 @@ class Unmatched:
     rrn: str
     terminal_id: str
     amount_minor: int
+    currency_code: str
     response_code: str
     approval_code: str

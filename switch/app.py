@@ -40,6 +40,7 @@ from acquirer.switch.session import Session
 from acquirer.switch.settings import HsmSettings, SwitchSettings
 from acquirer.switch.surroundings import REAL_WORLD, Surroundings
 from acquirer.switch.terminals import Terminals
+from acquirer.switch.unconfirmed import keep_looking
 from acquirer.switch.vault import CardVault
 
 log = structlog.get_logger("acquirer.switch")
@@ -127,6 +128,7 @@ async def run_switch(
             workers.append(worker)
             background.start_soon(worker.run)
         background.start_soon(keep_recovering, context)
+        background.start_soon(keep_looking, context, settings.orders)
         background.start_soon(_deliver_events, settings, around, book, orders, wake)
         await _wait_for_links(settings, banks)
         server = TerminalServer(Session(context, metrics), settings.limits, metrics)
@@ -318,7 +320,8 @@ class _Outbox:
 
 def _readiness(banks: Banks) -> Callable[[], tuple[bool, dict[str, object]]]:
     def ready() -> tuple[bool, dict[str, object]]:
-        links = {status.bank: status.state.value for status in banks.states()}
-        return all(banks.is_up(bank) for bank in links), {"links": links}
+        states = banks.states()
+        links = {status.link: status.state.value for status in states}
+        return all(banks.is_up(status.bank) for status in states), {"links": links}
 
     return ready

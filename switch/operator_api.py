@@ -20,6 +20,7 @@ from starlette.routing import Route
 
 from acquirer.ledger.errors import BookError
 from acquirer.switch.context import Context
+from acquirer.switch.link_operations import command_link, list_links
 from acquirer.switch.operations import (
     Done,
     Refused,
@@ -61,7 +62,17 @@ async def _replay(context: Context, request: Request) -> Done | Refused:
     return await replay_event(context, request.path_params["event_id"])
 
 
+async def _links(context: Context, request: Request) -> Done | Refused:
+    return await list_links(context)
+
+
+async def _link(context: Context, request: Request) -> Done | Refused:
+    return await command_link(context, request.path_params["link"], request.path_params["command"])
+
+
 OPERATIONS: dict[str, Operation] = {
+    "/operator/links": _links,
+    "/operator/links/{link}/{command}": _link,
     "/operator/couriers/{courier_id}/unlock": _unlock,
     "/operator/couriers/{courier_id}/hand-in": _hand_in,
     "/operator/events/{event_id}/replay": _replay,

@@ -23,12 +23,13 @@ COMMANDS = {
     "journal": ("acquirer.cli.ledger", "journal_app"),
     "orders": ("acquirer.cli.orders", "orders_app"),
     "couriers": ("acquirer.cli.couriers", "couriers_app"),
+    "links": ("acquirer.cli.links", "links_app"),
     "terminal": ("acquirer.cli.terminal", "terminal_app"),
     "decode": ("acquirer.cli.decode", ""),
     "hsm": ("acquirer.cli.hsm", "app"),
     "bank-sim": ("acquirer.cli.bank_sim", "bank_sim_app"),
     "order-sim": ("acquirer.cli.order_sim", "order_sim_app"),
-    "bench": ("acquirer.cli.bench.command", ""),
+    "bench": ("acquirer.cli.bench.command", "bench_app"),
 }
 
 

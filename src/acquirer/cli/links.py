@@ -1,0 +1,102 @@
+"""``acquirer links``: the bank links of a running switch: states, counters, and what one may do.
+
+Everything is asked of the switch itself, over its operator interface. Exit codes: 0 done,
+1 refused, 2 a wrong command line or no switch to ask.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import typer
+from rich.table import Table
+
+from acquirer.cli.books import AsJson, Config, Data, console
+from acquirer.cli.operator import call_switch, print_json
+from acquirer.ledger.money import format_minor
+
+links_app = typer.Typer(help="The links to banks.", invoke_without_command=True)
+
+COUNTERS = (
+    "connects",
+    "sent",
+    "replied",
+    "timed_out",
+    "expired_unsent",
+    "unmatched",
+    "malformed",
+    "mac_errors",
+    "key_changes",
+)
+LinkName = Annotated[str, typer.Argument(metavar="LINK", help="Name of a link, or of its bank.")]
+
+
+@links_app.callback()
+def show_links(
+    context: typer.Context, data: Data = None, config: Config = None, as_json: AsJson = False
+) -> None:
+    """Show every link's state and counters.
+
+    ``timed_out`` was sent and not answered: reversals are due. ``expired_unsent`` never left:
+    none are.
+
+    Example: acquirer links --data shop
+    """
+    if context.invoked_subcommand is not None:
+        return
+    links = call_switch(data, config, "links")["links"]
+    if as_json:
+        print_json({"links": links})
+        return
+    table = Table("bank", "link", "address", "state", title="Bank links")
+    for name in ("in_flight", *COUNTERS):
+        table.add_column(name, justify="right")
+    for link in links:
+        row = [link["bank"], link["link"], link["address"], link["state"]]
+        table.add_row(*row, *(str(link[name]) for name in ("in_flight", *COUNTERS)))
+    console().print(table)
+
+
+@links_app.command("unmatched")
+def show_unmatched(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
+    """Show the latest replies that nothing waited for: late, doubled or unknown ones."""
+    unmatched = call_switch(data, config, "links")["unmatched"]
+    if as_json:
+        print_json({"unmatched": unmatched})
+        return
+    columns = ("at", "link", "mti", "stan", "rrn", "terminal_id", "response_code", "approval_code")
+    table = Table(*columns, title="Replies that nothing waited for")
+    table.add_column("amount", justify="right")
+    for reply in unmatched:
+        amount = format_minor(reply["amount_minor"], reply["currency_code"])
+        table.add_row(*(reply[name] for name in columns), amount)
+    console().print(table)
+
+
+@links_app.command("hold")
+def hold(link: LinkName, data: Data = None, config: Config = None) -> None:
+    """Sign a link off and keep it so; what is in flight is still answered."""
+    _tell(call_switch(data, config, f"links/{quote(link, safe='')}/hold"))
+
+
+@links_app.command("release")
+def release(link: LinkName, data: Data = None, config: Config = None) -> None:
+    """Sign a held link on again."""
+    _tell(call_switch(data, config, f"links/{quote(link, safe='')}/release"))
+
+
+@links_app.command("rekey")
+def rekey(link: LinkName, data: Data = None, config: Config = None) -> None:
+    """Ask the bank for new zone keys; the old ones stay good for what is in flight."""
+    _tell(call_switch(data, config, f"links/{quote(link, safe='')}/rekey"))
+
+
+@links_app.command("cut-over")
+def cut_over(link: LinkName, data: Data = None, config: Config = None) -> None:
+    """Tell the bank that the business date ends."""
+    _tell(call_switch(data, config, f"links/{quote(link, safe='')}/cut-over"))
+
+
+def _tell(link: dict[str, Any]) -> None:
+    console().print(f"{link['link']}: {link['state']}")
