@@ -30,6 +30,9 @@ PIN_VERIFYING = frozenset(("BC", "BE", "CK", "CU", "DA", "DC", "DU", "EA", "EC",
 """Commands whose 01 says that a PIN was wrong."""
 
 
+REPLY_CHARACTERS_MAX = 0xFFFF
+"""What a frame can carry; a longer reply becomes error 80."""
+
 LATENCY_BOUNDS_S = (10e-6, 25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 10e-3)
 """Upper bounds of the latency histogram's buckets; one more bucket holds what is slower."""
 
@@ -139,7 +142,15 @@ class SecurityModule:
         Returns:
             The same header, reply code, error code and fields, and the request's trailer.
         """
-        return self._execute(request.decode("latin-1"), self._header_length).encode("latin-1")
+        return self.execute_text(request.decode("latin-1")).encode("latin-1")
+
+    def execute_text(self, request: str) -> str:
+        """:meth:`execute` with request and reply as Latin-1 text, one character a byte."""
+        reply = self._execute(request, self._header_length)
+        if len(reply) > REPLY_CHARACTERS_MAX:
+            head = self._header_length + 2
+            return reply[:head] + "80"
+        return reply
 
     def _execute(self, text: str, size: int) -> str:
         """Carry out a request whose header has ``size`` characters."""

@@ -14,12 +14,11 @@ import structlog
 import trio
 
 from acquirer.codecs.errors import FrameError
-from acquirer.codecs.framing import FrameDecoder, LengthHeader
+from acquirer.hsm_sim.conversation import FRAME_BYTES_MAX, Conversation
 from acquirer.hsm_sim.module import SecurityModule
 
 log = structlog.get_logger("acquirer.hsm_sim")
 
-_LENGTH = LengthHeader("binary", 2)
 _RECEIVE_BYTES_MAX = 64 * 1024
 
 
@@ -33,7 +32,7 @@ class ServerLimits:
         idle_timeout_s: a connection that neither sends nor takes anything for so long is closed.
     """
 
-    frame_bytes_max: int = 32 * 1024
+    frame_bytes_max: int = FRAME_BYTES_MAX
     max_connections: int = 64
     idle_timeout_s: float = 600.0
 
@@ -104,26 +103,24 @@ class HsmServer:
             except FrameError as error:
                 self.broken_frames += 1
                 log.info("hsm_frame_refused", reason=str(error))
-            except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
                 log.debug("hsm_connection_ended")
             finally:
                 self.connections -= 1
 
     async def _answer(self, stream: trio.abc.Stream) -> None:
-        decoder = FrameDecoder(_LENGTH, self._limits.frame_bytes_max)
-        execute = self._module.execute
-        while True:
-            with trio.fail_after(self._limits.idle_timeout_s):
+        talk = Conversation(self._module.execute_text, self._limits.frame_bytes_max)
+        idle = trio.CancelScope()
+        with idle:
+            while True:
+                idle.deadline = trio.current_time() + self._limits.idle_timeout_s
                 received = await stream.receive_some(_RECEIVE_BYTES_MAX)
-            if not received:
-                return
-            replies = bytearray()
-            for frame in decoder.feed(bytes(received)):
-                reply = execute(frame)
-                replies += len(reply).to_bytes(2, "big") + reply
-            if replies:
-                with trio.fail_after(self._limits.idle_timeout_s):
+                if not received:
+                    return
+                replies = talk.feed(bytes(received))
+                if replies:
                     await stream.send_all(replies)
+        log.debug("hsm_connection_idle")
 
     def __repr__(self) -> str:
         return f"<HsmServer with {self.connections} connections>"

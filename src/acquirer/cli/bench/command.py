@@ -11,8 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,9 +19,11 @@ import msgspec
 import trio
 import typer
 
+from acquirer.cli.bench.children import child
+from acquirer.cli.bench.hsm import bench_hsm
 from acquirer.cli.bench.load import Job, Measured
 from acquirer.cli.logs import configure_logging
-from acquirer.cli.process import PARENT_PIPE, program
+from acquirer.cli.process import program
 from acquirer.cli.provision import HEADER_LENGTH, BankChoice, switch_config, write_config
 from acquirer.config.estate import Card, Estate, load_estate
 from acquirer.hsm_sim.configuration import HsmTable
@@ -33,12 +34,13 @@ SALES_A_SECOND_MAX = 4000
 BALANCE_MINOR = 1_000_000_000
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("bench")(bench)
+bench_app = typer.Typer(name="bench", invoke_without_command=True)
+bench_app.command("hsm")(bench_hsm)
 
 
+@bench_app.callback()
 def bench(
+    context: typer.Context,
     connections: Annotated[int, typer.Option(min=1, max=512, help="Terminals at once.")] = 64,
     seconds: Annotated[float, typer.Option(min=1, max=600, help="Length of each part.")] = 10.0,
     data: Annotated[
@@ -52,6 +54,8 @@ def bench(
 
     Example: acquirer bench --connections 64 --seconds 10
     """
+    if context.invoked_subcommand is not None:
+        return
     configure_logging("error")
     folder = data or Path(tempfile.mkdtemp(prefix="acquirer-bench-"))
     folder.mkdir(parents=True, exist_ok=True)
@@ -69,13 +73,13 @@ def _measure(data: Path, connections: int, seconds: float) -> dict[str, Any]:
     estate_path = data / "estate.toml"
     write_config(estate_path, msgspec.to_builtins(estate))
     with ExitStack() as stack:
-        host = stack.enter_context(_child("-m", "acquirer.cli.bench.host"))
+        host = stack.enter_context(child("-m", "acquirer.cli.bench.host"))
         echo_port = host["echo"].rpartition(":")[2]
-        relay = stack.enter_context(_child("-m", "acquirer.cli.bench.relay", echo_port))
+        relay = stack.enter_context(child("-m", "acquirer.cli.bench.relay", echo_port))
         switch_path = data / "switch.toml"
         write_config(switch_path, _switch(estate, host["bank"]))
         arguments = program("serve", "--config", str(switch_path))[1:]
-        switch = stack.enter_context(_child(*arguments))
+        switch = stack.enter_context(child(*arguments))
 
         def play(address: str, part_s: float, *, relay: bool) -> Measured:
             per_terminal = int(SALES_A_SECOND_MAX * (4 if relay else 1) * (part_s + 1))
@@ -172,30 +176,3 @@ def _play(data: Path, job: Job) -> Measured:
         stdout=subprocess.PIPE,
     )
     return msgspec.json.decode(ran.stdout, type=Measured)
-
-
-@contextmanager
-def _child(*arguments: str) -> Iterator[dict[str, str]]:
-    """A helper process that dies with this one; yields its ready line."""
-    read_end, write_end = os.pipe()
-    process = subprocess.Popen(
-        (sys.executable, *arguments),
-        stdout=subprocess.PIPE,
-        env={**os.environ, PARENT_PIPE: str(read_end)},
-        pass_fds=(read_end,),
-    )
-    os.close(read_end)
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"{' '.join(arguments)} did not start")
-        yield msgspec.json.decode(line)
-    finally:
-        process.terminate()
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        os.close(write_end)

@@ -1,0 +1,46 @@
+"""Helper processes of a measurement."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import msgspec
+
+from acquirer.cli.process import PARENT_PIPE
+
+
+@contextmanager
+def child(*arguments: str, quiet: bool = False) -> Iterator[dict[str, str]]:
+    """A helper process that dies with this one; yields its ready line.
+
+    Args:
+        arguments: of the Python interpreter.
+        quiet: whether its log is thrown away.
+    """
+    read_end, write_end = os.pipe()
+    process = subprocess.Popen(
+        (sys.executable, *arguments),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL if quiet else None,
+        env={**os.environ, PARENT_PIPE: str(read_end)},
+        pass_fds=(read_end,),
+    )
+    os.close(read_end)
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"{' '.join(arguments)} did not start")
+        yield msgspec.json.decode(line)
+    finally:
+        process.terminate()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        os.close(write_end)
