@@ -26,6 +26,7 @@ from acquirer.routing.orders.client import Delivery, OrderSystems
 from acquirer.routing.orders.outbox import OutboxEvent, OutboxSettings, Wake, run_outbox
 from acquirer.switch.clock import Calendar, WallClock
 from acquirer.switch.context import Context
+from acquirer.switch.day_close import keep_closing_days
 from acquirer.switch.errors import HsmRefused, HsmUnavailable
 from acquirer.switch.hsm.client import Hsm
 from acquirer.switch.hsm.link_security import HsmLinkSecurity
@@ -128,6 +129,7 @@ async def run_switch(
             workers.append(worker)
             background.start_soon(worker.run)
         background.start_soon(keep_recovering, context)
+        background.start_soon(keep_closing_days, context)
         background.start_soon(keep_looking, context, settings.orders)
         background.start_soon(_deliver_events, settings, around, book, orders, wake)
         await _wait_for_links(settings, banks)
