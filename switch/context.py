@@ -30,6 +30,7 @@ class Context:
         saf_queued: call after a commit that queued a message for a bank.
         events_queued: call after a commit that queued a notice to a merchant.
         courier_turns: what reads and then changes a courier's state: passwords, cash.
+        to_ask: terminals that hold order payments which nobody has confirmed for too long.
     """
 
     book: Book
@@ -51,3 +52,4 @@ class Context:
     saf_queued: Callable[[], None]
     events_queued: Callable[[], None]
     courier_turns: Turns = field(default_factory=Turns)
+    to_ask: set[str] = field(default_factory=set)

@@ -274,7 +274,10 @@ class Session:
                 log.warning("reply_not_sealed", reason=str(error))
                 return None
             raw = self._dialect.with_mac(raw, mac)
-        return FRAMING.encode(bytes(envelope.reply(answer.demand)) + raw)
+        demand = answer.demand
+        if demand is ProcessingDemand.NOTHING and request.get(41) in self._context.to_ask:
+            demand = ProcessingDemand.UPLOAD_STATUS
+        return FRAMING.encode(bytes(envelope.reply(demand)) + raw)
 
 
 def _identify(message: Message) -> tuple[Transaction | None, De60]:

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 import trio
 from pos_terminal import PosTerminal, Reply, de59
@@ -251,14 +252,12 @@ async def test_a_rescheduled_order_is_tried_again(world: Any) -> None:
 async def test_the_cash_limit_holds(open_world: Callable[..., Any]) -> None:
     """Two payments at once that exceed the courier's limit together: one is refused with 61."""
     async with open_world() as world:
-        settings = await world.settings()
         couriers = [
-            {"courier_id": c.courier_id, "merchant_id": c.merchant_id, "password": c.password}
-            | ({"cash_limit_minor": 20_000} if c.courier_id == COURIER else {})
-            for c in settings.couriers
+            msgspec.structs.replace(c, cash_limit_minor=20_000 if c.courier_id == COURIER else None)
+            for c in world.estate.couriers
         ]
         await world.drain()
-        world.changes["couriers"] = couriers
+        world.estate = msgspec.structs.replace(world.estate, couriers=couriers)
         await world.start_switch()
         door = await Door.of(world)
         replies = await world.ask_all(
