@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import ssl
 import tomllib
 from pathlib import Path
 from typing import Literal
@@ -16,11 +17,13 @@ from typing import Literal
 import msgspec
 
 from acquirer.hsm_sim import lmk_store
+from acquirer.hsm_sim.conversation import FRAME_BYTES_MAX
 from acquirer.hsm_sim.errors import HsmConfigError
 from acquirer.hsm_sim.lmk import LocalMasterKey
 from acquirer.hsm_sim.module import SecurityModule, published_lmks
 from acquirer.hsm_sim.server import ServerLimits
 from acquirer.hsm_sim.state import Settings
+from acquirer.hsm_sim.tls import server_context
 
 PASSPHRASE_VARIABLE = "ACQUIRER_LMK_PASSPHRASE"
 """Environment variable with the passphrase of LMKs that name no passphrase file."""
@@ -43,6 +46,20 @@ class LmkTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     passphrase_file: str = ""
 
 
+class TlsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The ``[hsm.tls]`` table; files are PEM, relative to the configuration file.
+
+    Attributes:
+        certificate: the server's certificate.
+        key: its private key.
+        client_ca: authorities of the certificates that clients must show; empty asks for none.
+    """
+
+    certificate: str
+    key: str
+    client_ca: str = ""
+
+
 class HsmTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The ``[hsm]`` table.
 
@@ -62,6 +79,9 @@ class HsmTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         authorised: whether the module starts in the authorised state.
         max_connections: how many clients at once.
         idle_timeout_s: seconds after which a silent connection is closed.
+        frame_bytes_max: bytes of a request; a longer one closes its connection.
+        metrics: address and port of ``/metrics``; empty serves none.
+        tls: TLS instead of plain TCP.
     """
 
     listen: str = "127.0.0.1:1500"
@@ -79,6 +99,9 @@ class HsmTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     authorised: bool = False
     max_connections: int = 64
     idle_timeout_s: float = 600.0
+    frame_bytes_max: int = FRAME_BYTES_MAX
+    metrics: str = ""
+    tls: TlsTable | None = None
 
     @property
     def address(self) -> tuple[str, int]:
@@ -87,10 +110,27 @@ class HsmTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Raises:
             HsmConfigError: it is no ``host:port``.
         """
-        host, _, port = self.listen.rpartition(":")
-        if not host or not port.isdecimal() or int(port) > 65535:
-            raise HsmConfigError("hsm.listen: expected host:port")
-        return host.strip("[]"), int(port)
+        return _address(self.listen, "listen")
+
+    @property
+    def metrics_address(self) -> tuple[str, int] | None:
+        """Host and port of ``metrics``, if it is set.
+
+        Raises:
+            HsmConfigError: it is no ``host:port``.
+        """
+        return _address(self.metrics, "metrics") if self.metrics else None
+
+    def tls_context(self) -> ssl.SSLContext | None:
+        """The TLS context that ``tls`` describes, if it is set.
+
+        Raises:
+            HsmConfigError: a file cannot be used.
+        """
+        if self.tls is None:
+            return None
+        client_ca = Path(self.tls.client_ca) if self.tls.client_ca else None
+        return server_context(Path(self.tls.certificate), Path(self.tls.key), client_ca)
 
     def module(self) -> SecurityModule:
         """The module that this table describes.
@@ -141,7 +181,9 @@ class HsmTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def limits(self) -> ServerLimits:
         """Limits of the server."""
         return ServerLimits(
-            max_connections=self.max_connections, idle_timeout_s=self.idle_timeout_s
+            frame_bytes_max=self.frame_bytes_max,
+            max_connections=self.max_connections,
+            idle_timeout_s=self.idle_timeout_s,
         )
 
 
@@ -157,7 +199,11 @@ def read_config(path: Path) -> HsmTable:
     """
     try:
         table = msgspec.convert(tomllib.loads(path.read_text("utf-8")), _File).hsm
-        return msgspec.structs.replace(table, lmks=tuple(_beside(path, lmk) for lmk in table.lmks))
+        return msgspec.structs.replace(
+            table,
+            lmks=tuple(_beside(path, lmk) for lmk in table.lmks),
+            tls=_tls_beside(path, table.tls) if table.tls else None,
+        )
     except OSError as error:
         raise HsmConfigError(f"{path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -172,6 +218,18 @@ def _beside(path: Path, table: LmkTable) -> LmkTable:
     return msgspec.structs.replace(
         table, file=str(path.parent / table.file), passphrase_file=secret
     )
+
+
+def _tls_beside(path: Path, table: TlsTable) -> TlsTable:
+    client_ca = str(path.parent / table.client_ca) if table.client_ca else ""
+    return TlsTable(str(path.parent / table.certificate), str(path.parent / table.key), client_ca)
+
+
+def _address(text: str, name: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise HsmConfigError(f"hsm.{name}: expected host:port")
+    return host.strip("[]"), int(port)
 
 
 def _passphrase(table: LmkTable) -> str:

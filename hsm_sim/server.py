@@ -7,7 +7,8 @@ the trio thread. Source: hsm-interface, "Framing".
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -15,6 +16,7 @@ import trio
 
 from acquirer.codecs.errors import FrameError
 from acquirer.hsm_sim.conversation import FRAME_BYTES_MAX, Conversation
+from acquirer.hsm_sim.errors import HsmConfigError
 from acquirer.hsm_sim.module import SecurityModule
 
 log = structlog.get_logger("acquirer.hsm_sim")
@@ -35,6 +37,12 @@ class ServerLimits:
     frame_bytes_max: int = FRAME_BYTES_MAX
     max_connections: int = 64
     idle_timeout_s: float = 600.0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.frame_bytes_max <= 0xFFFF:
+            raise HsmConfigError("frame_bytes_max is 1 to 65535")
+        if self.max_connections < 1 or self.idle_timeout_s <= 0:
+            raise HsmConfigError("max_connections and idle_timeout_s are more than 0")
 
 
 class HsmServer:
@@ -80,17 +88,27 @@ class HsmServer:
         self,
         listeners: list[trio.SocketListener],
         *,
+        tls: ssl.SSLContext | None = None,
         task_status: trio.TaskStatus[list[trio.SocketListener]] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Serve on listeners that are open already; closes them when cancelled."""
+        """Serve on listeners that are open already, until cancelled.
+
+        Args:
+            listeners: closed when cancelled.
+            tls: every connection begins with a handshake; None serves plain TCP.
+            task_status: is started with the same listeners.
+        """
         serve: Callable[..., Awaitable[None]] = trio.serve_listeners
-        await serve(self.handle, listeners, task_status=task_status)
+        chosen: Sequence[trio.abc.Listener[trio.abc.Stream]] = listeners
+        if tls is not None:
+            chosen = [trio.SSLListener(one, tls, https_compatible=True) for one in listeners]
+        await serve(self.handle, chosen, task_status=task_status)
 
     async def handle(self, stream: trio.abc.Stream) -> None:
         """Answer one connection until its end, then close it.
 
-        Error handling: frames that cannot be, idle peers and broken connections end this
-        connection only.
+        Error handling: frames that cannot be, idle peers, failed handshakes and broken
+        connections end this connection only.
         """
         async with stream:
             if self.connections >= self._limits.max_connections:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +21,7 @@ from acquirer.cli import hsm_console, hsm_key, hsm_lmk
 from acquirer.cli.logs import configure_logging
 from acquirer.hsm_sim.configuration import HsmTable, read_config
 from acquirer.hsm_sim.errors import HsmConfigError
+from acquirer.hsm_sim.metrics import serve_metrics
 from acquirer.hsm_sim.server import HsmServer
 
 app = typer.Typer(name="hsm", help="The software security module.", invoke_without_command=True)
@@ -106,16 +108,28 @@ def _table(
     return msgspec.structs.replace(table, **changes)
 
 
+def _bound(listeners: list[trio.SocketListener]) -> str:
+    host, port = listeners[0].socket.getsockname()[:2]
+    return f"{host}:{port}"
+
+
 async def _serve(table: HsmTable) -> None:
     configure_logging()
     host, port = table.address
-    server = HsmServer(table.module(), table.limits())
+    module = table.module()
+    server = HsmServer(module, table.limits())
+    serve = partial(server.serve_listeners, tls=table.tls_context())
+    metrics = table.metrics_address
     listeners = await trio.open_tcp_listeners(port, host=host)
+    ready = {"hsm": _bound(listeners)}
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with trio.open_nursery() as nursery:
-            await nursery.start(server.serve_listeners, listeners)
-            bound = listeners[0].socket.getsockname()
-            typer.echo(json.dumps({"ready": True, "hsm": f"{bound[0]}:{bound[1]}"}))
+            await nursery.start(serve, listeners)
+            if metrics is not None:
+                http = await trio.open_tcp_listeners(metrics[1], host=metrics[0])
+                nursery.start_soon(serve_metrics, module, server, http)
+                ready["metrics"] = _bound(http)
+            typer.echo(json.dumps({"ready": True, **ready}))
             sys.stdout.flush()
             async for _ in signals:
                 nursery.cancel_scope.cancel()
