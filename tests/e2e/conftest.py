@@ -208,7 +208,8 @@ class World:
         document["order_systems"][0]["timeout_s"] = ORDERS_TIMEOUT_S
         document["banks"][0] |= {"reconnect_first_s": 0.05, "reconnect_cap_s": 0.1}
         for table, changed in self.changes.items():
-            document[table] = document.get(table, {}) | changed
+            is_table = isinstance(changed, dict)
+            document[table] = document.get(table, {}) | changed if is_table else changed
         return msgspec.convert(document, SwitchSettings)
 
     async def start_switch(self) -> None:

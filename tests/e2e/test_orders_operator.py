@@ -1,0 +1,201 @@
+"""Operators beside a running switch: courier cash and locks, dead letters, open payments."""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+import tomli_w
+import trio
+from pos_terminal import PosTerminal, de59
+
+pytestmark = pytest.mark.anyio
+
+TOKEN = "a-token-of-this-test"
+CASH, STATION = "assets:courier:C1001", "assets:station:north"
+EXCESS, SHORTAGE = "income:cash-excess", "assets:courier-shortage:C1001"
+
+
+def without_none(value: Any) -> Any:
+    """What TOML can hold."""
+    if isinstance(value, dict):
+        return {k: without_none(v) for k, v in value.items() if v is not None}
+    return [without_none(v) for v in value] if isinstance(value, list) else value
+
+
+@asynccontextmanager
+async def operated(open_world: Any, **attributes: Any) -> AsyncIterator[Any]:
+    """An estate whose switch takes operator calls, with the files that the commands look for."""
+    async with open_world(changes={"operator_token": TOKEN}, **attributes) as world:
+        document = without_none(msgspec.to_builtins(await world.settings()))
+        (world.folder / "switch.toml").write_bytes(tomli_w.dumps(document).encode())
+        (world.folder / "up.json").write_bytes(msgspec.json.encode({"http": world.running.http}))
+        yield world
+
+
+async def run(folder: Path, *arguments: str) -> tuple[int, Any]:
+    """A command's exit code, and its JSON or its complaint."""
+    done = await trio.run_process(
+        [sys.executable, "-m", "acquirer", *arguments, "--data", str(folder), "--json"],
+        capture_stdout=True,
+        capture_stderr=True,
+        check=False,
+    )
+    if done.returncode:
+        return done.returncode, done.stderr.decode()
+    return 0, msgspec.json.decode(done.stdout)
+
+
+async def pay_cash(world: Any, terminal: PosTerminal, order_no: str, amount_minor: int) -> None:
+    """Row 4 in cash."""
+    items = de59(ON=order_no, OC="C1001")
+    fields: dict[int, str | bytes] = {4: f"{amount_minor:012d}"}
+    reply = await world.ask(terminal.order("0200", "900000", "72", items, fields))
+    assert "00" == reply.code
+
+
+async def test_cash_is_handed_in_once(open_world: Any) -> None:
+    """Short, over and exact hand-ins leave the courier owing nothing; a repeat does not count."""
+    async with operated(open_world) as world:
+        terminal = await world.with_courier()
+        await pay_cash(world, terminal, "SP20261121003", 11_528)
+        code, listed = await run(world.folder, "couriers", "list")
+        mine = next(c for c in listed["couriers"] if c["courier_id"] == "C1001")
+        assert (11_528, "10000001", "north") == (
+            mine["cash_minor"],
+            mine["terminal_id"],
+            mine["station"],
+        )
+        give = ("couriers", "hand-in", "C1001", "--amount", "115.00", "--reference", "monday")
+        code, done = await run(world.folder, *give)
+        assert (0, 28, 0, False) == (
+            code,
+            done["shortage_minor"],
+            done["excess_minor"],
+            done["repeated"],
+        )
+        code, again = await run(world.folder, *give)
+        assert (0, True, done["rrn"]) == (code, again["repeated"], again["rrn"])
+        balances = world.balances()
+        assert (0, 11_500, 28) == (balances[CASH], balances[STATION], balances[SHORTAGE])
+        code, complaint = await run(world.folder, *give[:4], "99", *give[5:])
+        assert (1, True) == (code, "another hand-in" in complaint)
+        code, complaint = await run(world.folder, *give[:5], "--station", "south")
+        assert (1, True) == (code, "station north" in complaint)
+
+        await pay_cash(world, terminal, "SP20261121006", 17_271)
+        code, done = await run(world.folder, "couriers", "hand-in", "C1001", "--amount", "173")
+        assert (0, 0, 29) == (code, done["shortage_minor"], done["excess_minor"])
+        balances = world.balances()
+        assert (0, 28_800, -29) == (balances[CASH], balances[STATION], balances[EXCESS])
+        await world.agree()
+
+
+async def test_a_locked_courier_is_unlocked(open_world: Any) -> None:
+    """Three wrong passwords lock; the operator unlocks; the right one signs on."""
+    async with operated(open_world) as world:
+        terminal = await world.signed_on()
+        right = next(c for c in world.estate.couriers if c.courier_id == "C1001").password
+        for code in ("55", "55", "75", "75"):
+            assert code == (await world.ask(terminal.courier("C1001", "9999"))).code
+        assert "75" == (await world.ask(terminal.courier("C1001", right))).code
+        _, listed = await run(world.folder, "couriers", "list")
+        assert [True] == [c["locked"] for c in listed["couriers"] if c["courier_id"] == "C1001"]
+        assert (0, True) == _was_locked(await run(world.folder, "couriers", "unlock", "C1001"))
+        assert (0, False) == _was_locked(await run(world.folder, "couriers", "unlock", "C1001"))
+        assert 1 == (await run(world.folder, "couriers", "unlock", "nobody"))[0]
+        assert "00" == (await world.ask(terminal.courier("C1001", right))).code
+
+
+def _was_locked(ran: tuple[int, Any]) -> tuple[int, bool]:
+    return ran[0], ran[1]["was_locked"]
+
+
+def merchant_sets(folder: Path, order_no: str, status: str) -> None:
+    """Somebody at the merchant's changes an order by hand."""
+    with sqlite3.connect(folder / "order-sim.sqlite3") as books:
+        books.execute("UPDATE orders SET status = ? WHERE order_no = ?", (status, order_no))
+
+
+async def test_dead_letters_are_replayed_in_order(open_world: Any) -> None:
+    """What the merchant refuses for good waits with all behind it, and goes out after a replay."""
+    order_no = "SP20261121003"
+    async with operated(open_world) as world:
+        terminal = await world.with_courier()
+        items = de59(ON=order_no, OC="C1001")
+        assert "00" == (await world.ask(terminal.order("0200", "380000", "71", items))).code
+        fields: dict[int, str | bytes] = {4: f"{11_528:012d}"}
+        frame = terminal.order("0200", "900000", "72", items, fields)
+        paid = await world.ask(frame)
+        assert "00" == paid.code
+        await world.until(lambda: world.order(order_no).state == "paid")
+        merchant_sets(world.folder, order_no, "04")
+        names = {61: f"{terminal.batch}{paid[11]}{paid[13]}"}
+        assert "00" == (await world.ask(terminal.order("0220", "900000", "73", items, names))).code
+        signed = terminal.order("0220", "920000", "74", de59(ON=order_no, OR="Li Wei"), names)
+        assert "00" == (await world.ask(signed)).code
+
+        async def listed(state: str) -> list[str]:
+            _, found = await run(world.folder, "orders", "events", "list", "--state", state)
+            return [event["type"] for event in found["events"]]
+
+        await world.until(lambda: [e for e in world.events(order_no) if e.result == "impossible"])
+        with trio.fail_after(10):
+            while await listed("dead") != ["order.payment_confirmed"]:
+                pass
+        assert ["order.signed_for"] == await listed("pending")
+        merchant_sets(world.folder, order_no, "01")
+        code, done = await run(world.folder, "orders", "events", "replay")
+        assert (0, 1) == (code, len(done["replayed"]))
+        await world.until(lambda: world.order(order_no).state == "signed_for")
+        code, complaint = await run(world.folder, "orders", "events", "replay", done["replayed"][0])
+        assert (1, True) == (code, "no dead letter" in complaint)
+
+
+async def test_open_payments_are_listed_with_age_and_reason(open_world: Any) -> None:
+    """A payment without its confirmation shows until it comes."""
+    async with operated(open_world) as world:
+        terminal = await world.with_courier()
+        await pay_cash(world, terminal, "SP20261121003", 11_528)
+        _, found = await run(world.folder, "orders", "pending")
+        (row,) = found["pending"]
+        assert ("SP20261121003", "cash", "unconfirmed", "not confirmed yet") == (
+            row["order_no"],
+            row["means"],
+            row["why"],
+            row["explanation"],
+        )
+        assert 0 <= row["age_s"] < 60
+
+
+async def test_only_this_machines_operator_with_the_token(open_world: Any) -> None:
+    """A wrong token, a GET, a body that is none: refused, and nothing is changed."""
+    async with operated(open_world) as world:
+        base = f"http://{world.running.http}/operator/couriers/C1001"
+        good = {"authorization": f"Bearer {TOKEN}"}
+        async with httpx.AsyncClient(trust_env=False) as client:
+            assert 401 == (await client.post(f"{base}/unlock")).status_code
+            wrong = {"authorization": f"Bearer {TOKEN}x"}
+            assert 401 == (await client.post(f"{base}/unlock", headers=wrong)).status_code
+            assert 405 == (await client.get(f"{base}/unlock", headers=good)).status_code
+            for body in (b"", b"[]", b'{"amount_minor": 1.5, "reference": "a"}', b"x" * 5000):
+                reply = await client.post(f"{base}/hand-in", headers=good, content=body)
+                assert 400 == reply.status_code
+            minus = b'{"amount_minor": -1, "reference": "a"}'
+            reply = await client.post(f"{base}/hand-in", headers=good, content=minus)
+            assert 409 == reply.status_code
+        assert {} == world.balances()
+
+
+async def test_without_a_token_there_are_no_operator_calls(world: Any) -> None:
+    """The routes do not exist."""
+    async with httpx.AsyncClient(trust_env=False) as client:
+        url = f"http://{world.running.http}/operator/couriers/C1001/unlock"
+        assert 404 == (await client.post(url)).status_code
