@@ -248,15 +248,18 @@ async def test_void_of_a_reversed_sale(world: Any) -> None:
 
 
 async def test_reversal_of_a_voided_sale(world: Any) -> None:
-    """A voided sale is undone already: its reversal is 00 and adds nothing."""
+    """A voided sale is undone already: its reversal is 00, adds nothing, and closes it for good."""
     terminal = await world.signed_on()
     before = world.receivable()
     frame = terminal.sale(SYBIL, 5_600)
     sale = await world.ask(frame)
-    assert "00" == (await world.ask(terminal.void(SYBIL, 5_600, sale))).code
+    void = terminal.void(SYBIL, 5_600, sale)
+    assert "00" == (await world.ask(void)).code
     assert "00" == (await world.ask(terminal.reversal(frame))).code
-    assert ("voided", before) == (world.state(sale), world.receivable())
+    assert ("reversed", before) == (world.state(sale), world.receivable())
     assert [] == world.bank_reversals(sale[37])
+    assert "00" == (await world.ask(terminal.reversal(void))).code
+    assert ("reversed", before) == (world.state(sale), world.receivable())
 
 
 async def test_reversal_of_a_void(world: Any) -> None:
