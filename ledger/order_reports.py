@@ -54,6 +54,28 @@ class OpenOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class OrderLine:
+    """What the switch knows of an order, and of the payment that stands.
+
+    Attributes:
+        status: ``OS`` of the terminal interface.
+        means: how it was paid; empty where no payment stands.
+        rrn: of that payment.
+    """
+
+    merchant_id: str
+    order_no: str
+    status: str
+    amount_minor: int
+    currency_code: str
+    means: str = ""
+    rrn: str = ""
+    terminal_id: str = ""
+    courier_id: str = ""
+    paid_at_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class EventLine:
     """A notice to a merchant, without its body."""
 
@@ -134,6 +156,40 @@ def open_orders(connection: Connection) -> list[OpenOrder]:
                 )
             )
     return sorted(found, key=lambda order: order.created_at_ms)
+
+
+def order_lines(connection: Connection, limit: int | None = None) -> list[OrderLine]:
+    """Orders that were asked for here, by merchant and number.
+
+    Args:
+        limit: at most so many; None for all.
+    """
+    query = (
+        select(
+            orders.c.merchant_id,
+            orders.c.order_no,
+            orders.c.status,
+            orders.c.amount_minor,
+            orders.c.currency_code,
+            journal.c.processing_code,
+            journal.c.rrn,
+            journal.c.terminal_id,
+            journal.c.courier_id,
+            journal.c.created_at_ms,
+        )
+        .outerjoin(
+            journal,
+            (journal.c.id == orders.c.payment_id) & (journal.c.state == State.APPROVED.value),
+        )
+        .order_by(orders.c.merchant_id, orders.c.order_no)
+    )
+    return [
+        OrderLine(
+            *row[:5],
+            *(() if row.rrn is None else (MEANS[row.processing_code], *row[6:])),
+        )
+        for row in connection.execute(query if limit is None else query.limit(limit))
+    ]
 
 
 def event_lines(

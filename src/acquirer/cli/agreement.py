@@ -27,6 +27,8 @@ class Books:
     verified: bool
     bank: list[dict[str, Any]]
     orders: list[dict[str, Any]]
+    switch_orders: list[dict[str, Any]]
+    couriers: list[dict[str, Any]]
 
 
 @dataclass(slots=True)
@@ -79,11 +81,47 @@ def compare(books: Books) -> Agreement:
         agreement.differences.append(
             f"the ledger's receivable is {receivable}, the switch's payments {sum(switch.values())}"
         )
+    _differ_in_orders(agreement, books)
+    _differ_in_cash(agreement, books)
     if not books.trial_balance["balanced"]:
         agreement.differences.append("the trial balance does not balance")
     if not books.verified:
         agreement.differences.append("acquirer ledger verify found a difference")
     return agreement
+
+
+def _differ_in_orders(agreement: Agreement, books: Books) -> None:
+    """Every order that a terminal asked for must be in the same state at the merchant's."""
+    system = {(o["merchant_id"], o["order_no"]): o for o in books.orders}
+    for mine in books.switch_orders:
+        theirs = system.get((mine["merchant_id"], mine["order_no"]), {"state": "unknown"})
+        if theirs["state"] != mine["state"]:
+            agreement.differences.append(
+                f"order {mine['order_no']}: the order system says {theirs['state']},"
+                f" the switch {mine['state']}"
+            )
+        elif mine["rrn"] and (theirs["rrn"], theirs["means"]) != (mine["rrn"], mine["means"]):
+            agreement.differences.append(
+                f"order {mine['order_no']}: paid by {theirs['means']} {theirs['rrn']} for the"
+                f" order system, by {mine['means']} {mine['rrn']} for the switch"
+            )
+
+
+def _differ_in_cash(agreement: Agreement, books: Books) -> None:
+    """What couriers owe must be the cash that was paid to them less what they handed in."""
+    owed = sum(courier["cash_minor"] for courier in books.couriers)
+    cash = {o["rrn"] for o in books.switch_orders if o["means"] == "cash"}
+    taken = sum(t["amount_minor"] for t in books.journal if t["rrn"] in cash)
+    handed_in = sum(t["amount_minor"] for t in books.journal if t["kind"] == "courier_hand_in")
+    off_minor = sum(
+        (line["debit_minor"] - line["credit_minor"])
+        for line in books.trial_balance["lines"]
+        if line["account"].startswith(("assets:courier-shortage:", "income:cash-excess"))
+    )
+    if owed != taken - handed_in - off_minor:
+        agreement.differences.append(
+            f"couriers owe {owed}; they took {taken} and handed in {handed_in}"
+        )
 
 
 def _stands(transaction: dict[str, Any]) -> bool:

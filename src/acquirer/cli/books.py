@@ -81,5 +81,5 @@ def show_time(at_ms: int) -> str:
 
 def console() -> Console:
     """Where tables go; into a pipe or a file they are not squeezed to a terminal's width."""
-    found = Console()
-    return found if found.is_terminal else Console(width=200)
+    found = Console(emoji=False)
+    return found if found.is_terminal else Console(emoji=False, width=200)

@@ -68,9 +68,9 @@ def demo(
 
 
 async def _demo(data: Path, report: Callable[[bool], None]) -> None:
-    console = Console(highlight=False)
+    console = Console(highlight=False, emoji=False)
     if not console.is_terminal:
-        console = Console(highlight=False, width=PIPE_COLUMNS)
+        console = Console(highlight=False, emoji=False, width=PIPE_COLUMNS)
     console.rule("[bold]acquirer demo: a day of payments")
     console.print("Starting switch, security module, bank core and order system …", style="dim")
     estate = load_estate()
@@ -84,7 +84,7 @@ async def _demo(data: Path, report: Callable[[bool], None]) -> None:
         async with AsyncExitStack() as stack:
             day = _Day(console, estate, data, addresses["pos"], stack)
             await day.play()
-            await _until_quiet(data, addresses["http"])
+            await _until_quiet(data)
             books = await trio.to_thread.run_sync(_read_books, data, day.journals())
         agreement = compare(books)
         _show_trial_balance(console, books)
@@ -111,6 +111,7 @@ class _Day:
         await self._shop_hours()
         await self._a_bank_that_does_not_answer()
         await self._deliveries()
+        await self._cash_up()
 
     def journals(self) -> dict[str, TerminalState]:
         """What each terminal remembers at the end."""
@@ -164,18 +165,62 @@ class _Day:
         ]
         await self._deliver(client, orders[0].order_no, ["dave"], "Li Wei")
         await self._deliver(client, orders[1].order_no, ["frank", "ivan"], "Zhang San")
+        await self._without_card(client, "2", "cash", "Wang Fang")
+        await self._without_card(client, "3", "delivery", "Liu Yang")
+        await self._a_change_of_mind(client, orders[2].order_no)
+        await self._nobody_there(client, orders[3].order_no)
+
+    async def _without_card(
+        self, client: TerminalClient, ways: str, way: str, signed_by: str
+    ) -> None:
+        """An order that can be paid in this one way only."""
+        merchant_id = client.terminal.identity.merchant_id
+        order_no = next(
+            order.order_no
+            for order in self._estate.orders
+            if order.merchant_id == merchant_id and order.pay_ways == ways
+        )
+        due = await self._ask(client, order_no)
+        paid = await client.order_payment(order_no, due, way)
+        words = {"cash": "… paid in cash", "delivery": "… delivered, nothing to pay"}
+        self._say(COURIER_TERMINAL, words[way], paid)
+        self._say(COURIER_TERMINAL, "… confirmed", await client.order_confirm(order_no))
+        signed = await client.order_receipt(order_no, signed_by)
+        self._say(COURIER_TERMINAL, f"… signed for by {signed_by}", signed)
+
+    async def _a_change_of_mind(self, client: TerminalClient, order_no: str) -> None:
+        """Paid and confirmed, then refused at the door: the card gets its money back."""
+        due = await self._ask(client, order_no)
+        paid = await client.order_payment(order_no, due, card=self._card("grace"))
+        self._say(COURIER_TERMINAL, "… paid by card, grace", paid)
+        self._say(COURIER_TERMINAL, "… confirmed", await client.order_confirm(order_no))
+        self._console.print(
+            "            [dim]the customer opens the parcel and wants none of it[/]"
+        )
+        self._say(COURIER_TERMINAL, "… cancelled", await client.order_cancel(order_no))
+        confirmed = await client.order_cancel_confirm(order_no)
+        self._say(COURIER_TERMINAL, "… cancellation confirmed", confirmed)
+
+    async def _nobody_there(self, client: TerminalClient, order_no: str) -> None:
+        await self._ask(client, order_no)
+        told = await client.order_exception(order_no, "06", "nobody there, again tomorrow")
+        self._say(COURIER_TERMINAL, "… exception: rescheduled", told)
+
+    async def _ask(self, client: TerminalClient, order_no: str) -> int:
+        """Ask for an order, show it, give the amount due."""
+        query = await client.order_query(order_no)
+        self._say(COURIER_TERMINAL, f"order {order_no}", query)
+        for line in query.order.text if query.order else ():
+            self._console.print(f"            [dim]│ {line}[/]")
+        return (query.order.amount_minor if query.order else None) or 0
 
     async def _deliver(
         self, client: TerminalClient, order_no: str, cards: list[str], signed_by: str
     ) -> None:
-        query = await client.order_query(order_no)
-        self._say(COURIER_TERMINAL, f"order {order_no}", query)
-        due = query.order.amount_minor if query.order else None
-        for line in query.order.text if query.order else ():
-            self._console.print(f"            [dim]│ {line}[/]")
+        due = await self._ask(client, order_no)
         for name in cards:
             payment = await client.order_payment(
-                order_no, due or 0, card=self._card(name), courier_id=COURIER
+                order_no, due, card=self._card(name), courier_id=COURIER
             )
             self._say(COURIER_TERMINAL, f"… paid by card, {name}", payment)
             if payment.approved:
@@ -183,6 +228,14 @@ class _Day:
         self._say(COURIER_TERMINAL, "… confirmed", await client.order_confirm(order_no))
         signed = await client.order_receipt(order_no, signed_by)
         self._say(COURIER_TERMINAL, f"… signed for by {signed_by}", signed)
+
+    async def _cash_up(self) -> None:
+        self._chapter("Evening: the courier brings the cash to the station")
+        owed = await trio.to_thread.run_sync(_json, "couriers", "list", self._data)
+        mine = next(c for c in owed["couriers"] if c["courier_id"] == COURIER)
+        arguments = ("couriers", "hand-in", COURIER, "--amount", _plain(mine["cash_minor"]))
+        done = await trio.to_thread.run_sync(_run, *arguments, "--data", str(self._data))
+        self._console.print(f"  {done.stdout.decode().strip()}", markup=False)
 
     async def _client(self, terminal_id: str) -> TerminalClient:
         path = self._data / "terminals" / f"{terminal_id}.json"
@@ -214,16 +267,16 @@ class _Day:
         )
 
 
-async def _until_quiet(data: Path, _http: str) -> None:
+async def _until_quiet(data: Path) -> None:
     """Wait until nothing is owed to the bank or to the order system any more."""
     with trio.move_on_after(QUIET_S):
         while True:
             journal = await trio.to_thread.run_sync(_json, "journal", "list", data)
-            orders = await trio.to_thread.run_sync(_json, "order-sim", "orders", data)
+            untold = await trio.to_thread.run_sync(
+                _json, "orders", "events", data, "list", "--state", "pending"
+            )
             owed = [t for t in journal["transactions"] if t["state"] in ("timed_out", "reversing")]
-            signed = [o for o in orders["orders"] if o["state"] == "signed_for"]
-            wanted = [t for t in journal["transactions"] if t["kind"] == "receipt_confirmation"]
-            if not owed and len(signed) >= len(wanted):
+            if not owed and not untold["events"]:
                 return
             await trio.sleep(POLL_S)
 
@@ -236,11 +289,13 @@ def _read_books(data: Path, terminals: dict[str, TerminalState]) -> Books:
         verified=_run("ledger", "verify", "--data", str(data)).returncode == 0,
         bank=_json("bank-sim", "transactions", data)["transactions"],
         orders=_json("order-sim", "orders", data)["orders"],
+        switch_orders=_json("orders", "list", data)["orders"],
+        couriers=_json("couriers", "list", data)["couriers"],
     )
 
 
-def _json(group: str, command: str, data: Path) -> Any:
-    result = _run(group, command, "--data", str(data), "--json")
+def _json(group: str, command: str, data: Path, *more: str) -> Any:
+    result = _run(group, command, *more, "--data", str(data), "--json")
     if result.returncode:
         raise RuntimeError(f"acquirer {group} {command} failed: {result.stderr.decode()}")
     return msgspec.json.decode(result.stdout)
@@ -282,3 +337,7 @@ def _show_agreement(console: Console, agreement: Agreement) -> None:
 
 def _money(amount_minor: int) -> str:
     return f"{amount_minor / 100:,.2f}" if amount_minor else ""
+
+
+def _plain(amount_minor: int) -> str:
+    return f"{amount_minor // 100}.{amount_minor % 100:02d}"

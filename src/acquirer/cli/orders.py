@@ -17,8 +17,8 @@ from rich.table import Table
 from acquirer.cli.books import AsJson, Config, Data, console, open_books, show_time
 from acquirer.cli.operator import call_switch, print_json, read_settings
 from acquirer.ledger.money import format_minor
-from acquirer.ledger.order_reports import OpenOrder, event_lines, open_orders
-from acquirer.switch.order_life import life_table
+from acquirer.ledger.order_reports import OpenOrder, event_lines, open_orders, order_lines
+from acquirer.switch.order_life import STATUS_NAMES, life_table
 from acquirer.switch.settings import OrderSettings
 
 orders_app = typer.Typer(help="Orders, and what merchants are told.", no_args_is_help=True)
@@ -26,6 +26,50 @@ events_app = typer.Typer(help="Notices to merchants' order systems.", no_args_is
 orders_app.add_typer(events_app, name="events")
 
 REPLAYED_MAX = 1000
+
+
+@orders_app.command("list")
+def list_orders(
+    data: Data = None,
+    config: Config = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most so many.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print the orders that terminals asked for, and the payments that stand.
+
+    Example: acquirer orders list --data shop
+    """
+    with open_books(data, config) as connection:
+        found = order_lines(connection, limit)
+    if as_json:
+        rows = [{**asdict(line), "state": state_name(line.status)} for line in found]
+        print_json({"orders": rows})
+        return
+    table = Table("order", "merchant", "state", title="Orders")
+    table.add_column("amount", justify="right")
+    for column in ("means", "rrn", "terminal", "courier"):
+        table.add_column(column)
+    for line in found:
+        table.add_row(
+            line.order_no,
+            line.merchant_id,
+            STATUS_NAMES[line.status],
+            format_minor(line.amount_minor, line.currency_code),
+            line.means,
+            line.rrn,
+            line.terminal_id,
+            line.courier_id,
+        )
+    console().print(table)
+
+
+def state_name(status: str) -> str:
+    """A status as one word, as the order system simulator has it.
+
+    >>> state_name("03")
+    'signed_for'
+    """
+    return STATUS_NAMES[status].replace(" ", "_")
 
 
 @orders_app.command("pending")
