@@ -1,0 +1,77 @@
+"""What a reply echoes, adds and leaves out."""
+
+from __future__ import annotations
+
+import pytest
+
+from acquirer.codecs.message import Message
+from acquirer.switch.reply import build_format_error, build_reply, reply_mti
+from acquirer.switch.request import Answer
+
+REQUEST = Message(
+    "0200",
+    {
+        2: "6225880000000007",
+        3: "000000",
+        4: "000000000100",
+        11: "000001",
+        14: "3012",
+        22: "021",
+        25: "00",
+        26: "12",
+        32: "00085500",
+        35: "6225880000000007D3012",
+        41: "10000001",
+        42: "898110053310001",
+        49: "156",
+        52: "00" * 8,
+        53: "2600000000000000",
+        60: "2200000100050",
+        62: "AA",
+        64: "00" * 8,
+    },
+)
+
+
+def test_echo() -> None:
+    """DE2, 3, 4, 11, 25, 32, 41, 42, 49 and 60 come back; nothing else of the request does."""
+    reply = build_reply(REQUEST, Answer("00"))
+    assert {2, 3, 4, 11, 25, 32, 39, 41, 42, 49, 60} == set(reply.fields)
+    assert all(reply.fields[n] == REQUEST.fields[n] for n in reply.fields if n != 39)
+
+
+def test_own_fields_win() -> None:
+    """What an answer brings replaces what would be echoed, such as the amount due or the batch."""
+    reply = build_reply(REQUEST, Answer("00", {4: "000000000200", 60: "00000002003"}))
+    assert ("000000000200", "00000002003") == (reply.get(4), reply.get(60))
+
+
+@pytest.mark.parametrize(
+    ("mti", "expected"),
+    [("0200", "0210"), ("0220", "0230"), ("0400", "0410"), ("0800", "0810"), ("0820", "0830")],
+)
+def test_mti(mti: str, expected: str) -> None:
+    """The reply's MTI is the request's plus ten."""
+    assert expected == reply_mti(mti)
+
+
+@pytest.mark.parametrize(
+    "partial",
+    [
+        {},
+        {0: "0200", 11: "000001"},
+        {0: "0200", 41: "10000001"},
+        {0: "02AB", 11: "000001", 41: "10000001"},
+        {0: "0210", 11: "000001", 41: "10000001"},
+        {11: "000001", 41: "10000001"},
+    ],
+)
+def test_no_answer_to_nobody(partial: dict[int, str]) -> None:
+    """Without MTI, STAN and terminal, or to a reply, there is no answer 30."""
+    assert build_format_error(partial) is None
+
+
+def test_format_error() -> None:
+    """The answer 30 carries STAN and terminal."""
+    found = build_format_error({0: "0200", 11: "000001", 41: "10000001", 4: "1"})
+    assert Message("0210", {11: "000001", 39: "30", 41: "10000001"}) == found

@@ -1,0 +1,93 @@
+"""A request's views: the card, the PIN's form, the original, texts."""
+
+from __future__ import annotations
+
+import pytest
+
+from acquirer.codecs.de59 import De59
+from acquirer.codecs.errors import RemoteFormatError
+from acquirer.codecs.message import Message
+from acquirer.codecs.private_fields import De60
+from acquirer.ledger.entries import TerminalRow
+from acquirer.ledger.postings import FeeRate
+from acquirer.switch.request import Request
+from acquirer.switch.settings import MerchantSettings, ProfileSettings, TerminalSettings
+from acquirer.switch.terminals import Keys, Terminal
+
+PAN = "6225880000000007"
+TRACK = f"{PAN}D30121010000000000"
+
+
+def request(fields: dict[int, str], items: dict[str, str] | None = None) -> Request:
+    """A request with these fields from a GB18030 terminal."""
+    terminal = Terminal(
+        TerminalSettings("10000001", "M1", "U0", "cup"),
+        ProfileSettings("cup"),
+        MerchantSettings("M1", "One", "4215", 120, "whsec_"),
+        FeeRate(120),
+        TerminalRow("10000001", "000001"),
+    )
+    de59 = De59.build(items or {})
+    return Request(
+        Message("0200", fields), De60("22", "000001"), terminal, Keys(), b"", 0.0, 0, de59
+    )
+
+
+@pytest.mark.parametrize("fields", [{35: TRACK}, {2: PAN}, {2: PAN, 35: TRACK}])
+def test_card(fields: dict[int, str]) -> None:
+    """The card comes from track 2, from DE2, or from both."""
+    pan, track = request(fields).card()
+    assert (PAN, 35 in fields) == (pan.digits, track is not None)
+
+
+@pytest.mark.parametrize("fields", [{}, {2: "1"}, {35: PAN}, {2: "6225880000000015", 35: TRACK}])
+def test_no_card(fields: dict[int, str]) -> None:
+    """No card, one that cannot be read, or two that differ are format errors."""
+    with pytest.raises(RemoteFormatError):
+        request(fields).card()
+
+
+@pytest.mark.parametrize(
+    ("fields", "wrong"),
+    [
+        ({}, False),
+        ({52: "00" * 8, 53: "2600000000000000"}, False),
+        ({52: "00" * 8, 53: "2000000000000000"}, False),
+        ({53: "0000000000000000"}, False),
+        ({53: "2600000000000000"}, False),
+        ({52: "00" * 8}, True),
+        ({52: "00" * 8, 53: "0600000000000000"}, True),
+        ({52: "00" * 8, 53: "1600000000000000"}, True),
+        ({53: "1600000000000000"}, True),
+    ],
+)
+def test_pin_format(fields: dict[int, str], wrong: bool) -> None:
+    """A PIN needs DE53 that says "with PAN"; "without PAN" is wrong with or without a PIN."""
+    assert wrong == request(fields).pin_format_wrong()
+
+
+def test_original() -> None:
+    """DE61 names batch and STAN at least."""
+    found = request({61: "0000010000420102"}).original()
+    assert ("000001", "000042", "0102") == (
+        found.original_batch,
+        found.original_stan,
+        found.original_date,
+    )
+    with pytest.raises(RemoteFormatError):
+        request({61: "000001"}).original()
+    with pytest.raises(RemoteFormatError):
+        request({}).original()
+
+
+def test_texts() -> None:
+    """Texts are decoded by the terminal's character set; an absent one is empty or an error."""
+    found = request({}, {"OR": "王芳"})
+    assert ("王芳", "") == (found.text("OR"), found.text("OD"))
+    with pytest.raises(RemoteFormatError):
+        found.need_text("ON")
+
+
+def test_amount() -> None:
+    """DE4 in minor units, 0 where it is absent."""
+    assert (1250, 0) == (request({4: "000000001250"}).amount_minor, request({}).amount_minor)
