@@ -5,6 +5,8 @@ It keeps no books: what is measured is the switch, not its partner.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 
 import trio
@@ -14,9 +16,21 @@ from acquirer.codecs.dialect import load_dialect
 from acquirer.codecs.framing import FrameDecoder, LengthHeader
 from acquirer.codecs.message import Message
 
+Handler = Callable[[trio.SocketStream], Awaitable[None]]
+
 FRAMING = LengthHeader("binary", 2)
 FRAME_BYTES_MAX = 8192
 ECHOED = (3, 4, 7, 11, 12, 13, 32, 37, 41, 42, 49, 70, 90)
+
+
+def quiet(serve: Handler) -> Handler:
+    """A handler that ends without a word when its peer goes away."""
+
+    async def handler(stream: trio.SocketStream) -> None:
+        with suppress(trio.BrokenResourceError):
+            await serve(stream)
+
+    return handler
 
 
 async def echo(stream: trio.SocketStream) -> None:
@@ -52,7 +66,9 @@ async def main() -> None:
     async with trio.open_nursery() as nursery:
         ports = []
         for handler in (echo, bank):
-            listeners = await nursery.start(partial(trio.serve_tcp, handler, 0, host="127.0.0.1"))
+            listeners = await nursery.start(
+                partial(trio.serve_tcp, quiet(handler), 0, host="127.0.0.1")
+            )
             ports.append(f"127.0.0.1:{listeners[0].socket.getsockname()[1]}")
         print_ready(echo=ports[0], bank=ports[1])
 

@@ -10,6 +10,7 @@ import sys
 
 import trio
 
+from acquirer.cli.bench.host import quiet
 from acquirer.cli.process import die_with_parent, print_ready
 from acquirer.codecs.framing import FrameDecoder, LengthHeader
 
@@ -59,7 +60,7 @@ async def main(host_port: int) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(relay.read_link)
         print_ready(pos=f"127.0.0.1:{listener.socket.getsockname()[1]}")
-        await trio.serve_listeners(relay.terminal, [listener])
+        await trio.serve_listeners(quiet(relay.terminal), [listener])
 
 
 if __name__ == "__main__":
