@@ -1,0 +1,115 @@
+"""Notices as a merchant verifies them: the examples of docs/orders.md, and rotated secrets."""
+
+from __future__ import annotations
+
+import base64
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import trio
+from pos_terminal import de59
+
+from acquirer.ledger.database import Database
+from acquirer.ledger.order_reports import event_lines
+from acquirer.routing.orders.webhooks import sign
+
+pytestmark = pytest.mark.anyio
+
+PAGE = (Path(__file__).parents[2] / "docs" / "orders.md").read_text("utf-8")
+OLD = "whsec_" + base64.b64encode(bytes(range(24))).decode()
+NEW = "whsec_" + base64.b64encode(bytes(range(24, 48))).decode()
+
+
+def example(language: str) -> str:
+    """The page's example in a language."""
+    return PAGE.partition(f"```{language}\n")[2].partition("```")[0]
+
+
+def headers(secrets: list[str], body: bytes, at: int) -> dict[str, str]:
+    """As the switch signs."""
+    return {
+        "webhook-id": "evt_1",
+        "webhook-timestamp": str(at),
+        "webhook-signature": sign(secrets, "evt_1", at, body),
+    }
+
+
+def test_the_python_example_takes_what_is_right_and_nothing_else() -> None:
+    """Any of several signatures will do; a wrong body, secret or time will not."""
+    names: dict[str, Any] = {}
+    exec(example("python"), names)
+    verify, now, body = names["verify"], int(time.time()), b'{"type":"order.paid"}'
+    assert verify(headers([OLD], body, now), body, OLD)
+    assert verify(headers([NEW, OLD], body, now), body, OLD)
+    assert not verify(headers([NEW], body, now), body, OLD)
+    assert not verify(headers([OLD], body, now), body + b" ", OLD)
+    assert not verify(headers([OLD], body, now - 301), body, OLD)
+
+
+@pytest.mark.skipif(
+    not (shutil.which("curl") and shutil.which("openssl")), reason="needs curl and openssl"
+)
+async def test_the_curl_example_is_taken_by_a_receiver(world: Any) -> None:
+    """A notice signed by hand passes the order system's own check."""
+    merchant = world.estate.merchants[0]
+    body = {
+        "type": "order.exception",
+        "timestamp": "2026-11-21T00:00:00.000Z",
+        "data": {
+            "order_no": "SP20261121007",
+            "merchant_id": merchant.merchant_id,
+            "order_status": "05",
+            "amount_minor": 29_016,
+            "currency_code": "156",
+            "means": "none",
+            "reason": "01",
+        },
+    }
+    given = {
+        "secret": merchant.event_secret,
+        "url": f"http://{world.addresses['orders']}",
+        "body": msgspec.json.encode(body).decode(),
+        "PATH": "/usr/bin:/bin",
+    }
+    done = await trio.run_process(["bash", "-euc", example("sh")], capture_stdout=True, env=given)
+    assert b"200\n" == done.stdout
+    assert "exception" == world.order("SP20261121007").state
+
+
+async def test_a_secret_is_rotated_without_loss(open_world: Any) -> None:
+    """Both secrets sign while the merchant changes over; an unknown one alone only waits."""
+    async with open_world() as world:
+        known = world.estate.merchants[0].event_secret
+
+        async def restart(event_secret: str, *others: str) -> None:
+            await world.drain()
+            settings = msgspec.to_builtins((await world.settings()).merchants)
+            settings[0] |= {"event_secret": event_secret, "event_secrets": list(others)}
+            world.changes["merchants"] = settings
+            await world.start_switch()
+
+        async def pay(order_no: str, amount_minor: int) -> None:
+            terminal = await world.with_courier()
+            fields: dict[int, str | bytes] = {4: f"{amount_minor:012d}"}
+            items = de59(ON=order_no, OC="C1001")
+            reply = await world.ask(terminal.order("0200", "900000", "72", items, fields))
+            assert "00" == reply.code
+
+        await restart(NEW, known)
+        await pay("SP20261121003", 11_528)
+        await world.until(lambda: world.order("SP20261121003").state == "paid")
+        await restart(NEW)
+        await pay("SP20261121006", 17_271)
+        await world.until(lambda: _refused_before(world))
+        assert "to_pay" == world.order("SP20261121006").state
+        await restart(NEW, known)
+        await world.until(lambda: world.order("SP20261121006").state == "paid")
+
+
+def _refused_before(world: Any) -> bool:
+    with Database(world.url).read_only_engine().connect() as connection:
+        return any(line.attempts for line in event_lines(connection, "pending"))
