@@ -30,14 +30,13 @@ from acquirer.ledger.entries import (
 )
 from acquirer.ledger.errors import BookUnavailable, InstanceTaken, UnitRefused
 from acquirer.ledger.migrate import migrate
-from acquirer.ledger.rows import event_of, saf_of
 from acquirer.ledger.states import change_is_legal
 from acquirer.ledger.writer import Query, Writer
 
 QUEUE_UNITS_MAX = 4_096
 GROUP_UNITS_MAX = 64
 LOCK_WAIT_MS = 2_000
-PENDING_ROWS_MAX = 10_000
+SAF_WINDOW = 64
 
 MakeDriver = Callable[[Writer, int, int], Driver]
 _DRIVERS: dict[str, MakeDriver] = {"thread": ThreadDriver, "inline": InlineDriver}
@@ -182,12 +181,33 @@ class Book:
     # --- store and forward --------------------------------------------------------------------
 
     async def claim_saf(
-        self, bank: str, now_ms: int, lease_until_ms: int, limit: int
+        self,
+        bank: str,
+        now_ms: int,
+        lease_until_ms: int,
+        limit: int,
+        *,
+        window: int = SAF_WINDOW,
     ) -> list[SafItem]:
-        """Lease the due items of a bank that nobody alive holds, in the order of their ids."""
+        """Lease the due items of a bank that nobody alive holds, in the order of their ids.
+
+        Args:
+            limit: most items to take.
+            window: how many of the oldest open items are looked at: what is behind them waits.
+        """
         found: list[SafItem] = await self._write(
-            queues.claim_saf, self.owner, bank, now_ms, lease_until_ms, limit
+            queues.claim_saf, self.owner, bank, now_ms, lease_until_ms, limit, window
         )
+        return found
+
+    async def dead_letter(self, id: int) -> SafItem | None:
+        """A dead letter for a bank."""
+        found: SafItem | None = await self._read(queues.dead_saf, id)
+        return found
+
+    async def queue_depths(self) -> dict[str, queues.Depth]:
+        """How much is owed to each bank that is owed anything, and as ``""`` to merchants."""
+        found: dict[str, queues.Depth] = await self._read(queues.depths)
         return found
 
     async def stamp_saf(self, id: int, *, attempts: int, stan: str, transmission_at: str) -> bool:
@@ -217,7 +237,7 @@ class Book:
 
     async def saf_pending(self, bank: str | None = None) -> list[SafItem]:
         """Items neither finished nor dead, of one bank or all, oldest first."""
-        found: list[SafItem] = await self._read(_saf_pending, bank)
+        found: list[SafItem] = await self._read(queues.saf_pending, bank)
         return found
 
     # --- outbox -------------------------------------------------------------------------------
@@ -256,7 +276,7 @@ class Book:
 
     async def events_pending(self) -> list[Event]:
         """Notices neither delivered nor dead, oldest first."""
-        found: list[Event] = await self._read(_events_pending)
+        found: list[Event] = await self._read(queues.events_pending)
         return found
 
     # --- recovery -----------------------------------------------------------------------------
@@ -291,21 +311,6 @@ def _take_numbers(session: Session, count: int) -> int:
     row = session.row(sql.TAKE_NUMBERS, name="entry", count=count)
     assert row is not None
     return int(row[0]) - count
-
-
-def _saf_pending(session: Session, bank: str | None) -> list[SafItem]:
-    rows = session.rows(
-        queues.SAF_PENDING,
-        any_bank=int(bank is None),
-        bank=bank or "",
-        row_limit=PENDING_ROWS_MAX,
-    )
-    return [saf_of(row) for row in rows]
-
-
-def _events_pending(session: Session) -> list[Event]:
-    rows = session.rows(queues.EVENTS_PENDING, row_limit=PENDING_ROWS_MAX)
-    return [event_of(row) for row in rows]
 
 
 class _Opening:

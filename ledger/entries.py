@@ -161,8 +161,9 @@ class SafItem:
 
     Attributes:
         id: number from the same blocks as journal ids; the message's own identity.
-        kind: ``reversal``; advices come later.
-        original_id: the journal entry it undoes; unique, so that a bank gets at most one.
+        kind: ``reversal`` or ``advice``.
+        original_id: the journal entry that it undoes or tells of; unique per kind, so that a
+            bank gets at most one of each.
         reason: DE39 of the message (98 no answer, 06 other, A0 …).
         attempts: how often it left; from the second on it goes out as a repeat.
     """
@@ -374,7 +375,7 @@ class PutCourier:
 
 @dataclass(frozen=True, slots=True)
 class QueueSaf:
-    """Queue a message for a bank; conditional on there being none for the same original."""
+    """Queue a message for a bank; conditional on there being none of its kind and original."""
 
     item: SafItem
 
@@ -386,6 +387,22 @@ class FinishSaf:
     id: int
     response_code: str
     finished_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReviveSaf:
+    """Make a dead letter due again, as a repeat; conditional on its being one."""
+
+    id: int
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class WriteOffSaf:
+    """Give a dead letter up for good; conditional on its being one. Posts nothing by itself."""
+
+    id: int
+    at_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -409,6 +426,8 @@ Step = (
     | PutCourier
     | QueueSaf
     | FinishSaf
+    | ReviveSaf
+    | WriteOffSaf
     | QueueEvent
 )
 

@@ -9,6 +9,7 @@ moment are skipped, not waited for.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import ColumnElement, Table, and_, bindparam, func, or_, select, update
@@ -17,6 +18,23 @@ from acquirer.ledger.database import Session, Sql
 from acquirer.ledger.entries import Entry, Event, SafItem
 from acquirer.ledger.rows import ENTRY_COLUMNS, entry_of, event_of, saf_of
 from acquirer.ledger.schema import UNSETTLED, journal, outbox, saf
+
+PENDING_ROWS_MAX = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """A queue's length.
+
+    Attributes:
+        waiting: items not done, dead letters apart.
+        dead: dead letters.
+        oldest_ms: when the oldest that waits was queued, or None.
+    """
+
+    waiting: int
+    dead: int
+    oldest_ms: int | None
 
 
 def _free(table: Table) -> ColumnElement[bool]:
@@ -57,17 +75,39 @@ def owner_prefixes(owner: str) -> dict[str, str]:
 _SAF_COLUMNS = tuple(saf.columns)[:10]
 _saf_open = and_(saf.c.finished_at_ms.is_(None), saf.c.dead_at_ms.is_(None))
 
+_head = saf.alias("head")
+_before = saf.alias("before")
+
+# Only a window at the head is looked at, so that what is old is not overtaken without end; and
+# what a bank is to learn of one original it learns in order.
 _DUE_SAF = Sql(
     select(*_SAF_COLUMNS)
     .where(
+        saf.c.id.in_(
+            select(_head.c.id)
+            .where(
+                _head.c.finished_at_ms.is_(None),
+                _head.c.dead_at_ms.is_(None),
+                _head.c.bank == bindparam("bank"),
+            )
+            .order_by(_head.c.id)
+            .limit(bindparam("window"))
+        ),
         _saf_open,
-        saf.c.bank == bindparam("bank"),
         saf.c.next_at_ms <= bindparam("now_ms"),
         _free(saf),
+        ~select(_before.c.id)
+        .where(
+            _before.c.original_id == saf.c.original_id,
+            _before.c.id < saf.c.id,
+            _before.c.finished_at_ms.is_(None),
+            _before.c.dead_at_ms.is_(None),
+        )
+        .exists(),
     )
     .order_by(saf.c.id)
     .limit(bindparam("row_limit"))
-    .with_for_update(skip_locked=True)
+    .with_for_update(skip_locked=True, of=saf)
 )
 _TAKE_SAF = _take(saf, "id")
 
@@ -108,15 +148,73 @@ SAF_PENDING = Sql(
 )
 
 
+SAF_COUNTS = Sql(
+    select(
+        saf.c.bank,
+        func.count().filter(saf.c.dead_at_ms.is_(None)),
+        func.count().filter(saf.c.dead_at_ms.is_not(None)),
+        func.min(saf.c.created_at_ms).filter(saf.c.dead_at_ms.is_(None)),
+    )
+    .where(saf.c.finished_at_ms.is_(None))
+    .group_by(saf.c.bank)
+)
+OUTBOX_COUNTS = Sql(
+    select(
+        func.count().filter(outbox.c.dead_at_ms.is_(None)),
+        func.count().filter(outbox.c.dead_at_ms.is_not(None)),
+        func.min(outbox.c.created_at_ms).filter(outbox.c.dead_at_ms.is_(None)),
+    ).where(outbox.c.delivered_at_ms.is_(None))
+)
+DEAD_SAF = Sql(
+    select(*_SAF_COLUMNS)
+    .where(
+        saf.c.id == bindparam("key"), saf.c.finished_at_ms.is_(None), saf.c.dead_at_ms.is_not(None)
+    )
+    .limit(1)
+)
+
+
+def depths(session: Session) -> dict[str, Depth]:
+    """How much waits for each bank, and as ``""`` for merchants."""
+    found = {row[0]: Depth(row[1], row[2], row[3]) for row in session.rows(SAF_COUNTS)}
+    row = session.row(OUTBOX_COUNTS)
+    return {**found, "": Depth(*row[:3]) if row else Depth(0, 0, None)}
+
+
+def dead_saf(session: Session, id: int) -> SafItem | None:
+    """A dead letter for a bank."""
+    row = session.row(DEAD_SAF, key=id)
+    return None if row is None else saf_of(row)
+
+
 def claim_saf(
-    session: Session, owner: str, bank: str, now_ms: int, lease_until_ms: int, limit: int
+    session: Session,
+    owner: str,
+    bank: str,
+    now_ms: int,
+    lease_until_ms: int,
+    limit: int,
+    window: int,
 ) -> list[SafItem]:
-    """Lease the oldest due items of a bank to ``owner``."""
+    """Lease the oldest due items of a bank to ``owner``; see ``Book.claim_saf``."""
     rows = session.rows(
-        _DUE_SAF, bank=bank, now_ms=now_ms, row_limit=limit, **owner_prefixes(owner)
+        _DUE_SAF,
+        bank=bank,
+        now_ms=now_ms,
+        row_limit=limit,
+        window=window,
+        **owner_prefixes(owner),
     )
     for row in rows:
         session.run(_TAKE_SAF, key=row[0], new_owner=owner, new_lease_until_ms=lease_until_ms)
+    return [saf_of(row) for row in rows]
+
+
+def saf_pending(session: Session, bank: str | None) -> list[SafItem]:
+    """Open items of a bank or of all, oldest first."""
+    rows = session.rows(
+        SAF_PENDING, any_bank=int(bank is None), bank=bank or "", row_limit=PENDING_ROWS_MAX
+    )
     return [saf_of(row) for row in rows]
 
 
@@ -198,6 +296,11 @@ def claim_events(
     for row in rows:
         session.run(_TAKE_EVENT, key=row[0], new_owner=owner, new_lease_until_ms=lease_until_ms)
     return [event_of(row) for row in rows]
+
+
+def events_pending(session: Session) -> list[Event]:
+    """Notices neither delivered nor dead, oldest first."""
+    return [event_of(row) for row in session.rows(EVENTS_PENDING, row_limit=PENDING_ROWS_MAX)]
 
 
 # --- orphans ----------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import sqlite
 
 # The migration that creates exactly these tables; a test holds them equal.
-SCHEMA_VERSION = "0002"
+SCHEMA_VERSION = "0003"
 
 # Names of constraints are fixed, so that both databases and later migrations agree on them.
 metadata = MetaData(
@@ -293,7 +293,7 @@ saf = Table(
     _text("response_code", ""),
     _maybe_integer("finished_at_ms"),
     _maybe_integer("dead_at_ms"),
-    Index("uq_saf_original_id", "original_id", unique=True),
+    Index("uq_saf_original_id_kind", "original_id", "kind", unique=True),
     Index("ix_saf_open", "bank", "id", sqlite_where=_SAF_OPEN, postgresql_where=_SAF_OPEN),
     sqlite_strict=True,
 )

@@ -268,7 +268,7 @@ QUEUE_SAF = Sql(
     .values(
         _all_given(saf, "owner", "lease_until_ms", "response_code", "finished_at_ms", "dead_at_ms")
     )
-    .on_conflict_do_nothing(index_elements=["original_id"])
+    .on_conflict_do_nothing(index_elements=["original_id", "kind"])
 )
 
 FINISH_SAF = Sql(
@@ -279,6 +279,33 @@ FINISH_SAF = Sql(
         finished_at_ms=_given("new_finished_at_ms"),
         owner="",
         lease_until_ms=0,
+    )
+)
+
+_dead_saf = (
+    saf.c.id == _given("key_id"),
+    saf.c.finished_at_ms.is_(None),
+    saf.c.dead_at_ms.is_not(None),
+)
+
+REVIVE_SAF = Sql(
+    update(saf)
+    .where(*_dead_saf)
+    .values(
+        dead_at_ms=None,
+        attempts=1,
+        created_at_ms=_given("new_at_ms"),
+        next_at_ms=_given("new_next_at_ms"),
+    )
+)
+
+WRITE_OFF_SAF = Sql(
+    update(saf)
+    .where(*_dead_saf)
+    .values(
+        dead_at_ms=None,
+        response_code=_given("new_response_code"),
+        finished_at_ms=_given("new_finished_at_ms"),
     )
 )
 

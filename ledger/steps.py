@@ -26,8 +26,10 @@ from acquirer.ledger.entries import (
     PutTerminal,
     QueueEvent,
     QueueSaf,
+    ReviveSaf,
     UpdateEntry,
     UpdateOrder,
+    WriteOffSaf,
 )
 from acquirer.ledger.rows import entry_row, update_row
 
@@ -145,6 +147,23 @@ def _finish_saf(session: Session, _accounting: Accounting, step: FinishSaf) -> b
     return True
 
 
+def _revive_saf(session: Session, _accounting: Accounting, step: ReviveSaf) -> bool:
+    changed = session.changed(
+        sql.REVIVE_SAF, key_id=step.id, new_at_ms=step.at_ms, new_next_at_ms=step.at_ms
+    )
+    return changed == 1
+
+
+def _write_off_saf(session: Session, _accounting: Accounting, step: WriteOffSaf) -> bool:
+    changed = session.changed(
+        sql.WRITE_OFF_SAF,
+        key_id=step.id,
+        new_response_code=WRITTEN_OFF,
+        new_finished_at_ms=step.at_ms,
+    )
+    return changed == 1
+
+
 def _queue_event(session: Session, _accounting: Accounting, step: QueueEvent) -> bool:
     event = step.event
     session.run(
@@ -161,6 +180,9 @@ def _queue_event(session: Session, _accounting: Accounting, step: QueueEvent) ->
     return True
 
 
+# In place of a bank's DE39, which has digits and letters of its own.
+WRITTEN_OFF = "WO"
+
 RUN: Mapping[type[Any], Callable[[Session, Accounting, Any], bool]] = MappingProxyType(
     {
         InsertEntry: _insert_entry,
@@ -176,6 +198,8 @@ RUN: Mapping[type[Any], Callable[[Session, Accounting, Any], bool]] = MappingPro
         PutCourier: _put_courier,
         QueueSaf: _queue_saf,
         FinishSaf: _finish_saf,
+        ReviveSaf: _revive_saf,
+        WriteOffSaf: _write_off_saf,
         QueueEvent: _queue_event,
     }
 )

@@ -31,7 +31,7 @@ from acquirer.ledger.schema import (
 from acquirer.ledger.transfers import GENESIS, Staged, chain_link, effect, normal_side
 
 # Kinds of journal entries whose approval posts exactly their amount.
-POSTING_KINDS = frozenset({"sale", "order_payment"})
+POSTING_KINDS = frozenset({"sale", "order_payment", "saf_write_off"})
 NEVER_POSTED = frozenset({State.DECLINED, State.REFUSED})
 
 SUMS = ("debits_posted", "credits_posted", "debits_pending", "credits_pending")

@@ -15,7 +15,6 @@ from functools import partial
 import structlog
 import trio
 
-from acquirer.codecs.message import Message
 from acquirer.config.loading import ConfigError
 from acquirer.ledger.book import Book
 from acquirer.ledger.errors import BookError
@@ -31,6 +30,7 @@ from acquirer.switch.errors import HsmRefused, HsmUnavailable
 from acquirer.switch.hsm.client import Hsm
 from acquirer.switch.hsm.link_security import HsmLinkSecurity
 from acquirer.switch.hsm.transport import HsmTransport, InProcessTransport, TcpTransport
+from acquirer.switch.late_replies import LateReplies
 from acquirer.switch.metrics import Metrics
 from acquirer.switch.numbers import Numbers
 from acquirer.switch.operator_api import operator_routes
@@ -108,10 +108,11 @@ async def run_switch(
         transport = around.hsm or _transport(settings.hsm, background, execute, file)
         hsm = Hsm(transport)
         metrics = Metrics()
+        late = LateReplies(metrics.late_replies.inc)
         banks = Banks(
             settings.banks,
             HsmLinkSecurity(hsm),
-            on_unmatched=_note_late(metrics),
+            on_unmatched=late.note,
             random=around.random,
             wall=lambda: datetime.fromtimestamp(around.wall_ms() / 1000, UTC),
             connect=around.connect_bank,
@@ -125,10 +126,11 @@ async def run_switch(
         await background.start(banks.run)
         await recover(context)
         for bank in settings.banks:
-            worker = SafWorker(context, bank.name, around.random)
+            worker = SafWorker(context, bank.name, around.random, settings.saf)
             workers.append(worker)
             background.start_soon(worker.run)
         background.start_soon(keep_recovering, context)
+        background.start_soon(late.run, book)
         background.start_soon(keep_closing_days, context)
         background.start_soon(keep_looking, context, settings.orders)
         background.start_soon(_deliver_events, settings, around, book, orders, wake)
@@ -254,21 +256,6 @@ async def _data_key(hsm: Hsm, settings: SwitchSettings, file: str) -> bytes:
         raise ConfigError(file, "data_key", reason) from None
     except HsmUnavailable as error:
         raise ConfigError(file, "hsm.address", str(error)) from None
-
-
-def _note_late(metrics: Metrics) -> Callable[[str, Message], None]:
-    def note(bank: str, message: Message) -> None:
-        metrics.late_replies.inc()
-        log.warning(
-            "late_reply",
-            bank=bank,
-            mti=message.mti,
-            stan=message.get(11),
-            rrn=message.get(37),
-            response_code=message.get(39),
-        )
-
-    return note
 
 
 async def _deliver_events(

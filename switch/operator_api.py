@@ -28,6 +28,7 @@ from acquirer.switch.operations import (
     replay_event,
     unlock_courier,
 )
+from acquirer.switch.saf_operations import retry_saf, write_off_saf
 
 log = structlog.get_logger("acquirer.operator")
 
@@ -62,6 +63,22 @@ async def _replay(context: Context, request: Request) -> Done | Refused:
     return await replay_event(context, request.path_params["event_id"])
 
 
+class WriteOff(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Body of a write-off."""
+
+    name: str
+    reason: str
+
+
+async def _retry_saf(context: Context, request: Request) -> Done | Refused:
+    return await retry_saf(context, request.path_params["id"])
+
+
+async def _write_off(context: Context, request: Request) -> Done | Refused:
+    told = msgspec.json.decode(await _body(request), type=WriteOff)
+    return await write_off_saf(context, request.path_params["id"], told.name, told.reason)
+
+
 async def _links(context: Context, request: Request) -> Done | Refused:
     return await list_links(context)
 
@@ -72,6 +89,8 @@ async def _link(context: Context, request: Request) -> Done | Refused:
 
 OPERATIONS: dict[str, Operation] = {
     "/operator/links": _links,
+    "/operator/saf/{id:int}/retry": _retry_saf,
+    "/operator/saf/{id:int}/write-off": _write_off,
     "/operator/links/{link}/{command}": _link,
     "/operator/couriers/{courier_id}/unlock": _unlock,
     "/operator/couriers/{courier_id}/hand-in": _hand_in,

@@ -75,6 +75,25 @@ class LimitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     drain_s: PositiveSeconds = 20.0
 
 
+class SafSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Store and forward: what banks are owed.
+
+    Attributes:
+        window: how many of a bank's oldest items are looked at.
+        at_once: how many of them are under way at a time.
+        first_s, cap_s: pauses after attempts that were not answered, doubling.
+        attempts_max: attempts after which an item is a dead letter.
+        age_max_s: seconds after which it is one, once it has been tried.
+    """
+
+    window: Positive = 64
+    at_once: Positive = 8
+    first_s: PositiveSeconds = 1.0
+    cap_s: PositiveSeconds = 60.0
+    attempts_max: Positive = 500
+    age_max_s: PositiveSeconds = 3 * 86_400.0
+
+
 class ProfileSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How a kind of terminal talks; see ``config/estate.py``."""
 
@@ -187,6 +206,7 @@ class SwitchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     listen: ListenSettings = ListenSettings()
     hsm: HsmSettings = HsmSettings()
     limits: LimitSettings = LimitSettings()
+    saf: SafSettings = SafSettings()
     couriers: list[CourierSettings] = []
     orders: OrderSettings = OrderSettings()
     order_systems: list[OrderSystemSettings] = []

@@ -158,7 +158,7 @@ def test_saf_items_have_one_claimer(writers: list[Writer], make_entry: MakeEntry
 
     def claim(name: str) -> Query:
         def call(session: Session) -> list[SafItem]:
-            return claim_saf(session, f"{name}#1.0", "demo", 0, 100, 10)
+            return claim_saf(session, f"{name}#1.0", "demo", 0, 100, 10, 64)
 
         return Query(call, writes=True)
 

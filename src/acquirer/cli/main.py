@@ -23,6 +23,7 @@ COMMANDS = {
     "journal": ("acquirer.cli.ledger", "journal_app"),
     "orders": ("acquirer.cli.orders", "orders_app"),
     "couriers": ("acquirer.cli.couriers", "couriers_app"),
+    "saf": ("acquirer.cli.saf", "saf_app"),
     "links": ("acquirer.cli.links", "links_app"),
     "terminal": ("acquirer.cli.terminal", "terminal_app"),
     "decode": ("acquirer.cli.decode", ""),

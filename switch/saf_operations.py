@@ -1,0 +1,102 @@
+"""What operators do with messages that a bank never took: retry them, or write them off.
+
+A write-off is a posting with a name and a reason, in the commit that takes the dead letter off
+the list: money that the bank may hold for a payment that counts for nothing here goes to suspense;
+money that the bank will not pay is a loss. ``operator_api.py`` offers these over HTTP.
+"""
+
+from __future__ import annotations
+
+import re
+
+from acquirer.ledger.entries import (
+    Entry,
+    InsertEntry,
+    Post,
+    Posting,
+    ReviveSaf,
+    SafItem,
+    Step,
+    WriteOffSaf,
+)
+from acquirer.ledger.postings import scheme_account
+from acquirer.switch.context import Context
+from acquirer.switch.journal import UNDOING, own_entry
+from acquirer.switch.operations import OPERATOR, Done, Refused
+from acquirer.switch.saf import undone_steps
+
+WRITE_OFF = "saf_write_off"
+LOSS = "expense:loss"
+SUSPENSE = "liabilities:suspense"
+NAME = re.compile(r"[A-Za-z0-9._@-]{1,64}")
+REASON_MAX = 200
+
+
+async def retry_saf(context: Context, id: int) -> Done | Refused:
+    """Make a dead letter due again, as a repeat, with its attempts and age counted anew."""
+    if await context.book.commit(ReviveSaf(id, context.wall_ms())):
+        return Refused("no dead letter of this id")
+    context.saf_queued()
+    return {"id": id, "retried": True}
+
+
+async def write_off_saf(context: Context, id: int, name: str, reason: str) -> Done | Refused:
+    """Give a dead letter up, and post what that costs.
+
+    Args:
+        id: of the dead letter.
+        name: who decides.
+        reason: why, up to 200 characters.
+    """
+    if not NAME.fullmatch(name) or not 0 < len(reason.strip()) <= REASON_MAX:
+        return Refused("a write-off needs the operator's name and a reason")
+    item = await context.book.dead_letter(id)
+    original = await context.book.entry(item.original_id) if item else None
+    if item is None or original is None:
+        return Refused("no dead letter of this id")
+    now_ms = context.wall_ms()
+    entry = await own_entry(
+        context,
+        WRITE_OFF,
+        now_ms,
+        key=(OPERATOR, WRITE_OFF, str(id)),
+        merchant_id=original.merchant_id,
+        amount_minor=original.amount_minor,
+        currency_code=original.currency_code,
+        original_id=original.id,
+        reply={48: name, 63: reason.strip()},
+    )
+    posting = write_off_posting(item, original)
+    steps: list[Step] = [
+        WriteOffSaf(id, now_ms),
+        InsertEntry(entry),
+        Post(entry.id, entry.currency_code, entry.business_date, (posting,)),
+    ]
+    after = undone_steps(original) if item.kind == "reversal" else []
+    while failed := await context.book.commit(*steps, *after):
+        if failed.step < len(steps):
+            return Refused("somebody else has dealt with it meanwhile")
+        # What is not ours to change any more drops out: first the claim, then the entry.
+        after = after[: failed.step - len(steps)]
+    return {
+        "id": id,
+        "rrn": entry.rrn,
+        "original_rrn": original.rrn,
+        "amount_minor": entry.amount_minor,
+        "debit": posting.debit,
+        "credit": posting.credit,
+        "name": name,
+    }
+
+
+def write_off_posting(item: SafItem, original: Entry) -> Posting:
+    """The transfer of a write-off.
+
+    An advice that the bank never took, or an undone void that it still believes in, is money
+    that it will not pay. A payment that it still believes in is money that it may pay without
+    anybody here being owed it.
+    """
+    scheme = scheme_account(item.bank)
+    if item.kind == "advice" or original.kind in UNDOING:
+        return Posting(LOSS, scheme, original.amount_minor, "write-off")
+    return Posting(scheme, SUSPENSE, original.amount_minor, "write-off")

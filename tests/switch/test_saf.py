@@ -1,0 +1,406 @@
+"""Store and forward: attempts, repeats, dead letters, several processes, late approvals."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Literal
+
+import pytest
+import trio
+import trio.testing
+
+from acquirer.codecs.message import Message
+from acquirer.codecs.pan import Pan
+from acquirer.ledger.book import Book, open_book
+from acquirer.ledger.database import Database
+from acquirer.ledger.entries import (
+    CardRecord,
+    Entry,
+    InsertEntry,
+    QueueSaf,
+    Role,
+    SafItem,
+    State,
+    UpdateEntry,
+)
+from acquirer.ledger.reports import trial_balance
+from acquirer.ledger.saf_reports import saf_lines
+from acquirer.ledger.verify import verify
+from acquirer.routing.bank_messages import BankRequest
+from acquirer.routing.outcomes import NoReply, NotSent, Replied
+from acquirer.routing.settings import BankSettings
+from acquirer.switch.clock import Calendar
+from acquirer.switch.late_replies import LateReplies, record_late
+from acquirer.switch.operations import Refused
+from acquirer.switch.saf import SafWorker
+from acquirer.switch.saf_operations import retry_saf, write_off_saf
+from acquirer.switch.settings import SafSettings
+
+pytestmark = pytest.mark.anyio
+
+BANK = BankSettings(name="demo", address="h:1", acquirer_id="00085500", zpk="U")
+
+
+@dataclass
+class ScriptedBanks:
+    """Gives outcomes in turn, the last one for ever; keeps what it was sent."""
+
+    outcomes: list[Any]
+    sent: list[BankRequest] = field(default_factory=list)
+    attempts: list[int] = field(default_factory=list)
+
+    def is_up(self, bank: str) -> bool:
+        """Always."""
+        return True
+
+    async def request(
+        self, bank: str, request: BankRequest, deadline: float, *, attempt: int = 0
+    ) -> Any:
+        """The next outcome; others run meanwhile."""
+        self.sent.append(request)
+        self.attempts.append(attempt)
+        await trio.lowlevel.checkpoint()
+        return self.outcomes.pop(0) if len(self.outcomes) > 1 else self.outcomes[0]
+
+
+def replied(code: str) -> Replied:
+    """A bank's answer."""
+    return Replied(Message("0410", {39: code}))
+
+
+@dataclass
+class Desk:
+    """One process's worker and ports."""
+
+    book: Book
+    banks: ScriptedBanks
+    settings: SafSettings
+    now_ms: int = 1_000_000
+    queued: int = 0
+
+    def __post_init__(self) -> None:
+        self._numbers = 900
+        self.context: Any = SimpleNamespace(
+            book=self.book,
+            banks=self.banks,
+            bank_settings={"demo": BANK},
+            merchants={},
+            vault=SimpleNamespace(open=lambda _: Pan("6225880000000007")),
+            wall_ms=lambda: self.now_ms,
+            monotonic=trio.current_time,
+            calendar=Calendar(480),
+            numbers=SimpleNamespace(take=self._take),
+            saf_queued=self._queued,
+        )
+        self.worker = SafWorker(self.context, "demo", lambda: 0.0, self.settings)
+
+    def _queued(self) -> None:
+        self.queued += 1
+
+    async def _take(self) -> int:
+        self._numbers += 1
+        return self._numbers
+
+    async def send(self, times: int = 1) -> None:
+        """Let it send what is due, each time a good while later."""
+        for _ in range(times):
+            await self.worker.send_due()
+            self.now_ms += 100_000
+
+
+@asynccontextmanager
+async def desk_of(
+    url: str,
+    *outcomes: Any,
+    instance: str = "switch-1",
+    driver: Literal["inline", "thread"] = "inline",
+    **settings: Any,
+) -> AsyncIterator[Desk]:
+    """A desk over books, on the trio thread where nothing else is said."""
+    async with open_book(url, instance, clock_ms=lambda: 0, driver=driver) as book:
+        yield Desk(book, ScriptedBanks(list(outcomes)), SafSettings(**settings))
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    """Books of the test's own."""
+    return f"sqlite:///{tmp_path / 'switch.sqlite3'}"
+
+
+def sale(number: int, **changes: Any) -> Entry:
+    """A sale that has timed out."""
+    fields: dict[str, Any] = {
+        "id": number,
+        "rrn": f"{number:012d}",
+        "role": Role.ORIGINAL,
+        "kind": "sale",
+        "mti": "0200",
+        "processing_code": "000000",
+        "transaction_type": "22",
+        "terminal_id": "10000001",
+        "merchant_id": "M1",
+        "batch": "000001",
+        "stan": f"{number:06d}",
+        "amount_minor": 1250,
+        "currency_code": "156",
+        "fingerprint": b"",
+        "state": State.TIMED_OUT,
+        "owner": "x#1.0",
+        "lease_until_ms": 0,
+        "created_at_ms": 0,
+        "business_date": "2026-11-21",
+        "card": CardRecord("622588******0007", bytes(16), bytes(44)),
+        "bank": "demo",
+        "bank_stan": f"{number:06d}",
+        "transmission_at": "1121000000",
+        "reply": {12: "080000", 13: "1121"},
+    }
+    return Entry(**(fields | changes))
+
+
+async def owe(book: Book, number: int, message: str = "reversal", **changes: Any) -> None:
+    """Queue a message about a fresh entry; its id is a hundred more."""
+    id = number + 100
+    item = SafItem(id, "demo", message, number, "98", 1_000_000, 0, 0, f"{id:06d}", "1121000001")
+    await book.commit(InsertEntry(sale(number, **changes)), QueueSaf(item))
+
+
+async def state_of(book: Book, number: int) -> Any:
+    """The state of an entry."""
+    entry = await book.entry(number)
+    return entry and entry.state
+
+
+async def test_an_answer_ends_the_item_and_the_undoing(url: str) -> None:
+    """One message, no repeat; the entry is reversed."""
+    async with desk_of(url, replied("00")) as desk:
+        await owe(desk.book, 1)
+        await desk.send(3)
+        assert [("reversal", False)] == [(m.kind, m.repeat) for m in desk.banks.sent]
+        assert State.REVERSED is await state_of(desk.book, 1)
+        assert [] == await desk.book.saf_pending()
+
+
+async def test_repeats_say_so_and_take_other_links(url: str) -> None:
+    """The same message under its first STAN, as a repeat from the second try on."""
+    async with desk_of(url, NoReply(), replied("96"), replied("00")) as desk:
+        await owe(desk.book, 1)
+        await desk.send(3)
+        assert [False, True, True] == [m.repeat for m in desk.banks.sent]
+        assert 1 == len({(m.stan, m.transmission_at) for m in desk.banks.sent})
+        assert [0, 1, 2] == desk.banks.attempts
+        assert (3, 1, 2) == (
+            desk.worker.counters.sent,
+            desk.worker.counters.answered,
+            desk.worker.counters.unanswered,
+        )
+
+
+async def test_what_did_not_leave_is_no_attempt(url: str) -> None:
+    """It still goes out as the first one later."""
+    async with desk_of(url, NotSent("link down"), replied("00")) as desk:
+        await owe(desk.book, 1)
+        await desk.send(2)
+        assert [False, False] == [m.repeat for m in desk.banks.sent]
+
+
+async def test_a_crash_after_sending_leaves_a_repeat_due(url: str) -> None:
+    """The attempt was stored before it left."""
+
+    class Crash(Exception):
+        pass
+
+    class Crashing(ScriptedBanks):
+        async def request(self, *_: Any, **__: Any) -> Any:
+            raise Crash
+
+    async with open_book(url, "switch-1", clock_ms=lambda: 0, driver="inline") as book:
+        desk = Desk(book, Crashing([]), SafSettings())
+        await owe(book, 1)
+        with pytest.RaisesGroup(Crash):
+            await desk.send()
+    async with desk_of(url, replied("00")) as desk:
+        await desk.send()
+        assert [True] == [m.repeat for m in desk.banks.sent]
+
+
+async def test_many_attempts_or_great_age_make_a_dead_letter(url: str) -> None:
+    """It is left alone then, and counted as expired; what is behind it goes on."""
+    async with desk_of(url, NoReply(), attempts_max=3) as desk:
+        await owe(desk.book, 1)
+        await desk.send(5)
+        assert (3, 1) == (len(desk.banks.sent), desk.worker.counters.expired)
+        assert State.TIMED_OUT is await state_of(desk.book, 1)
+    async with desk_of(url, NoReply(), age_max_s=150.0) as desk:
+        await owe(desk.book, 2)
+        await desk.send(5)
+        assert (3, 1) == (len(desk.banks.sent), desk.worker.counters.expired)
+        assert {"demo": (0, 2), "": (0, 0)} == {
+            name: (depth.waiting, depth.dead)
+            for name, depth in (await desk.book.queue_depths()).items()
+        }
+
+
+async def test_an_operator_retries_a_dead_letter(url: str) -> None:
+    """It goes out again as a repeat, and may be answered."""
+    async with desk_of(url, NoReply(), replied("00"), attempts_max=1) as desk:
+        await owe(desk.book, 1)
+        await desk.send()
+        assert isinstance(await retry_saf(desk.context, 102), Refused)
+        assert {"id": 101, "retried": True} == await retry_saf(desk.context, 101)
+        assert isinstance(await retry_saf(desk.context, 101), Refused)
+        await desk.send()
+        assert ([False, True], 1) == ([m.repeat for m in desk.banks.sent], desk.queued)
+        assert State.REVERSED is await state_of(desk.book, 1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "original", "accounts"),
+    [
+        ("reversal", "sale", {"assets:scheme:demo": 1250, "liabilities:suspense": -1250}),
+        ("reversal", "void", {"expense:loss": 1250, "assets:scheme:demo": -1250}),
+        ("advice", "completion", {"expense:loss": 1250, "assets:scheme:demo": -1250}),
+    ],
+)
+async def test_a_write_off_is_a_posting_with_a_name_and_a_reason(
+    url: str, kind: str, original: str, accounts: dict[str, int]
+) -> None:
+    """Once; the journal has who and why, the ledger what it costs, and the books agree."""
+    async with desk_of(url, NoReply(), attempts_max=1) as desk:
+        state = State.TIMED_OUT if kind == "reversal" else State.APPROVED
+        await owe(desk.book, 1, kind, kind=original, state=state)
+        assert isinstance(await write_off_saf(desk.context, 101, "w.chen", "too early"), Refused)
+        await desk.send()
+        assert isinstance(await write_off_saf(desk.context, 101, "w.chen", " "), Refused)
+        done = await write_off_saf(desk.context, 101, "w.chen", "letter of 12 May")
+        assert isinstance(done, dict)
+        assert isinstance(await write_off_saf(desk.context, 101, "w.chen", "again"), Refused)
+        entry = await desk.book.entry_by_rrn(done["rrn"])
+        assert entry is not None
+        assert ("w.chen", "letter of 12 May", 1) == (
+            entry.reply[48],
+            entry.reply[63],
+            entry.original_id,
+        )
+        undone = State.REVERSED if kind == "reversal" else State.APPROVED
+        assert undone is await state_of(desk.book, 1)
+    with Database(url).read_only_engine().connect() as connection:
+        lines = trial_balance(connection).lines
+        assert accounts == {line.account: line.debit_minor - line.credit_minor for line in lines}
+        assert [] == saf_lines(connection)
+        verify(connection)
+
+
+async def test_an_advice_is_no_reversal(url: str) -> None:
+    """It names no original, and is a dead letter at once where the bank refuses it."""
+    async with desk_of(url, replied("00"), replied("51")) as desk:
+        await owe(desk.book, 1, "advice", state=State.APPROVED)
+        await desk.send()
+        assert [("advice", None)] == [(m.kind, m.original) for m in desk.banks.sent]
+        assert State.APPROVED is await state_of(desk.book, 1)
+        await owe(desk.book, 2, "advice", state=State.APPROVED)
+        await desk.send(3)
+        assert (2, 1) == (len(desk.banks.sent), desk.worker.counters.refused)
+    with Database(url).read_only_engine().connect() as connection:
+        assert [(102, True)] == [
+            (line.id, line.is_dead) for line in saf_lines(connection, dead_only=True)
+        ]
+
+
+async def test_a_bank_learns_of_one_original_in_order(url: str) -> None:
+    """Its reversal waits for its advice; others need not wait for either."""
+    async with desk_of(url, NoReply(), replied("00")) as desk:
+        await owe(desk.book, 1, "advice", state=State.APPROVED)
+        await desk.book.commit(
+            QueueSaf(SafItem(150, "demo", "reversal", 1, "06", 0, 0, 0, "000150", "1121000002"))
+        )
+        await desk.send(3)
+        assert ["advice", "advice", "reversal"] == [m.kind for m in desk.banks.sent]
+
+
+async def test_a_window_at_the_head(url: str) -> None:
+    """What is behind the oldest few waits for them."""
+    async with desk_of(url, NoReply(), window=2) as desk:
+        for number in (1, 2, 3):
+            await owe(desk.book, number)
+        await desk.worker.send_due()
+        await desk.worker.send_due()
+        assert ["000101", "000102"] == sorted(m.stan for m in desk.banks.sent)
+
+
+async def test_two_processes_share_a_queue(postgresql_url: str) -> None:
+    """Each item is sent by one of them, once, however their claims interleave."""
+    async with (
+        desk_of(postgresql_url, replied("00"), instance="one", driver="thread") as one,
+        desk_of(postgresql_url, replied("00"), instance="two", driver="thread") as two,
+    ):
+        for number in range(1, 61):
+            await owe(one.book, number)
+
+        async def empty(desk: Desk) -> None:
+            while await desk.worker.send_due():
+                pass
+
+        async with trio.open_nursery() as nursery:
+            for desk in (one, two, one, two):
+                nursery.start_soon(empty, desk)
+        sent = [message.stan for desk in (one, two) for message in desk.banks.sent]
+        assert sorted(sent) == [f"{number + 100:06d}" for number in range(1, 61)]
+        assert min(len(one.banks.sent), len(two.banks.sent)) > 0
+        assert [] == await two.book.saf_pending()
+
+
+def late(number: int, code: str = "00", **changes: str) -> Message:
+    """A reply to an entry's request."""
+    fields = {11: f"{number:06d}", 37: f"{number:012d}", 38: "A12345", 39: code}
+    return Message("0210", fields | {int(k[2:]): v for k, v in changes.items()})
+
+
+async def test_a_late_approval_shows_beside_its_reversal(url: str) -> None:
+    """Code and approval code are kept; the state is not touched."""
+    async with desk_of(url, replied("00")) as desk:
+        await owe(desk.book, 1)
+        assert await record_late(desk.book, "demo", late(1))
+        entry = await desk.book.entry(1)
+        assert entry is not None
+        assert (State.TIMED_OUT, "00", "A12345") == (
+            entry.state,
+            entry.late_response_code,
+            entry.approval_code,
+        )
+        await desk.send()
+        assert ["A12345"] == [m.approval_code for m in desk.banks.sent]
+
+
+async def test_a_reply_of_something_else_changes_nothing(url: str) -> None:
+    """Another STAN, another bank, a doubled approval, an answer to a reversal."""
+    async with desk_of(url, replied("00")) as desk:
+        await owe(desk.book, 1)
+        assert not await record_late(desk.book, "demo", late(1, de11="000009"))
+        assert not await record_late(desk.book, "other", late(1))
+        assert not await record_late(desk.book, "demo", Message("0410", late(1).fields))
+        await desk.book.commit(InsertEntry(sale(2, state=State.SENT)))
+        await desk.book.commit(UpdateEntry(2, (State.SENT,), state=State.APPROVED))
+        assert not await record_late(desk.book, "demo", late(2))
+
+
+async def test_late_replies_are_taken_at_once_and_written_in_time(
+    url: str, capsys: Callable[[], Any]
+) -> None:
+    """Too many at once are logged only; none is waited for."""
+    counted: list[int] = []
+    async with desk_of(url, replied("00")) as desk, trio.open_nursery() as nursery:
+        await owe(desk.book, 1)
+        replies = LateReplies(lambda: counted.append(1))
+        for number in [1, *range(2, 400)]:
+            replies.note("demo", late(number))
+        nursery.start_soon(replies.run, desk.book)
+        await trio.testing.wait_all_tasks_blocked()
+        entry = await desk.book.entry(1)
+        assert entry is not None
+        assert ("00", 399) == (entry.late_response_code, len(counted))
+        nursery.cancel_scope.cancel()
