@@ -1,8 +1,9 @@
 """Ways to carry host commands to a security module: in process, or TCP connections.
 
 TCP: pipelined, replies matched by message header, each command with a deadline; a connection
-that breaks fails what it carried and is opened again on the next command. Frame = 2-byte
-big-endian length, header, command. Source: security module interface, "Framing".
+that breaks, or is silent for a whole deadline, fails what it carried and is opened again on the
+next command. Frame = 2-byte big-endian length, header, command.
+Source: security module interface, "Framing".
 """
 
 from __future__ import annotations
@@ -110,31 +111,44 @@ class _Connection:
         self._send_lock = trio.Lock()
         self._waiting: dict[bytes, _Reply] = {}
         self._sequence = 0
+        self._calls = 0
+        self._heard = 0
 
     async def call(self, command: bytes) -> bytes:
-        if len(self._waiting) >= IN_FLIGHT_MAX:
+        if self._calls >= IN_FLIGHT_MAX:
             raise HsmUnavailable(f"{IN_FLIGHT_MAX} commands wait for the security module")
+        self._calls += 1
         self._sequence += 1
         header = f"{self._sequence % 10**self._header_length:0{self._header_length}d}".encode()
-        reply = _Reply()
-        self._waiting[header] = reply
+        reply, heard = _Reply(), self._heard
         try:
-            await self._send(_FRAMING.encode(header + command))
-            await reply.event.wait()
+            stream = await self._send(header, reply, _FRAMING.encode(header + command))
+            try:
+                await reply.event.wait()
+            except trio.Cancelled:
+                if self._heard == heard:
+                    # Nothing came back meanwhile, on a wire that may be dead without a word.
+                    self._drop(stream)
+                raise
         finally:
+            self._calls -= 1
             self._waiting.pop(header, None)
         if reply.body is None:
             raise HsmUnavailable("the connection to the security module broke")
         return reply.body
 
-    async def _send(self, frame: bytes) -> None:
+    async def _send(self, header: bytes, reply: _Reply, frame: bytes) -> trio.SocketStream:
         async with self._send_lock:
             try:
                 if self._stream is None:
                     self._stream = await trio.open_tcp_stream(*self._address)
                     self._stream.setsockopt(trio.socket.IPPROTO_TCP, trio.socket.TCP_NODELAY, 1)
                     self._nursery.start_soon(self._read, self._stream)
-                await self._stream.send_all(frame)
+                stream = self._stream
+                # Not before the lock is ours: a cut fails what was sent, not what waits to be.
+                self._waiting[header] = reply
+                await stream.send_all(frame)
+                return stream
             except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
                 self._drop(self._stream)
                 raise HsmUnavailable("the security module cannot be reached") from None
@@ -147,6 +161,7 @@ class _Connection:
         decoder = FrameDecoder(_FRAMING, FRAME_BYTES_MAX)
         try:
             while data := await stream.receive_some(65536):
+                self._heard += 1
                 for frame in decoder.feed(data):
                     reply = self._waiting.get(frame[: self._header_length])
                     if reply is not None:

@@ -1,0 +1,129 @@
+"""The security module's client against the module itself, command by command."""
+
+from __future__ import annotations
+
+import pytest
+from Crypto.Cipher import DES, DES3
+
+from acquirer.config.estate import load_estate
+from acquirer.hsm_sim.configuration import HsmTable
+from acquirer.hsm_sim.crypto.mac import x919
+from acquirer.hsm_sim.operator import pin_under_lmk, variant_test_lmk, wrap_key
+from acquirer.switch.errors import HsmRefused
+from acquirer.switch.hsm.client import DEK, TAK, TPK, ZPK, Hsm
+from acquirer.switch.hsm.transport import InProcessTransport
+
+pytestmark = pytest.mark.anyio
+
+LMK = variant_test_lmk(test_lmk=True)
+TMK = bytes.fromhex(load_estate().terminals[0].tmk)
+PAN = "6225880000000007"
+ACCOUNT = PAN[:-1][-12:]
+
+
+@pytest.fixture(scope="module")
+def hsm() -> Hsm:
+    """A client of an embedded module."""
+    module = HsmTable(header_length=8, test_lmk=True).module()
+    return Hsm(InProcessTransport(module.execute, 8))
+
+
+def under_lmk(key_type: str, key: bytes) -> str:
+    """A clear key as a key string."""
+    return wrap_key(LMK, key_type, key, "U")
+
+
+def block(key: bytes, pin: str, account: str) -> bytes:
+    """An ISO-0 PIN block under a double-length key."""
+    clear = int(f"0{len(pin)}{pin}".ljust(16, "F"), 16) ^ int("0000" + account, 16)
+    return DES3.new(key, DES3.MODE_ECB).encrypt(clear.to_bytes(8, "big"))
+
+
+@pytest.mark.parametrize("double", [True, False])
+async def test_working_keys(hsm: Hsm, double: bool) -> None:
+    """New keys come under the TMK with a KCV that holds, and work under the LMK."""
+    tmk = under_lmk("002", TMK)
+    for made in (
+        await hsm.new_pin_key(tmk, double=double),
+        await hsm.new_mac_key(tmk, double=double),
+    ):
+        clear = DES3.new(TMK, DES3.MODE_ECB).decrypt(made.under_tmk)
+        cipher = DES3.new(clear, DES3.MODE_ECB) if double else DES.new(clear, DES.MODE_ECB)
+        assert (16 if double else 8) == len(clear)
+        assert made.kcv == cipher.encrypt(bytes(8))[:4]
+
+
+async def test_macs(hsm: Hsm) -> None:
+    """The MACs are those of the algorithms; a wrong one, or one of other data, does not verify."""
+    key = bytes(range(1, 17))
+    tak = under_lmk(TAK, key)
+    clear = bytes(b & 0xFE | (bin(b >> 1).count("1") + 1) % 2 for b in key)
+    assert x919(clear, b"data") == await hsm.mac("x919", tak, b"data")
+    for algorithm in ("cup_ecb", "x919", "x99", "cmac"):
+        mac = await hsm.mac(algorithm, tak, b"data")
+        assert 8 == len(mac)
+        assert await hsm.mac_ok(algorithm, tak, b"data", mac)
+        assert not await hsm.mac_ok(algorithm, tak, b"datA", mac)
+        assert not await hsm.mac_ok(algorithm, tak, b"data", bytes(8))
+
+
+async def test_cup_mac_is_upper_case_text(hsm: Hsm) -> None:
+    """DE64 of CUP-ECB is eight upper-case hexadecimal characters, and nothing else verifies."""
+    tak = under_lmk(TAK, bytes(range(1, 17)))
+    macs = [await hsm.mac("cup_ecb", tak, bytes([n])) for n in range(20)]
+    assert not b"".join(macs).strip(b"0123456789ABCDEF")
+    data = next(n for n in range(20) if macs[n] != macs[n].lower())
+    assert not await hsm.mac_ok("cup_ecb", tak, bytes([data]), macs[data].lower())
+
+
+async def test_translate_pin(hsm: Hsm) -> None:
+    """A PIN block under a terminal's key comes out under the bank's, for the same account."""
+    tpk, zpk = bytes(range(1, 17)), bytes(range(17, 33))
+    found = await hsm.translate_pin(
+        under_lmk(TPK, tpk), under_lmk(ZPK, zpk), block(tpk, "123456", ACCOUNT), ACCOUNT
+    )
+    assert block(zpk, "123456", ACCOUNT) == found
+
+
+@pytest.mark.parametrize("pin_block", [bytes(8), bytes(range(8))])
+async def test_translate_garbage(hsm: Hsm, pin_block: bytes) -> None:
+    """A block that holds no PIN is refused with the command and the module's code."""
+    tpk, zpk = under_lmk(TPK, bytes(range(1, 17))), under_lmk(ZPK, bytes(range(17, 33)))
+    with pytest.raises(HsmRefused) as caught:
+        await hsm.translate_pin(tpk, zpk, pin_block, ACCOUNT)
+    assert "CA" == caught.value.command
+
+
+@pytest.mark.parametrize("password", ["6449", "949762161722"])
+async def test_password(hsm: Hsm, password: str) -> None:
+    """A courier's password is right or wrong inside the module; 4 to 12 digits."""
+    tpk = bytes(range(1, 17))
+    stored = pin_under_lmk(LMK, password, "0" * 12)
+    right = f"0{len(password):X}{password}".ljust(16, "F")
+    wrong = f"0{len(password):X}{password[::-1]}".ljust(16, "F")
+    cipher = DES3.new(tpk, DES3.MODE_ECB)
+    for clear, expected in ((right, True), (wrong, password == password[::-1])):
+        sent = cipher.encrypt(bytes.fromhex(clear))
+        assert expected == await hsm.password_ok(under_lmk(TPK, tpk), sent, stored)
+
+
+async def test_data(hsm: Hsm) -> None:
+    """What is enciphered under a new data key is deciphered to what it was."""
+    dek = await hsm.generate_key(DEK)
+    sealed = await hsm.encipher(dek, bytes(range(32)))
+    assert bytes(range(32)) != sealed
+    assert bytes(range(32)) == await hsm.decipher(dek, sealed)
+
+
+async def test_import_key(hsm: Hsm) -> None:
+    """A zone key from under the ZMK comes back under the LMK with its KCV."""
+    zmk, zpk = bytes.fromhex(load_estate().banks[0].zmk), bytes.fromhex(load_estate().banks[0].zpk)
+    cryptogram = DES3.new(zmk, DES3.MODE_ECB).encrypt(zpk).hex().upper()
+    key, kcv = await hsm.import_key(ZPK, under_lmk("000", zmk), f"X{cryptogram}")
+    assert under_lmk(ZPK, zpk) == key
+    assert DES3.new(zpk, DES3.MODE_ECB).encrypt(bytes(8)).hex().upper()[:6] == kcv
+
+
+async def test_status(hsm: Hsm) -> None:
+    """The health check gives the firmware's number."""
+    assert await hsm.status()
