@@ -83,14 +83,14 @@ class WorkingKey:
         self.scheme = scheme
         self.header = header
         self.algorithm: Literal["T", "A"] = "A" if header and header.algorithm == "A" else "T"
-        self.cipher = aes.cipher(clear) if self.algorithm == "A" else des.cipher(clear)
+        self.cipher = aes.new_cipher(clear) if self.algorithm == "A" else des.new_cipher(clear)
         self._left: BlockCipher | None = None
 
     @property
     def left(self) -> BlockCipher:
         """Cipher object of the left half, for retail MACs."""
         if self._left is None:
-            self._left = des.cipher(self.clear[:8])
+            self._left = des.new_cipher(self.clear[:8])
         return self._left
 
     def kcv(self, digits: Literal[6, 8, 16] = 6) -> str:

@@ -78,12 +78,12 @@ def pin_cipher(bdk: WorkingKey, ksn: bytes, *, iso4: bool) -> BlockCipher:
     """
     if bdk.algorithm == "T":
         initial = dukpt_tdes.initial_key(bdk.clear, ksn)
-        return des.cipher(dukpt_tdes.pin_key(dukpt_tdes.transaction_key(initial, ksn)))
+        return des.new_cipher(dukpt_tdes.pin_key(dukpt_tdes.transaction_key(initial, ksn)))
     if iso4:
-        return aes.cipher(_aes_key(bdk, ksn, Usage.PIN_ENCRYPTION))
+        return aes.new_cipher(_aes_key(bdk, ksn, Usage.PIN_ENCRYPTION))
     initial = dukpt_aes.initial_key(bdk.clear, ksn)
     key = dukpt_aes.working_key(initial, ksn, Usage.PIN_ENCRYPTION, KeyType.TDEA_2)
-    return des.cipher(key)
+    return des.new_cipher(key)
 
 
 def mac_key(bdk: WorkingKey, ksn: bytes, *, response: bool) -> bytes:
@@ -104,10 +104,10 @@ def data_cipher(bdk: WorkingKey, ksn: bytes, *, response: bool) -> BlockCipher:
     """The cipher of a transaction's data key; arguments as :func:`mac_key`."""
     if bdk.algorithm == "A":
         usage = Usage.DATA_DECRYPT if response else Usage.DATA_ENCRYPT
-        return aes.cipher(_aes_key(bdk, ksn, usage))
+        return aes.new_cipher(_aes_key(bdk, ksn, usage))
     key = dukpt_tdes.transaction_key(dukpt_tdes.initial_key(bdk.clear, ksn), ksn)
     chosen = dukpt_tdes.data_response_key if response else dukpt_tdes.data_request_key
-    return des.cipher(chosen(key))
+    return des.new_cipher(chosen(key))
 
 
 def one_way(field: KeyField, bdk: WorkingKey) -> bool:

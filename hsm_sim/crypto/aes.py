@@ -14,9 +14,8 @@ from acquirer.hsm_sim.crypto.errors import KeyLengthError
 CIPHERS_KEPT_MAX = 4096
 
 
-@lru_cache(maxsize=CIPHERS_KEPT_MAX)
-def cipher(key: bytes) -> BlockCipher:
-    """The kept cipher object of an AES key.
+def new_cipher(key: bytes) -> BlockCipher:
+    """A cipher object of an AES key that is not kept, for keys that are used once.
 
     Args:
         key: 16, 24 or 32 bytes.
@@ -27,3 +26,9 @@ def cipher(key: bytes) -> BlockCipher:
     if len(key) not in (16, 24, 32):
         raise KeyLengthError(f"an AES key has 16, 24 or 32 bytes, not {len(key)}")
     return BlockCipher(16, aes_engine(key))
+
+
+@lru_cache(maxsize=CIPHERS_KEPT_MAX)
+def cipher(key: bytes) -> BlockCipher:
+    """The kept cipher object of an AES key; argument and errors as :func:`new_cipher`."""
+    return new_cipher(key)

@@ -17,9 +17,8 @@ CIPHERS_KEPT_MAX = 8192
 _ODD = bytes(byte if byte.bit_count() % 2 else byte ^ 1 for byte in range(256))
 
 
-@lru_cache(maxsize=CIPHERS_KEPT_MAX)
-def cipher(key: bytes) -> BlockCipher:
-    """The kept cipher object of a DES key.
+def new_cipher(key: bytes) -> BlockCipher:
+    """A cipher object of a DES key that is not kept, for keys that are used once.
 
     Args:
         key: 8, 16 or 24 bytes.
@@ -32,9 +31,10 @@ def cipher(key: bytes) -> BlockCipher:
     return BlockCipher(8, des_engine(key))
 
 
-def single_block(key: bytes, block: bytes) -> bytes:
-    """One block under a key of 8 bytes that is used once, so its cipher object is not kept."""
-    return des_engine(key).encrypt(block)
+@lru_cache(maxsize=CIPHERS_KEPT_MAX)
+def cipher(key: bytes) -> BlockCipher:
+    """The kept cipher object of a DES key; argument and errors as :func:`new_cipher`."""
+    return new_cipher(key)
 
 
 def encrypt_ecb(key: bytes, data: bytes) -> bytes:

@@ -67,4 +67,4 @@ def _key_at(initial: int, base: int, counter: int) -> int:
         return initial
     key = _key_at(initial, base, counter & (counter - 1))
     block = ((base | counter) ^ key).to_bytes(8, "big")
-    return int.from_bytes(des.single_block(key.to_bytes(8, "big"), block), "big") ^ key
+    return int.from_bytes(des.new_cipher(key.to_bytes(8, "big")).encrypt(block), "big") ^ key

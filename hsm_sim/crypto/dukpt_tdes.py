@@ -101,7 +101,7 @@ def _next_key(key: bytes, register: int) -> bytes:
 
 def _half(left: int, right: int, register: int) -> bytes:
     block = (register ^ right).to_bytes(8, "big")
-    made = int.from_bytes(des.single_block(left.to_bytes(8, "big"), block), "big")
+    made = int.from_bytes(des.new_cipher(left.to_bytes(8, "big")).encrypt(block), "big")
     return (made ^ right).to_bytes(8, "big")
 
 

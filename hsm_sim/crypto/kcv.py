@@ -29,7 +29,7 @@ def kcv(key: bytes, digits: Literal[4, 6, 8, 16] = 6) -> str:
     >>> kcv(bytes.fromhex("0123456789ABCDEF"))
     'D5D44F'
     """
-    return des.cipher(key).encrypt(_ZEROS).hex().upper()[:digits]
+    return des.new_cipher(key).encrypt(_ZEROS).hex().upper()[:digits]
 
 
 def kcv_aes(key: bytes, digits: Literal[4, 6, 8, 10, 16] = 6) -> str:

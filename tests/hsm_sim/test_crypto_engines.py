@@ -47,6 +47,6 @@ def test_parts_of_blocks_are_refused(make: Callable[[bytes], engines.Engine]) ->
     engine = make(bytes(range(24)))
     expected = engine.encrypt(bytes(8))
     for call in (engine.encrypt, engine.decrypt, engine.new_cbc(bytes(8))):
-        with pytest.raises(ValueError, match="."):
+        with pytest.raises(ValueError, match=r"blocks|boundary"):
             call(bytes(7))
     assert expected == engine.encrypt(bytes(8))
