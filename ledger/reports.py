@@ -92,6 +92,7 @@ class JournalLine:
     original_id: int | None
     business_date: str
     created_at_ms: int
+    late_response_code: str = ""
 
 
 def trial_balance(connection: Connection) -> TrialBalance:
@@ -209,6 +210,7 @@ def journal_lines(connection: Connection, limit: int | None = None) -> list[Jour
             original_id=row.original_id,
             business_date=row.business_date,
             created_at_ms=row.created_at_ms,
+            late_response_code=row.late_response_code,
         )
         for row in connection.execute(query if limit is None else query.limit(limit))
     ]

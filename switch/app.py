@@ -23,7 +23,9 @@ from acquirer.routing.choice import route_table
 from acquirer.routing.errors import RoutingError
 from acquirer.routing.orders.client import Delivery, OrderSystems
 from acquirer.routing.orders.outbox import OutboxEvent, OutboxSettings, Wake, run_outbox
+from acquirer.switch.alarms import keep_watching
 from acquirer.switch.clock import Calendar, WallClock
+from acquirer.switch.collectors import LinkCollector, SafCollector
 from acquirer.switch.context import Context
 from acquirer.switch.day_close import keep_closing_days
 from acquirer.switch.errors import HsmRefused, HsmUnavailable
@@ -34,6 +36,7 @@ from acquirer.switch.late_replies import LateReplies
 from acquirer.switch.metrics import Metrics
 from acquirer.switch.numbers import Numbers
 from acquirer.switch.operator_api import operator_routes
+from acquirer.switch.order_text import OrderText
 from acquirer.switch.recovery import keep_recovering, recover
 from acquirer.switch.saf import SafWorker
 from acquirer.switch.server import TerminalServer
@@ -123,6 +126,8 @@ async def run_switch(
         context = await _context(
             settings, around, book, hsm, banks, orders, vault, background, wake, workers
         )
+        metrics.registry.register(LinkCollector(banks.states))
+        metrics.registry.register(SafCollector(workers))
         await background.start(banks.run)
         await recover(context)
         for bank in settings.banks:
@@ -131,6 +136,7 @@ async def run_switch(
             background.start_soon(worker.run)
         background.start_soon(keep_recovering, context)
         background.start_soon(late.run, book)
+        background.start_soon(keep_watching, context, metrics)
         background.start_soon(keep_closing_days, context)
         background.start_soon(keep_looking, context, settings.orders)
         background.start_soon(_deliver_events, settings, around, book, orders, wake)
@@ -173,6 +179,11 @@ def check(settings: SwitchSettings, file: str) -> None:
     for index, courier in enumerate(settings.couriers):
         if courier.merchant_id not in merchants:
             raise ConfigError(file, f"couriers[{index}].merchant_id", "no such merchant")
+    for index, merchant in enumerate(settings.merchants):
+        try:
+            OrderText(merchant.order_text)
+        except ValueError as error:
+            raise ConfigError(file, f"merchants[{index}].order_text", str(error)) from None
     for profile in settings.profiles:
         try:
             "".encode(profile.encoding)
@@ -225,6 +236,9 @@ async def _context(
         new_event_id=lambda: f"evt_{around.random_bytes(16).hex()}",
         saf_queued=saf_queued,
         events_queued=wake.notify,
+        order_texts={
+            m.merchant_id: OrderText(m.order_text) for m in merchants.values() if m.order_text
+        },
     )
 
 

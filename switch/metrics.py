@@ -5,7 +5,12 @@ Source: Prometheus naming conventions.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from acquirer.ledger.queues import Depth
+from acquirer.switch.errors import HsmUnavailable
 
 _SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 30)
 
@@ -15,6 +20,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._named: dict[str, Counter] = {}
         self._transactions = Counter(
             "acquirer_transactions",
             "Answers to terminals",
@@ -37,14 +43,23 @@ class Metrics:
             "uncertain_answers", "Requests left unanswered because the books could not be asked"
         )
         self.refused_connections = self._counter(
-            "refused_connections", "Terminal connections over the limit"
+            "refused_connections", "Terminal connections over a limit"
         )
+        self.hsm_unavailable = self._counter(
+            "hsm_unavailable", "Requests that no security module answered in time"
+        )
+        self.stood_in = self._counter("stood_in", "Payments approved in a bank's place")
         self.connections = Gauge(
             "acquirer_terminal_connections", "Open terminal connections", registry=self.registry
         )
         self.late_replies = self._counter(
             "late_bank_replies", "Replies of banks that nothing was waiting for"
         )
+        self._queued = self._gauge("queued", "What waits, by bank or for merchants", ("queue",))
+        self._dead = self._gauge("dead_letters", "What was given up, likewise", ("queue",))
+        self._oldest = self._gauge("oldest_seconds", "Age of what waits longest", ("queue",))
+        self._alarms = self._gauge("alarm", "1 where an operator must look", ("alarm",))
+        self._shown: set[str] = set()
         self._children: dict[tuple[str, str], Counter] = {}
         self._observers: dict[str, Histogram] = {}
 
@@ -60,5 +75,52 @@ class Metrics:
             observer = self._observers[kind] = self._seconds.labels(kind)
         observer.observe(took_s)
 
+    def not_handled(self, error: Exception) -> None:
+        """Count what kept a request from being handled, where an operator must mend it."""
+        if isinstance(error, HsmUnavailable):
+            self.hsm_unavailable.inc()
+
+    def counts(self) -> dict[str, float]:
+        """The plain counters by name, without prefix."""
+        return {name: _value(counter) for name, counter in self._named.items()}
+
+    def show(
+        self,
+        depths: Mapping[str, Depth] | None,
+        standing: Iterable[str],
+        alarms: Iterable[str],
+        now_ms: int,
+    ) -> None:
+        """Show queue lengths and alarms.
+
+        Args:
+            depths: by bank, and as ``""`` for merchants; None where they are not known.
+            standing: names of the alarms that stand.
+            alarms: all names.
+            now_ms: wall clock.
+        """
+        for queue, depth in (depths or {}).items():
+            name = queue or "merchants"
+            self._queued.labels(name).set(depth.waiting)
+            self._dead.labels(name).set(depth.dead)
+            age_ms = 0 if depth.oldest_ms is None else max(now_ms - depth.oldest_ms, 0)
+            self._oldest.labels(name).set(age_ms / 1000)
+        for queue in self._shown - set(depths if depths is not None else self._shown):
+            for gauge in (self._queued, self._dead, self._oldest):
+                gauge.labels(queue or "merchants").set(0)
+        self._shown |= set(depths or ())
+        standing = set(standing)
+        for name in alarms:
+            self._alarms.labels(name).set(name in standing)
+
     def _counter(self, name: str, text: str) -> Counter:
-        return Counter(f"acquirer_{name}", text, registry=self.registry)
+        counter = Counter(f"acquirer_{name}", text, registry=self.registry)
+        self._named[name] = counter
+        return counter
+
+    def _gauge(self, name: str, text: str, labels: tuple[str, ...]) -> Gauge:
+        return Gauge(f"acquirer_{name}", text, labels, registry=self.registry)
+
+
+def _value(counter: Counter) -> float:
+    return next(iter(counter.collect())).samples[0].value

@@ -106,6 +106,7 @@ class Session:
             return None
         except (RemoteFormatError, HsmRefused, HsmUnavailable, BookError) as error:
             answer = Answer(response_code_for(error))
+            self._metrics.not_handled(error)
             log.warning("not_handled", reason=str(error), response_code=answer.response_code)
         name = transaction.name if transaction else "unsupported"
         took_s = self._context.monotonic() - started_at
@@ -120,7 +121,7 @@ class Session:
             response_code=answer.response_code,
             took_ms=round(took_s * 1000, 1),
         )
-        return await self._seal(envelope, message, answer, keys)
+        return await self._seal(envelope, message, answer, keys, now_ms)
 
     def _format_error(self, envelope: PosEnvelope, raw: bytes, error: RemoteFormatError) -> bytes:
         self._metrics.malformed.inc()
@@ -254,9 +255,10 @@ class Session:
     # --- sealing -----------------------------------------------------------------------------
 
     async def _seal(
-        self, envelope: PosEnvelope, request: Message, answer: Answer, keys: Keys
+        self, envelope: PosEnvelope, request: Message, answer: Answer, keys: Keys, now_ms: int
     ) -> bytes | None:
-        reply = build_reply(request, answer)
+        stamp = self._context.calendar.stamp(now_ms)
+        reply = build_reply(request, answer, stamp)
         if keys.tak:
             reply.fields[64] = MAC_PLACEHOLDER
         raw = self._dialect.encode(reply)
@@ -271,6 +273,7 @@ class Session:
             except (HsmRefused, HsmUnavailable) as error:
                 # Without a MAC the terminal would not believe the answer; silence makes it
                 # reverse, which is safe.
+                self._metrics.not_handled(error)
                 log.warning("reply_not_sealed", reason=str(error))
                 return None
             raw = self._dialect.with_mac(raw, mac)

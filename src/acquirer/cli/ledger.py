@@ -126,7 +126,7 @@ def list_journal(
         return
     table = Table("time (UTC)", "rrn", "terminal", "batch", "stan", "kind", title="Journal")
     table.add_column("amount", justify="right")
-    for name in ("state", "code", "card", "order"):
+    for name in ("state", "code", "late", "card", "order"):
         table.add_column(name)
     for line in lines:
         table.add_row(
@@ -139,6 +139,7 @@ def list_journal(
             format_minor(line.amount_minor, line.currency),
             line.state,
             line.response_code,
+            line.late_response_code,
             line.card,
             line.order_no,
         )
