@@ -44,6 +44,16 @@ def test_shared_pairs(pair: Pair) -> None:
     assert reply == module.execute(request)
 
 
+@pytest.mark.parametrize("pair", pairs("payshield_key_block.json"), ids=name_of)
+def test_key_block_pairs(pair: Pair) -> None:
+    """The module answers as a real one did under the published TDES key block LMK."""
+    module = SecurityModule.with_test_lmks(
+        Settings(header_length=0, test_lmk=True, pin_digits_max=6)
+    )
+    decode = bytes.fromhex if pair["encoding"] == "hex" else str.encode
+    assert decode(pair["reply"]) == module.execute(decode(pair["request"]))
+
+
 @pytest.mark.parametrize("pair", pairs("payshield_variant.json"), ids=name_of)
 def test_variant_pairs(pair: Pair) -> None:
     """The same for a public simulator's tests, with its setting for the length of ZMKs."""
