@@ -49,6 +49,8 @@ class Merchant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         mdr_basis_points: the fee on a card payment, 1/100 of a percent of the amount.
         cod_basis_points: the fee on an order paid in cash.
         cod_fixed_minor: added to that, minor units.
+        order_text: Jinja2 template of what terminals show of an order; empty shows its own text.
+        ask: what a courier must key in before a payment.
     """
 
     merchant_id: str
@@ -59,6 +61,8 @@ class Merchant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     currency_code: str = "156"
     cod_basis_points: int = 0
     cod_fixed_minor: int = 0
+    order_text: str = ""
+    ask: list[str] = []
 
 
 class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

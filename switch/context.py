@@ -16,6 +16,7 @@ from acquirer.routing.settings import BankSettings
 from acquirer.switch.clock import Calendar, MonotonicClock, WallClock
 from acquirer.switch.hsm.client import Hsm
 from acquirer.switch.numbers import Numbers
+from acquirer.switch.order_text import OrderText
 from acquirer.switch.settings import CourierSettings, LimitSettings, MerchantSettings
 from acquirer.switch.terminals import Terminals
 from acquirer.switch.turns import Turns
@@ -31,6 +32,7 @@ class Context:
         events_queued: call after a commit that queued a notice to a merchant.
         courier_turns: what reads and then changes a courier's state: passwords, cash.
         to_ask: terminals that hold order payments which nobody has confirmed for too long.
+        order_texts: what terminals show of an order, of merchants with words of their own.
     """
 
     book: Book
@@ -53,3 +55,4 @@ class Context:
     events_queued: Callable[[], None]
     courier_turns: Turns = field(default_factory=Turns)
     to_ask: set[str] = field(default_factory=set)
+    order_texts: Mapping[str, OrderText] = field(default_factory=dict)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import trio
 
 from acquirer.codecs.de59 import De59
+from acquirer.codecs.errors import RemoteFormatError
 from acquirer.ledger.entries import OrderRow, State
 from acquirer.ledger.errors import BookBusy
 from acquirer.routing.orders.client import OrderSystemDown, OrderSystemSilent, UnknownOrder
@@ -38,10 +39,12 @@ class Found:
 
     Attributes:
         again: its exception was a rescheduling.
+        reference: the merchant's own payment reference (``OP``), or empty.
     """
 
     order: OrderRow
     again: bool = False
+    reference: str = ""
 
     @property
     def due_minor(self) -> int:
@@ -64,7 +67,10 @@ async def find_order(context: Context, request: Request, order_no: str) -> Found
     if isinstance(facts, OrderSystemSilent):
         return NoOrder("68")
     order = overlay(facts, row, told, request.now_ms)
-    return Found(order, order.status == EXCEPTION and await _rescheduled(context, order))
+    if words := context.order_texts.get(merchant_id):
+        order = replace(order, text=words.render(facts))
+    again = order.status == EXCEPTION and await _rescheduled(context, order)
+    return Found(order, again, facts.reference)
 
 
 def overlay(facts: OrderFacts, row: OrderRow | None, told: bool, now_ms: int) -> OrderRow:
@@ -95,6 +101,19 @@ async def _rescheduled(context: Context, order: OrderRow) -> bool:
             items = De59.parse(bytes.fromhex(entry.reply.get(59, "")))
             return items.text("OX") == RESCHEDULED
     return False
+
+
+def keyed_fields(request: Request) -> dict[str, str]:
+    """What the courier keyed in (``OV``), by the names that the merchant asks for (``OI``).
+
+    Raises:
+        RemoteFormatError: not one value for each name, or an empty one.
+    """
+    names = request.terminal.merchant.ask
+    values = request.text("OV").split("|") if names else []
+    if len(values) != len(names) or not all(value.strip() for value in values):
+        raise RemoteFormatError("the merchant asks for other values", field="59.OV")
+    return dict(zip(names, values, strict=True))
 
 
 async def until_free(context: Context, request: Request, order_no: str) -> OrderRow | None:

@@ -31,6 +31,7 @@ def order_event(
     reason: str = "",
     signed_by: str = "",
     note: str = "",
+    fields: dict[str, str] | None = None,
 ) -> Event:
     """What became of an order.
 
@@ -56,6 +57,7 @@ def order_event(
         signed_by=signed_by,
         reason=reason,
         note=note,
+        fields=fields or {},
     )
     event = build_event(context.new_event_id(), kind, data, cause.created_at_ms)
     return Event(

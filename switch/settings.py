@@ -17,6 +17,7 @@ from acquirer.routing.settings import BankSettings
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 NotNegative = Annotated[int, msgspec.Meta(ge=0)]
+AskedField = Annotated[str, msgspec.Meta(min_length=1, max_length=40, pattern=r"^[^|]*\Z")]
 BasisPoints = Annotated[int, msgspec.Meta(ge=0, le=10_000)]
 PositiveSeconds = Annotated[float, msgspec.Meta(gt=0)]
 
@@ -119,6 +120,9 @@ class MerchantSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         event_secret: ``whsec_…``, signs the notices to the merchant.
         event_secrets: further ones that sign beside it while secrets are being rotated.
+        order_text: Jinja2 template of what terminals show of an order (``order_text.py``); empty
+            shows the order system's own text.
+        ask: what the courier must key in before a payment, by name, as the terminal shows it.
         cod_basis_points: fee on an order that is paid in cash.
         cod_fixed_minor: added to that, minor units.
     """
@@ -132,6 +136,8 @@ class MerchantSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cod_basis_points: BasisPoints = 0
     cod_fixed_minor: NotNegative = 0
     event_secrets: list[str] = []
+    order_text: str = ""
+    ask: list[AskedField] = []
 
     @property
     def secrets(self) -> tuple[str, ...]:

@@ -24,6 +24,10 @@ EventType = Literal[
     "order.exception",
 ]
 Amount = Annotated[int, msgspec.Meta(ge=0, le=999_999_999_999)]
+FieldText = Annotated[str, msgspec.Meta(max_length=200)]
+Fields = Annotated[
+    dict[Annotated[str, msgspec.Meta(max_length=40)], FieldText], msgspec.Meta(max_length=20)
+]
 CurrencyCode = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{3}\Z")]
 
 
@@ -39,6 +43,7 @@ class OrderFacts(msgspec.Struct, frozen=True, kw_only=True):
         text: lines for the terminal's screen, split by ``|``.
         reference: the merchant's own payment reference (``OP``), or empty.
         max_age_s: for how long the merchant allows this answer to be used again; 0 not at all.
+        fields: the merchant's own, by name, for the text that the terminal shows.
     """
 
     order_no: Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
@@ -50,6 +55,7 @@ class OrderFacts(msgspec.Struct, frozen=True, kw_only=True):
     text: Annotated[str, msgspec.Meta(max_length=500)] = ""
     reference: Annotated[str, msgspec.Meta(max_length=40)] = ""
     max_age_s: Annotated[int, msgspec.Meta(ge=0, le=86_400)] = 0
+    fields: Fields = {}
 
     @property
     def due_minor(self) -> int:
@@ -72,6 +78,7 @@ class EventData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         reason: exception reason n2 (``OX``), or ``reversed``.
         note: free text (``OD``).
         reference: the merchant's own payment reference (``OP``).
+        fields: what the courier keyed in, by the names that the merchant asks for.
     """
 
     order_no: str
@@ -89,6 +96,7 @@ class EventData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason: str = ""
     note: str = ""
     reference: str = ""
+    fields: dict[str, str] = {}
 
 
 class EventBody(msgspec.Struct, frozen=True):

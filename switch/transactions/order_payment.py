@@ -26,7 +26,14 @@ from acquirer.routing.outcomes import Replied
 from acquirer.switch.context import Context
 from acquirer.switch.errors import HsmRefused, response_code_for
 from acquirer.switch.journal import move_order, new_entry, refuse, unpay_step
-from acquirer.switch.order_desk import WAYS, Found, NoOrder, courier_is_here, find_order
+from acquirer.switch.order_desk import (
+    WAYS,
+    Found,
+    NoOrder,
+    courier_is_here,
+    find_order,
+    keyed_fields,
+)
 from acquirer.switch.order_events import order_event
 from acquirer.switch.order_life import EXCEPTION, NEXT, PAID, TO_PAY, refusal_code
 from acquirer.switch.request import Answer, Outcome, Repeat, Request
@@ -47,10 +54,11 @@ async def order_payment(context: Context, request: Request) -> Outcome:
     """Check the order, then pay it by card at the bank, or record cash or a free delivery.
 
     Raises:
-        RemoteFormatError: ON or OC is missing, or no card in a card payment.
+        RemoteFormatError: ON, OC or what the merchant asks for is missing, or the card.
         HsmUnavailable, BookBusy, BookUnavailable: nothing has left for a bank.
     """
     order_no, courier_id = request.need_text("ON"), request.need_text("OC")
+    keyed_fields(request)
     if not await courier_is_here(context, request, courier_id):
         return await refuse(context, request, KIND, "58", order_no=order_no)
     found = await find_order(context, request, order_no)
@@ -135,7 +143,15 @@ async def _pay_by_card(
     postings = card_sale(
         entry.amount_minor, request.terminal.fee_rate, bank=bank, merchant_id=entry.merchant_id
     )
-    notice = order_event(context, "order.paid", order, payment, payment, order_status=PAID)
+    notice = order_event(
+        context,
+        "order.paid",
+        order,
+        payment,
+        payment,
+        order_status=PAID,
+        fields=keyed_fields(request),
+    )
     answer = await settle(
         context,
         entry,
@@ -198,7 +214,15 @@ async def _paid_at_once(
         amount_minor=amount_minor,
         response_code="00",
     )
-    notice = order_event(context, "order.paid", order, entry, entry, order_status=PAID)
+    notice = order_event(
+        context,
+        "order.paid",
+        order,
+        entry,
+        entry,
+        order_status=PAID,
+        fields=keyed_fields(request),
+    )
     steps: tuple[Step, ...] = (
         move_order(order, (PAID, None, entry.id)),
         Post(entry.id, order.currency_code, entry.business_date, postings),

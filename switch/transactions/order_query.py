@@ -6,10 +6,10 @@ Source: terminal interface, part 5, row 3.
 from __future__ import annotations
 
 from acquirer.codecs.de59 import BYTES_MAX, De59
-from acquirer.ledger.entries import InsertEntry, OrderRow, PutOrder, State
+from acquirer.ledger.entries import InsertEntry, PutOrder, State
 from acquirer.switch.context import Context
 from acquirer.switch.journal import new_entry, refuse
-from acquirer.switch.order_desk import NoOrder, courier_is_here, find_order
+from acquirer.switch.order_desk import Found, NoOrder, courier_is_here, find_order
 from acquirer.switch.request import Answer, Outcome, Repeat, Request
 
 ITEM_HEAD_BYTES = 5
@@ -28,7 +28,7 @@ async def order_query(context: Context, request: Request) -> Outcome:
     if isinstance(found, NoOrder):
         return await refuse(context, request, "order_query", found.response_code, order_no=order_no)
     order, due = found.order, found.due_minor
-    reply = {4: f"{due:012d}", 49: order.currency_code, 59: _items(order, request.encoding)}
+    reply = {4: f"{due:012d}", 49: order.currency_code, 59: _items(found, request)}
     entry = await new_entry(
         context,
         request,
@@ -45,9 +45,14 @@ async def order_query(context: Context, request: Request) -> Outcome:
     return Answer("00", entry.reply)
 
 
-def _items(order: OrderRow, encoding: str) -> str:
+def _items(found: Found, request: Request) -> str:
     """DE59 of the reply, hexadecimal; the text is cut to what fits, never inside a character."""
+    order, encoding = found.order, request.encoding
     texts = {"ON": order.order_no, "OS": order.status, "OW": order.pay_ways}
+    if found.reference:
+        texts["OP"] = found.reference
+    if asked := request.terminal.merchant.ask:
+        texts["OI"] = "|".join(asked)
     used = sum(ITEM_HEAD_BYTES + len(text.encode(encoding)) for text in texts.values())
     room = BYTES_MAX - used - ITEM_HEAD_BYTES
     text = order.text.encode(encoding, "replace")[:room].decode(encoding, "ignore")

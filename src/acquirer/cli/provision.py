@@ -122,6 +122,8 @@ def switch_config(
                 "currency_code": m.currency_code,
                 "cod_basis_points": m.cod_basis_points,
                 "cod_fixed_minor": m.cod_fixed_minor,
+                "order_text": m.order_text,
+                "ask": m.ask,
             }
             for m in estate.merchants
         ],
