@@ -7,6 +7,7 @@ Source: terminal interface, part 4 ("the reply's MTI is request + 10; it echoes 
 from __future__ import annotations
 
 from acquirer.codecs.message import Message
+from acquirer.switch.clock import Stamp
 from acquirer.switch.request import Answer
 
 ECHOED = (2, 3, 4, 11, 25, 32, 41, 42, 49, 60)
@@ -22,9 +23,16 @@ def reply_mti(mti: str) -> str:
     return f"{int(mti) // 10 * 10 + 10:04d}"
 
 
-def build_reply(request: Message, answer: Answer) -> Message:
-    """The reply without its MAC."""
+def build_reply(request: Message, answer: Answer, stamp: Stamp) -> Message:
+    """The reply without its MAC.
+
+    Args:
+        request: whose fields are echoed.
+        answer: whose own fields win.
+        stamp: time and date of an answer that brings none, such as a refusal before any check.
+    """
     fields = {n: request.fields[n] for n in ECHOED if n in request.fields}
+    fields[12], fields[13] = stamp.local_time, stamp.local_date
     fields.update(answer.fields)
     if answer.response_code:
         fields[39] = answer.response_code

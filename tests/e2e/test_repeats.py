@@ -94,6 +94,7 @@ async def test_wrong_mac(world: Any) -> None:
     frame = terminal.sale(SYBIL, 100)
     reply = await world.ask(spoiled(frame))
     assert ("0210", "A0") == (reply.mti, reply.code)
+    assert {3, 4, 11, 12, 13, 25, 39, 41, 42, 49, 60, 64} == set(reply.fields)
     assert (journal, balances) == (world.journal(), world.balances())
     assert "00" == (await world.ask(frame)).code
 

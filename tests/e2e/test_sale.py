@@ -72,6 +72,22 @@ async def test_keyed_card(world: Any) -> None:
     assert "00" == (await world.ask(terminal.frame("0200", fields))).code
 
 
+async def test_chip(world: Any) -> None:
+    """A chip sale brings DE55 and DE23; both go to the bank, neither comes back."""
+    terminal = await world.signed_on()
+    icc = bytes.fromhex("9F2608A1B2C3D4E5F607089F2701809F3602001F95050000000000")
+    fields = terminal.sale_fields(SYBIL, 500) | {22: "051", 23: "001", 32: "00085500", 55: icc}
+    reply = await world.ask(terminal.frame("0200", fields))
+    assert ("00", "00085500", True) == (reply.code, reply[32], terminal.sealed(reply))
+    assert not {23, 55} & set(reply.fields)
+
+
+async def test_without_pin(world: Any) -> None:
+    """A sale without PIN is the bank's to judge: DE52, 53 and 26 may be absent."""
+    terminal = await world.signed_on()
+    assert "00" == (await world.ask(terminal.sale(SYBIL, 600, pin=""))).code
+
+
 async def test_two_cards_in_one_message(world: Any) -> None:
     """DE2 and track 2 of different cards are a format error."""
     terminal = await world.signed_on()
@@ -164,7 +180,7 @@ async def test_refused_pin_uses_up_the_stan(world: Any) -> None:
 
 
 async def test_no_pin_where_the_pin_block_is_for_another_card(world: Any) -> None:
-    """A PIN block made for another card's number is a wrong PIN or no PIN block, never an approval."""
+    """A PIN block made for another card's number never leads to an approval."""
     terminal = await world.signed_on()
     block = pin_block(terminal.keys.pin, SYBIL.pin, CARDS["nina"].pan)
     fields = terminal.sale_fields(SYBIL, 100) | {52: block}

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 from acquirer.codecs.message import Message
+from acquirer.switch.clock import Stamp
 from acquirer.switch.reply import build_format_error, build_reply, reply_mti
 from acquirer.switch.request import Answer
 
+STAMP = Stamp("203456", "0604", "0604123456", "2026-06-04", "6155")
 REQUEST = Message(
     "0200",
     {
@@ -35,14 +37,23 @@ REQUEST = Message(
 
 def test_echo() -> None:
     """DE2, 3, 4, 11, 25, 32, 41, 42, 49 and 60 come back; nothing else of the request does."""
-    reply = build_reply(REQUEST, Answer("00"))
-    assert {2, 3, 4, 11, 25, 32, 39, 41, 42, 49, 60} == set(reply.fields)
-    assert all(reply.fields[n] == REQUEST.fields[n] for n in reply.fields if n != 39)
+    reply = build_reply(REQUEST, Answer("00"), STAMP)
+    assert {2, 3, 4, 11, 12, 13, 25, 32, 39, 41, 42, 49, 60} == set(reply.fields)
+    added = (12, 13, 39)
+    assert all(reply.fields[n] == REQUEST.fields[n] for n in reply.fields if n not in added)
+
+
+def test_every_answer_has_a_time() -> None:
+    """An answer that brings no time gets the request's; one that has its own keeps it."""
+    bare = build_reply(REQUEST, Answer("94"), STAMP)
+    stored = build_reply(REQUEST, Answer("00", {12: "235959", 13: "1231"}), STAMP)
+    assert ("203456", "0604") == (bare.get(12), bare.get(13))
+    assert ("235959", "1231") == (stored.get(12), stored.get(13))
 
 
 def test_own_fields_win() -> None:
     """What an answer brings replaces what would be echoed, such as the amount due or the batch."""
-    reply = build_reply(REQUEST, Answer("00", {4: "000000000200", 60: "00000002003"}))
+    reply = build_reply(REQUEST, Answer("00", {4: "000000000200", 60: "00000002003"}), STAMP)
     assert ("000000000200", "00000002003") == (reply.get(4), reply.get(60))
 
 

@@ -48,7 +48,13 @@ def test_altered_rows() -> None:
         vault.open(replace(sealed, pan_cipher=other.pan_cipher))
 
 
-@given(st.lists(st.text(st.characters(exclude_characters="\x1f")), min_size=2, max_size=9))
+@given(
+    st.lists(
+        st.text(st.characters(exclude_characters="\x1f", exclude_categories=["Cs"])),
+        min_size=2,
+        max_size=9,
+    )
+)
 def test_fingerprints(parts: list[str]) -> None:
     """Parts that are cut otherwise are another request."""
     vault = CardVault(KEY, os.urandom)
