@@ -123,6 +123,7 @@ def test_the_switchs_events_fit_the_document() -> None:
         amount_minor=999_999_999_999,
         currency_code="156",
         means="card",
+        fields={"floor": "9"},
         **texts,
     )
     body = json.loads(build_event("evt_1", "order.exception", full, 0).body)
