@@ -310,10 +310,14 @@ class Body:
         return lmk
 
     def echo_trailer(self) -> None:
-        """Keep the trailer of a request that was refused before its end, where one shows."""
+        """Keep the trailer of a request that was refused before its end, where one shows.
+
+        Binary bodies may hold X'19' too, so only printable characters after it are taken for one.
+        """
         if not self.trailer:
             start = self._text.rfind("\x19", max(self._at, len(self._text) - 33))
-            if start >= 0:
+            tail = self._text[start + 1 :]
+            if start >= 0 and tail.isascii() and tail.isprintable():
                 self.trailer = self._text[start:]
 
     def _attributes(self) -> None:

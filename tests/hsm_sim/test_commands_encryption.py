@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from acquirer.hsm_sim.crypto import des
+from acquirer.hsm_sim.crypto import cfb, des
 
 Send = Callable[[str], str]
 ClearAndText = tuple[bytes, str]
@@ -66,3 +66,24 @@ def test_lengths(send: Send, dek: ClearAndText) -> None:
     assert send(f"M0001100B{dek[1]}0000") == "M106"
     assert send(f"M0001100B{dek[1]}0012{'00' * 8}") == "M180"
     assert send(f"M0001100B{dek[1]}0010{'0G' * 8}") == "M115"
+
+
+@pytest.mark.parametrize(("mode", "segment"), [("02", 1), ("03", 8)])
+def test_cipher_feedback(send: Send, dek: ClearAndText, mode: str, segment: int) -> None:
+    """CFB of one byte and of one block, whole and in parts."""
+    data, iv = SECRET[:24], bytes.fromhex(IV)
+    expected = cfb.encrypt(des.cipher(dek[0]), data, iv, segment).hex().upper()
+    made = send(f"M0{mode}1100B{dek[1]}{IV}0030{data.hex()}")
+    assert f"M100{expected[-16:]}0030{expected}" == made
+    back = send(f"M2{mode}1100B{dek[1]}{IV}0030{expected}")
+    assert f"M300{expected[-16:]}0030{data.hex().upper()}" == back
+    first = send(f"M0{mode}1100B{dek[1]}{IV}0010{data[:8].hex()}")
+    rest = send(f"M0{mode}1100B{dek[1]}{first[4:20]}0020{data[8:].hex()}")
+    assert expected == first[24:] + rest[24:]
+
+
+def test_cipher_feedback_of_a_byte_takes_any_length(send: Send, dek: ClearAndText) -> None:
+    """Five bytes are enough for mode 02, and the chaining value reaches back into the IV."""
+    made = send(f"M0021100B{dek[1]}{IV}000A0011223344")
+    assert made[4:14] + made[-10:] == IV[10:] + made[10:14] + made[-10:]
+    assert send(f"M0031100B{dek[1]}{IV}000A0011223344") == "M106"

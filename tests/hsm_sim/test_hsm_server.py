@@ -1,12 +1,28 @@
-"""The TCP shell: splits, pipelining, limits."""
+"""The TCP shell: splits, pipelining, limits, TLS; the metrics beside it."""
+
+import ssl
+from datetime import UTC, datetime
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import trio
 import trio.testing
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+from prometheus_client import CollectorRegistry
 
-from acquirer.hsm_sim.module import SecurityModule
+from acquirer.hsm_sim.errors import HsmConfigError
+from acquirer.hsm_sim.metrics import ModuleCollector, answer
+from acquirer.hsm_sim.module import SecurityModule, published_lmks
 from acquirer.hsm_sim.server import HsmServer, ServerLimits
 from acquirer.hsm_sim.state import Settings
+from acquirer.hsm_sim.tls import server_context
 
 pytestmark = pytest.mark.anyio
 
@@ -111,3 +127,148 @@ async def test_broken_connection_is_no_fault() -> None:
     await client.aclose()
     await hsm.handle(peer)
     assert hsm.connections == 0
+
+
+class Authority(NamedTuple):
+    """A private key and its certificate."""
+
+    key: ec.EllipticCurvePrivateKey
+    certificate: x509.Certificate | None
+
+    def write(self, folder: Path, name: str) -> tuple[Path, Path]:
+        """Two PEM files: certificate and key."""
+        assert self.certificate is not None
+        files = folder / f"{name}.pem", folder / f"{name}.key"
+        files[0].write_bytes(self.certificate.public_bytes(Encoding.PEM))
+        files[1].write_bytes(
+            self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        )
+        return files
+
+
+def certificate(name: str, issuer: Authority | None = None) -> Authority:
+    """A key and certificate, signed by itself or by another."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    signer = issuer or Authority(key, None)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(signer.certificate.subject if signer.certificate else subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(datetime(2020, 1, 1, tzinfo=UTC))
+        .not_valid_after(datetime(2120, 1, 1, tzinfo=UTC))
+        .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .sign(signer.key, hashes.SHA256())
+    )
+    return Authority(key, made)
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_tls_asks_for_a_client_certificate(tmp_path: Path, known: bool) -> None:
+    """A client with a certificate of the authority is answered, one without is not."""
+    authority, hsm = certificate("authority"), server()
+    authority_file, _ = authority.write(tmp_path, "authority")
+    served = certificate("module", authority).write(tmp_path, "module")
+    context = server_context(*served, authority_file)
+    client = ssl.create_default_context(cafile=str(authority_file))
+    if known:
+        client.load_cert_chain(*certificate("switch", authority).write(tmp_path, "switch"))
+    async with trio.open_nursery() as nursery:
+        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        await nursery.start(partial(hsm.serve_listeners, tls=context), listeners)
+        tcp = await trio.open_tcp_stream(*listeners[0].socket.getsockname()[:2])
+        stream = trio.SSLStream(tcp, client, server_hostname="module")
+        if known:
+            await stream.send_all(frame(b"ABCDNC"))
+            assert frame(b"ABCD" + REPLY) == await receive(stream, 35)
+        else:
+            await stream.do_handshake()
+            with pytest.raises(trio.BrokenResourceError):
+                await stream.receive_some(1)
+        await trio.aclose_forcefully(stream)
+        nursery.cancel_scope.cancel()
+
+
+def test_tls_files_that_cannot_be_used(tmp_path: Path) -> None:
+    """A missing or wrong file is the operator's error, told without a key."""
+    (tmp_path / "junk.pem").write_text("junk")
+    for path in (tmp_path / "absent.pem", tmp_path / "junk.pem"):
+        with pytest.raises(HsmConfigError, match="TLS"):
+            server_context(path, path, None)
+
+
+@pytest.mark.parametrize("limits", [{"frame_bytes_max": 0}, {"max_connections": 0}])
+def test_limits_are_checked(limits: dict[str, int]) -> None:
+    """Limits that let nothing through are refused."""
+    with pytest.raises(HsmConfigError):
+        ServerLimits(**limits)
+
+
+async def http(request: bytes) -> bytes:
+    """What the metrics server answers a request after two commands."""
+    settings = Settings(header_length=0, test_lmk=True)
+    clock = count(0.0, 0.00002).__next__
+    module = SecurityModule(published_lmks(settings), settings=settings, clock=clock)
+    for command in (b"NC", b"NC%99", b"QQ"):
+        module.execute(command)
+    registry = CollectorRegistry()
+    registry.register(ModuleCollector(module, HsmServer(module)))
+    client, peer = trio.testing.memory_stream_pair()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(answer, registry, peer)
+        await client.send_all(request)
+        await client.send_eof()
+        return await receive(client, 100_000)
+
+
+async def test_metrics() -> None:
+    """Counts, errors and a latency histogram by command; server numbers beside them."""
+    answered = (await http(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")).decode()
+    assert answered.startswith("HTTP/1.1 200")
+    for line in (
+        'hsm_commands_total{command="NC"} 2.0',
+        'hsm_command_errors_total{command="NC"} 1.0',
+        'hsm_command_seconds_bucket{command="NC",le="1e-05"} 0.0',
+        'hsm_command_seconds_bucket{command="NC",le="2.5e-05"} 2.0',
+        'hsm_command_seconds_bucket{command="NC",le="+Inf"} 2.0',
+        'hsm_command_seconds_count{command="NC"} 2.0',
+        "hsm_unknown_commands_total 1.0",
+        "hsm_connections 0.0",
+        "hsm_refused_connections_total 0.0",
+        "hsm_broken_frames_total 0.0",
+    ):
+        assert f"\n{line}\n" in answered
+    assert 'command="CA"' not in answered
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "start"),
+    [
+        (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"HTTP/1.1 404"),
+        (b"POST /metrics HTTP/1.1\r\nHost: x\r\n\r\n", b"HTTP/1.1 404"),
+        (b"nonsense\r\n\r\n", b""),
+        (b"", b""),
+    ],
+)
+async def test_other_http_requests(request_bytes: bytes, start: bytes) -> None:
+    """Other paths and methods are not found; what is no HTTP gets no answer."""
+    answered = await http(request_bytes)
+    assert start == answered[: len(start)]
+    assert bool(answered) == bool(start)
+
+
+def test_slow_http_requests_end() -> None:
+    """A client that says nothing is left after five seconds of the test's clock."""
+
+    async def main() -> None:
+        client, peer = trio.testing.memory_stream_pair()
+        await answer(CollectorRegistry(), peer)
+        assert trio.current_time() - started == pytest.approx(5)
+        assert await receive(client, 1) == b""
+
+    clock = trio.testing.MockClock(autojump_threshold=0)
+    started = clock.current_time()
+    trio.run(main, clock=clock)
