@@ -31,6 +31,7 @@ from acquirer.switch.hsm.client import DEK, Hsm
 from acquirer.switch.hsm.transport import InProcessTransport
 
 SALES_A_SECOND_MAX = 4000
+SPARE_SALES = 50
 BALANCE_MINOR = 1_000_000_000
 
 
@@ -82,13 +83,13 @@ def _measure(data: Path, connections: int, seconds: float) -> dict[str, Any]:
         switch = stack.enter_context(child(*arguments))
 
         def play(address: str, part_s: float, *, relay: bool) -> Measured:
-            per_terminal = int(SALES_A_SECOND_MAX * (4 if relay else 1) * (part_s + 1))
+            sales = 0 if relay else int(SALES_A_SECOND_MAX * (part_s + 1))
             job = Job(
                 address,
                 str(estate_path),
                 connections,
                 part_s,
-                min(per_terminal // connections + 50, 20_000),
+                sales // connections + SPARE_SALES,
                 switch["pos"],
                 relay,
             )
