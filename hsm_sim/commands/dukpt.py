@@ -208,4 +208,4 @@ def _mac(bdk: WorkingKey, ksn: bytes, data: bytes, *, response: bool) -> str:
 
 
 def _equal(made: str, given: str) -> bool:
-    return hmac.compare_digest(made.encode("ascii"), given.upper().encode("latin-1"))
+    return hmac.compare_digest(made.encode("ascii"), given.encode("latin-1").upper())

@@ -81,7 +81,7 @@ def verify(body: Body) -> str:
     made, given = _mac(body, verify=True)
     if not given:
         return made
-    if not hmac.compare_digest(made.encode("ascii"), given.upper().encode("latin-1")):
+    if not hmac.compare_digest(made.encode("ascii"), given.encode("latin-1").upper()):
         raise Refusal("01", "the MAC differs")
     return ""
 
