@@ -205,6 +205,15 @@ class Book:
         found: SafItem | None = await self._read(queues.dead_saf, id)
         return found
 
+    async def advised(self, pan_token: bytes, since_ms: int) -> tuple[int, int]:
+        """Count and sum, minor units, of a card's payments that a bank was or is owed advices of.
+
+        Args:
+            since_ms: those queued since then.
+        """
+        found: tuple[int, int] = await self._read(queues.advised, pan_token, since_ms)
+        return found
+
     async def queue_depths(self) -> dict[str, queues.Depth]:
         """How much is owed to each bank that is owed anything, and as ``""`` to merchants."""
         found: dict[str, queues.Depth] = await self._read(queues.depths)

@@ -161,7 +161,7 @@ class SafItem:
 
     Attributes:
         id: number from the same blocks as journal ids; the message's own identity.
-        kind: ``reversal`` or ``advice``.
+        kind: ``reversal``, ``advice`` or ``refund``.
         original_id: the journal entry that it undoes or tells of; unique per kind, so that a
             bank gets at most one of each.
         reason: DE39 of the message (98 no answer, 06 other, A0 …).

@@ -25,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import sqlite
 
 # The migration that creates exactly these tables; a test holds them equal.
-SCHEMA_VERSION = "0003"
+SCHEMA_VERSION = "0004"
 
 # Names of constraints are fixed, so that both databases and later migrations agree on them.
 metadata = MetaData(
@@ -273,6 +273,10 @@ couriers = Table(
     sqlite_strict=True,
 )
 
+# Written out for the same reason as UNSETTLED.
+ADVICE = text("saf.kind = 'advice'")
+_IS_ADVICE = text("kind = 'advice'")
+
 _SAF_OPEN = text("finished_at_ms IS NULL AND dead_at_ms IS NULL")
 
 saf = Table(
@@ -294,6 +298,12 @@ saf = Table(
     _maybe_integer("finished_at_ms"),
     _maybe_integer("dead_at_ms"),
     Index("uq_saf_original_id_kind", "original_id", "kind", unique=True),
+    Index(
+        "ix_saf_advices",
+        "created_at_ms",
+        sqlite_where=_IS_ADVICE,
+        postgresql_where=_IS_ADVICE,
+    ),
     Index("ix_saf_open", "bank", "id", sqlite_where=_SAF_OPEN, postgresql_where=_SAF_OPEN),
     sqlite_strict=True,
 )

@@ -8,7 +8,7 @@ Source: architecture, "One payment, from wire to books".
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 
@@ -42,6 +42,7 @@ from acquirer.switch.saf import SafWorker
 from acquirer.switch.server import TerminalServer
 from acquirer.switch.session import Session
 from acquirer.switch.settings import HsmSettings, SwitchSettings
+from acquirer.switch.stand_in import StandIn
 from acquirer.switch.surroundings import REAL_WORLD, Surroundings
 from acquirer.switch.terminals import Terminals
 from acquirer.switch.unconfirmed import keep_looking
@@ -126,6 +127,7 @@ async def run_switch(
         context = await _context(
             settings, around, book, hsm, banks, orders, vault, background, wake, workers
         )
+        context = replace(context, stood_in=metrics.stood_in.inc)
         metrics.registry.register(LinkCollector(banks.states))
         metrics.registry.register(SafCollector(workers))
         await background.start(banks.run)
@@ -136,11 +138,11 @@ async def run_switch(
             background.start_soon(worker.run)
         background.start_soon(keep_recovering, context)
         background.start_soon(late.run, book)
-        background.start_soon(keep_watching, context, metrics)
         background.start_soon(keep_closing_days, context)
         background.start_soon(keep_looking, context, settings.orders)
         background.start_soon(_deliver_events, settings, around, book, orders, wake)
         await _wait_for_links(settings, banks)
+        background.start_soon(keep_watching, context, metrics)
         server = TerminalServer(Session(context, metrics), settings.limits, metrics)
         pos_host, pos_port = split_address(settings.listen.pos, file, "listen.pos")
         split_address(settings.listen.http, file, "listen.http")
@@ -233,6 +235,7 @@ async def _context(
         calendar=Calendar(settings.utc_offset_minutes),
         monotonic=trio.current_time,
         wall_ms=around.wall_ms,
+        stand_in=StandIn(settings.stand_in),
         new_event_id=lambda: f"evt_{around.random_bytes(16).hex()}",
         saf_queued=saf_queued,
         events_queued=wake.notify,

@@ -18,6 +18,7 @@ from acquirer.switch.hsm.client import Hsm
 from acquirer.switch.numbers import Numbers
 from acquirer.switch.order_text import OrderText
 from acquirer.switch.settings import CourierSettings, LimitSettings, MerchantSettings
+from acquirer.switch.stand_in import StandIn
 from acquirer.switch.terminals import Terminals
 from acquirer.switch.turns import Turns
 from acquirer.switch.vault import CardVault
@@ -30,6 +31,8 @@ class Context:
     Attributes:
         saf_queued: call after a commit that queued a message for a bank.
         events_queued: call after a commit that queued a notice to a merchant.
+        stand_in: which payments may be approved while their bank cannot be reached.
+        stood_in: counts that.
         courier_turns: what reads and then changes a courier's state: passwords, cash.
         to_ask: terminals that hold order payments which nobody has confirmed for too long.
         order_texts: what terminals show of an order, of merchants with words of their own.
@@ -53,6 +56,8 @@ class Context:
     new_event_id: Callable[[], str]
     saf_queued: Callable[[], None]
     events_queued: Callable[[], None]
+    stood_in: Callable[[], None] = lambda: None
+    stand_in: StandIn = field(default_factory=StandIn)
     courier_turns: Turns = field(default_factory=Turns)
     to_ask: set[str] = field(default_factory=set)
     order_texts: Mapping[str, OrderText] = field(default_factory=dict)

@@ -18,7 +18,7 @@ import trio
 
 from acquirer.ledger.entries import Entry, FinishSaf, SafItem, State, Step, UpdateEntry
 from acquirer.ledger.errors import BookError
-from acquirer.routing.bank_messages import BankRequest
+from acquirer.routing.bank_messages import BankRequest, Kind
 from acquirer.routing.outcomes import BankOutcome, NotSent, Replied
 from acquirer.routing.retry import RetrySchedule
 from acquirer.switch.context import Context
@@ -32,6 +32,7 @@ LEASE_MS = 60_000
 IDLE_S = 1.0
 # The bank has not dealt with the message: it must come again.
 UNDECIDED_CODES = frozenset({"30", "68", "90", "91", "96", "98", "A0"})
+KINDS: dict[str, Kind] = {"reversal": "reversal", "advice": "advice", "refund": "refund"}
 TAKEN_CODES = frozenset({"00", "94"})
 
 
@@ -123,6 +124,9 @@ class SafWorker:
             log.error("saf_without_original", bank=self.bank, item=item.id)
             await book.dead_saf(item.id, self._context.wall_ms())
             return
+        refunded = None
+        if item.kind == "refund" and original.original_id is not None:
+            refunded = await book.entry(original.original_id)
         attempts = item.attempts + 1
         if not await book.stamp_saf(
             item.id, attempts=attempts, stan=item.stan, transmission_at=item.transmission_at
@@ -131,7 +135,7 @@ class SafWorker:
         timeout_s = self._context.bank_settings[self.bank].timeout_s
         outcome = await self._context.banks.request(
             self.bank,
-            saf_request(self._context, item, original),
+            saf_request(self._context, item, original, refunded),
             self._context.monotonic() + timeout_s,
             attempt=item.attempts,
         )
@@ -145,9 +149,9 @@ class SafWorker:
 
     async def _answered(self, item: SafItem, original: Entry, code: str) -> None:
         now_ms = self._context.wall_ms()
-        if item.kind == "advice" and code not in TAKEN_CODES:
+        if item.kind != "reversal" and code not in TAKEN_CODES:
             self.counters.refused += 1
-            log.error("advice_refused", bank=self.bank, item=item.id, response_code=code)
+            log.error(f"{item.kind}_refused", bank=self.bank, item=item.id, response_code=code)
             await self._context.book.dead_saf(item.id, now_ms)
             return
         steps: list[Step] = [FinishSaf(item.id, code, now_ms)]
@@ -190,14 +194,21 @@ def undone_steps(original: Entry) -> list[Step]:
     return [undone, *((unclaim,) if unclaim else ())]
 
 
-def saf_request(context: Context, item: SafItem, original: Entry) -> BankRequest:
-    """What the bank is sent for an item: a reversal of its original, or an advice of it."""
+def saf_request(
+    context: Context, item: SafItem, original: Entry, refunded: Entry | None = None
+) -> BankRequest:
+    """What the bank is sent for an item: a reversal or an advice of its original, or a refund.
+
+    Args:
+        original: the entry that the item is about; of a refund, the refund's own.
+        refunded: of a refund, the payment that it gives back.
+    """
     assert original.card is not None
+    about = original if item.kind == "reversal" else refunded
     settings = context.bank_settings[item.bank]
     merchant = context.merchants.get(original.merchant_id)
-    is_reversal = item.kind == "reversal"
     return BankRequest(
-        kind="reversal" if is_reversal else "advice",
+        kind=KINDS[item.kind],
         rrn=original.rrn,
         stan=item.stan,
         transmission_at=item.transmission_at,
@@ -212,8 +223,8 @@ def saf_request(context: Context, item: SafItem, original: Entry) -> BankRequest
         processing_code=original.processing_code,
         amount_minor=original.amount_minor,
         currency_code=original.currency_code,
-        approval_code=original.approval_code,
-        original=original_data(original, settings.acquirer_id) if is_reversal else None,
+        approval_code=(refunded or original).approval_code,
+        original=original_data(about, settings.acquirer_id) if about else None,
         reason=item.reason,
         repeat=item.attempts > 0,
     )

@@ -95,6 +95,25 @@ class SafSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     age_max_s: PositiveSeconds = 3 * 86_400.0
 
 
+class StandInRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Payments that may be approved while their bank cannot be reached; see ``stand_in.py``.
+
+    Attributes:
+        banks: names; empty for all.
+        kinds: of transactions.
+        floor_limit_minor: the largest amount.
+        known_cards_only: whether the bank must have approved the card within a day.
+        daily_count_max, daily_amount_max_minor: of one card within 24 hours.
+    """
+
+    floor_limit_minor: Positive
+    banks: list[str] = []
+    kinds: tuple[str, ...] = ("sale", "order_payment")
+    known_cards_only: bool = True
+    daily_count_max: Positive = 3
+    daily_amount_max_minor: Positive = 50_000
+
+
 class ProfileSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How a kind of terminal talks; see ``config/estate.py``."""
 
@@ -213,6 +232,7 @@ class SwitchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hsm: HsmSettings = HsmSettings()
     limits: LimitSettings = LimitSettings()
     saf: SafSettings = SafSettings()
+    stand_in: list[StandInRule] = []
     couriers: list[CourierSettings] = []
     orders: OrderSettings = OrderSettings()
     order_systems: list[OrderSystemSettings] = []

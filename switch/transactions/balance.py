@@ -33,7 +33,7 @@ async def balance(context: Context, request: Request) -> Outcome:
     bank = route(context, request, "balance", pan)
     if bank is None:
         return await refuse(context, request, "balance", "92", pan=pan)
-    zpk = zpk_for(context, request, bank, pan)
+    zpk = zpk_for(context, request, "balance", bank, pan)
     if zpk is None:
         return await refuse(context, request, "balance", "91", pan=pan)
 

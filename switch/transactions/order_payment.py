@@ -108,7 +108,7 @@ async def _pay_by_card(
     bank = route(context, request, KIND, pan)
     if bank is None:
         return await refuse(context, request, KIND, "92", pan=pan, order_no=order.order_no)
-    zpk = zpk_for(context, request, bank, pan)
+    zpk = zpk_for(context, request, KIND, bank, pan)
     if zpk is None:
         return await refuse(context, request, KIND, "91", pan=pan, order_no=order.order_no)
 

@@ -38,7 +38,7 @@ async def sale(context: Context, request: Request) -> Outcome:
     bank = route(context, request, "sale", pan)
     if bank is None:
         return await refuse(context, request, "sale", "92", pan=pan)
-    zpk = zpk_for(context, request, bank, pan)
+    zpk = zpk_for(context, request, "sale", bank, pan)
     if zpk is None:
         return await refuse(context, request, "sale", "91", pan=pan)
 

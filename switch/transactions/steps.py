@@ -16,11 +16,12 @@ from acquirer.codecs.track2 import Track2
 from acquirer.ledger.entries import Entry, State, Step, UpdateEntry
 from acquirer.routing.bank_messages import BankRequest, Kind, OriginalData
 from acquirer.routing.choice import Route, RouteFacts, choose
-from acquirer.routing.outcomes import BankOutcome, NoReply, NotSent
+from acquirer.routing.outcomes import BankOutcome, NoReply, NotSent, NotSentReason
 from acquirer.routing.strategies import LinkFacts
 from acquirer.switch.context import Context
 from acquirer.switch.journal import NO_ANSWER, undo_steps
 from acquirer.switch.request import Answer, Outcome, Request
+from acquirer.switch.stand_in import advice_step, approval_code_of
 
 APPROVED_CODES = frozenset({"00"})
 # Approvals with a condition (show an identification, in part, VIP, update track 3) that terminals
@@ -51,9 +52,15 @@ class ProtectedPin:
     zpk: str
 
 
-def zpk_for(context: Context, request: Request, bank: str, pan: Pan) -> str | None:
-    """The key of the link that will take this transaction; None where the bank is not up."""
-    return context.banks.zpk(bank, LinkFacts(pan.digits, request.amount_minor))
+def zpk_for(context: Context, request: Request, kind: str, bank: str, pan: Pan) -> str | None:
+    """The key of the link that will take this transaction; None where the bank is not up.
+
+    Empty where it is not, but the payment has no PIN to translate and may be stood in for.
+    """
+    zpk = context.banks.zpk(bank, LinkFacts(pan.digits, request.amount_minor))
+    if zpk is None and not request.message.get(52) and context.stand_in.rule_for(bank, kind):
+        return ""
+    return zpk
 
 
 async def protect_pin(
@@ -132,7 +139,16 @@ async def forward(
     deadline = min(context.monotonic() + timeout_s, give_up_at)
     if context.monotonic() >= give_up_at:
         return NotSent("expired")
-    return await context.banks.request(entry.bank, bank_message, deadline)
+    outcome = await context.banks.request(entry.bank, bank_message, deadline)
+    is_away = isinstance(outcome, NotSent) and outcome.reason in ("link down", "window full")
+    return Unreached() if is_away and not bank_message.pin_block else outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Unreached(NotSent):
+    """Nothing left, and no PIN is in the way of standing in for the bank."""
+
+    reason: NotSentReason = "link down"
 
 
 async def settle(
@@ -151,6 +167,8 @@ async def settle(
     """
     if isinstance(outcome, NoReply):
         return await _time_out(context, entry)
+    if isinstance(outcome, Unreached) and context.stand_in.rule_for(entry.bank, entry.kind):
+        return await _stand_in(context, entry, approved, undone)
     if isinstance(outcome, NotSent):
         code = "96" if outcome.reason in ("format", "security") else "91"
         return await _end(context, entry, State.REFUSED, code, entry.reply, undone)
@@ -160,9 +178,27 @@ async def settle(
         return await _time_out(context, entry)
     reply = {**entry.reply, **_bank_fields(message)}
     if code in APPROVED_CODES:
+        context.stand_in.note_approved(entry)
         return await _end(context, entry, State.APPROVED, code, reply, approved)
     reply.pop(38, None)
     return await _end(context, entry, State.DECLINED, code, reply, undone)
+
+
+async def _stand_in(
+    context: Context, entry: Entry, approved: Sequence[Step], undone: Sequence[Step]
+) -> Outcome:
+    """Approve in the bank's place and owe it an advice, or answer 91."""
+    assert entry.card is not None
+    async with context.stand_in.turns.of(entry.card.pan_token.hex()):
+        if not await context.stand_in.allows(context.book, entry):
+            return await _end(context, entry, State.REFUSED, "91", entry.reply, undone)
+        advice = advice_step(entry, await context.numbers.take(), context.wall_ms())
+        reply = {**entry.reply, 38: approval_code_of(entry)}
+        answer = await _end(context, entry, State.APPROVED, "00", reply, (*approved, advice))
+    if isinstance(answer, Answer) and answer.response_code in APPROVED_CODES:
+        context.stood_in()
+        context.saf_queued()
+    return answer
 
 
 def _bank_fields(message: Message) -> dict[int, str]:

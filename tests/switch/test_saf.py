@@ -311,6 +311,23 @@ async def test_an_advice_is_no_reversal(url: str) -> None:
         ]
 
 
+async def test_a_refund_names_the_payment_that_it_gives_back(url: str) -> None:
+    """By DE90 and approval code, for its own amount; refused, it is a dead letter."""
+    async with desk_of(url, NoReply(), replied("12")) as desk:
+        await desk.book.commit(
+            InsertEntry(sale(1, state=State.SENT)),
+            UpdateEntry(1, (State.SENT,), state=State.APPROVED, approval_code="A00001"),
+        )
+        refund = {"kind": "refund", "original_id": 1, "amount_minor": 250}
+        await owe(desk.book, 2, "refund", state=State.APPROVED, processing_code="200000", **refund)
+        await desk.send(3)
+        assert [("refund", 250, "A00001", False), ("refund", 250, "A00001", True)] == [
+            (m.kind, m.amount_minor, m.approval_code, m.repeat) for m in desk.banks.sent
+        ]
+        assert {"000001"} == {m.original.stan for m in desk.banks.sent if m.original}
+        assert 1 == desk.worker.counters.refused
+
+
 async def test_a_bank_learns_of_one_original_in_order(url: str) -> None:
     """Its reversal waits for its advice; others need not wait for either."""
     async with desk_of(url, NoReply(), replied("00")) as desk:
