@@ -22,6 +22,7 @@ COMMANDS = {
     "ledger": ("acquirer.cli.ledger", "ledger_app"),
     "journal": ("acquirer.cli.ledger", "journal_app"),
     "orders": ("acquirer.cli.orders", "orders_app"),
+    "report": ("acquirer.cli.report", ""),
     "couriers": ("acquirer.cli.couriers", "couriers_app"),
     "saf": ("acquirer.cli.saf", "saf_app"),
     "links": ("acquirer.cli.links", "links_app"),

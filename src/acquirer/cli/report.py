@@ -1,0 +1,158 @@
+"""``acquirer report``: payments by means, fees, net due, what is open and returned, cash in hand.
+
+By merchant, courier, station, terminal or day, over a span of business dates; as a table, JSON,
+CSV, an Excel workbook or a PNG chart. Reads the books beside a running switch.
+"""
+
+from __future__ import annotations
+
+import csv
+import sys
+from dataclasses import asdict
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from acquirer.cli.books import AsJson, Config, Data, console, open_books
+from acquirer.cli.operator import print_json, read_settings
+from acquirer.cli.process import fail
+from acquirer.cli.report_files import write_chart, write_workbook
+from acquirer.ledger.money import format_minor
+from acquirer.ledger.settlement_reports import (
+    COLUMNS,
+    Courier,
+    GroupBy,
+    ReportLine,
+    report_lines,
+    total,
+)
+
+HEADINGS = {
+    "card_count": "cards",
+    "card_minor": "by card",
+    "cash_count": "cash",
+    "cash_minor": "in cash",
+    "none_count": "nothing to pay",
+    "fee_minor": "fees",
+    "net_minor": "net due",
+    "unconfirmed_count": "open",
+    "unconfirmed_minor": "unconfirmed",
+    "returned_count": "back",
+    "returned_minor": "returned",
+    "exception_count": "exceptions",
+    "cash_in_hand_minor": "cash in hand",
+}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("report")(report)
+
+
+def report(
+    by: Annotated[GroupBy, typer.Option("--by", help="What a line is about.")] = "merchant",
+    first: Annotated[
+        str, typer.Option("--from", metavar="YYYY-MM-DD", help="First business date; today.")
+    ] = "",
+    last: Annotated[
+        str, typer.Option("--to", metavar="YYYY-MM-DD", help="Last one; as the first.")
+    ] = "",
+    merchant: Annotated[str, typer.Option("--merchant", help="Only this merchant's.")] = "",
+    data: Data = None,
+    config: Config = None,
+    as_json: AsJson = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="CSV on standard output.")] = False,
+    xlsx: Annotated[Path | None, typer.Option("--xlsx", help="Write an Excel workbook.")] = None,
+    png: Annotated[Path | None, typer.Option("--png", help="Write a chart of the net due.")] = None,
+) -> None:
+    """Print what was paid, by means, with fees and net due; what is open, returned, outstanding.
+
+    Examples:
+
+      acquirer report --data shop
+
+      acquirer report --by courier --from 2026-11-01 --to 2026-11-30 --csv --data shop
+    """
+    settings = read_settings(data, config)
+    today = datetime.now(UTC) + timedelta(minutes=settings.utc_offset_minutes)
+    first_date = _date(first, "--from") if first else f"{today:%Y-%m-%d}"
+    last_date = _date(last, "--to") if last else first_date
+    if last_date < first_date:
+        raise typer.BadParameter("--to is before --from")
+    couriers = {c.courier_id: Courier(c.merchant_id, c.station) for c in settings.couriers}
+    with open_books(data, config) as connection:
+        lines = report_lines(
+            connection,
+            by,
+            first_date=first_date,
+            last_date=last_date,
+            couriers=couriers,
+            merchant_id=merchant,
+        )
+    title = f"By {by}, {first_date}" + (f" to {last_date}" if last_date != first_date else "")
+    try:
+        if xlsx is not None:
+            write_workbook(xlsx, title, lines, HEADINGS)
+        if png is not None:
+            write_chart(png, title, lines)
+    except OSError as error:
+        fail(error)
+    if as_json:
+        print_json({"by": by, "from": first_date, "to": last_date, "lines": _rows(lines)})
+    elif as_csv:
+        _print_csv(lines)
+    elif xlsx is None and png is None:
+        _print_table(title, lines)
+
+
+def _rows(lines: list[ReportLine]) -> list[dict[str, object]]:
+    return [asdict(line) for line in lines]
+
+
+def _print_csv(lines: list[ReportLine]) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(("group", "currency", *COLUMNS))
+    for line in lines:
+        writer.writerow(
+            (_plain(line.group), line.currency_code, *(getattr(line, name) for name in COLUMNS))
+        )
+
+
+def _plain(text: str) -> str:
+    """A text that no spreadsheet takes for a formula."""
+    return "'" + text if text[:1] in ("=", "+", "@", "\t") else text
+
+
+def _print_table(title: str, lines: list[ReportLine]) -> None:
+    table = Table("", "currency", title=title)
+    for name in COLUMNS:
+        table.add_column(HEADINGS[name], justify="right")
+    for line in lines:
+        table.add_row(*_cells(line))
+    for currency in sorted({line.currency_code for line in lines}):
+        table.add_section()
+        table.add_row(*_cells(total(lines, currency)), style="bold")
+    console().print(table)
+
+
+def _cells(line: ReportLine) -> list[str]:
+    cells = [line.group, line.currency_code]
+    for name in COLUMNS:
+        value = getattr(line, name)
+        if not value:
+            cells.append("")
+        elif name.endswith("_minor"):
+            cells.append(format_minor(value, line.currency_code))
+        else:
+            cells.append(str(value))
+    return cells
+
+
+def _date(text: str, option: str) -> str:
+    try:
+        return date.fromisoformat(text).isoformat()
+    except ValueError:
+        raise typer.BadParameter("a date is YYYY-MM-DD", param_hint=option) from None

@@ -1,0 +1,194 @@
+"""``acquirer report``: sums of a small day, and the files that are made of them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tomli_w
+from PIL import Image
+from typer.testing import CliRunner
+
+from acquirer.cli.main import application
+from acquirer.ledger.book import Book, open_book
+from acquirer.ledger.entries import (
+    Entry,
+    InsertEntry,
+    OrderRow,
+    Post,
+    PostReversed,
+    PutOrder,
+    Role,
+    State,
+)
+from acquirer.ledger.postings import FeeRate, card_sale, cash_on_delivery
+
+pytestmark = pytest.mark.anyio
+
+MERCHANT = "898110053310001"
+DAY = "2026-11-21"
+
+
+def entry(id: int, kind: str, code: str, amount: int, state: State, **more: Any) -> Entry:
+    """A journal entry of the day."""
+    values = {
+        "id": id,
+        "rrn": f"{id:012d}",
+        "role": Role.ORIGINAL,
+        "kind": kind,
+        "mti": "0200",
+        "processing_code": code,
+        "transaction_type": "",
+        "terminal_id": "10000001",
+        "merchant_id": MERCHANT,
+        "batch": "000001",
+        "stan": f"{id:06d}",
+        "amount_minor": amount,
+        "currency_code": "156",
+        "fingerprint": b"",
+        "state": state,
+        "owner": "switch-1#1.0",
+        "lease_until_ms": 0,
+        "created_at_ms": 0,
+        "business_date": DAY,
+        "response_code": "00",
+    }
+    return Entry(**(values | more))
+
+
+async def a_day(book: Book) -> None:
+    """One sale, one order by card and open, one in cash, one for nothing, one returned."""
+    rate = FeeRate(100)
+    sale = card_sale(10_000, rate, bank="demo", merchant_id=MERCHANT)
+    cash = cash_on_delivery(5_000, FeeRate(80), courier_id="C1", merchant_id=MERCHANT)
+    courier = {"courier_id": "C1", "order_no": "A"}
+    order = OrderRow(MERCHANT, "A", "01", 20_000, "156", "1", "", 0, None, 2)
+    approved = State.APPROVED
+    assert not await book.commit(
+        InsertEntry(entry(1, "sale", "000000", 10_000, approved)), Post(1, "156", DAY, sale)
+    )
+    by_card = card_sale(20_000, rate, bank="demo", merchant_id=MERCHANT)
+    assert not await book.commit(
+        InsertEntry(entry(2, "order_payment", "000000", 20_000, approved, **courier)),
+        Post(2, "156", DAY, by_card),
+        PutOrder(order),
+    )
+    assert not await book.commit(
+        InsertEntry(entry(3, "order_payment", "900000", 5_000, approved, courier_id="C1")),
+        Post(3, "156", DAY, cash),
+    )
+    assert not await book.commit(
+        InsertEntry(entry(4, "order_payment", "910000", 0, approved, courier_id="C2")),
+        InsertEntry(entry(5, "order_exception", "930000", 0, approved)),
+        InsertEntry(entry(6, "sale", "000000", 900, State.DECLINED, response_code="51")),
+        InsertEntry(entry(7, "sale", "000000", 700, State.REVERSED, response_code="98")),
+        InsertEntry(entry(9, "sale", "000000", 9_999, approved, business_date="2026-11-22")),
+    )
+    returned = card_sale(3_000, rate, bank="demo", merchant_id=MERCHANT)
+    assert not await book.commit(
+        InsertEntry(entry(8, "sale", "000000", 3_000, State.VOIDED)), Post(8, "156", DAY, returned)
+    )
+    assert not await book.commit(PostReversed(8, 4, DAY))
+
+
+@pytest.fixture
+async def data(tmp_path: Path) -> Path:
+    """A data folder with the books of the day."""
+    url = f"sqlite:///{tmp_path / 'switch.sqlite3'}"
+    async with open_book(url, "switch-1", clock_ms=lambda: 0) as book:
+        await a_day(book)
+    merchant = {
+        "merchant_id": MERCHANT,
+        "name": "M",
+        "mcc": "4215",
+        "mdr_basis_points": 100,
+        "event_secret": "",
+    }
+    document = {
+        "database": {"url": "sqlite:///switch.sqlite3"},
+        "banks": [],
+        "routes": [],
+        "profiles": [],
+        "terminals": [],
+        "merchants": [merchant],
+        "couriers": [
+            {"courier_id": c, "merchant_id": MERCHANT, "password": "x", "station": s}
+            for c, s in (("C1", "north"), ("C2", "south"))
+        ],
+    }
+    (tmp_path / "switch.toml").write_text(tomli_w.dumps(document))
+    return tmp_path
+
+
+@pytest.fixture
+def run(data: Path) -> Any:
+    """Runs the command on the day's books."""
+
+    def command(*arguments: str) -> str:
+        result = CliRunner().invoke(
+            application("report"), ["report", *arguments, "--from", DAY, "--data", str(data)]
+        )
+        assert 0 == result.exit_code, result.output
+        return str(result.output)
+
+    return command
+
+
+async def test_by_merchant(run: Any) -> None:
+    """Fees and net follow the postings; what was declined or never approved does not count."""
+    (line,) = json.loads(run("--json"))["lines"]
+    assert {
+        "group": MERCHANT,
+        "currency_code": "156",
+        "card_count": 2,
+        "card_minor": 30_000,
+        "cash_count": 1,
+        "cash_minor": 5_000,
+        "none_count": 1,
+        "fee_minor": 340,
+        "net_minor": 34_660,
+        "unconfirmed_count": 1,
+        "unconfirmed_minor": 20_000,
+        "returned_count": 1,
+        "returned_minor": 3_000,
+        "exception_count": 1,
+        "cash_in_hand_minor": 5_000,
+    } == line
+
+
+@pytest.mark.parametrize(
+    ("by", "groups"),
+    [
+        ("courier", {"-": 10_000, "C1": 25_000, "C2": 0}),
+        ("station", {"-": 10_000, "north": 25_000, "south": 0}),
+        ("terminal", {"10000001": 35_000, "-": 0}),
+        ("day", {DAY: 35_000}),
+    ],
+)
+async def test_groups(run: Any, by: str, groups: dict[str, int]) -> None:
+    """Each payment is in one group, whatever the groups are."""
+    lines = json.loads(run("--by", by, "--json"))["lines"]
+    assert groups == {line["group"]: line["card_minor"] + line["cash_minor"] for line in lines}
+
+
+async def test_csv_and_table(run: Any) -> None:
+    """The same numbers, as minor units and as people write them."""
+    (line,) = csv.DictReader(io.StringIO(run("--csv")))
+    assert ("30000", "34660") == (line["card_minor"], line["net_minor"])
+    assert "346.60" in run()
+
+
+async def test_workbook_and_chart(run: Any, tmp_path: Path) -> None:
+    """A workbook with numbers, a picture with bars of both means."""
+    run("--by", "courier", "--xlsx", str(tmp_path / "r.xlsx"), "--png", str(tmp_path / "r.png"))
+    with zipfile.ZipFile(tmp_path / "r.xlsx") as book:
+        sheet = book.read("xl/worksheets/sheet1.xml").decode()
+    assert "<v>200</v>" in sheet
+    with Image.open(tmp_path / "r.png") as image:
+        colours = {colour for _, colour in image.convert("RGB").getcolors(1 << 16) or []}
+    assert {(0x2F, 0x6F, 0xAB), (0x5A, 0xA4, 0x69)} <= colours
