@@ -218,15 +218,21 @@ async def test_nobody_listens() -> None:
 
 async def test_the_module_itself() -> None:
     """Against the simulator's server: a command, a restart of the module, a command."""
-    module = HsmTable(header_length=8, test_lmk=True).module()
+    server = HsmServer(HsmTable(header_length=8, test_lmk=True).module())
     async with trio.open_nursery() as nursery:
-        listeners = await nursery.start(HsmServer(module).serve, 0)
-        port = listeners[0].socket.getsockname()[1]
-        transport = TcpTransport(
-            nursery, "127.0.0.1", port, connections=2, header_length=8, deadline_s=2.0
-        )
-        hsm = Hsm(transport)
-        key = await hsm.generate_key("001")
-        assert 8 == len(await hsm.kcv(key, "001"))
+        async with trio.open_nursery() as serving:
+            (listener,) = await serving.start(server.serve, 0)
+            port = listener.socket.getsockname()[1]
+            transport = TcpTransport(
+                nursery, "127.0.0.1", port, connections=1, header_length=8, deadline_s=5.0
+            )
+            hsm = Hsm(transport)
+            key = await hsm.generate_key("001")
+            serving.cancel_scope.cancel()
+        with pytest.raises(HsmUnavailable):
+            await hsm.status()
+        async with trio.open_nursery() as serving:
+            await serving.start(server.serve, port)
+            assert 8 == len(await hsm.kcv(key, "001"))
+            serving.cancel_scope.cancel()
         transport.close()
-        nursery.cancel_scope.cancel()
