@@ -43,7 +43,7 @@ def generate(body: Body) -> str:
     scheme_out = body.choice(key_transport.SCHEMES, "26")
     atalla = keys.atalla_variant(body)
     lmk = body.end(attributes=True)
-    master = lmk.key(master_text, "11")
+    master = lmk.key(master_text)
     key = _derived(body, lmk, bdk, ksn, scheme)
     exported = keys.leave(body, master, IKEY, key, scheme_out, atalla)
     return lmk.wrap(IKEY, key.clear, scheme, key.header) + exported + key.kcv()
