@@ -130,7 +130,8 @@ class OrderRow:
 class TerminalRow:
     """A terminal's durable state. Keys are host-command key strings under the LMK, or empty.
 
-    ``next_*`` keys were handed out by a sign-on that no verified message has confirmed yet.
+    ``next_*`` keys were handed out by sign-ons that no verified message has confirmed yet, the
+    newest first, with commas between.
     """
 
     terminal_id: str

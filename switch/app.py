@@ -7,6 +7,7 @@ Source: architecture, "One payment, from wire to books".
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ import structlog
 import trio
 
 from acquirer.config.loading import ConfigError
+from acquirer.config.tls import server_context
 from acquirer.ledger.book import Book
 from acquirer.ledger.errors import BookError
 from acquirer.routing.banks import Banks
@@ -46,7 +48,7 @@ from acquirer.switch.stand_in import StandIn
 from acquirer.switch.surroundings import REAL_WORLD, Surroundings
 from acquirer.switch.terminals import Terminals
 from acquirer.switch.unconfirmed import keep_looking
-from acquirer.switch.vault import CardVault
+from acquirer.switch.vault import CardVault, checked_data_key
 
 log = structlog.get_logger("acquirer.switch")
 
@@ -143,7 +145,9 @@ async def run_switch(
         background.start_soon(_deliver_events, settings, around, book, orders, wake)
         await _wait_for_links(settings, banks)
         background.start_soon(keep_watching, context, metrics)
-        server = TerminalServer(Session(context, metrics), settings.limits, metrics)
+        server = TerminalServer(
+            Session(context, metrics), settings.limits, metrics, terminal_tls(settings, file)
+        )
         pos_host, pos_port = split_address(settings.listen.pos, file, "listen.pos")
         split_address(settings.listen.http, file, "listen.http")
         serve = partial(
@@ -171,6 +175,7 @@ def check(settings: SwitchSettings, file: str) -> None:
     Raises:
         ConfigError: names the key and what would be right.
     """
+    terminal_tls(settings, file)
     merchants = {merchant.merchant_id for merchant in settings.merchants}
     profiles = {profile.name for profile in settings.profiles}
     for index, terminal in enumerate(settings.terminals):
@@ -199,6 +204,20 @@ def check(settings: SwitchSettings, file: str) -> None:
             bank.check()
     except RoutingError as error:
         raise ConfigError(file, "", str(error)) from None
+
+
+def terminal_tls(settings: SwitchSettings, file: str) -> ssl.SSLContext | None:
+    """The certificates of the terminals' port, or None where it is plain TCP.
+
+    Raises:
+        ConfigError: a file of theirs cannot be used.
+    """
+    if settings.listen.tls is None:
+        return None
+    try:
+        return server_context(settings.listen.tls)
+    except OSError as error:
+        raise ConfigError(file, "listen.tls", str(error)) from None
 
 
 async def _context(
@@ -265,9 +284,13 @@ def _transport(
 
 async def _data_key(hsm: Hsm, settings: SwitchSettings, file: str) -> bytes:
     try:
-        return await hsm.decipher(settings.data_key_dek, bytes.fromhex(settings.data_key))
+        sealed = bytes.fromhex(settings.data_key)
     except ValueError:
         raise ConfigError(file, "data_key", "is not hexadecimal") from None
+    try:
+        return checked_data_key(await hsm.decipher(settings.data_key_dek, sealed))
+    except ValueError as error:
+        raise ConfigError(file, "data_key", str(error)) from None
     except HsmRefused as error:
         reason = f"{error}; was it made under another local master key?"
         raise ConfigError(file, "data_key", reason) from None

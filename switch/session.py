@@ -20,7 +20,7 @@ from acquirer.codecs.message import Message
 from acquirer.codecs.private_fields import De60
 from acquirer.codecs.tpdu import PosEnvelope, ProcessingDemand
 from acquirer.ledger.entries import Entry, Role, State
-from acquirer.ledger.errors import BookError, BookUncertain
+from acquirer.ledger.errors import BookBusy, BookError, BookUnavailable, BookUncertain
 from acquirer.switch.context import Context
 from acquirer.switch.errors import HsmRefused, HsmUnavailable, response_code_for
 from acquirer.switch.metrics import Metrics
@@ -36,6 +36,7 @@ FRAME_BYTES_MAX = 4096
 NO_KEYS = Keys()
 POLL_FIRST_S = 0.05
 POLL_MAX_S = 1.0
+UNRECORDED_MAX = 10_000
 # MTI classes (second digit) that mean nothing without DE3.
 KEYED_BY_PROCESSING_CODE = "124"
 
@@ -72,6 +73,8 @@ class Session:
         self._metrics = metrics
         self._dialect = load_dialect("cup_pos")
         self._in_flight: dict[tuple[str, str, str], _InFlight] = {}
+        self._of_terminal: dict[str, int] = {}
+        self._unrecorded: dict[tuple[str, str, str, bytes], str] = {}
 
     async def answer(self, frame: bytes) -> bytes | None:
         """The reply to one frame, with its length header; None where none may be given.
@@ -97,7 +100,7 @@ class Session:
         try:
             transaction, request = await self._check(message, transaction, de60, started_at, now_ms)
             keys = request.keys
-            answer = await self._run(transaction, request)
+            answer = await self._limited(transaction, request)
         except _Refused as refused:
             keys = refused.keys
             answer = Answer(refused.response_code, demand=refused.demand)
@@ -165,6 +168,23 @@ class Session:
             message, de60, terminal, keys, fingerprint, started_at, now_ms, _de59(message)
         )
 
+    async def _limited(self, transaction: Transaction, request: Request) -> Answer:
+        """Handle a request, unless its terminal has too many under way; nothing is recorded then.
+
+        Whoever only pretends to be the terminal has been refused before.
+        """
+        terminal_id = request.terminal.terminal_id
+        under_way = self._of_terminal.get(terminal_id, 0)
+        if under_way >= self._context.limits.per_terminal_max:
+            return Answer("96")
+        self._of_terminal[terminal_id] = under_way + 1
+        try:
+            return await self._run(transaction, request)
+        finally:
+            self._of_terminal[terminal_id] -= 1
+            if not self._of_terminal[terminal_id]:
+                del self._of_terminal[terminal_id]
+
     async def _verify_mac(self, message: Message, terminal: Terminal) -> Keys:
         keys = await self._matching_keys(message, terminal)
         if keys is None and await self._context.terminals.refresh(terminal):
@@ -175,8 +195,8 @@ class Session:
                 raise _Refused("77", demand=ProcessingDemand.SIGN_ON)
             self._metrics.mac_errors.inc()
             raise _Refused("A0", known[0])
-        if keys.tak == terminal.row.next_tak:
-            await self._context.terminals.save(terminal, promoted(terminal.row))
+        if keys.tak in terminal.row.next_tak:
+            await self._context.terminals.save(terminal, promoted(terminal.row, keys))
         return keys
 
     async def _matching_keys(self, message: Message, terminal: Terminal) -> Keys | None:
@@ -215,6 +235,8 @@ class Session:
             if first.fingerprint != request.fingerprint:
                 return Answer("94")
             await first.done.wait()
+        if code := self._unrecorded.get((*key, request.fingerprint)):
+            return Answer(code)
         mine = self._in_flight[key] = _InFlight(request.fingerprint, trio.Event())
         try:
             outcome: Outcome = Repeat()
@@ -223,9 +245,22 @@ class Session:
             if isinstance(outcome, Repeat):
                 outcome = await self._answer_again(request)
             return outcome
+        except (HsmRefused, HsmUnavailable, BookBusy, BookUnavailable) as error:
+            if not transaction.any_batch:
+                self._give_up((*key, request.fingerprint), response_code_for(error))
+            raise
         finally:
             del self._in_flight[key]
             mine.done.set()
+
+    def _give_up(self, name: tuple[str, str, str, bytes], response_code: str) -> None:
+        """Remember an answer that no entry records, so that a copy of the request gets it too.
+
+        Not of advices, which the terminal sends again until they are taken.
+        """
+        self._unrecorded[name] = response_code
+        if len(self._unrecorded) > UNRECORDED_MAX:
+            del self._unrecorded[next(iter(self._unrecorded))]
 
     async def _find(self, request: Request) -> Entry | None:
         return await self._context.book.find_entry(

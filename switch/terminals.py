@@ -16,6 +16,8 @@ from acquirer.ledger.postings import FeeRate
 from acquirer.switch.settings import MerchantSettings, ProfileSettings, TerminalSettings
 
 FIRST_BATCH = "000001"
+WAITING_MAX = 3
+_BETWEEN = ","
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,29 +29,42 @@ class Keys:
 
 
 def signed_on(row: TerminalRow, tpk: str, tak: str, tdk: str) -> TerminalRow:
-    """The row after a sign-on: new keys beside the old ones."""
+    """The row after a sign-on: new keys beside the old ones, and beside others that wait.
+
+    A stranger can sign on in a terminal's name; he must not push out the keys that the terminal
+    itself has just been given. The newest stand first, and only so many are kept.
+    """
     return replace(
         row,
         signed_on=True,
-        next_tpk=tpk,
-        next_tak=tak,
-        next_tdk=tdk,
+        next_tpk=_in_front(tpk, row.next_tpk, row),
+        next_tak=_in_front(tak, row.next_tak, row),
+        next_tdk=_in_front(tdk, row.next_tdk, row),
         key_version=row.key_version + 1,
     )
 
 
-def promoted(row: TerminalRow) -> TerminalRow:
-    """The row once a message has verified under the new keys: the old ones are gone."""
+def promoted(row: TerminalRow, keys: Keys) -> TerminalRow:
+    """The row once a message has verified under waiting keys: whatever is older is gone."""
+    index = row.next_tak.split(_BETWEEN).index(keys.tak)
+    tdks = row.next_tdk.split(_BETWEEN)
     return replace(
         row,
-        tpk=row.next_tpk,
-        tak=row.next_tak,
-        tdk=row.next_tdk,
-        next_tpk="",
-        next_tak="",
-        next_tdk="",
+        tpk=keys.tpk,
+        tak=keys.tak,
+        tdk=tdks[index],
+        next_tpk=_BETWEEN.join(row.next_tpk.split(_BETWEEN)[:index]),
+        next_tak=_BETWEEN.join(row.next_tak.split(_BETWEEN)[:index]),
+        next_tdk=_BETWEEN.join(tdks[:index]),
         key_version=row.key_version + 1,
     )
+
+
+def _in_front(key: str, waiting: str, row: TerminalRow) -> str:
+    """A key before those that wait; where one kind has no key, its place is kept empty."""
+    if not row.next_tak:
+        return key
+    return _BETWEEN.join([key, *waiting.split(_BETWEEN)][:WAITING_MAX])
 
 
 def signed_off(row: TerminalRow) -> TerminalRow:
@@ -75,8 +90,11 @@ class Terminal:
     def key_generations(self) -> tuple[Keys, ...]:
         """The keys a message may verify under, the newest first; empty before any sign-on."""
         row = self.row
-        both = (Keys(row.next_tpk, row.next_tak), Keys(row.tpk, row.tak))
-        return tuple(keys for keys in both if keys.tak)
+        if not row.next_tak:
+            return (Keys(row.tpk, row.tak),) if row.tak else ()
+        waiting = zip(row.next_tpk.split(_BETWEEN), row.next_tak.split(_BETWEEN), strict=True)
+        confirmed = (Keys(row.tpk, row.tak),) if row.tak else ()
+        return (*(Keys(tpk, tak) for tpk, tak in waiting), *confirmed)
 
 
 class Terminals:

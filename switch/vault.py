@@ -21,6 +21,8 @@ from acquirer.ledger.entries import CardRecord
 
 TOKEN_BYTES = 16
 NONCE_BYTES = 12
+DATA_KEY_BYTES = 32
+CHECK_BYTES = 8
 
 
 class CardVault:
@@ -61,6 +63,27 @@ class CardVault:
         """16-byte keyed digest of a request's identity; parts may hold card data."""
         text = "\x1f".join(parts).encode("utf-8", "surrogateescape")
         return hmac.digest(self._digest_key, text, hashlib.sha256)[:TOKEN_BYTES]
+
+
+def data_key_with_check(data_key: bytes) -> bytes:
+    """A data key as the security module enciphers it: 32 bytes, then 8 that prove them."""
+    return data_key + _check(data_key)
+
+
+def checked_data_key(opened: bytes) -> bytes:
+    """The data key out of what the security module deciphered.
+
+    Raises:
+        ValueError: it is another key's cryptogram, or damaged.
+    """
+    data_key, check = opened[:DATA_KEY_BYTES], opened[DATA_KEY_BYTES:]
+    if len(data_key) != DATA_KEY_BYTES or not hmac.compare_digest(_check(data_key), check):
+        raise ValueError("the data key does not open under this key")
+    return data_key
+
+
+def _check(data_key: bytes) -> bytes:
+    return _derive(data_key, b"check")[:CHECK_BYTES]
 
 
 def _derive(key: bytes, purpose: bytes) -> bytes:

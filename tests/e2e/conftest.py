@@ -42,6 +42,7 @@ from acquirer.switch.hsm.client import DEK, Hsm
 from acquirer.switch.hsm.transport import InProcessTransport
 from acquirer.switch.settings import SwitchSettings
 from acquirer.switch.surroundings import REAL_WORLD, Surroundings
+from acquirer.switch.vault import data_key_with_check
 
 LOOPBACK = "127.0.0.1:0"
 HEADER = 8
@@ -189,7 +190,7 @@ class World:
         if not self._data_key:
             hsm = Hsm(InProcessTransport(self.module.execute, HEADER))
             dek = await hsm.generate_key(DEK)
-            sealed = await hsm.encipher(dek, os.urandom(32))
+            sealed = await hsm.encipher(dek, data_key_with_check(os.urandom(32)))
             self._data_key = {"data_key": sealed.hex().upper(), "data_key_dek": dek}
         document = switch_config(
             self.estate,

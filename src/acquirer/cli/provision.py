@@ -19,10 +19,10 @@ from acquirer.config.estate import Bank, Estate
 from acquirer.hsm_sim.operator import pin_under_lmk, variant_test_lmk, wrap_key
 from acquirer.switch.hsm.client import DEK, Hsm
 from acquirer.switch.hsm.transport import TcpTransport
+from acquirer.switch.vault import DATA_KEY_BYTES, data_key_with_check
 
 ZERO_ACCOUNT = "0" * 12
 HEADER_LENGTH = 8
-DATA_KEY_BYTES = 32
 TOKEN_BYTES = 32
 LOOPBACK = "127.0.0.1"
 
@@ -62,7 +62,7 @@ async def new_data_key(hsm_address: str) -> dict[str, str]:
         )
         hsm = Hsm(transport)
         dek = await hsm.generate_key(DEK)
-        data_key = await hsm.encipher(dek, os.urandom(DATA_KEY_BYTES))
+        data_key = await hsm.encipher(dek, data_key_with_check(os.urandom(DATA_KEY_BYTES)))
         transport.close()
         nursery.cancel_scope.cancel()
     return {"data_key": data_key.hex().upper(), "data_key_dek": dek}

@@ -6,7 +6,6 @@ seconds. Afterwards the books that the run left behind are verified.
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -16,19 +15,17 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
-import trio
 import typer
 
 from acquirer.cli.bench.children import child
 from acquirer.cli.bench.hsm import bench_hsm
 from acquirer.cli.bench.load import Job, Measured
+from acquirer.cli.bench.orders import bench_orders
+from acquirer.cli.bench.switch_file import bench_switch
 from acquirer.cli.logs import configure_logging
 from acquirer.cli.process import program
-from acquirer.cli.provision import HEADER_LENGTH, BankChoice, switch_config, write_config
+from acquirer.cli.provision import write_config
 from acquirer.config.estate import Card, Estate, load_estate
-from acquirer.hsm_sim.configuration import HsmTable
-from acquirer.switch.hsm.client import DEK, Hsm
-from acquirer.switch.hsm.transport import InProcessTransport
 
 SALES_A_SECOND_MAX = 4000
 SPARE_SALES = 50
@@ -37,6 +34,7 @@ BALANCE_MINOR = 1_000_000_000
 
 bench_app = typer.Typer(name="bench", invoke_without_command=True)
 bench_app.command("hsm")(bench_hsm)
+bench_app.command("orders")(bench_orders)
 
 
 @bench_app.callback()
@@ -78,7 +76,7 @@ def _measure(data: Path, connections: int, seconds: float) -> dict[str, Any]:
         echo_port = host["echo"].rpartition(":")[2]
         relay = stack.enter_context(child("-m", "acquirer.cli.bench.relay", echo_port))
         switch_path = data / "switch.toml"
-        write_config(switch_path, _switch(estate, host["bank"]))
+        write_config(switch_path, bench_switch(estate, host["bank"]))
         arguments = program("serve", "--config", str(switch_path))[1:]
         switch = stack.enter_context(child(*arguments))
 
@@ -132,40 +130,6 @@ def _estate(connections: int) -> Estate:
         if not card.status
     ]
     return msgspec.structs.replace(demo, terminals=terminals, cards=cards)
-
-
-def _switch(estate: Estate, bank: str) -> dict[str, Any]:
-    document = switch_config(
-        estate,
-        pos="127.0.0.1:0",
-        http="127.0.0.1:0",
-        hsm="127.0.0.1:0",
-        bank=bank,
-        orders="127.0.0.1:1",
-        choice=BankChoice(bank, "iso87_ascii", "none", 15.0),
-        database_url="sqlite:///switch.sqlite3",
-        data_key=_data_key(),
-    )
-    document["hsm"] = {
-        "transport": "in_process",
-        "header_length": HEADER_LENGTH,
-        "test_lmk": True,
-    }
-    return document
-
-
-def _data_key() -> dict[str, str]:
-    table = HsmTable(listen="127.0.0.1:0", header_length=HEADER_LENGTH, test_lmk=True)
-
-    async def make() -> dict[str, str]:
-        hsm = Hsm(InProcessTransport(table.module().execute, HEADER_LENGTH))
-        dek = await hsm.generate_key(DEK)
-        return {
-            "data_key": (await hsm.encipher(dek, os.urandom(32))).hex().upper(),
-            "data_key_dek": dek,
-        }
-
-    return trio.run(make)
 
 
 def _play(data: Path, job: Job) -> Measured:

@@ -38,6 +38,7 @@ from acquirer.hsm_sim.operator import variant_test_lmk, wrap_key
 from acquirer.switch.hsm.client import DEK, Hsm
 from acquirer.switch.hsm.transport import InProcessTransport
 from acquirer.switch.settings import SwitchSettings
+from acquirer.switch.vault import data_key_with_check
 from acquirer.terminals_sim.identity import identity
 
 MORNING = datetime(2026, 11, 21, 1, 0, tzinfo=UTC)
@@ -47,6 +48,7 @@ HEALING_MAX_S = 900.0
 CLOCK_JUMP_MAX_MS = 120_000
 CLOCK_LOOK_S = 1.0
 ORDERS_A_MERCHANT = 14
+TURNS_MAX = 20_000
 _LAZY_S = 3.0
 
 
@@ -98,7 +100,8 @@ def run_day(day: Day, *, keep_trace: bool = False) -> Report:
         scheduler._ALLOW_DETERMINISTIC_SCHEDULING = True
         scheduler._r.seed(day.seed)
         clock = MockClock(autojump_threshold=0)
-        trio.run(_day, report, trace, folder, clock=clock)
+        dog = _Watchdog()
+        trio.run(_day, report, trace, folder, dog, clock=clock, instruments=[dog])
         report.virtual_s = clock.current_time()
     finally:
         scheduler._ALLOW_DETERMINISTIC_SCHEDULING = is_deterministic
@@ -127,6 +130,31 @@ def _memory_folder() -> Path:
 
 
 _memory_folders: list[tempfile.TemporaryDirectory[str]] = []
+
+
+class _Watchdog(trio.abc.Instrument):
+    """Ends a day in which tasks run for ever without any time passing."""
+
+    def __init__(self) -> None:
+        self.scope = trio.CancelScope()
+        self.busy: dict[str, int] = {}
+        self._time = -1.0
+        self._turns = 0
+
+    def after_io_wait(self, timeout: float) -> None:
+        """Once a turn of the loop."""
+        now = trio.current_time()
+        if now != self._time:
+            self._time, self._turns = now, 0
+            return
+        self._turns += 1
+        if self._turns > TURNS_MAX:
+            self.scope.cancel()
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        """Remember who keeps the loop busy, once it looks bad."""
+        if self._turns > TURNS_MAX - 100:
+            self.busy[task.name] = self.busy.get(task.name, 0) + 1
 
 
 # --- the world --------------------------------------------------------------------------------
@@ -187,11 +215,11 @@ class _World:
         self.orders.store.close()
 
 
-async def _day(report: Report, trace: Trace, folder: Path) -> None:
+async def _day(report: Report, trace: Trace, folder: Path, dog: _Watchdog) -> None:
     await new_database(folder.parent, folder / "switch.sqlite3")
     world = _World(report, trace, folder)
     try:
-        with trio.move_on_after(DAY_MAX_S) as whole:
+        with dog.scope, trio.move_on_after(DAY_MAX_S) as whole:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(world.agenda.run)
                 for name, serve in (("bank", world.bank.serve), ("orders", world.orders.serve)):
@@ -203,6 +231,10 @@ async def _day(report: Report, trace: Trace, folder: Path) -> None:
                 nursery.cancel_scope.cancel()
         if whole.cancelled_caught:
             report.findings.append("time: the day did not end")
+        if dog.scope.cancelled_caught:
+            busy = sorted(dog.busy.items(), key=lambda item: -item[1])[:3]
+            names = ", ".join(name for name, _ in busy)
+            report.findings.append(f"time: it stands still while {names} run")
     finally:
         report.lives = world.switch.lives
         report.struck = world.faults.struck
@@ -341,7 +373,7 @@ def _data_key(dek: str) -> str:
 
     module = new_module(Random(0))
     hsm = Hsm(InProcessTransport(module.execute, HEADER_LENGTH))
-    sealed: bytes = trio_free(hsm.encipher, dek, bytes(range(32)))
+    sealed: bytes = trio_free(hsm.encipher, dek, data_key_with_check(bytes(range(32))))
     return sealed.hex().upper()
 
 
