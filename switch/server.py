@@ -1,13 +1,16 @@
 """The terminals' TCP port: bytes in, frames to the session, replies out.
 
 A request in flight outlives its connection, so that its outcome is stored even if the terminal
-hangs up. Limits: open connections, requests at once over all and on one connection, bytes of a
-frame, time without a whole frame. Source: terminal interface, part 1.
+hangs up. Limits: open connections, over all and of one address (``admission.py``); requests at
+once, over all, on one connection and of one terminal; bytes of a frame; time for the first frame,
+for each frame from its first byte to its last, and between frames.
+Source: terminal interface, part 1.
 """
 
 from __future__ import annotations
 
 import errno
+import ssl
 from collections.abc import Sequence
 from functools import partial
 
@@ -16,6 +19,7 @@ import trio
 
 from acquirer.codecs.errors import FrameError
 from acquirer.codecs.framing import FrameDecoder
+from acquirer.switch.admission import Admission, Turned
 from acquirer.switch.metrics import Metrics
 from acquirer.switch.session import FRAME_BYTES_MAX, FRAMING, CloseConnection, Session
 from acquirer.switch.settings import LimitSettings
@@ -35,11 +39,20 @@ class TerminalServer:
     request that was in flight has been answered or has run out of the drain time.
     """
 
-    def __init__(self, session: Session, limits: LimitSettings, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        session: Session,
+        limits: LimitSettings,
+        metrics: Metrics,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self._session = session
         self._limits = limits
         self._metrics = metrics
-        self._open = 0
+        self._tls = tls
+        self._admission: Admission[_Connection] = Admission(
+            limits.connections_max, limits.per_address_max
+        )
         self._in_flight = 0
         self._draining = trio.Event()
         self._quiet = trio.Event()
@@ -86,38 +99,57 @@ class TerminalServer:
                     raise
                 await trio.sleep(_CAPACITY_PAUSE_S)
                 continue
-            if self._open >= self._limits.connections_max:
+            secured = stream if self._tls is None else _secured(stream, self._tls)
+            connection = _Connection(secured)
+            admitted = self._admission.enter(connection, _address_of(stream))
+            if isinstance(admitted, Turned):
                 self._metrics.refused_connections.inc()
                 await trio.aclose_forcefully(stream)
                 continue
-            connections.start_soon(self._connection, stream, requests)
+            if admitted.gives_way is not None:
+                self._metrics.refused_connections.inc()
+                admitted.gives_way.close()
+            connections.start_soon(self._connection, connection, requests)
 
-    async def _connection(self, stream: trio.abc.Stream, requests: trio.Nursery) -> None:
-        self._open += 1
-        self._metrics.connections.set(self._open)
-        connection = _Connection(stream)
+    async def _connection(self, connection: _Connection, requests: trio.Nursery) -> None:
+        self._metrics.connections.set(len(self._admission))
         try:
-            async with stream:
-                with connection.reading:
-                    await self._read(connection, requests)
-        except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
+            with connection.reading:
+                if isinstance(connection.stream, trio.SSLStream):
+                    with trio.fail_after(self._limits.frame_s):
+                        await connection.stream.do_handshake()
+                await self._read(connection, requests)
+        except (OSError, trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
             pass
         finally:
             connection.closed = True
-            self._open -= 1
-            self._metrics.connections.set(self._open)
+            self._admission.leave(connection)
+            self._metrics.connections.set(len(self._admission))
+            await trio.aclose_forcefully(connection.stream)
+
+    def _patience_s(self, connection: _Connection) -> float:
+        """How long a connection may be without a whole frame."""
+        return self._limits.idle_s if connection.proven else self._limits.first_frame_s
 
     async def _read(self, connection: _Connection, requests: trio.Nursery) -> None:
         decoder = FrameDecoder(FRAMING, FRAME_BYTES_MAX)
-        give_up_at = trio.current_time() + self._limits.idle_s
+        heard_at = trio.current_time()
+        begun_at: float | None = None
         while not self._draining.is_set():
+            give_up_at = heard_at + self._patience_s(connection)
+            if begun_at is not None:
+                give_up_at = min(give_up_at, begun_at + self._limits.frame_s)
             with trio.move_on_at(give_up_at) as waiting:
                 data = await connection.stream.receive_some(_READ_BYTES)
             if waiting.cancelled_caught or not data:
                 break
             frames, is_over = _cut(decoder, bytes(data))
+            if not decoder.pending_bytes:
+                begun_at = None
+            elif frames or begun_at is None:
+                begun_at = trio.current_time()
             for frame in frames:
-                give_up_at = trio.current_time() + self._limits.idle_s
+                heard_at = trio.current_time()
                 await connection.wait_for_turn(self._limits.pipelined_max)
                 if self._in_flight >= self._limits.in_flight_max:
                     is_over = True
@@ -133,6 +165,8 @@ class TerminalServer:
         try:
             reply = await self._session.answer(frame)
             if reply is not None:
+                connection.proven = True
+                self._admission.prove(connection)
                 await connection.send(reply)
         except CloseConnection as error:
             log.warning("closed", reason=str(error))
@@ -159,15 +193,30 @@ def _cut(decoder: FrameDecoder, data: bytes) -> tuple[Sequence[bytes], bool]:
         return error.frames, True
 
 
+def _address_of(stream: trio.abc.Stream) -> str:
+    """Where a connection comes from; empty where that cannot be known."""
+    if not isinstance(stream, trio.SocketStream):
+        return ""
+    try:
+        return str(stream.socket.getpeername()[0])
+    except OSError:
+        return ""
+
+
+def _secured(stream: trio.abc.Stream, tls: ssl.SSLContext) -> trio.abc.Stream:
+    return trio.SSLStream(stream, tls, server_side=True, https_compatible=True)
+
+
 class _Connection:
     """One terminal's stream, with replies sent whole and requests counted."""
 
-    __slots__ = ("_lock", "_turn", "closed", "in_flight", "reading", "stream")
+    __slots__ = ("_lock", "_turn", "closed", "in_flight", "proven", "reading", "stream")
 
     def __init__(self, stream: trio.abc.Stream) -> None:
         self.stream = stream
         self.in_flight = 0
         self.closed = False
+        self.proven = False
         self.reading = trio.CancelScope()
         self._lock = trio.Lock()
         self._turn: trio.Event | None = None

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from acquirer.config.tls import TlsSettings
 from acquirer.ledger.postings import FeeRate
 from acquirer.routing.choice import RouteRule
 from acquirer.routing.orders.settings import OrderSystemSettings
@@ -23,10 +24,18 @@ PositiveSeconds = Annotated[float, msgspec.Meta(gt=0)]
 
 
 class ListenSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Addresses to listen on, ``host:port``; port 0 takes a free one."""
+    """Addresses to listen on, ``host:port``; port 0 takes a free one.
+
+    Attributes:
+        pos: for terminals.
+        http: for health, metrics and operators.
+        tls: certificates for terminals, where they connect under TLS; with ``ca`` each must bear
+            one of its own.
+    """
 
     pos: str = "127.0.0.1:0"
     http: str = "127.0.0.1:0"
+    tls: TlsSettings | None = None
 
 
 class DatabaseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -60,9 +69,14 @@ class LimitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Bounds on what terminals may use.
 
     Attributes:
-        connections_max: open terminal connections.
+        connections_max: open terminal connections; at this number the oldest that never sent a
+            message gives way to a new one.
+        per_address_max: of them, from one address.
         in_flight_max: transactions at once, over all terminals.
         pipelined_max: transactions at once on one connection.
+        per_terminal_max: transactions at once of one terminal; more are answered 96.
+        first_frame_s: a connection that has sent no message for so long is closed.
+        frame_s: time from the first byte of a frame to its last.
         idle_s: a connection without a whole frame for so long is closed.
         terminal_s: a terminal is answered within this time, or not sent to a bank at all.
         drain_s: time that a stop leaves for what is in flight.
@@ -71,6 +85,10 @@ class LimitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     connections_max: Positive = 4096
     in_flight_max: Positive = 4096
     pipelined_max: Positive = 64
+    per_address_max: Positive = 1024
+    per_terminal_max: Positive = 64
+    first_frame_s: PositiveSeconds = 30.0
+    frame_s: PositiveSeconds = 10.0
     idle_s: PositiveSeconds = 300.0
     terminal_s: PositiveSeconds = 25.0
     drain_s: PositiveSeconds = 20.0
