@@ -154,7 +154,8 @@ def _journal(auditor: Auditor) -> Iterator[str]:
         if state not in _FINAL:
             yield f"journal: {kind} {id} is still {state}"
     for id, kind, by in auditor.rows(
-        "SELECT id, kind, claimed_by FROM journal WHERE claimed_by IS NOT NULL"
+        "SELECT id, kind, claimed_by FROM journal"
+        " WHERE claimed_by IS NOT NULL AND state = 'approved'"
     ):
         yield f"journal: {kind} {id} is still claimed by {by}"
     for (id,) in auditor.rows("SELECT id FROM saf WHERE finished_at_ms IS NULL"):
@@ -264,8 +265,13 @@ def _orders(auditor: Auditor, orders: sqlite3.Connection) -> Iterator[str]:
         where = f"order {order_no}"
         if paying is not None:
             yield f"{where}: still being paid by {paying}"
-        if payment_rrn is not None and payment_state != "approved":
-            yield f"{where}: its payment {payment_rrn} is {payment_state}"
+        wanted = "voided" if status == "04" else "approved"
+        if payment_rrn is not None and payment_state != wanted:
+            yield f"{where}: {status}, but its payment {payment_rrn} is {payment_state}"
+        if status == "04":
+            if theirs[0] != "04":
+                yield f"{where}: cancelled here, {theirs} at the order system"
+            continue
         paid = status in ("01", "02", "03")
         if paid != (payment_rrn is not None) and not (status == "03" and not amount):
             yield f"{where}: status {status} with payment {payment_rrn}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from random import Random
@@ -35,7 +36,7 @@ IDLE_S = 60.0
 
 
 class _BankWriter:
-    """Commits on this thread; may be busy (96, nothing done)."""
+    """Commits on this thread; may be busy (96, no money moved)."""
 
     def __init__(
         self, books: Books, faults: Faults, trace: Trace, asked: Callable[[Entry], None]
@@ -52,7 +53,12 @@ class _BankWriter:
             return
         self._asked(unit)
         busy = self._faults.strikes("bank_busy")
-        result = Result("96") if busy else self._books.commit([unit])[0]
+        if busy and unit.kind == "reversal":
+            result = Result("96")
+        else:
+            # A bank remembers what it has declined, for whatever reason.
+            asked = replace(unit, forced="96") if busy else unit
+            result = self._books.commit([asked])[0]
         self._trace.note(
             "bank",
             f"{unit.mti} {unit.kind} rrn={unit.rrn} amount={unit.amount_minor}"

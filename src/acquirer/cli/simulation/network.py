@@ -288,11 +288,12 @@ class SimStream(trio.abc.Stream):
         network, faults = self._network, self._network.faults
         if self.said is not None:
             self.said(frame)
-        if self.twin is not None:
-            self.twin(frame)
         fault = faults.first(_FRAME_FAULTS)
         if fault:
             network.trace.note("network", f"{self.name}: {fault}")
+        if self.twin is not None and fault != "garbage":
+            # What is refused for its MAC leaves no trace, so a good copy of it would be new.
+            self.twin(frame)
         if fault == "loss":
             return
         if fault == "reorder":

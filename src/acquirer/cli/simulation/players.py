@@ -8,6 +8,7 @@ impossible. It keeps what a terminal keeps: what is saved survives a power cut, 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import date
 from random import Random
 
@@ -33,6 +34,8 @@ TODAY = date(2026, 11, 21)
 TIMEOUT_S = 26.0
 PAUSE_MAX_S = 0.4
 SIGN_ON_TRIES_MAX = 200
+UNREACHED_TRIES_MAX = 50
+UNREACHED_PAUSE_S = 1.0
 HOT_ORDERS = 3
 AMOUNT_MINOR_MAX = 9_000
 _FRAME_HEADER_BYTES = 2
@@ -47,6 +50,7 @@ PAYMENTS = {
     "void_against_reversal": 4,
     "sale_reversed": 6,
     "payment_reversed": 4,
+    "payment_cancelled": 5,
 }
 # What may come before it.
 ASIDES = {
@@ -61,6 +65,7 @@ ASIDES = {
     "query": 3,
     "receipt": 2,
     "old_confirmation": 3,
+    "exception": 2,
 }
 
 
@@ -102,6 +107,8 @@ class Player:
         self._faults = faults
         self._trace = trace
         self._draw = draw
+        self._paid = self._raced = ""
+        self._reached = True
         self._host = Host(me.terminal_id)
         self._store = MemoryStore()
         self._client = self._boot(TerminalState(me.terminal_id))
@@ -114,7 +121,8 @@ class Player:
     @property
     def owes(self) -> bool:
         """Whether reversals or confirmations still have to be delivered."""
-        return bool(self.state.advices) or self.state.reversal is not None
+        undelivered = bool(self.state.advices) or self.state.reversal is not None
+        return undelivered or bool(self._raced)
 
     def _boot(self, state: TerminalState) -> TerminalClient:
         async def connect() -> trio.abc.Stream:
@@ -130,13 +138,24 @@ class Player:
         await trio.sleep(self._draw.uniform(0.0, 0.3))
         while await self._signed_on() and budget.take():
             await trio.sleep(self._draw.uniform(0.0, PAUSE_MAX_S))
+            while self._raced:
+                await self._powered(self._end_race)
+                await trio.sleep(self._draw.uniform(0.0, UNREACHED_PAUSE_S))
             aside, payment = self._pick(ASIDES), self._pick(PAYMENTS)
             await self._powered(getattr(self, f"_{aside}"))
             await self._powered(getattr(self, f"_{payment}"))
+            for _ in range(UNREACHED_TRIES_MAX):
+                if self._reached:
+                    break
+                await trio.sleep(self._draw.uniform(0.0, UNREACHED_PAUSE_S))
+                await self._powered(self._sale)
 
     async def settle(self) -> None:
         """One round of delivering what is owed."""
-        await self._client.settle_debts()
+        if self._raced:
+            await self._end_race()
+        else:
+            await self._client.settle_debts()
 
     async def close(self) -> None:
         """Hang up."""
@@ -162,6 +181,7 @@ class Player:
             self._client = self._boot(self._store.saved or TerminalState(self._me.terminal_id))
 
     def _note(self, result: Result) -> Result:
+        self._reached = result.outcome != "unsent"
         self._trace.note(
             self._me.terminal_id,
             f"{result.kind} stan={result.stan} amount={result.amount_minor}"
@@ -212,11 +232,24 @@ class Player:
         framed = len(frame).to_bytes(_FRAME_HEADER_BYTES, "big") + frame
         delay_s = self._draw.uniform(0.0, 0.04)
         self._network.agenda.after(delay_s, lambda: self._network.inject(SWITCH, framed))
-        voided = self._note(await self._client.void(sale.rrn))
-        if voided.approved:
+        self._raced = sale.rrn
+        self._note(await self._client.void(sale.rrn))
+        await self._end_race()
+
+    async def _end_race(self) -> None:
+        """Learn what became of a sale that two messages raced for: voided, or else reversed."""
+        blocked = await self._client.settle_debts()
+        if blocked is not None or self.state.reversal is not None:
             return
-        if self.state.reversal is None:
+        entry = next(e for e in self.state.journal if e.kind == "sale" and e.rrn == self._raced)
+        if entry.state == "approved":
             self._note(await self._client.reverse())
+            return
+        self._raced = ""
+        # The slip is printed: a void that may have won is not undone any more.
+        terminal = self._client.terminal
+        terminal.state = replace(terminal.state, last_reversible=None)
+        await self._store.save(terminal.state)
 
     async def _order(self) -> None:
         await self._pay("card")
@@ -231,6 +264,17 @@ class Player:
         paid = await self._pay(self._draw.choice(("card", "cash", "delivery")), confirm=False)
         if paid is not None and paid.approved:
             self._note(await self._client.reverse())
+
+    async def _payment_cancelled(self) -> None:
+        way = self._draw.choice(("card", "card", "cash", "delivery"))
+        paid = await self._pay(way, confirm=self._draw.random() < 0.5)
+        order_no = self._paid
+        if paid is None or not paid.approved or self.state.order(order_no) is None:
+            return
+        self._note(await self._client.order_cancel(order_no))
+        held = self.state.order(order_no)
+        if held is not None and held.stage == "cancelled":
+            self._note(await self._client.order_cancel_confirm(order_no))
 
     async def _pay(self, way: str, confirm: bool = True) -> Result | None:
         client = self._client
@@ -248,6 +292,7 @@ class Player:
         order = self._draw.choice(fitting[:HOT_ORDERS])
         card = self._draw.choice(self._cards)
         paid = self._note(await client.pay_order(order.order_no, way, card))
+        self._paid = order.order_no
         if paid.kind != "order_payment":
             return paid
         if paid.response_code == "94" and order in self._orders:
@@ -317,3 +362,8 @@ class Player:
                 self._note(await self._client.order_receipt(order_no, "signed"))
             else:
                 self._note(await self._client.order_confirm(order_no))
+
+    async def _exception(self) -> None:
+        if self._orders:
+            order_no = self._draw.choice(self._orders).order_no
+            self._note(await self._client.order_exception(order_no, "02", "nobody there"))

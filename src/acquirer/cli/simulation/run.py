@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import importlib
 import shutil
+import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -93,7 +95,7 @@ def run_day(day: Day, *, keep_trace: bool = False) -> Report:
     folder = Path(tempfile.mkdtemp(prefix="day-", dir=_memory_folder()))
     try:
         structlog.configure(
-            processors=[partial(_to_trace, trace)],
+            processors=[partial(_to_trace, trace, report)],
             wrapper_class=structlog.make_filtering_bound_logger(30),
             cache_logger_on_first_use=False,
         )
@@ -113,8 +115,15 @@ def run_day(day: Day, *, keep_trace: bool = False) -> Report:
     return report
 
 
-def _to_trace(trace: Trace, _logger: object, _method: str, event: Any) -> Any:
+def _to_trace(trace: Trace, report: Report, _logger: object, method: str, event: Any) -> Any:
+    """Log events become lines; an exception that nobody expected is a finding."""
     words = " ".join(f"{key}={value}" for key, value in event.items() if key != "event")
+    if event.get("exc_info"):
+        kind, error, trail = sys.exc_info()
+        last = traceback.extract_tb(trail)[-1:] if trail else []
+        where = "".join(f" in {frame.name} ({frame.filename}:{frame.lineno})" for frame in last)
+        words = f"{kind.__name__ if kind else ''}: {error}{where}"
+        report.findings.append(f"exception: {event.get('event')}: {words}")
     trace.note("log", f"{event.get('event')} {words}")
     raise structlog.DropEvent
 
