@@ -158,6 +158,27 @@ class Book:
         found: CourierRow | None = await self._read(reads.courier_at, terminal_id)
         return found
 
+    async def desk(
+        self, merchant_id: str, order_no: str, courier_id: str
+    ) -> tuple[CourierRow | None, OrderRow | None, bool]:
+        """A courier, an order, and whether the merchant has been told all of it, in one read."""
+        found: tuple[CourierRow | None, OrderRow | None, bool] = await self._read(
+            reads.desk, merchant_id, order_no, courier_id
+        )
+        return found
+
+    async def order_payments(
+        self, merchant_id: str, order_no: str, named: tuple[str, str, str] | None
+    ) -> tuple[OrderRow | None, Entry | None, Entry | None]:
+        """An order, the original that (terminal, batch, STAN) names, and the payment that stands.
+
+        All in one read, so that they fit together.
+        """
+        found: tuple[OrderRow | None, Entry | None, Entry | None] = await self._read(
+            reads.order_payments, merchant_id, order_no, named
+        )
+        return found
+
     async def unconfirmed(self, until_ms: int, limit: int) -> list[Entry]:
         """Payments of orders that nobody has confirmed, from before a time, oldest first."""
         found: list[Entry] = await self._read(reads.unconfirmed, until_ms, limit)

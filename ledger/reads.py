@@ -153,6 +153,28 @@ def courier(session: Session, courier_id: str) -> CourierRow | None:
     return None if row is None else courier_of(row)
 
 
+def desk(
+    session: Session, merchant_id: str, order_no: str, courier_id: str
+) -> tuple[CourierRow | None, OrderRow | None, bool]:
+    """A courier, an order, and whether the merchant has been told all of it."""
+    found = order(session, merchant_id, order_no)
+    told = found is None or not untold(session, merchant_id, order_no)
+    return courier(session, courier_id), found, told
+
+
+def order_payments(
+    session: Session, merchant_id: str, order_no: str, named: tuple[str, str, str] | None
+) -> tuple[OrderRow | None, Entry | None, Entry | None]:
+    """An order, the original that (terminal, batch, STAN) names, and the payment that stands."""
+    found = order(session, merchant_id, order_no)
+    original = None if named is None else find_entry(session, *named, Role.ORIGINAL)
+    if found is None or found.payment_id is None:
+        return found, original, None
+    if original is not None and original.id == found.payment_id:
+        return found, original, original
+    return found, original, entry(session, found.payment_id)
+
+
 def unconfirmed(session: Session, until_ms: int, limit: int) -> list[Entry]:
     """Payments of orders that nobody has confirmed, from before a time, oldest first."""
     return [entry_of(row) for row in session.rows(_UNCONFIRMED, until_ms=until_ms, row_limit=limit)]

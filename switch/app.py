@@ -54,6 +54,7 @@ log = structlog.get_logger("acquirer.switch")
 
 Execute = Callable[[bytes], bytes]
 LINK_UP_WAIT_S = 10.0
+OUTBOX_CONCURRENCY = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,7 +317,7 @@ async def _deliver_events(
         wake=wake,
         clock_ms=around.wall_ms,
         random=around.random,
-        settings=OutboxSettings(),
+        settings=OutboxSettings(concurrency=OUTBOX_CONCURRENCY),
         lane=lambda event: orders.system_name(event.merchant_id, event.order_no),
         store_errors=(BookError,),
     )

@@ -13,7 +13,7 @@ import trio
 
 from acquirer.codecs.de59 import De59
 from acquirer.codecs.errors import RemoteFormatError
-from acquirer.ledger.entries import OrderRow, State
+from acquirer.ledger.entries import CourierRow, Entry, OrderRow, State
 from acquirer.ledger.errors import BookBusy
 from acquirer.routing.orders.client import OrderSystemDown, OrderSystemSilent, UnknownOrder
 from acquirer.routing.orders.messages import OrderFacts
@@ -53,12 +53,19 @@ class Found:
         return self.order.amount_minor if open_now else 0
 
 
-async def find_order(context: Context, request: Request, order_no: str) -> Found | NoOrder:
-    """Ask the merchant's order system, and lay what has happened here over its answer."""
+async def find_order(
+    context: Context, request: Request, order_no: str, courier_id: str = ""
+) -> Found | NoOrder:
+    """Ask the merchant's order system, and lay what has happened here over its answer.
+
+    Args:
+        courier_id: who must be signed on at the terminal (else 58); empty for nobody.
+    """
     merchant_id = request.terminal.settings.merchant_id
     # Before the question, so that an answer that was given after the notice counts.
-    row = await context.book.order(merchant_id, order_no)
-    told = row is None or not await context.book.untold(merchant_id, order_no)
+    courier, row, told = await context.book.desk(merchant_id, order_no, courier_id)
+    if courier_id and not _signed_on_here(context, request, courier_id, courier):
+        return NoOrder("58")
     facts = await context.orders.query(merchant_id, order_no)
     if isinstance(facts, UnknownOrder):
         return NoOrder("25")
@@ -116,28 +123,63 @@ def keyed_fields(request: Request) -> dict[str, str]:
     return dict(zip(names, values, strict=True))
 
 
-async def until_free(context: Context, request: Request, order_no: str) -> OrderRow | None:
-    """The order's row, once no payment or cancellation holds it.
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What is known of an order here, read at one instant.
+
+    Attributes:
+        named: the payment of this order that DE61 names.
+        payment: the payment that stands.
+    """
+
+    order: OrderRow | None
+    named: Entry | None
+    payment: Entry | None
+
+
+async def standing(context: Context, request: Request, order_no: str) -> Standing:
+    """The order and its payments as they are now.
 
     Raises:
+        RemoteFormatError: DE61 is there and cannot be read.
+    """
+    named = None
+    if request.message.get(61):
+        de61 = request.original()
+        named = (request.terminal.terminal_id, de61.original_batch, de61.original_stan)
+    order, original, payment = await context.book.order_payments(
+        request.terminal.settings.merchant_id, order_no, named
+    )
+    if original is not None and (original.kind, original.order_no) != ("order_payment", order_no):
+        original = None
+    return Standing(order, original, payment)
+
+
+async def standing_free(context: Context, request: Request, order_no: str) -> Standing:
+    """As :func:`standing`, once no payment or cancellation holds the order.
+
+    Raises:
+        RemoteFormatError: DE61 is there and cannot be read.
         BookBusy: it is held for longer than a terminal should wait; nothing was stored.
     """
-    merchant_id = request.terminal.settings.merchant_id
     for _ in range(HELD_WAITS_MAX):
-        order = await context.book.order(merchant_id, order_no)
-        if order is None or order.paying_id is None:
-            return order
+        found = await standing(context, request, order_no)
+        if found.order is None or found.order.paying_id is None:
+            return found
         await trio.sleep(HELD_WAIT_S)
     raise BookBusy("the order is held by a payment or a cancellation")
 
 
-async def courier_is_here(context: Context, request: Request, courier_id: str) -> bool:
-    """Whether this courier is signed on at the terminal that asks."""
-    courier = context.couriers.get(courier_id)
-    if courier is None or courier.merchant_id != request.terminal.settings.merchant_id:
-        return False
-    row = await context.book.courier(courier_id)
-    return row is not None and row.terminal_id == request.terminal.terminal_id
+def _signed_on_here(
+    context: Context, request: Request, courier_id: str, row: CourierRow | None
+) -> bool:
+    settings = context.couriers.get(courier_id)
+    return (
+        settings is not None
+        and settings.merchant_id == request.terminal.settings.merchant_id
+        and row is not None
+        and row.terminal_id == request.terminal.terminal_id
+    )
 
 
 async def courier_here(context: Context, request: Request) -> str:
@@ -148,6 +190,7 @@ async def courier_here(context: Context, request: Request) -> str:
     """
     named = request.text("OC")
     if named:
-        return named if await courier_is_here(context, request, named) else ""
+        row = await context.book.courier(named)
+        return named if _signed_on_here(context, request, named, row) else ""
     row = await context.book.courier_at(request.terminal.terminal_id)
     return row.courier_id if row is not None else ""

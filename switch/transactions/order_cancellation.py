@@ -24,7 +24,7 @@ from acquirer.ledger.entries import (
 )
 from acquirer.switch.context import Context
 from acquirer.switch.journal import move_order, new_entry, refuse, release_steps
-from acquirer.switch.order_desk import courier_here, until_free
+from acquirer.switch.order_desk import courier_here, standing, standing_free
 from acquirer.switch.order_events import order_event
 from acquirer.switch.order_life import CANCELLED, NEXT, refusal_code
 from acquirer.switch.request import Answer, Outcome, Repeat, Request
@@ -32,7 +32,6 @@ from acquirer.switch.transactions.order_confirmation import (
     TRIES_MAX,
     advice_entry,
     commit_advice,
-    named_payment,
 )
 from acquirer.switch.transactions.steps import bank_request, forward, settle
 
@@ -52,8 +51,8 @@ async def order_cancellation(context: Context, request: Request) -> Outcome:
     if not courier_id:
         return await refuse(context, request, KIND, "58", order_no=order_no)
     for _ in range(TRIES_MAX):
-        order = await context.book.order(request.terminal.settings.merchant_id, order_no)
-        payment = await named_payment(context, request, order_no)
+        found = await standing(context, request, order_no)
+        order, payment = found.order, found.named
         if payment is None or order is None or request.message.need(37) != payment.rrn:
             return await refuse(context, request, KIND, "25", order_no=order_no)
         if code := _refusal(context, request, order, payment):
@@ -183,8 +182,8 @@ async def cancel_confirmation(context: Context, request: Request) -> Outcome:
     """
     order_no = request.need_text("ON")
     for _ in range(TRIES_MAX):
-        order = await until_free(context, request, order_no)
-        payment = await named_payment(context, request, order_no)
+        found = await standing_free(context, request, order_no)
+        order, payment = found.order, found.named
         if payment is None or order is None:
             return await refuse(context, request, CONFIRMATION, "25", order_no=order_no)
         about = await context.book.entries_of_original(payment.id)

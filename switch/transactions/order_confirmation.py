@@ -13,13 +13,12 @@ from acquirer.ledger.entries import (
     InsertEntry,
     OrderRow,
     QueueEvent,
-    Role,
     State,
     Step,
 )
 from acquirer.switch.context import Context
 from acquirer.switch.journal import move_order, new_entry, refuse
-from acquirer.switch.order_desk import until_free
+from acquirer.switch.order_desk import standing_free
 from acquirer.switch.order_events import order_event
 from acquirer.switch.order_life import CONFIRMED, NEXT, PAID, SIGNED_FOR
 from acquirer.switch.request import Answer, Outcome, Repeat, Request
@@ -37,8 +36,8 @@ async def payment_confirmation(context: Context, request: Request) -> Outcome:
     kind, order_no = "order_confirmation", request.need_text("ON")
     request.original()
     for _ in range(TRIES_MAX):
-        order = await until_free(context, request, order_no)
-        payment = await named_payment(context, request, order_no)
+        found = await standing_free(context, request, order_no)
+        order, payment = found.order, found.named
         if payment is None or order is None:
             return await refuse(context, request, kind, "25", order_no=order_no)
         after = NEXT.get(("confirm", order.status))
@@ -64,16 +63,12 @@ async def receipt_confirmation(context: Context, request: Request) -> Outcome:
     order_no, signed_by = request.need_text("ON"), request.need_text("OR")
     kind = "receipt_confirmation"
     for _ in range(TRIES_MAX):
-        order = await until_free(context, request, order_no)
-        if order is None:
+        found = await standing_free(context, request, order_no)
+        order, payment = found.order, found.payment
+        if order is None or (request.message.get(61) and found.named is None):
             return await refuse(context, request, kind, "25", order_no=order_no)
-        payment = await context.book.entry(order.payment_id) if order.payment_id else None
-        if request.message.get(61):
-            named = await named_payment(context, request, order_no)
-            if named is None:
-                return await refuse(context, request, kind, "25", order_no=order_no)
-            if payment is None or named.id != payment.id:
-                return await refuse(context, request, kind, "12", order_no=order_no)
+        if found.named is not None and (payment is None or found.named.id != payment.id):
+            return await refuse(context, request, kind, "12", order_no=order_no)
         after = NEXT.get(("sign", order.status))
         if after is None:
             return await refuse(context, request, kind, "12", order_no=order_no)
@@ -104,21 +99,6 @@ def _confirmed(context: Context, order: OrderRow, payment: Entry, entry: Entry) 
     return order_event(
         context, "order.payment_confirmed", order, payment, entry, order_status=CONFIRMED
     )
-
-
-async def named_payment(context: Context, request: Request, order_no: str) -> Entry | None:
-    """The order payment of this terminal that DE61 names.
-
-    Raises:
-        RemoteFormatError: DE61 is missing.
-    """
-    de61 = request.original()
-    payment = await context.book.find_entry(
-        request.terminal.terminal_id, de61.original_batch, de61.original_stan, Role.ORIGINAL
-    )
-    if payment is None or payment.kind != "order_payment" or payment.order_no != order_no:
-        return None
-    return payment
 
 
 async def advice_entry(

@@ -14,7 +14,7 @@ from acquirer.codecs.errors import RemoteFormatError
 from acquirer.ledger.entries import PutOrder
 from acquirer.switch.context import Context
 from acquirer.switch.journal import refuse
-from acquirer.switch.order_desk import NoOrder, courier_here, find_order, until_free
+from acquirer.switch.order_desk import NoOrder, courier_here, find_order, standing_free
 from acquirer.switch.order_events import order_event
 from acquirer.switch.order_life import EXCEPTION, NEXT, REASONS, refusal_code
 from acquirer.switch.request import Answer, Outcome, Request
@@ -39,7 +39,7 @@ async def order_exception(context: Context, request: Request) -> Outcome:
     if reason not in REASONS:
         raise RemoteFormatError("no reason of the interface", field="59.OX")
     for _ in range(TRIES_MAX):
-        order = await until_free(context, request, order_no)
+        order = (await standing_free(context, request, order_no)).order
         if order is None:
             found = await find_order(context, request, order_no)
             if isinstance(found, NoOrder) and found.response_code == "25":

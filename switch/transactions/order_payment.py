@@ -30,7 +30,6 @@ from acquirer.switch.order_desk import (
     WAYS,
     Found,
     NoOrder,
-    courier_is_here,
     find_order,
     keyed_fields,
 )
@@ -59,9 +58,7 @@ async def order_payment(context: Context, request: Request) -> Outcome:
     """
     order_no, courier_id = request.need_text("ON"), request.need_text("OC")
     keyed_fields(request)
-    if not await courier_is_here(context, request, courier_id):
-        return await refuse(context, request, KIND, "58", order_no=order_no)
-    found = await find_order(context, request, order_no)
+    found = await find_order(context, request, order_no, courier_id)
     if isinstance(found, NoOrder):
         return await refuse(context, request, KIND, found.response_code, order_no=order_no)
     if code := _refusal(request, found):

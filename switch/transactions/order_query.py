@@ -9,7 +9,7 @@ from acquirer.codecs.de59 import BYTES_MAX, De59
 from acquirer.ledger.entries import InsertEntry, PutOrder, State
 from acquirer.switch.context import Context
 from acquirer.switch.journal import new_entry, refuse
-from acquirer.switch.order_desk import Found, NoOrder, courier_is_here, find_order
+from acquirer.switch.order_desk import Found, NoOrder, find_order
 from acquirer.switch.request import Answer, Outcome, Repeat, Request
 
 ITEM_HEAD_BYTES = 5
@@ -22,9 +22,7 @@ async def order_query(context: Context, request: Request) -> Outcome:
         RemoteFormatError: ON or OC is missing.
     """
     order_no, courier_id = request.need_text("ON"), request.need_text("OC")
-    if not await courier_is_here(context, request, courier_id):
-        return await refuse(context, request, "order_query", "58", order_no=order_no)
-    found = await find_order(context, request, order_no)
+    found = await find_order(context, request, order_no, courier_id)
     if isinstance(found, NoOrder):
         return await refuse(context, request, "order_query", found.response_code, order_no=order_no)
     order, due = found.order, found.due_minor
