@@ -25,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import sqlite
 
 # The migration that creates exactly these tables; a test holds them equal.
-SCHEMA_VERSION = "0004"
+SCHEMA_VERSION = "0005"
 
 # Names of constraints are fixed, so that both databases and later migrations agree on them.
 metadata = MetaData(
@@ -277,6 +277,7 @@ couriers = Table(
 ADVICE = text("saf.kind = 'advice'")
 _IS_ADVICE = text("kind = 'advice'")
 
+_SAF_DEAD = text("dead_at_ms IS NOT NULL")
 _SAF_OPEN = text("finished_at_ms IS NULL AND dead_at_ms IS NULL")
 
 saf = Table(
@@ -304,6 +305,7 @@ saf = Table(
         sqlite_where=_IS_ADVICE,
         postgresql_where=_IS_ADVICE,
     ),
+    Index("ix_saf_dead", "bank", sqlite_where=_SAF_DEAD, postgresql_where=_SAF_DEAD),
     Index("ix_saf_open", "bank", "id", sqlite_where=_SAF_OPEN, postgresql_where=_SAF_OPEN),
     sqlite_strict=True,
 )

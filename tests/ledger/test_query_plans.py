@@ -1,0 +1,42 @@
+"""No query of the hot path or of a worker walks a table that only grows."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import pytest
+
+from acquirer.ledger import queues, reads
+from acquirer.ledger.database import Database, Session, Sql
+from acquirer.ledger.migrate import migrate
+
+GROWING = ("journal", "saf", "outbox", "transfers", "orders")
+
+
+def queries() -> list[tuple[str, Sql]]:
+    """Every query of the two modules that read the books of a running switch."""
+    modules: tuple[ModuleType, ...] = (queues, reads)
+    return [
+        (f"{module.__name__}.{name}", value)
+        for module in modules
+        for name, value in vars(module).items()
+        if isinstance(value, Sql)
+    ]
+
+
+@pytest.fixture(scope="module")
+def session() -> Session:
+    """Empty books in memory."""
+    made = Session(Database("sqlite://"))
+    migrate(made)
+    return made
+
+
+@pytest.mark.parametrize(("name", "query"), queries(), ids=lambda value: str(value)[-24:])
+def test_every_query_has_an_index(name: str, query: Sql, session: Session) -> None:
+    """SQLite says how it would go about it; a bare SCAN is a walk over all rows."""
+    text, names, _ = query.compiled(session.dialect)
+    session.cursor.execute("EXPLAIN QUERY PLAN " + text, [1] * len(names))
+    steps = [row[3] for row in session.cursor.fetchall()]
+    walks = [step for step in steps if step in {f"SCAN {table}" for table in GROWING}]
+    assert [] == walks, steps
