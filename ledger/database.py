@@ -261,11 +261,12 @@ class Database:
         Each transaction of it sees one state of the books, however long it reads.
         """
         if self.kind == "postgresql":
-            options = "-c default_transaction_read_only=on"
+            # Not by an option of the connection: with several hosts, one of which takes writes,
+            # libpq would take it for one that does not.
             return create_engine(
                 self.url,
-                connect_args={"options": options},
                 isolation_level="REPEATABLE READ",
+                execution_options={"postgresql_readonly": True},
                 poolclass=NullPool,
             )
         if self.file is None:
