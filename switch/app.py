@@ -17,7 +17,7 @@ import structlog
 import trio
 
 from acquirer.config.loading import ConfigError
-from acquirer.config.tls import server_context
+from acquirer.config.tls import client_context, server_context
 from acquirer.ledger.book import Book
 from acquirer.ledger.errors import BookError
 from acquirer.routing.banks import Banks
@@ -27,11 +27,12 @@ from acquirer.routing.orders.client import Delivery, OrderSystems
 from acquirer.routing.orders.outbox import OutboxEvent, OutboxSettings, Wake, run_outbox
 from acquirer.switch.alarms import keep_watching
 from acquirer.switch.clock import Calendar, WallClock
-from acquirer.switch.collectors import LinkCollector, SafCollector
+from acquirer.switch.collectors import HsmCollector, LinkCollector, SafCollector
 from acquirer.switch.context import Context
 from acquirer.switch.day_close import keep_closing_days
 from acquirer.switch.errors import HsmRefused, HsmUnavailable
 from acquirer.switch.hsm.client import Hsm
+from acquirer.switch.hsm.failover import FailoverTransport
 from acquirer.switch.hsm.link_security import HsmLinkSecurity
 from acquirer.switch.hsm.transport import HsmTransport, InProcessTransport, TcpTransport
 from acquirer.switch.late_replies import LateReplies
@@ -132,6 +133,8 @@ async def run_switch(
         )
         context = replace(context, stood_in=metrics.stood_in.inc)
         metrics.registry.register(LinkCollector(banks.states))
+        if isinstance(transport, FailoverTransport):
+            metrics.registry.register(HsmCollector(transport.states))
         metrics.registry.register(SafCollector(workers))
         await background.start(banks.run)
         await recover(context)
@@ -272,15 +275,30 @@ def _transport(
         if execute is None:
             raise ConfigError(file, "hsm.transport", "this program has no embedded module")
         return InProcessTransport(execute, settings.header_length)
-    host, port = split_address(settings.address, file, "hsm.address")
-    return TcpTransport(
-        nursery,
-        host,
-        port,
-        connections=settings.connections,
-        header_length=settings.header_length,
-        deadline_s=settings.deadline_s,
+    try:
+        tls = client_context(settings.tls) if settings.tls else None
+    except OSError as error:
+        raise ConfigError(file, "hsm.tls", str(error)) from None
+    named = [("hsm.address", settings.address)]
+    named += [(f"hsm.standby[{n}]", address) for n, address in enumerate(settings.standby)]
+    wires = {}
+    for key, address in named:
+        host, port = split_address(address, file, key)
+        wires[address] = TcpTransport(
+            nursery,
+            host,
+            port,
+            connections=settings.connections,
+            header_length=settings.header_length,
+            deadline_s=settings.deadline_s,
+            tls=tls,
+            server_name=settings.tls.server_name if settings.tls else "",
+        )
+    transport = FailoverTransport(
+        wires, deadline_s=settings.deadline_s, check_every_s=settings.check_every_s
     )
+    nursery.start_soon(transport.run)
+    return transport
 
 
 async def _data_key(hsm: Hsm, settings: SwitchSettings, file: str) -> bytes:

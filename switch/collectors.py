@@ -1,4 +1,4 @@
-"""Counters that other parts keep, as ``/metrics`` shows them: bank links and queues for banks.
+"""Counters that other parts keep, as ``/metrics`` shows them: links, queues, security modules.
 
 Read when somebody asks, so that nothing is copied on the path of a payment.
 """
@@ -12,6 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from acquirer.routing.outcomes import LinkStatus
+from acquirer.switch.hsm.failover import ModuleStatus
 from acquirer.switch.saf import SafWorker
 
 
@@ -57,3 +58,27 @@ class SafCollector(Collector):
             for event, count in asdict(worker.counters).items():
                 events.add_metric((worker.bank, event), count)
         yield events
+
+
+class HsmCollector(Collector):
+    """Which security modules are used, and what they left unanswered.
+
+    Args:
+        states: as ``FailoverTransport.states``.
+    """
+
+    def __init__(self, states: Callable[[], Sequence[ModuleStatus]]) -> None:
+        self._states = states
+
+    def collect(self) -> Iterator[Metric]:
+        """The metrics of this moment."""
+        up = GaugeMetricFamily(
+            "acquirer_hsm_up", "Whether a security module is used", labels=("module",)
+        )
+        unanswered = CounterMetricFamily(
+            "acquirer_hsm_unanswered", "Commands without a reply", labels=("module",)
+        )
+        for status in self._states():
+            up.add_metric((status.module,), status.state == "up")
+            unanswered.add_metric((status.module,), status.unanswered)
+        yield from (up, unanswered)

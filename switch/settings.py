@@ -51,17 +51,24 @@ class HsmSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         transport: ``tcp`` or ``in_process`` (the simulator, embedded).
         address: ``host:port`` for tcp.
-        connections: TCP connections, each pipelined.
-        deadline_s: longest wait for one command.
+        standby: further modules under the same local master key, in order of preference; a
+            command that one does not answer goes to the next.
+        connections: TCP connections to each module, each pipelined.
+        deadline_s: longest wait for one command, over all modules.
+        check_every_s: pause between two health checks of each module.
         header_length: characters of the message header, at least 4 to match replies.
+        tls: certificates, where modules are reached under TLS.
         test_lmk: allow the published test LMKs; in_process only.
     """
 
     transport: Literal["tcp", "in_process"] = "tcp"
     address: str = "127.0.0.1:1500"
+    standby: list[str] = []
     connections: Positive = 2
     deadline_s: PositiveSeconds = 2.0
+    check_every_s: PositiveSeconds = 5.0
     header_length: Annotated[int, msgspec.Meta(ge=4, le=32)] = 8
+    tls: TlsSettings | None = None
     test_lmk: bool = False
 
 

@@ -1,1 +1,1 @@
-"""The switch's side of the security module: ``client.py`` (commands), ``transport.py`` (wires)."""
+"""The switch's side of the security module: commands, wires to modules, several as one."""

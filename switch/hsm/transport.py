@@ -1,13 +1,14 @@
-"""Ways to carry host commands to a security module: in process, or TCP connections.
+"""Ways to carry host commands to one security module: in process, or TCP connections.
 
-TCP: pipelined, replies matched by message header, each command with a deadline; a connection
+TCP or TLS: pipelined, replies matched by message header, each command with a deadline; a connection
 that breaks, or is silent for a whole deadline, fails what it carried and is opened again on the
-next command. Frame = 2-byte big-endian length, header, command.
+next command. Frame = 2-byte big-endian length, header, command. Several modules: ``failover.py``.
 Source: security module interface, "Framing".
 """
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable
 from typing import Protocol
 
@@ -62,6 +63,15 @@ class TcpTransport:
 
     Resource handling: connections open on first use; their reader tasks live in the nursery
     given at construction, which must outlive the transport.
+
+    Args:
+        nursery: for the readers.
+        host, port: of the module.
+        connections: how many, each pipelined.
+        header_length: characters of the message header, as configured on the module.
+        deadline_s: of a command.
+        tls: connections are under TLS; None for plain TCP.
+        server_name: what the module's certificate must bear under TLS; empty takes the host.
     """
 
     def __init__(
@@ -73,20 +83,30 @@ class TcpTransport:
         connections: int,
         header_length: int,
         deadline_s: float,
+        tls: ssl.SSLContext | None = None,
+        server_name: str = "",
     ) -> None:
-        self._nursery = nursery
         self._connections = [
-            _Connection(nursery, host, port, header_length) for _ in range(connections)
+            _Connection(nursery, host, port, header_length, tls, server_name or host)
+            for _ in range(connections)
         ]
         self._next = 0
         self._deadline_s = deadline_s
 
     async def call(self, command: bytes) -> bytes:
-        """Send on the next connection; a connection found dead is opened once more."""
+        """Send on the next connection; a connection found dead is opened anew."""
+        return await self.call_within(command, self._deadline_s)
+
+    async def call_within(self, command: bytes, seconds: float) -> bytes:
+        """:meth:`call` with a deadline of its own.
+
+        Raises:
+            HsmUnavailable: the module cannot be reached, or does not answer in so many seconds.
+        """
         self._next = (self._next + 1) % len(self._connections)
-        with trio.move_on_after(self._deadline_s):
+        with trio.move_on_after(seconds):
             return await self._connections[self._next].call(command)
-        raise HsmUnavailable(f"no reply within {self._deadline_s:g} s")
+        raise HsmUnavailable(f"no reply within {seconds:.3g} s")
 
     def close(self) -> None:
         """Close every connection."""
@@ -103,11 +123,22 @@ class _Reply:
 
 
 class _Connection:
-    def __init__(self, nursery: trio.Nursery, host: str, port: int, header_length: int) -> None:
+    def __init__(
+        self,
+        nursery: trio.Nursery,
+        host: str,
+        port: int,
+        header_length: int,
+        tls: ssl.SSLContext | None,
+        server_name: str,
+    ) -> None:
         self._nursery = nursery
         self._address = (host, port)
         self._header_length = header_length
-        self._stream: trio.SocketStream | None = None
+        self._tls = tls
+        self._server_name = server_name
+        self._stream: trio.abc.Stream | None = None
+        self._socket: trio.socket.SocketType | None = None
         self._send_lock = trio.Lock()
         self._waiting: dict[bytes, _Reply] = {}
         self._sequence = 0
@@ -137,12 +168,11 @@ class _Connection:
             raise HsmUnavailable("the connection to the security module broke")
         return reply.body
 
-    async def _send(self, header: bytes, reply: _Reply, frame: bytes) -> trio.SocketStream:
+    async def _send(self, header: bytes, reply: _Reply, frame: bytes) -> trio.abc.Stream:
         async with self._send_lock:
             try:
                 if self._stream is None:
-                    self._stream = await trio.open_tcp_stream(*self._address)
-                    self._stream.setsockopt(trio.socket.IPPROTO_TCP, trio.socket.TCP_NODELAY, 1)
+                    self._stream = await self._open()
                     self._nursery.start_soon(self._read, self._stream)
                 stream = self._stream
                 # Not before the lock is ours: a cut fails what was sent, not what waits to be.
@@ -157,12 +187,29 @@ class _Connection:
                 self._drop(self._stream)
                 raise
 
-    async def _read(self, stream: trio.SocketStream) -> None:
+    async def _open(self) -> trio.abc.Stream:
+        plain = await trio.open_tcp_stream(*self._address)
+        try:
+            plain.setsockopt(trio.socket.IPPROTO_TCP, trio.socket.TCP_NODELAY, 1)
+            stream: trio.abc.Stream = plain
+            if self._tls is not None:
+                secured = trio.SSLStream(
+                    plain, self._tls, server_hostname=self._server_name, https_compatible=True
+                )
+                await secured.do_handshake()
+                stream = secured
+        except BaseException:
+            plain.socket.close()
+            raise
+        self._socket = plain.socket
+        return stream
+
+    async def _read(self, stream: trio.abc.Stream) -> None:
         decoder = FrameDecoder(_FRAMING, FRAME_BYTES_MAX)
         try:
             while data := await stream.receive_some(65536):
                 self._heard += 1
-                for frame in decoder.feed(data):
+                for frame in decoder.feed(bytes(data)):
                     reply = self._waiting.get(frame[: self._header_length])
                     if reply is not None:
                         reply.body = frame[self._header_length :]
@@ -172,11 +219,12 @@ class _Connection:
         finally:
             self._drop(stream)
 
-    def _drop(self, stream: trio.SocketStream | None) -> None:
-        if stream is None or stream is not self._stream:
+    def _drop(self, stream: trio.abc.Stream | None) -> None:
+        if stream is None or stream is not self._stream or self._socket is None:
             return
-        self._stream = None
-        stream.socket.close()
+        # The socket itself: a farewell of TLS would have to be waited for.
+        self._socket.close()
+        self._stream = self._socket = None
         for reply in self._waiting.values():
             reply.event.set()
 

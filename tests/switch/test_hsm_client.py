@@ -1,17 +1,22 @@
-"""The security module's client against the module itself, command by command."""
+"""The security module's client against the module itself, command by command, over every wire."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 import pytest
+import trio
 from Crypto.Cipher import DES, DES3
 
 from acquirer.config.estate import load_estate
 from acquirer.hsm_sim.configuration import HsmTable
 from acquirer.hsm_sim.crypto.mac import x919
 from acquirer.hsm_sim.operator import pin_under_lmk, variant_test_lmk, wrap_key
+from acquirer.hsm_sim.server import HsmServer
 from acquirer.switch.errors import HsmRefused
 from acquirer.switch.hsm.client import DEK, TAK, TPK, ZPK, Hsm
-from acquirer.switch.hsm.transport import InProcessTransport
+from acquirer.switch.hsm.failover import FailoverTransport
+from acquirer.switch.hsm.transport import InProcessTransport, TcpTransport
 
 pytestmark = pytest.mark.anyio
 
@@ -21,11 +26,32 @@ PAN = "6225880000000007"
 ACCOUNT = PAN[:-1][-12:]
 
 
-@pytest.fixture(scope="module")
-def hsm() -> Hsm:
-    """A client of an embedded module."""
+@pytest.fixture(params=["in_process", "tcp", "two_modules"])
+async def hsm(request: pytest.FixtureRequest) -> AsyncIterator[Hsm]:
+    """A client of an embedded module, of one over TCP, of two the first of which is gone."""
     module = HsmTable(header_length=8, test_lmk=True).module()
-    return Hsm(InProcessTransport(module.execute, 8))
+    if request.param == "in_process":
+        yield Hsm(InProcessTransport(module.execute, 8))
+        return
+    (gone,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    async with trio.open_nursery() as nursery:
+        (listener,) = await nursery.start(HsmServer(module).serve, 0)
+        wires = {
+            name: TcpTransport(
+                nursery,
+                "127.0.0.1",
+                there.socket.getsockname()[1],
+                connections=2,
+                header_length=8,
+                deadline_s=5.0,
+            )
+            for name, there in (("gone", gone), ("there", listener))
+        }
+        await gone.aclose()
+        two = FailoverTransport(wires, deadline_s=5.0, check_every_s=60.0)
+        yield Hsm(wires["there"] if request.param == "tcp" else two)
+        two.close()
+        nursery.cancel_scope.cancel()
 
 
 def under_lmk(key_type: str, key: bytes) -> str:
