@@ -41,6 +41,7 @@ from acquirer.routing.retry import RetrySchedule
 from acquirer.routing.settings import BankSettings, LinkSettings
 
 _STEADY_S = 5.0
+_BAD_MACS_MAX = 3
 _SIGN_OFF_S = 1.0
 _PLAIN_ANSWERS = frozenset({network.SIGN_ON, network.SIGN_OFF, network.CUTOVER, network.ECHO})
 
@@ -105,6 +106,7 @@ class BankLink:
         self._schedule = RetrySchedule(settings.reconnect_first_s, settings.reconnect_cap_s)
         self._session_scope = trio.CancelScope()
         self._session_number = 0
+        self._bad_macs = 0
         self._network = LinkNetwork(
             settings,
             self._dialect,
@@ -250,10 +252,12 @@ class BankLink:
         while isinstance(outcome, Replied):
             try:
                 if await keys.is_genuine(outcome.message, trio.current_time()):
+                    self._bad_macs = 0
                     return outcome
             except SecurityUnavailableError:
                 return NoReply("security")
             self.counters.mac_errors += 1
+            self._doubt_keys(session)
             is_forged = True
             if session != self._session_number or trio.current_time() >= deadline:
                 break
@@ -263,11 +267,19 @@ class BankLink:
             outcome = again
         return NoReply("bad mac") if is_forged else outcome
 
+    def _doubt_keys(self, session: int) -> None:
+        """Connect anew, and so change keys, where no MAC is right any more."""
+        self._bad_macs += 1
+        if self._bad_macs >= _BAD_MACS_MAX and session == self._session_number and self.is_up:
+            _log.warning("link_keys_doubted", **self._names, bad_macs=self._bad_macs)
+            self._advance(LinkEvent.SILENT)
+
     # One connection.
 
     async def _session(self, stream: trio.abc.Stream) -> bool:
         """Use a connection until it is lost; say whether it served for a while."""
         self._session_number += 1
+        self._bad_macs = 0
         self._network.has_fresh_keys = False
         self.counters.connects += 1
         up_at = inf
@@ -359,8 +371,9 @@ class BankLink:
         if not traffic.suspect:
             with trio.CancelScope(deadline=traffic.received_at + self.settings.echo_s) as waiting:
                 await self._stirred.park()
-            quiet_s = trio.current_time() - traffic.received_at
-            if not waiting.cancelled_caught or quiet_s < self.settings.echo_s:
+            # The same sum as the deadline's, or rounding could wake this for ever without time.
+            is_quiet = trio.current_time() >= traffic.received_at + self.settings.echo_s
+            if not waiting.cancelled_caught or not is_quiet:
                 return None
         traffic.suspect = False
         asked_at = trio.current_time()

@@ -70,6 +70,9 @@ async def receipt_confirmation(context: Context, request: Request) -> Outcome:
         if found.named is not None and (payment is None or found.named.id != payment.id):
             return await refuse(context, request, kind, "12", order_no=order_no)
         after = NEXT.get(("sign", order.status))
+        if order.status == PAID and payment is not None and found.named is None:
+            # Its own terminal may still reverse it; only that one can say that it stands.
+            after = None
         if after is None:
             return await refuse(context, request, kind, "12", order_no=order_no)
         entry = await advice_entry(context, request, kind, payment)
