@@ -22,6 +22,8 @@ from acquirer.ledger.entries import Entry, Event, SafItem
 from acquirer.ledger.rows import ENTRY_COLUMNS, entry_of, event_of, saf_of
 from acquirer.ledger.schema import ADVICE, UNSETTLED, journal, outbox, saf
 
+# No lease and no pause between attempts is as long as this.
+CLOCK_BACK_MS = 1_200_000
 PENDING_ROWS_MAX = 10_000
 
 
@@ -41,11 +43,15 @@ class Depth:
 
 
 def _free(table: Table) -> ColumnElement[bool]:
-    """Unleased, lapsed, or held by an earlier incarnation of this instance."""
+    """Unleased, lapsed, or held by an earlier incarnation of this instance.
+
+    A lease that ends later than any lease can was taken before the clock was set back.
+    """
     mine = bindparam("instance_prefix", type_=table.c.owner.type)
     incarnation = bindparam("owner_prefix", type_=table.c.owner.type)
     return or_(
         table.c.lease_until_ms <= bindparam("now_ms"),
+        table.c.lease_until_ms > bindparam("now_ms") + CLOCK_BACK_MS,
         and_(
             func.substr(table.c.owner, 1, func.length(mine)) == mine,
             func.substr(table.c.owner, 1, func.length(incarnation)) != incarnation,
@@ -97,7 +103,10 @@ _DUE_SAF = Sql(
             .limit(bindparam("window"))
         ),
         _saf_open,
-        saf.c.next_at_ms <= bindparam("now_ms"),
+        or_(
+            saf.c.next_at_ms <= bindparam("now_ms"),
+            saf.c.next_at_ms > bindparam("now_ms") + CLOCK_BACK_MS,
+        ),
         _free(saf),
         ~select(_before.c.id)
         .where(

@@ -178,7 +178,8 @@ class SafWorker:
             self.counters.unanswered += 1
         settings = self._settings
         too_old = now_ms - item.created_at_ms > settings.age_max_s * 1000
-        if attempts and (too_old or attempts >= settings.attempts_max):
+        too_old = too_old and attempts >= settings.age_attempts_min
+        if too_old or attempts >= settings.attempts_max:
             self.counters.expired += 1
             log.error("saf_dead_letter", bank=self.bank, item=item.id, attempts=attempts)
             await self._context.book.dead_saf(item.id, now_ms)

@@ -109,15 +109,17 @@ class SafSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         at_once: how many of them are under way at a time.
         first_s, cap_s: pauses after attempts that were not answered, doubling.
         attempts_max: attempts after which an item is a dead letter.
-        age_max_s: seconds after which it is one, once it has been tried.
+        age_max_s: seconds after which it is one, once it has been tried ``age_attempts_min``
+            times: a clock that jumps ahead gives nothing up.
     """
 
     window: Positive = 64
     at_once: Positive = 8
     first_s: PositiveSeconds = 1.0
-    cap_s: PositiveSeconds = 60.0
+    cap_s: Annotated[float, msgspec.Meta(gt=0, le=600)] = 60.0
     attempts_max: Positive = 500
     age_max_s: PositiveSeconds = 3 * 86_400.0
+    age_attempts_min: Positive = 10
 
 
 class StandInRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

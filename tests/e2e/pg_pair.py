@@ -61,7 +61,7 @@ class PgPair:
 
     def _start(self, name: str) -> None:
         socket = self._socket(name)
-        socket.mkdir()
+        socket.mkdir(exist_ok=True)
         if self._as:
             shutil.chown(socket, "pgserver")
         # The disk is not what is tested here: nothing survives but the other server.
@@ -97,6 +97,14 @@ class PgPair:
     def kill_primary(self) -> None:
         """SIGKILL to the primary and all of its processes, as by a power cut."""
         self._kill("a")
+
+    def restart_primary(self) -> None:
+        """Start the killed primary again: it recovers from its log."""
+        # Where nobody reaps the dead, its lock files look as if it were alive.
+        (self._folder / "a" / "postmaster.pid").unlink(missing_ok=True)
+        for lock in self._socket("a").glob(".s.PGSQL.*"):
+            lock.unlink()
+        self._start("a")
 
     def promote(self) -> None:
         """Make the standby the primary."""

@@ -235,7 +235,7 @@ async def test_many_attempts_or_great_age_make_a_dead_letter(url: str) -> None:
         await desk.send(5)
         assert (3, 1) == (len(desk.banks.sent), desk.worker.counters.expired)
         assert State.TIMED_OUT is await state_of(desk.book, 1)
-    async with desk_of(url, NoReply(), age_max_s=150.0) as desk:
+    async with desk_of(url, NoReply(), age_max_s=150.0, age_attempts_min=2) as desk:
         await owe(desk.book, 2)
         await desk.send(5)
         assert (3, 1) == (len(desk.banks.sent), desk.worker.counters.expired)
