@@ -150,6 +150,9 @@ async def standing(context: Context, request: Request, order_no: str) -> Standin
     order, original, payment = await context.book.order_payments(
         request.terminal.settings.merchant_id, order_no, named
     )
+    if original is not None and original.kind == "order_cancellation" and original.original_id:
+        # The confirmation of a cancellation may name either of the two.
+        original = await context.book.entry(original.original_id)
     if original is not None and (original.kind, original.order_no) != ("order_payment", order_no):
         original = None
     return Standing(order, original, payment)

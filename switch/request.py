@@ -21,6 +21,7 @@ from acquirer.ledger.entries import Entry
 from acquirer.switch.terminals import Keys, Terminal
 
 PIN_WITH_PAN = 2
+APPROVED = "00"
 
 
 @dataclass(slots=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import structlog
 import trio
 
+from acquirer.codecs import bertlv
 from acquirer.codecs.de59 import De59
 from acquirer.codecs.dialect import load_dialect
 from acquirer.codecs.errors import LocalFormatError, RemoteFormatError
@@ -24,6 +25,7 @@ from acquirer.ledger.errors import BookBusy, BookError, BookUnavailable, BookUnc
 from acquirer.switch.context import Context
 from acquirer.switch.errors import HsmRefused, HsmUnavailable, response_code_for
 from acquirer.switch.metrics import Metrics
+from acquirer.switch.open_payments import OpenPayments
 from acquirer.switch.reply import MAC_PLACEHOLDER, build_format_error, build_reply
 from acquirer.switch.request import Answer, Outcome, Repeat, Request, answer_of
 from acquirer.switch.terminals import Keys, Terminal, promoted
@@ -74,6 +76,7 @@ class Session:
         self._dialect = load_dialect("cup_pos")
         self._in_flight: dict[tuple[str, str, str], _InFlight] = {}
         self._of_terminal: dict[str, int] = {}
+        self._open_payments = OpenPayments()
         self._unrecorded: dict[tuple[str, str, str, bytes], str] = {}
 
     async def answer(self, frame: bytes) -> bytes | None:
@@ -101,6 +104,7 @@ class Session:
             transaction, request = await self._check(message, transaction, de60, started_at, now_ms)
             keys = request.keys
             answer = await self._limited(transaction, request)
+            self._open_payments.note(transaction.name, request, answer.response_code)
         except _Refused as refused:
             keys = refused.keys
             answer = Answer(refused.response_code, demand=refused.demand)
@@ -151,7 +155,8 @@ class Session:
         if terminal is None:
             raise _Refused("97")
         if message.get(42) != terminal.settings.merchant_id:
-            raise _Refused("03")
+            known = terminal.key_generations() if transaction is None or transaction.mac else ()
+            raise _Refused("03", known[0] if known else NO_KEYS)
         if transaction is None and message.mti[1] == "8":
             raise _Refused("40")
         keys = NO_KEYS
@@ -313,9 +318,16 @@ class Session:
                 return None
             raw = self._dialect.with_mac(raw, mac)
         demand = answer.demand
-        if demand is ProcessingDemand.NOTHING and request.get(41) in self._context.to_ask:
+        if demand is ProcessingDemand.NOTHING and self._asks_for_confirmation(request):
             demand = ProcessingDemand.UPLOAD_STATUS
         return FRAMING.encode(bytes(envelope.reply(demand)) + raw)
+
+    def _asks_for_confirmation(self, request: Message) -> bool:
+        terminal_id = request.get(41)
+        if terminal_id in self._context.to_ask:
+            return True
+        batch = De60.parse(request.get(60)).batch
+        return self._open_payments.asks(terminal_id, batch, request.get(11))
 
 
 def _identify(message: Message) -> tuple[Transaction | None, De60]:
@@ -337,6 +349,8 @@ def _identify(message: Message) -> tuple[Transaction | None, De60]:
         for number in transaction.needs if transaction else ():
             message.need(number)
         _de59(message)
+        if message.get(55):
+            bertlv.parse(message.binary(55))
     except RemoteFormatError as error:
         error.readable = {0: message.mti, **message.fields}
         raise

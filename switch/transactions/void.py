@@ -86,6 +86,8 @@ def _refusal(context: Context, request: Request, sale: Entry | None) -> str:
             return "14"
     if sale.state is not State.APPROVED or sale.claimed_by is not None:
         return "12"
+    if message.get(38) not in ("", sale.approval_code):
+        return "25"
     if request.amount_minor > sale.amount_minor:
         return "61"
     return "13" if request.amount_minor < sale.amount_minor else ""

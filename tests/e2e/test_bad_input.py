@@ -120,7 +120,7 @@ async def test_good_frame_before_a_bad_one(world: Any) -> None:
 
 async def test_slow_drip(open_world: Callable[..., Any]) -> None:
     """A peer that never completes a frame is cut off; a slow one that does is served."""
-    async with open_world(changes={"limits": {"idle_s": 0.4}}) as world:
+    async with open_world(changes={"limits": {"idle_s": 0.4, "first_frame_s": 0.4}}) as world:
         terminal = await world.signed_on()
         frame = terminal.sale(SYBIL, 100)
         async with world.line() as drip, world.line() as silent, world.line() as slow:
