@@ -265,6 +265,10 @@ class Body:
             self.account_check(self.account_number)
         return pan
 
+    def ahead(self) -> Body:
+        """A cursor of its own on the same place, to look ahead with; it checks no account."""
+        return Body(self._text, self._at, self.state)
+
     def fits(self, size: int) -> bool:
         """Whether ``size`` characters are there and the request or its tail follows on them."""
         end = self._at + size

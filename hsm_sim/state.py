@@ -23,7 +23,8 @@ class Settings:
         pin_digits_max: the longest PIN, 4 to 12; a PIN under the LMK has one digit more.
         refuse_single_as_double: whether double-length keys with equal halves are refused (75).
         firmware: what NC and NO report, 9 characters.
-        kcv_digits_max: 6 cuts check values of 16 digits to 6 and fills them up with zeros.
+        kcv_digits_max: 6 cuts check values of 16 digits to 6 and fills them up with zeros, except
+            in the authorised state.
         tr31_version: version of TR-31 blocks made under TDES keys: A, B or C.
         pin_format_downgrade: whether a PIN may leave ISO format 4 for a weaker one.
         pin_tries_max: wrong PINs after which an account is refused (39); 0 counts none.
@@ -88,7 +89,7 @@ class ModuleState:
 
     def kcv_16(self, check_value: str) -> str:
         """A check value of 16 digits as policy has it."""
-        if self.settings.kcv_digits_max == 6:
+        if self.settings.kcv_digits_max == 6 and not self.authorised:
             return check_value[:6] + "0" * 10
         return check_value
 

@@ -1,7 +1,8 @@
 """Chip card cryptograms: KQ by scheme (Visa, M/Chip, Amex), KW by method of derivation.
 
-Bodies are binary. The host pads as its scheme wants; data that is not whole blocks is filled up
-with zeros. A cryptogram that differs gives 01 and, in the authorised state only, the right one.
+Bodies are binary. Data may stand or not where only an answer is wanted. The host pads as its scheme
+wants; data that is not whole blocks is filled up with zeros. A cryptogram that differs gives 01
+and, in the authorised state only, the right one.
 Error codes: 04 mode, 05 scheme, 10 master key parity, 52 branch and height, 80 and 81 lengths.
 """
 
@@ -57,7 +58,7 @@ def cryptogram_by_scheme(body: Body) -> str:
     mode, scheme = body.choice("012", "04"), body.choice("012", "05")
     key = body.key(MK_AC)
     pan_psn, atc, number = body.binary(8), body.binary(2), body.binary(4)
-    data = _read_data(body) if mode != ANSWER_ONLY else b""
+    data = _read_data(body) if mode != ANSWER_ONLY or not body.fits(10) else b""
     arqc = body.binary(8)
     code = body.binary(2) if mode != VERIFY_ONLY else b""
     card_key = emv.card_key_a(_open(body, key), pan_psn)
@@ -77,7 +78,7 @@ def cryptogram_by_derivation(body: Body) -> str:
     key = body.key(MK_AC)
     derivation = _read_derivation(body, option_b=scheme in "13", tree=scheme in "01")
     verify = mode in (VERIFY_ONLY, VERIFY_AND_ANSWER, VERIFY_AND_ANSWER_2)
-    data = _read_data(body) if verify else b""
+    data = _read_data(body) if verify or _has_data(body, mode) else b""
     arqc = body.binary(8)
     code = body.binary(2) if mode in (VERIFY_AND_ANSWER, ANSWER_ONLY) else b""
     status = body.binary(4) if mode in (VERIFY_AND_ANSWER_2, ANSWER_ONLY_2) else b""
@@ -92,6 +93,15 @@ def cryptogram_by_derivation(body: Body) -> str:
     if status:
         return emv.response_2(session, arqc, status, proprietary).decode("latin-1")
     return ""
+
+
+def _has_data(body: Body, mode: str) -> bool:
+    """Whether data stands in a request that only wants an answer and needs none."""
+    if mode == ANSWER_ONLY:
+        return not body.fits(10)
+    head = body.peek(12 + 1)[12:]
+    proprietary = int(head) + 1 if head in tuple("012345678") else 0
+    return not (body.fits(12) or body.fits(12 + proprietary))
 
 
 def _read_derivation(body: Body, *, option_b: bool, tree: bool) -> _Derivation:

@@ -26,6 +26,7 @@ from acquirer.hsm_sim.commands.pin_verification import (
 )
 from acquirer.hsm_sim.commands.reply import Advisory
 from acquirer.hsm_sim.crypto.pin_verification import pvv
+from acquirer.hsm_sim.errors import Refusal
 from acquirer.hsm_sim.key_types import GENERATE, PVK_IBM, PVK_VISA, using
 
 _BOTH = "CN"
@@ -95,7 +96,12 @@ def offset_of_stored_pin(body: Body) -> str | Advisory:
 
 
 def change_offset(body: Body) -> str | Advisory:
-    """DU: verify a PIN by its IBM offset, and the offset of a new PIN for the same account."""
+    """DU: verify a PIN by its IBM offset, and the offset of a new PIN for the same account.
+
+    Sources disagree: some give DU the fields of CU. A request that has just these is taken so.
+    """
+    if _has_fields_of_cu(body.ahead()):
+        return change_pvv(body)
     key = read_pin_key(body)
     pvk = body.key(using(PVK_IBM, _BOTH))
     block, layout = read_block(body, key), body.pin_format()
@@ -121,3 +127,14 @@ def pin_of_ibm_offset(body: Body) -> str | Advisory:
     maker = lmk.key(pvk)
     pin = pin_of_offset(lmk, maker, ibm, offset)
     return advised(maker, lmk.encipher_pin(pin, account))
+
+
+def _has_fields_of_cu(body: Body) -> bool:
+    try:
+        key = read_pin_key(body)
+        body.key(using(PVK_VISA, _BOTH))
+        block, layout = read_block(body, key), body.pin_format()
+        read_account(body, layout)
+    except Refusal:
+        return False
+    return body.fits(1 + 4 + 2 * len(block))

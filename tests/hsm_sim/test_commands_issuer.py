@@ -73,7 +73,7 @@ def test_pvvs(
     pair: ClearAndText,
     key_type: str,
 ) -> None:
-    """FW, DG and CU make psec's PVVs; CU only for the right PIN."""
+    """FW, DG and CU (and DU in CU's form) make psec's PVVs; CU only for the right PIN."""
     pin_key = zpk if key_type == "001" else tpk
     old, new = block(pin_key[0], "1234"), block(pin_key[0], "987654")
     assert f"FX00{pvv_of(pair, '1234')}" == send(
@@ -83,6 +83,7 @@ def test_pvvs(
     assert f"DH00{pvv_of(pair, '1234')}" == send(f"DG{pair[1]}{stored}{ACCOUNT}1")
     head = f"CU{key_type}{pin_key[1]}{pair[1]}{old}01{ACCOUNT}1"
     assert f"CV00{pvv_of(pair, '987654')}" == send(f"{head}{pvv_of(pair, '1234')}{new}")
+    assert f"DV00{pvv_of(pair, '987654')}" == send(f"DU{head[2:]}{pvv_of(pair, '1234')}{new}")
     wrong = f"{(int(pvv_of(pair, '1234')) + 1) % 10000:04}"
     assert send(f"{head}{wrong}{new}") == "CV01"
     assert send(f"FW009{pin_key[1]}{pair[1]}{old}01{ACCOUNT}1") == "FX04"
@@ -153,6 +154,8 @@ def test_cryptograms_by_scheme(
     assert send(kq("0", scheme, master[1], arqc)) == "KR00"
     assert f"KR00{answer}" == send(kq("1", scheme, master[1], arqc, "00"))
     assert f"KR00{answer}" == send(kq("2", scheme, master[1], arqc, "00"))
+    with_data = f"KQ2{kq('1', scheme, master[1], arqc, '00')[3:]}"
+    assert f"KR00{answer}" == send(with_data)
     assert send(kq("0", scheme, master[1], bytes(8))) == "KR01"
     module.state.authorised = True
     assert f"KR01{text(arqc)}" == send(kq("0", scheme, master[1], bytes(8)))
@@ -192,19 +195,23 @@ def test_cryptograms_by_derivation(
     middle = f"{text(bytes(16)) if tree else ''}{who}{'0' if tree else ''}{text(ATC)}"
     data = f"{len(MESSAGE):02X}{text(MESSAGE)};"
 
-    def request(mode: str, tail: str) -> str:
-        return f"KW{mode}{scheme}{master[1]}{middle}{data if mode in '013' else ''}{tail}"
+    def request(mode: str, tail: str, with_data: str = "013") -> str:
+        return f"KW{mode}{scheme}{master[1]}{middle}{data if mode in with_data else ''}{tail}"
 
     assert send(request("0", text(arqc))) == "KX00"
     assert send(request("0", "x" * 8)) == "KX01"
     first = f"KX00{text(ac.generate_arpc_1(session, arqc, b'00'))}"
     assert first == send(request("1", f"{text(arqc)}00"))
     assert first == send(request("2", f"{text(arqc)}00"))
+    assert first == send(request("2", f"{text(arqc)}00", with_data="2"))
     status, proprietary = b"\1\2\3\4", b"\x80\x80\4\0\0"
     second = f"KX00{text(ac.generate_arpc_2(session, arqc, status))}"
     assert second == send(request("3", f"{text(arqc)}{text(status)}"))
     third = f"KX00{text(ac.generate_arpc_2(session, arqc, status, proprietary))}"
-    assert third == send(request("4", f"{text(arqc)}{text(status)}5{text(proprietary)}"))
+    for with_data in ("", "4"):
+        assert second == send(request("4", f"{text(arqc)}{text(status)}", with_data))
+        tail = f"{text(arqc)}{text(status)}5{text(proprietary)}"
+        assert third == send(request("4", tail, with_data))
 
 
 def test_derivation_refusals(send: Send, master: ClearAndText) -> None:

@@ -24,7 +24,7 @@ from acquirer.hsm_sim.errors import HsmConfigError
 from acquirer.hsm_sim.metrics import serve_metrics
 from acquirer.hsm_sim.server import HsmServer
 
-app = typer.Typer(name="hsm", help="The software security module.", invoke_without_command=True)
+app = typer.Typer(name="hsm", invoke_without_command=True)
 app.add_typer(hsm_lmk.app, name="lmk")
 app.add_typer(hsm_key.app, name="key")
 app.command("console")(hsm_console.console)
@@ -58,7 +58,9 @@ def hsm(
         bool, typer.Option("--authorised", help="Start in the authorised state.")
     ] = False,
 ) -> None:
-    """Serve payShield host commands on TCP; one JSON line on stdout says when.
+    """The software security module: serves payShield host commands on TCP.
+
+    One JSON line on stdout says when it is ready.
 
     Example: acquirer hsm --test-lmks --default-lmk 01 --port 1500 --header-length 4
 
