@@ -28,8 +28,8 @@ from acquirer.ledger.entries import (
     TerminalRow,
     UpdateEntry,
 )
-from acquirer.ledger.errors import BookUnavailable, InstanceTaken, UnitRefused
-from acquirer.ledger.migrate import migrate
+from acquirer.ledger.errors import BookUnavailable, UnitRefused
+from acquirer.ledger.opening import Opening
 from acquirer.ledger.states import change_is_legal
 from acquirer.ledger.writer import Query, Writer
 
@@ -329,6 +329,11 @@ class Book:
         )
         return found
 
+    async def own_unsettled(self, limit: int) -> list[Entry]:
+        """Received and sent entries of this process, oldest first: what a stop left undone."""
+        found: list[Entry] = await self._read(queues.own_unsettled, self.owner, limit)
+        return found
+
     async def _changed(self, statement: Any, **parameters: Any) -> bool:
         return bool(
             await self._driver.submit(
@@ -341,25 +346,6 @@ def _take_numbers(session: Session, count: int) -> int:
     row = session.row(sql.TAKE_NUMBERS, name="entry", count=count)
     assert row is not None
     return int(row[0]) - count
-
-
-class _Opening:
-    """What the first connection needs: the tables, the instance's lock, an incarnation."""
-
-    def __init__(self, instance: str, clock_ms: Callable[[], int]) -> None:
-        self._instance = instance
-        self._clock_ms = clock_ms
-        self.owner = ""
-
-    def on_connect(self, session: Session) -> None:
-        """Prepare the first connection; later ones only take the lock again."""
-        if self.owner:
-            instances.relock(self._instance)(session)
-            return
-        if session.is_postgresql and not instances.lock_name(session, self._instance):
-            raise InstanceTaken(f"another process already runs as {self._instance!r}")
-        migrate(session)
-        self.owner = instances.register(session, self._instance, self._clock_ms())
 
 
 @asynccontextmanager
@@ -402,7 +388,7 @@ async def open_book(
             lock = instances.lock_folder(database.file)
         except OSError as error:
             raise BookUnavailable(f"cannot lock {database.file}: {error.strerror}") from error
-    opening = _Opening(instance, clock_ms)
+    opening = Opening(instance, clock_ms)
     writer = Writer(database, instance, clock_ms, opening.on_connect)
     make: MakeDriver = _DRIVERS[driver] if isinstance(driver, str) else driver
     serving = make(writer, queue_units_max, group_units_max)

@@ -342,7 +342,18 @@ _ORPHANS = Sql(
     .limit(bindparam("row_limit"))
     .with_for_update(skip_locked=True)
 )
+_OWN = Sql(
+    select(*_ENTRY_COLUMNS)
+    .where(UNSETTLED, journal.c.owner == bindparam("mine"))
+    .order_by(text("+journal.id"))
+    .limit(bindparam("row_limit"))
+)
 _TAKE_ENTRY = _take(journal, "id")
+
+
+def own_unsettled(session: Session, owner: str, limit: int) -> list[Entry]:
+    """Unsettled entries of one owner, oldest first."""
+    return [entry_of(row) for row in session.rows(_OWN, mine=owner, row_limit=limit)]
 
 
 def take_orphans(

@@ -40,7 +40,7 @@ from acquirer.switch.metrics import Metrics
 from acquirer.switch.numbers import Numbers
 from acquirer.switch.operator_api import operator_routes
 from acquirer.switch.order_text import OrderText
-from acquirer.switch.recovery import keep_recovering, recover
+from acquirer.switch.recovery import keep_recovering, recover, undo_own
 from acquirer.switch.saf import SafWorker
 from acquirer.switch.server import TerminalServer
 from acquirer.switch.session import Session
@@ -167,6 +167,7 @@ async def run_switch(
             await serving.start(server.serve, listener)
             log.info("ready", pos=pos, http=http)
             task_status.started(Running(pos, http, server.drain))
+        await undo_own(context)
         wake.stop()
         transport.close()
         background.cancel_scope.cancel()

@@ -46,6 +46,25 @@ async def recover(context: Context) -> int:
     return count
 
 
+async def undo_own(context: Context) -> int:
+    """Undo what this process leaves behind when it stops; nothing of it may be running any more.
+
+    Returns:
+        How many there were.
+    """
+    count = 0
+    try:
+        while entries := await context.book.own_unsettled(GROUP):
+            await _undo_all(context, entries, context.wall_ms())
+            count += len(entries)
+    except BookError as error:
+        # The next start does it, or another process once the leases have run out.
+        log.warning("books_refuse", reason=str(error))
+    if count:
+        log.warning("undone_at_stop", entries=count)
+    return count
+
+
 async def _undo_all(context: Context, orphans: Sequence[Entry], now_ms: int) -> None:
     """Undo entries side by side, so that the writer commits many at once."""
     errors: list[BookError] = []
