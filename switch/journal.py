@@ -7,6 +7,8 @@ used alike by time-outs, by recovery after a crash and by lost leases.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from acquirer.codecs.pan import Pan
 from acquirer.ledger.entries import (
     Entry,
@@ -28,6 +30,8 @@ LEASE_MS = 60_000
 REVERSIBLE = frozenset({"sale", "void", "order_payment", "order_cancellation"})
 # Kinds that undo an earlier entry at its bank, and claim it for as long as that is not settled.
 UNDOING = frozenset({"void", "order_cancellation"})
+# The share of one order in a payment of several; see transactions/order_group.py.
+PART = "order_part"
 NO_ANSWER = "98"
 
 
@@ -149,6 +153,31 @@ async def own_entry(
     )
 
 
+async def part_entry(
+    context: Context, payment: Entry, place: int, *, order_no: str, amount_minor: int
+) -> Entry:
+    """The journal row of one order in a payment of several; the bank knows the payment only."""
+    number = await context.numbers.take()
+    rrn = rrn_of(number, context.calendar.stamp(payment.created_at_ms).rrn_day)
+    times = {field: payment.reply[field] for field in (12, 13, 15)}
+    return replace(
+        payment,
+        id=number,
+        rrn=rrn,
+        kind=PART,
+        stan=f"{payment.stan}/{place}",
+        amount_minor=amount_minor,
+        fingerprint=b"",
+        card=None,
+        bank="",
+        bank_stan="",
+        transmission_at="",
+        order_no=order_no,
+        original_id=payment.id,
+        reply={**times, 37: rrn},
+    )
+
+
 async def refuse(
     context: Context,
     request: Request,
@@ -239,6 +268,21 @@ def move_order(order: OrderRow, new: tuple[str, int | None, int | None]) -> Upda
     return UpdateOrder(order.merchant_id, order.order_no, expected, new)
 
 
+async def free_parts(context: Context, payment: Entry) -> tuple[Step, ...]:
+    """Let go of the orders that an unfinished payment of several holds; none of a single one."""
+    if payment.kind != "order_payment" or payment.order_no:
+        return ()
+    steps: list[Step] = []
+    for part in await context.book.entries_of_original(payment.id):
+        if part.kind == PART and part.state is State.SENT:
+            order = await context.book.order(part.merchant_id, part.order_no)
+            decline = UpdateEntry(
+                part.id, (State.SENT,), state=State.DECLINED, response_code=NO_ANSWER
+            )
+            steps += [decline, *free_order_steps(part, order)]
+    return tuple(steps)
+
+
 async def undo_steps(context: Context, entry: Entry, reason: str, now_ms: int) -> tuple[Step, ...]:
     """End an entry whose outcome at the bank is not known.
 
@@ -259,4 +303,5 @@ async def undo_steps(context: Context, entry: Entry, reason: str, now_ms: int) -
     undo: tuple[Step, ...] = ()
     if entry.kind in REVERSIBLE:
         undo = (await queue_reversal(context, entry, reason, now_ms),)
-    return (end, *undo, *free_order_steps(entry, order))
+    freed = (*free_order_steps(entry, order), *await free_parts(context, entry))
+    return (end, *undo, *freed)

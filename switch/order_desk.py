@@ -7,6 +7,7 @@ Source: terminal interface, part 5.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import trio
@@ -18,6 +19,7 @@ from acquirer.ledger.errors import BookBusy
 from acquirer.routing.orders.client import OrderSystemDown, OrderSystemSilent, UnknownOrder
 from acquirer.routing.orders.messages import OrderFacts
 from acquirer.switch.context import Context
+from acquirer.switch.journal import PART
 from acquirer.switch.order_life import EXCEPTION, RESCHEDULED, TO_PAY
 from acquirer.switch.request import Request
 
@@ -153,9 +155,18 @@ async def standing(context: Context, request: Request, order_no: str) -> Standin
     if original is not None and original.kind == "order_cancellation" and original.original_id:
         # The confirmation of a cancellation may name either of the two.
         original = await context.book.entry(original.original_id)
+    if original is not None and (original.kind, original.order_no) == ("order_payment", ""):
+        parts = await context.book.entries_of_original(original.id)
+        return Standing(order, _part_of(parts, order_no), payment)
     if original is not None and (original.kind, original.order_no) != ("order_payment", order_no):
         original = None
     return Standing(order, original, payment)
+
+
+def _part_of(parts: Iterable[Entry], order_no: str) -> Entry | None:
+    """An order's own entry in a payment of several."""
+    mine = (part for part in parts if part.kind == PART and part.order_no == order_no)
+    return next(mine, None)
 
 
 async def standing_free(context: Context, request: Request, order_no: str) -> Standing:

@@ -30,15 +30,17 @@ from acquirer.switch.reply import MAC_PLACEHOLDER, build_format_error, build_rep
 from acquirer.switch.request import Answer, Outcome, Repeat, Request, answer_of
 from acquirer.switch.terminals import Keys, Terminal, promoted
 from acquirer.switch.transactions import Transaction, find_transaction
+from acquirer.switch.transactions.order_group import MORE_TAGS
 
 log = structlog.get_logger("acquirer.switch")
 
 FRAMING = LengthHeader("binary", 2)
 FRAME_BYTES_MAX = 4096
 NO_KEYS = Keys()
+ORDER_TAGS = frozenset({"ON", *MORE_TAGS})
 POLL_FIRST_S = 0.05
 POLL_MAX_S = 1.0
-UNRECORDED_MAX = 10_000
+ANSWERED_MAX = 10_000
 # MTI classes (second digit) that mean nothing without DE3.
 KEYED_BY_PROCESSING_CODE = "124"
 
@@ -77,7 +79,7 @@ class Session:
         self._in_flight: dict[tuple[str, str, str], _InFlight] = {}
         self._of_terminal: dict[str, int] = {}
         self._open_payments = OpenPayments()
-        self._unrecorded: dict[tuple[str, str, str, bytes], str] = {}
+        self._answered: dict[tuple[str, str, str, bytes], str] = {}
 
     async def answer(self, frame: bytes) -> bytes | None:
         """The reply to one frame, with its length header; None where none may be given.
@@ -240,7 +242,7 @@ class Session:
             if first.fingerprint != request.fingerprint:
                 return Answer("94")
             await first.done.wait()
-        if code := self._unrecorded.get((*key, request.fingerprint)):
+        if code := self._answered.get((*key, request.fingerprint)):
             return Answer(code)
         mine = self._in_flight[key] = _InFlight(request.fingerprint, trio.Event())
         try:
@@ -249,23 +251,41 @@ class Session:
                 outcome = await transaction.handler(self._context, request)
             if isinstance(outcome, Repeat):
                 outcome = await self._answer_again(request)
+            self._remember((*key, request.fingerprint), "")
             return outcome
         except (HsmRefused, HsmUnavailable, BookBusy, BookUnavailable) as error:
-            if not transaction.any_batch:
-                self._give_up((*key, request.fingerprint), response_code_for(error))
-            raise
+            if transaction.any_batch:
+                # An advice, which the terminal sends again until it is taken.
+                raise
+            return await self._failed(request, error)
         finally:
             del self._in_flight[key]
             mine.done.set()
 
-    def _give_up(self, name: tuple[str, str, str, bytes], response_code: str) -> None:
-        """Remember an answer that no entry records, so that a copy of the request gets it too.
+    async def _failed(self, request: Request, error: Exception) -> Answer:
+        """The answer where nothing could be recorded: that of an earlier copy, if there was one.
 
-        Not of advices, which the terminal sends again until they are taken.
+        Raises:
+            BookUncertain: there was one, and the books cannot be asked what became of it.
         """
-        self._unrecorded[name] = response_code
-        if len(self._unrecorded) > UNRECORDED_MAX:
-            del self._unrecorded[next(iter(self._unrecorded))]
+        name = (request.terminal.terminal_id, request.de60.batch, request.stan, request.fingerprint)
+        try:
+            earlier = await self._find(request)
+        except (BookBusy, BookUnavailable):
+            if self._answered.get(name) == "":
+                raise BookUncertain("an earlier copy of this request was recorded") from error
+            earlier = None
+        if earlier is not None and earlier.state not in (State.RECEIVED, State.SENT):
+            return await self._answer_again(request)
+        code = response_code_for(error)
+        self._remember(name, code)
+        raise error
+
+    def _remember(self, name: tuple[str, str, str, bytes], unrecorded_code: str) -> None:
+        """Keep an answer that no entry records, or empty where the books have it."""
+        self._answered[name] = unrecorded_code
+        if len(self._answered) > ANSWERED_MAX:
+            del self._answered[next(iter(self._answered))]
 
     async def _find(self, request: Request) -> Entry | None:
         return await self._context.book.find_entry(
@@ -362,7 +382,9 @@ def _de59(message: Message) -> De59:
 
 
 def _order_no(message: Message) -> str:
-    return (_de59(message).get("ON") or b"").hex()
+    """The order that a message is about, with those that a swipe pays beside it."""
+    numbers = [value for tag, value in _de59(message).items if tag in ORDER_TAGS]
+    return b"\0".join(numbers).hex()
 
 
 def _certain(outcome: Outcome) -> Answer:

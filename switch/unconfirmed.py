@@ -31,6 +31,7 @@ from acquirer.routing.outcomes import Replied
 from acquirer.switch.context import Context
 from acquirer.switch.journal import (
     NO_ANSWER,
+    PART,
     move_order,
     own_entry,
     queue_reversal,
@@ -88,7 +89,8 @@ async def _decide(context: Context, payment: Entry, rule: str, now_ms: int, *, l
         payment.id,
     ):
         return
-    if known is False or rule == "reverse":
+    # A part of a payment cannot be undone alone: it stands.
+    if known is False or (rule == "reverse" and payment.kind != PART):
         steps = await _reverse(context, order, payment, now_ms)
     else:
         steps = await _confirm(context, order, payment, now_ms)

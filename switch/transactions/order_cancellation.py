@@ -23,7 +23,7 @@ from acquirer.ledger.entries import (
     UpdateEntry,
 )
 from acquirer.switch.context import Context
-from acquirer.switch.journal import move_order, new_entry, refuse, release_steps
+from acquirer.switch.journal import PART, move_order, new_entry, refuse, release_steps
 from acquirer.switch.order_desk import courier_here, standing, standing_free
 from acquirer.switch.order_events import order_event
 from acquirer.switch.order_life import CANCELLED, NEXT, refusal_code
@@ -71,6 +71,9 @@ def _refusal(context: Context, request: Request, order: OrderRow, payment: Entry
     if order.paying_id is not None:
         return "94"
     if payment.state is not State.APPROVED or order.payment_id != payment.id:
+        return "12"
+    if payment.kind == PART:
+        # One order of several that a swipe has paid: the bank could only void all of them.
         return "12"
     if ("cancel", order.status) not in NEXT:
         return refusal_code("cancel", order.status)

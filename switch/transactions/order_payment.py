@@ -7,9 +7,11 @@ Source: terminal interface, part 5, row 4; postings, "Card sale" and "COD paid i
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from acquirer.codecs.pan import Pan
+from acquirer.codecs.track2 import Track2
 from acquirer.ledger.entries import (
     Entry,
     InsertEntry,
@@ -22,6 +24,7 @@ from acquirer.ledger.entries import (
     Step,
 )
 from acquirer.ledger.postings import card_sale, cash_on_delivery, courier_account
+from acquirer.routing.bank_messages import BankRequest
 from acquirer.routing.outcomes import Replied
 from acquirer.switch.context import Context
 from acquirer.switch.errors import HsmRefused, response_code_for
@@ -36,7 +39,14 @@ from acquirer.switch.order_desk import (
 from acquirer.switch.order_events import order_event
 from acquirer.switch.order_life import EXCEPTION, NEXT, PAID, TO_PAY, refusal_code
 from acquirer.switch.request import Answer, Outcome, Repeat, Request
+from acquirer.switch.transactions.order_group import (
+    find_all,
+    further_orders,
+    record_parts,
+    settle_parts,
+)
 from acquirer.switch.transactions.steps import (
+    ProtectedPin,
     bank_request,
     forward,
     protect_pin,
@@ -61,6 +71,8 @@ async def order_payment(context: Context, request: Request) -> Outcome:
     found = await find_order(context, request, order_no, courier_id)
     if isinstance(found, NoOrder):
         return await refuse(context, request, KIND, found.response_code, order_no=order_no)
+    if request.message.processing_code == CARD and (more := further_orders(request)):
+        return await _pay_several(context, request, found, more, courier_id)
     if code := _refusal(request, found):
         return await _refuse_order(context, request, found.order, code)
     if request.message.processing_code == CARD:
@@ -71,18 +83,24 @@ async def order_payment(context: Context, request: Request) -> Outcome:
 
 
 def _refusal(request: Request, found: Found) -> str:
-    order, way = found.order, request.message.processing_code
+    way = request.message.processing_code
+    if code := _unpayable(way, found):
+        return code
+    if request.amount_minor != found.due_minor:
+        return "" if way == NOTHING and not request.message.get(4) else "64"
+    return "13" if way != NOTHING and found.due_minor == 0 else ""
+
+
+def _unpayable(way: str, found: Found) -> str:
+    """Why an order cannot be paid in this way, whatever the amount, or the empty string."""
+    order = found.order
     if order.paying_id is not None:
         return "94"
     if ("pay", order.status) not in NEXT:
         return refusal_code("pay", order.status)
     if order.status == EXCEPTION and not found.again:
         return "12"
-    if WAYS[way] not in order.pay_ways:
-        return "57"
-    if request.amount_minor != found.due_minor:
-        return "" if way == NOTHING and not request.message.get(4) else "64"
-    return "13" if way != NOTHING and found.due_minor == 0 else ""
+    return "" if WAYS[way] in order.pay_ways else "57"
 
 
 async def _refuse_order(
@@ -96,33 +114,88 @@ async def _refuse_order(
     return await refuse(context, request, KIND, code, order_no=order.order_no, reply=reply)
 
 
-async def _pay_by_card(
-    context: Context, request: Request, order: OrderRow, courier_id: str
-) -> Outcome:
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A card that can be charged: its bank is up, its PIN under the bank's key."""
+
+    pan: Pan
+    track: Track2 | None
+    bank: str
+    pin: ProtectedPin | None
+
+
+async def _ready(context: Context, request: Request, order_no: str) -> _Ready | Outcome:
     pan, track = request.card()
     if request.pin_format_wrong():
-        return await refuse(context, request, KIND, "99", pan=pan, order_no=order.order_no)
+        return await refuse(context, request, KIND, "99", pan=pan, order_no=order_no)
     bank = route(context, request, KIND, pan)
     if bank is None:
-        return await refuse(context, request, KIND, "92", pan=pan, order_no=order.order_no)
+        return await refuse(context, request, KIND, "92", pan=pan, order_no=order_no)
     zpk = zpk_for(context, request, KIND, bank, pan)
     if zpk is None:
-        return await refuse(context, request, KIND, "91", pan=pan, order_no=order.order_no)
-
+        return await refuse(context, request, KIND, "91", pan=pan, order_no=order_no)
     try:
-        pin_block = await protect_pin(context, request, zpk, pan)
+        pin = await protect_pin(context, request, zpk, pan)
     except HsmRefused as error:
-        return await refuse(
-            context, request, KIND, response_code_for(error), pan=pan, order_no=order.order_no
-        )
+        code = response_code_for(error)
+        return await refuse(context, request, KIND, code, pan=pan, order_no=order_no)
+    return _Ready(pan, track, bank, pin)
+
+
+async def _pay_several(
+    context: Context, request: Request, first: Found, more: list[str], courier_id: str
+) -> Outcome:
+    """One authorisation for several orders; see ``order_group.py``."""
+    found = await find_all(context, request, first, more)
+    if isinstance(found, NoOrder):
+        return await refuse(context, request, KIND, found.response_code)
+    for one in found:
+        if code := _unpayable(CARD, one) or ("" if one.due_minor else "13"):
+            return await _refuse_order(context, request, one.order, code)
+    if request.amount_minor != sum(one.due_minor for one in found):
+        return await refuse(context, request, KIND, "64")
+    ready = await _ready(context, request, "")
+    if not isinstance(ready, _Ready):
+        return ready
 
     entry = await new_entry(
         context,
         request,
         KIND,
         State.SENT,
-        pan=pan,
-        bank=bank,
+        pan=ready.pan,
+        bank=ready.bank,
+        courier_id=courier_id,
+    )
+    parts, refused = await record_parts(context, request, entry, found)
+    if refused:
+        return refused
+
+    outcome = await forward(context, request, entry, _message(context, request, entry, ready))
+
+    answer = await settle_parts(context, request, entry, parts, found, outcome)
+    context.events_queued()
+    return answer
+
+
+def _message(context: Context, request: Request, entry: Entry, ready: _Ready) -> BankRequest:
+    return bank_request(context, request, entry, KIND, ready.pan, ready.track, ready.pin)
+
+
+async def _pay_by_card(
+    context: Context, request: Request, order: OrderRow, courier_id: str
+) -> Outcome:
+    ready = await _ready(context, request, order.order_no)
+    if not isinstance(ready, _Ready):
+        return ready
+
+    entry = await new_entry(
+        context,
+        request,
+        KIND,
+        State.SENT,
+        pan=ready.pan,
+        bank=ready.bank,
         order_no=order.order_no,
         courier_id=courier_id,
     )
@@ -130,15 +203,16 @@ async def _pay_by_card(
     if refused := await _record(context, request, order, entry, (claim,)):
         return refused
 
-    outcome = await forward(
-        context, request, entry, bank_request(context, request, entry, KIND, pan, track, pin_block)
-    )
+    outcome = await forward(context, request, entry, _message(context, request, entry, ready))
 
     claimed = replace(order, status=TO_PAY, paying_id=entry.id)
     approval_code = outcome.message.get(38) if isinstance(outcome, Replied) else ""
     payment = replace(entry, approval_code=approval_code)
     postings = card_sale(
-        entry.amount_minor, request.terminal.fee_rate, bank=bank, merchant_id=entry.merchant_id
+        entry.amount_minor,
+        request.terminal.fee_rate,
+        bank=entry.bank,
+        merchant_id=entry.merchant_id,
     )
     notice = order_event(
         context,

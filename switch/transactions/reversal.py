@@ -28,6 +28,7 @@ from acquirer.switch.context import Context
 from acquirer.switch.journal import (
     REVERSIBLE,
     free_order_steps,
+    free_parts,
     new_entry,
     queue_reversal,
     unpay_step,
@@ -35,6 +36,7 @@ from acquirer.switch.journal import (
 from acquirer.switch.order_events import order_event
 from acquirer.switch.order_life import PAID
 from acquirer.switch.request import Answer, Outcome, Request
+from acquirer.switch.transactions.order_group import unpay_parts
 
 TRIES_MAX = 20
 CLAIMED_WAIT_S = 0.25
@@ -154,9 +156,13 @@ async def _plan(
         reason = request.message.get(39) or OTHER_REASON
         undo = (take, await queue_reversal(context, original, reason, request.now_ms))
     if original.state is State.SENT:
-        return Plan("00", (*undo, *free_order_steps(original, order)))
+        freed = (*free_order_steps(original, order), *await free_parts(context, original))
+        return Plan("00", (*undo, *freed))
+    opened = await unpay_parts(context, original, entry)
+    if opened is None:
+        return Plan("12")
     back = PostReversed(original.id, entry.id, entry.business_date)
-    return Plan("00", (*undo, back, *_restore(context, original, entry, order)))
+    return Plan("00", (*undo, back, *opened, *_restore(context, original, entry, order)))
 
 
 def _restore(

@@ -1,0 +1,191 @@
+"""Payment of several orders in one swipe: one authorisation at the bank, split by order.
+
+DE59 names the first order in ``ON`` and up to eight more in ``N2`` to ``N9``; DE4 is the sum of
+what is due for all. The payment's entry belongs to no order; each order gets an entry of its own
+(``order_part``) that refers to it, is paid by it, and is confirmed and signed for by itself.
+Either all are paid or none; a reversal opens all of them again.
+Source: docs/orders.md, "Several orders in one swipe"; postings, "Card sale".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from acquirer.ledger.entries import (
+    Entry,
+    Event,
+    InsertEntry,
+    OrderRow,
+    Post,
+    PutOrder,
+    QueueEvent,
+    State,
+    Step,
+    UpdateEntry,
+)
+from acquirer.ledger.postings import card_sale
+from acquirer.routing.outcomes import BankOutcome, Replied
+from acquirer.switch.context import Context
+from acquirer.switch.journal import (
+    PART,
+    move_order,
+    part_entry,
+    refuse,
+    unpay_step,
+)
+from acquirer.switch.order_desk import Found, NoOrder, find_order, keyed_fields
+from acquirer.switch.order_events import order_event
+from acquirer.switch.order_life import PAID, TO_PAY
+from acquirer.switch.request import Outcome, Repeat, Request
+from acquirer.switch.transactions.steps import settle
+
+MORE_TAGS = tuple(f"N{place}" for place in range(2, 10))
+
+
+def further_orders(request: Request) -> list[str]:
+    """The order numbers beside ``ON``, in the order of their tags; none for a single order.
+
+    Raises:
+        RemoteFormatError: one that is no order number.
+    """
+    return [number for tag in MORE_TAGS if (number := request.text(tag))]
+
+
+async def find_all(
+    context: Context, request: Request, first: Found, numbers: Sequence[str]
+) -> list[Found] | NoOrder:
+    """All orders of a swipe, or why one of them cannot be had."""
+    found = [first]
+    for number in numbers:
+        if number in [one.order.order_no for one in found]:
+            return NoOrder("12")
+        one = await find_order(context, request, number)
+        if isinstance(one, NoOrder):
+            return one
+        if one.order.currency_code != first.order.currency_code:
+            return NoOrder("12")
+        found.append(one)
+    return found
+
+
+async def record_parts(
+    context: Context, request: Request, entry: Entry, found: Sequence[Found]
+) -> tuple[list[Entry], Outcome | None]:
+    """Commit 1: the payment, a part for each order, and a claim on each.
+
+    Returns:
+        The parts, and None where all committed, else the answer to give.
+    """
+    parts = [
+        await part_entry(
+            context,
+            entry,
+            place,
+            order_no=one.order.order_no,
+            amount_minor=one.due_minor,
+        )
+        for place, one in enumerate(found, start=1)
+    ]
+    steps: list[Step] = []
+    for part, one in zip(parts, found, strict=True):
+        claim = move_order(one.order, (TO_PAY, part.id, None))
+        steps += [PutOrder(one.order), InsertEntry(part), claim]
+    failed = await context.book.commit(InsertEntry(entry), *steps)
+    if failed is None:
+        return parts, None
+    if failed.step == 0:
+        return parts, Repeat()
+    # One of the orders is being paid elsewhere, or was paid meanwhile.
+    answer = await refuse(context, request, "order_payment", "94", reply={37: ""})
+    return parts, answer
+
+
+async def settle_parts(
+    context: Context,
+    request: Request,
+    entry: Entry,
+    parts: Sequence[Entry],
+    found: Sequence[Found],
+    outcome: BankOutcome,
+) -> Outcome:
+    """Commit 2: all orders are paid and their merchant is told, or all are to be paid again."""
+    approval_code = outcome.message.get(38) if isinstance(outcome, Replied) else ""
+    postings = card_sale(
+        entry.amount_minor,
+        request.terminal.fee_rate,
+        bank=entry.bank,
+        merchant_id=entry.merchant_id,
+    )
+    approved: list[Step] = [Post(entry.id, entry.currency_code, entry.business_date, postings)]
+    undone: list[Step] = []
+    for part, one in zip(parts, found, strict=True):
+        claimed = replace(one.order, status=TO_PAY, paying_id=part.id)
+        told = replace(part, approval_code=approval_code)
+        notice = order_event(
+            context,
+            "order.paid",
+            claimed,
+            told,
+            told,
+            order_status=PAID,
+            fields=keyed_fields(request),
+        )
+        approved += [
+            UpdateEntry(
+                part.id,
+                (State.SENT,),
+                state=State.APPROVED,
+                owner=part.owner,
+                response_code="00",
+                approval_code=approval_code,
+            ),
+            move_order(claimed, (PAID, None, part.id)),
+            QueueEvent(notice),
+        ]
+        undone += [
+            UpdateEntry(part.id, (State.SENT,), state=State.DECLINED, owner=part.owner),
+            unpay_step(claimed),
+        ]
+    return await settle(context, entry, outcome, approved=approved, undone=undone)
+
+
+async def unpay_parts(context: Context, original: Entry, entry: Entry) -> tuple[Step, ...] | None:
+    """Steps that open all orders of an approved payment again; None where one was confirmed.
+
+    None to take, an empty tuple, where it is no payment of several.
+
+    Args:
+        original: the payment.
+        entry: the reversal, which the notices are about.
+    """
+    if original.kind != "order_payment" or original.order_no:
+        return ()
+    steps: list[Step] = []
+    for part in await context.book.entries_of_original(original.id):
+        if part.kind != PART:
+            continue
+        order = await context.book.order(part.merchant_id, part.order_no)
+        if order is None or order.payment_id != part.id:
+            continue
+        if order.status != PAID:
+            return None
+        steps += [
+            UpdateEntry(part.id, (State.APPROVED,), state=State.REVERSED, check_claim=True),
+            unpay_step(order),
+            QueueEvent(_reversed(context, order, part, entry)),
+        ]
+    return tuple(steps)
+
+
+def _reversed(context: Context, order: OrderRow, part: Entry, entry: Entry) -> Event:
+    cause = replace(entry, order_no=part.order_no)
+    return order_event(
+        context,
+        "order.cancelled",
+        order,
+        part,
+        cause,
+        order_status=unpay_step(order).new[0],
+        reason="reversed",
+    )
