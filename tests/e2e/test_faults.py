@@ -144,7 +144,8 @@ async def test_database_locked(open_world: Open) -> None:
             held.close()
         assert before == world.journal()
         assert 1_000 == world.receivable()
-        assert "00" == (await world.ask(frame)).code
+        assert "96" == (await world.ask(frame)).code, "a copy gets the first answer"
+        assert "00" == (await world.ask(terminal.sale(SYBIL, 3_000))).code
         await world.agree()
 
 

@@ -31,6 +31,7 @@ COMMANDS = {
     "hsm": ("acquirer.cli.hsm", "app"),
     "bank-sim": ("acquirer.cli.bank_sim", "bank_sim_app"),
     "order-sim": ("acquirer.cli.order_sim", "order_sim_app"),
+    "simulate": ("acquirer.cli.simulate", ""),
     "bench": ("acquirer.cli.bench.command", "bench_app"),
 }
 

@@ -108,6 +108,7 @@ class Player:
         self._trace = trace
         self._draw = draw
         self._paid = self._raced = ""
+        self._last_code = ""
         self._reached = True
         self._host = Host(me.terminal_id)
         self._store = MemoryStore()
@@ -182,6 +183,7 @@ class Player:
 
     def _note(self, result: Result) -> Result:
         self._reached = result.outcome != "unsent"
+        self._last_code = result.response_code
         self._trace.note(
             self._me.terminal_id,
             f"{result.kind} stan={result.stan} amount={result.amount_minor}"
@@ -338,7 +340,8 @@ class Player:
     async def _repeat(self) -> None:
         """The last request once more, byte for byte, on another connection."""
         last = self._client.last_request
-        if last is not None:
+        # A0 leaves no trace at the switch: a copy of what was mangled would be a new request.
+        if last is not None and self._last_code != "A0":
             frame = len(last.frame).to_bytes(_FRAME_HEADER_BYTES, "big") + last.frame
             self._network.inject(SWITCH, frame)
         await trio.lowlevel.checkpoint()

@@ -1,0 +1,192 @@
+"""``acquirer simulate``: days of payments under every fault, replayed from a seed, or fresh ones.
+
+A failing day is cut down to the shortest that still fails and shown with the command that replays
+it. ``--planted`` turns the question round: bugs are planted, and must be caught.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from acquirer.cli.process import fail
+from acquirer.cli.simulation.day import KINDS, PAYMENTS, TERMINALS, Day, fault_kinds
+from acquirer.cli.simulation.planting import load_plants
+from acquirer.cli.simulation.run import Report, run_day
+from acquirer.cli.simulation.shrink import shrink
+
+SEED_BITS = 48
+SEEDS_A_BUG_MAX = 200
+SHOWN_MAX = 10
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("simulate")(simulate)
+
+
+def simulate(
+    seed: Annotated[int | None, typer.Option("--seed", help="Replay this one day.")] = None,
+    seeds: Annotated[int, typer.Option("--seeds", min=0, help="Draw so many fresh days.")] = 0,
+    payments: Annotated[int, typer.Option(min=1, help="Payments of a day.")] = PAYMENTS,
+    terminals: Annotated[int, typer.Option(min=1, max=10, help="Terminals.")] = TERMINALS,
+    faults: Annotated[
+        str, typer.Option(help=f"Kinds of faults, with commas, or none: {', '.join(KINDS)}.")
+    ] = "all",
+    jobs: Annotated[int, typer.Option(min=1, max=64, help="Processes for --seeds.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a day.")] = False,
+    trace: Annotated[
+        bool, typer.Option("--trace/--no-trace", help="Show what happened, with --seed.")
+    ] = True,
+    planted: Annotated[
+        Path | None, typer.Option("--planted", help="Plant each bug of this list; catch it.")
+    ] = None,
+) -> None:
+    """Run the whole estate in one process on a mock clock, with faults drawn from one seed.
+
+    The same seed is the same day, byte for byte. Exits 1 where a check did not hold.
+
+    Examples:
+
+      acquirer simulate --seeds 100 --jobs 2
+
+      acquirer simulate --seed 7
+
+      acquirer simulate --planted tests/sim/planted.toml
+    """
+    try:
+        kinds = fault_kinds(faults)
+    except ValueError as error:
+        fail(error)
+    if planted is not None:
+        _catch(planted, jobs)
+        return
+    if (seed is None) == (seeds == 0):
+        fail("give --seed S, or --seeds N")
+    if seed is not None:
+        report = run_day(Day(seed, payments, terminals, kinds), keep_trace=trace and not as_json)
+        _show(report, as_json)
+        raise typer.Exit(1 if report.findings else 0)
+    first = secrets.randbits(SEED_BITS)
+    days = [Day(first + number, payments, terminals, kinds) for number in range(seeds)]
+    _fresh(days, jobs, as_json)
+
+
+def _fresh(days: list[Day], jobs: int, as_json: bool) -> None:
+    typer.echo(f"seeds {days[0].seed} to {days[-1].seed}", err=True)
+    failed: list[Report] = []
+    cpu_s, paid = 0.0, 0
+    for number, report in enumerate(_reports(days, jobs), start=1):
+        cpu_s += report.cpu_s
+        paid += report.payments
+        if as_json:
+            _print_json(report)
+        if report.findings:
+            failed.append(report)
+        if number % 10 == 0 or number == len(days) or report.findings:
+            rate = paid / cpu_s if cpu_s else 0.0
+            typer.echo(
+                f"{number} of {len(days)} days, {len(failed)} failed,"
+                f" {rate:.0f} payments a second of processor time",
+                err=True,
+            )
+    for report in failed[:SHOWN_MAX]:
+        typer.echo(f"\nday {report.day.seed} fails: {report.findings[0]}", err=True)
+        small = shrink(report, lambda day: typer.echo(f"  smaller: {day.command()}", err=True))
+        if not as_json:
+            _show(run_day(small.day, keep_trace=True), as_json=False)
+    raise typer.Exit(1 if failed else 0)
+
+
+def _reports(days: list[Day], jobs: int) -> Iterator[Report]:
+    if jobs == 1:
+        yield from map(run_day, days)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, mp_context=context) as pool:
+        yield from pool.map(run_day, days)
+
+
+def _show(report: Report, as_json: bool) -> None:
+    if as_json:
+        _print_json(report)
+        return
+    for line in report.lines:
+        typer.echo(line)
+    struck = ", ".join(f"{kind} {count}" for kind, count in sorted(report.struck.items()))
+    typer.echo(
+        f"\nday {report.day.seed}: {report.payments} payments in {report.virtual_s:.0f} s,"
+        f" the switch started {report.lives} times; faults: {struck or 'none'}"
+    )
+    typer.echo(f"trace {report.digest}")
+    for finding in report.findings:
+        typer.echo(f"DOES NOT HOLD  {finding}")
+    if report.findings:
+        typer.echo(f"replay: {report.day.command()}")
+    else:
+        typer.echo("all checks hold")
+
+
+def _print_json(report: Report) -> None:
+    document: dict[str, Any] = {
+        "seed": report.day.seed,
+        "command": report.day.command(),
+        "clean": not report.findings,
+        "findings": report.findings,
+        "digest": report.digest,
+        "payments": report.payments,
+        "lives": report.lives,
+        "faults": report.struck,
+        "virtual_s": round(report.virtual_s, 3),
+        "cpu_s": round(report.cpu_s, 3),
+    }
+    typer.echo(msgspec.json.encode(document).decode())
+
+
+def _catch(file: Path, jobs: int) -> None:
+    """Plant each bug in a process of its own and print how many seeds it takes to catch it."""
+    missed = 0
+    with ExitStack() as stack:
+        names = [plant.name for plant in load_plants(file)]
+        pool = stack.enter_context(ThreadPoolExecutor(jobs))
+        for name, took, finding in pool.map(lambda name: catch(file, name), names):
+            missed += not took
+            typer.echo(f"{name:<32} {f'seed {took}' if took else 'NOT CAUGHT':<12} {finding}")
+    raise typer.Exit(1 if missed else 0)
+
+
+def catch(file: Path, name: str, first: int = 1) -> tuple[str, int, str]:
+    """Plant one bug in a fresh process.
+
+    Args:
+        file: the list of bugs.
+        name: of the bug.
+        first: the first seed.
+
+    Returns:
+        The name, how many seeds it took (0: not caught), and what was found, or went wrong.
+    """
+    command: Iterable[str] = (
+        sys.executable,
+        "-m",
+        "acquirer.cli.simulation.planting",
+        str(file),
+        name,
+        str(first),
+        str(SEEDS_A_BUG_MAX),
+    )
+    done = subprocess.run(list(command), capture_output=True, text=True, check=False)
+    if done.returncode:
+        return name, 0, done.stderr.strip().splitlines()[-1]
+    took, _, finding = done.stdout.strip().partition("\t")
+    return name, int(took), finding
