@@ -15,7 +15,7 @@ import trio
 from acquirer.ledger.entries import Entry, State, UpdateEntry
 from acquirer.ledger.errors import BookError
 from acquirer.switch.context import Context
-from acquirer.switch.journal import LEASE_MS, NO_ANSWER, undo_steps
+from acquirer.switch.journal import LEASE_MS, NO_ANSWER, PART, undo_steps
 
 log = structlog.get_logger("acquirer.recovery")
 
@@ -83,6 +83,9 @@ async def _undo_all(context: Context, orphans: Sequence[Entry], now_ms: int) -> 
 
 
 async def _undo(context: Context, entry: Entry, now_ms: int) -> None:
+    if entry.kind == PART and await _is_open(context, entry.original_id):
+        # Undone together with its payment, which is an orphan too.
+        return
     if entry.state is State.RECEIVED:
         refuse = UpdateEntry(
             entry.id,
@@ -104,3 +107,8 @@ async def keep_recovering(context: Context) -> None:
             await recover(context)
         except BookError as error:
             log.warning("books_refuse", reason=str(error))
+
+
+async def _is_open(context: Context, payment_id: int | None) -> bool:
+    payment = await context.book.entry(payment_id) if payment_id is not None else None
+    return payment is not None and payment.state is State.SENT
