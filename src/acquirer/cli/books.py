@@ -39,20 +39,27 @@ class _SwitchFile(msgspec.Struct, frozen=True):
     database: _DatabaseTable
 
 
+def database_of(data: Path | None, config: Path | None) -> Database:
+    """The database that a command was pointed to; what is wrong ends it with code 2."""
+    try:
+        database = Database(_database_url(data, config))
+    except (ConfigError, LedgerError, ArgumentError) as error:
+        fail(str(error))
+    if database.file is not None and not database.file.is_file():
+        fail(f"{database.file}: no such database; has a switch run here?")
+    return database
+
+
 @contextmanager
 def open_books(data: Path | None, config: Path | None) -> Iterator[Connection]:
     """A read-only connection in one transaction; what is wrong ends the command with code 2."""
+    database = database_of(data, config)
     try:
-        database = Database(_database_url(data, config))
-        if database.file is not None and not database.file.is_file():
-            fail(f"{database.file}: no such database; has a switch run here?")
         engine = database.read_only_engine()
         with engine.connect() as connection:
             if not inspect(connection).has_table("transfers"):
                 fail("the database has no books; has a switch run here?")
             yield connection
-    except ConfigError as error:
-        fail(str(error))
     except (LedgerError, ArgumentError) as error:
         fail(str(error))
     except SQLAlchemyError as error:

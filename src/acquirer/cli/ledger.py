@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from acquirer.cli.backup import backup, restored
 from acquirer.cli.books import AsJson, Config, Data, console, open_books, show_time
 from acquirer.ledger.errors import BooksDiffer
 from acquirer.ledger.money import format_minor
@@ -21,6 +22,8 @@ from acquirer.ledger.reports import Statement, journal_lines, statements, trial_
 from acquirer.ledger.verify import verify
 
 ledger_app = typer.Typer(help="The double-entry ledger.", no_args_is_help=True)
+ledger_app.command("backup")(backup)
+ledger_app.command("restored")(restored)
 journal_app = typer.Typer(no_args_is_help=True)
 
 

@@ -1,0 +1,104 @@
+"""``acquirer ledger backup`` and ``restored``: SQLite books copied, and brought back.
+
+A copy is taken beside the running switch and is one state of the books. PostgreSQL has tools of
+its own; what was restored by them is finished by ``restored``, too. Source: SQLite Online Backup
+API; docs/operations.md, "Backup and restore".
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from sqlalchemy import Connection, update
+
+from acquirer.cli.books import AsJson, Config, Data, database_of, open_books
+from acquirer.cli.operator import print_json
+from acquirer.cli.process import fail
+from acquirer.ledger.database import Database, Session, Sql
+from acquirer.ledger.errors import BooksDiffer, LedgerError
+from acquirer.ledger.instances import lock_folder
+from acquirer.ledger.schema import number_blocks
+from acquirer.ledger.verify import Verified, verify
+
+# More numbers than a switch hands out between two backups.
+NUMBERS_SKIPPED = 10_000_000
+_SKIP_NUMBERS = Sql(
+    update(number_blocks).values(next_number=number_blocks.c.next_number + NUMBERS_SKIPPED)
+)
+
+
+def backup(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The copy; must not exist yet.")],
+    data: Data = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Copy the books beside the running switch, and verify the copy.
+
+    Example: acquirer ledger backup /backup/monday.sqlite3 --data shop
+    """
+    database = database_of(data, config)
+    if database.file is None:
+        fail("only SQLite books are copied by this command; use pg_basebackup or pg_dump")
+    if file.exists():
+        fail(f"{file} exists already")
+    try:
+        source = f"{database.file.resolve().as_uri()}?mode=ro"
+        with (
+            closing(sqlite3.connect(source, uri=True)) as books,
+            closing(sqlite3.connect(file)) as copy,
+        ):
+            books.backup(copy)
+    except sqlite3.Error as error:
+        fail(f"the books cannot be copied: {error}")
+    file.chmod(0o600)
+    with Database(f"sqlite:///{file.resolve()}").read_only_engine().connect() as connection:
+        _tell(_verified(connection), as_json, f"{file} agrees with itself")
+
+
+def restored(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
+    """Make restored books fit for use, before the switch starts on them again.
+
+    Verifies them and skips numbers, so that none is used again that went out to a bank after the
+    copy was taken. What those transactions were is for reconciliation to say.
+
+    Example: acquirer ledger restored --data shop
+    """
+    database = database_of(data, config)
+    with open_books(data, config) as connection:
+        found = _verified(connection)
+    try:
+        lock = lock_folder(database.file) if database.file is not None else None
+        session = Session(database)
+        session.begin()
+        session.run(_SKIP_NUMBERS)
+        session.commit()
+        session.close()
+        if lock is not None:
+            lock.close()
+    except (LedgerError, OSError) as error:
+        fail(f"stop the switch first: {error}")
+    except database.errors as error:
+        fail("the books cannot be written: " + str(error).partition("\n")[0])
+    _tell(found, as_json, "the books are fit for use; numbers were skipped")
+
+
+def _verified(connection: Connection) -> Verified:
+    try:
+        return verify(connection)
+    except BooksDiffer as error:
+        typer.echo(f"acquirer: the books differ: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
+def _tell(found: Verified, as_json: bool, text: str) -> None:
+    counts = asdict(found)
+    if as_json:
+        print_json({"verified": True, "counts": counts})
+    else:
+        typer.echo(f"{text}: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
