@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -102,3 +104,9 @@ def test_names_agree() -> None:
     counted = {"failed_requests", "uncertain_answers", "hsm_unavailable", "late_bank_replies"}
     counted |= {"mac_errors", "refused_connections", "stood_in"}
     assert set(Metrics().counts()) >= counted
+
+
+def test_the_operators_book_has_every_alarm_in_this_order() -> None:
+    """A heading for each, the gravest first."""
+    book = (Path(__file__).parents[2] / "docs" / "operations.md").read_text("utf-8")
+    assert list(ALARMS) == re.findall(r"^### `(\w+)`$", book, re.MULTILINE)
