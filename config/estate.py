@@ -85,6 +85,25 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return f"Card({self.name!r})"
 
 
+class OrderType(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A kind of order, such as a utility bill, chosen by merchant and order number.
+
+    Attributes:
+        merchants: whose orders; empty for all.
+        order_no_pattern: regular expression of the whole order number; empty for all.
+        text: Jinja2 template of what terminals show.
+        ask: what must be keyed in before a payment.
+        cancel_within_s: age up to which a payment may be cancelled; None for any.
+    """
+
+    name: str
+    merchants: list[str] = []
+    order_no_pattern: str = ""
+    text: str = ""
+    ask: list[str] = []
+    cancel_within_s: float | None = None
+
+
 class Courier(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A courier.
 
@@ -134,6 +153,7 @@ class Estate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cards: list[Card]
     couriers: list[Courier]
     orders: list[Order]
+    order_types: list[OrderType] = []
 
 
 @lru_cache(maxsize=4)

@@ -39,7 +39,7 @@ from acquirer.switch.late_replies import LateReplies
 from acquirer.switch.metrics import Metrics
 from acquirer.switch.numbers import Numbers
 from acquirer.switch.operator_api import operator_routes
-from acquirer.switch.order_text import OrderText
+from acquirer.switch.order_types import OrderTypes
 from acquirer.switch.recovery import keep_recovering, recover, undo_own
 from acquirer.switch.saf import SafWorker
 from acquirer.switch.server import TerminalServer
@@ -191,11 +191,10 @@ def check(settings: SwitchSettings, file: str) -> None:
     for index, courier in enumerate(settings.couriers):
         if courier.merchant_id not in merchants:
             raise ConfigError(file, f"couriers[{index}].merchant_id", "no such merchant")
-    for index, merchant in enumerate(settings.merchants):
-        try:
-            OrderText(merchant.order_text)
-        except ValueError as error:
-            raise ConfigError(file, f"merchants[{index}].order_text", str(error)) from None
+    try:
+        OrderTypes(settings.order_types, settings.merchants)
+    except ValueError as error:
+        raise ConfigError(file, "order_types, merchants.order_text", str(error)) from None
     for profile in settings.profiles:
         try:
             "".encode(profile.encoding)
@@ -263,9 +262,7 @@ async def _context(
         new_event_id=lambda: f"evt_{around.random_bytes(16).hex()}",
         saf_queued=saf_queued,
         events_queued=wake.notify,
-        order_texts={
-            m.merchant_id: OrderText(m.order_text) for m in merchants.values() if m.order_text
-        },
+        order_types=OrderTypes(settings.order_types, settings.merchants),
     )
 
 

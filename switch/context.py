@@ -16,7 +16,7 @@ from acquirer.routing.settings import BankSettings
 from acquirer.switch.clock import Calendar, MonotonicClock, WallClock
 from acquirer.switch.hsm.client import Hsm
 from acquirer.switch.numbers import Numbers
-from acquirer.switch.order_text import OrderText
+from acquirer.switch.order_types import OrderTypes
 from acquirer.switch.settings import CourierSettings, LimitSettings, MerchantSettings
 from acquirer.switch.stand_in import StandIn
 from acquirer.switch.terminals import Terminals
@@ -35,7 +35,7 @@ class Context:
         stood_in: counts that.
         courier_turns: what reads and then changes a courier's state: passwords, cash.
         to_ask: terminals that hold order payments which nobody has confirmed for too long.
-        order_texts: what terminals show of an order, of merchants with words of their own.
+        order_types: words and rules of an order, by merchant and order number.
     """
 
     book: Book
@@ -60,4 +60,4 @@ class Context:
     stand_in: StandIn = field(default_factory=StandIn)
     courier_turns: Turns = field(default_factory=Turns)
     to_ask: set[str] = field(default_factory=set)
-    order_texts: Mapping[str, OrderText] = field(default_factory=dict)
+    order_types: OrderTypes = field(default_factory=OrderTypes)

@@ -76,8 +76,9 @@ async def find_order(
     if isinstance(facts, OrderSystemSilent):
         return NoOrder("68")
     order = overlay(facts, row, told, request.now_ms)
-    if words := context.order_texts.get(merchant_id):
-        order = replace(order, text=words.render(facts))
+    rules = context.order_types.rules_for(merchant_id, order_no)
+    if rules.words is not None:
+        order = replace(order, text=rules.words.render(facts))
     again = order.status == EXCEPTION and await _rescheduled(context, order)
     return Found(order, again, facts.reference)
 
@@ -112,13 +113,14 @@ async def _rescheduled(context: Context, order: OrderRow) -> bool:
     return False
 
 
-def keyed_fields(request: Request) -> dict[str, str]:
+def keyed_fields(context: Context, request: Request) -> dict[str, str]:
     """What the courier keyed in (``OV``), by the names that the merchant asks for (``OI``).
 
     Raises:
         RemoteFormatError: not one value for each name, or an empty one.
     """
-    names = request.terminal.merchant.ask
+    merchant_id = request.terminal.settings.merchant_id
+    names = context.order_types.rules_for(merchant_id, request.text("ON")).ask
     values = request.text("OV").split("|") if names else []
     if len(values) != len(names) or not all(value.strip() for value in values):
         raise RemoteFormatError("the merchant asks for other values", field="59.OV")

@@ -217,6 +217,26 @@ class OrderSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     look_every_s: PositiveSeconds = 5.0
 
 
+class OrderTypeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A kind of order, such as a utility bill; the first that fits an order counts.
+
+    Attributes:
+        name: for people, such as ``utility``.
+        merchants: whose orders; empty for all.
+        order_no_pattern: regular expression that the whole order number matches; empty for all.
+        text: Jinja2 template of what terminals show; empty shows the order system's own text.
+        ask: what the courier must key in before a payment.
+        cancel_within_s: age up to which a payment may be cancelled; None for any.
+    """
+
+    name: str
+    merchants: list[str] = []
+    order_no_pattern: str = ""
+    text: str = ""
+    ask: list[AskedField] = []
+    cancel_within_s: PositiveSeconds | None = None
+
+
 class CourierSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A courier.
 
@@ -262,6 +282,7 @@ class SwitchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stand_in: list[StandInRule] = []
     couriers: list[CourierSettings] = []
     orders: OrderSettings = OrderSettings()
+    order_types: list[OrderTypeSettings] = []
     order_systems: list[OrderSystemSettings] = []
     data_key: str = ""
     data_key_dek: str = ""

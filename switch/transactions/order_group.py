@@ -129,7 +129,7 @@ async def settle_parts(
             told,
             told,
             order_status=PAID,
-            fields=keyed_fields(request),
+            fields=keyed_fields(context, request),
         )
         approved += [
             UpdateEntry(

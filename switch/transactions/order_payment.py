@@ -67,7 +67,7 @@ async def order_payment(context: Context, request: Request) -> Outcome:
         HsmUnavailable, BookBusy, BookUnavailable: nothing has left for a bank.
     """
     order_no, courier_id = request.need_text("ON"), request.need_text("OC")
-    keyed_fields(request)
+    keyed_fields(context, request)
     found = await find_order(context, request, order_no, courier_id)
     if isinstance(found, NoOrder):
         return await refuse(context, request, KIND, found.response_code, order_no=order_no)
@@ -221,7 +221,7 @@ async def _pay_by_card(
         payment,
         payment,
         order_status=PAID,
-        fields=keyed_fields(request),
+        fields=keyed_fields(context, request),
     )
     answer = await settle(
         context,
@@ -292,7 +292,7 @@ async def _paid_at_once(
         entry,
         entry,
         order_status=PAID,
-        fields=keyed_fields(request),
+        fields=keyed_fields(context, request),
     )
     steps: tuple[Step, ...] = (
         move_order(order, (PAID, None, entry.id)),

@@ -26,7 +26,7 @@ async def order_query(context: Context, request: Request) -> Outcome:
     if isinstance(found, NoOrder):
         return await refuse(context, request, "order_query", found.response_code, order_no=order_no)
     order, due = found.order, found.due_minor
-    reply = {4: f"{due:012d}", 49: order.currency_code, 59: _items(found, request)}
+    reply = {4: f"{due:012d}", 49: order.currency_code, 59: _items(context, found, request)}
     entry = await new_entry(
         context,
         request,
@@ -43,13 +43,13 @@ async def order_query(context: Context, request: Request) -> Outcome:
     return Answer("00", entry.reply)
 
 
-def _items(found: Found, request: Request) -> str:
+def _items(context: Context, found: Found, request: Request) -> str:
     """DE59 of the reply, hexadecimal; the text is cut to what fits, never inside a character."""
     order, encoding = found.order, request.encoding
     texts = {"ON": order.order_no, "OS": order.status, "OW": order.pay_ways}
     if found.reference:
         texts["OP"] = found.reference
-    if asked := request.terminal.merchant.ask:
+    if asked := context.order_types.rules_for(order.merchant_id, order.order_no).ask:
         texts["OI"] = "|".join(asked)
     used = sum(ITEM_HEAD_BYTES + len(text.encode(encoding)) for text in texts.values())
     room = BYTES_MAX - used - ITEM_HEAD_BYTES

@@ -35,7 +35,7 @@ from acquirer.terminals_sim.store import FileStore
 from acquirer.terminals_sim.terminal import Terminal
 
 COURIER_TERMINAL, SHOP_TERMINAL, HOMESHOP_TERMINAL = "10000001", "10000003", "10000004"
-COURIER = "C1001"
+COURIER, CLERK = "C1001", "C2001"
 DROPPED_MINOR = 6668
 QUIET_S = 20.0
 POLL_S = 0.3
@@ -111,6 +111,7 @@ class _Day:
         await self._shop_hours()
         await self._a_bank_that_does_not_answer()
         await self._deliveries()
+        await self._bills()
         await self._cash_up()
 
     def journals(self) -> dict[str, TerminalState]:
@@ -209,7 +210,7 @@ class _Day:
     async def _ask(self, client: TerminalClient, order_no: str) -> int:
         """Ask for an order, show it, give the amount due."""
         query = await client.order_query(order_no)
-        self._say(COURIER_TERMINAL, f"order {order_no}", query)
+        self._say(client.terminal.identity.terminal_id, f"order {order_no}", query)
         for line in query.order.text if query.order else ():
             self._console.print(f"            [dim]│ {line}[/]")
         return (query.order.amount_minor if query.order else None) or 0
@@ -228,6 +229,20 @@ class _Day:
         self._say(COURIER_TERMINAL, "… confirmed", await client.order_confirm(order_no))
         signed = await client.order_receipt(order_no, signed_by)
         self._say(COURIER_TERMINAL, f"… signed for by {signed_by}", signed)
+
+    async def _bills(self) -> None:
+        self._chapter("At the counter: an electricity bill and an insurance premium")
+        shop = self._clients[SHOP_TERMINAL]
+        password = courier(self._estate, CLERK).password
+        await shop.courier_sign_on(CLERK, password)
+        for prefix, payer in (("UB", "judy"), ("IP", "alice")):
+            order_no = next(
+                order.order_no for order in self._estate.orders if order.order_no.startswith(prefix)
+            )
+            due = await self._ask(shop, order_no)
+            paid = await shop.order_payment(order_no, due, card=self._card(payer))
+            self._say(SHOP_TERMINAL, f"… paid by card, {payer}", paid)
+            self._say(SHOP_TERMINAL, "… confirmed", await shop.order_confirm(order_no))
 
     async def _cash_up(self) -> None:
         self._chapter("Evening: the courier brings the cash to the station")

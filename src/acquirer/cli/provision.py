@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import tomli_w
 import trio
 
@@ -145,6 +146,10 @@ def switch_config(
                 "profile": t.profile,
             }
             for t in estate.terminals
+        ],
+        "order_types": [
+            {key: value for key, value in msgspec.to_builtins(t).items() if value is not None}
+            for t in estate.order_types
         ],
         "couriers": [
             {
