@@ -170,8 +170,10 @@ def _count(line: ReportLine, row: Any) -> None:
         line.cash_minor += row.amount_minor
     else:
         line.none_count += 1
-    line.fee_minor += row.fee_minor
-    line.net_minor += row.amount_minor - row.fee_minor
+    # PostgreSQL sums integers to a decimal.
+    fee_minor = int(row.fee_minor)
+    line.fee_minor += fee_minor
+    line.net_minor += row.amount_minor - fee_minor
     if row.unconfirmed:
         line.unconfirmed_count += 1
         line.unconfirmed_minor += row.amount_minor

@@ -96,10 +96,12 @@ async def a_day(book: Book) -> None:
     assert not await book.commit(PostReversed(8, 4, DAY))
 
 
-@pytest.fixture
-async def data(tmp_path: Path) -> Path:
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def data(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     """A data folder with the books of the day."""
     url = f"sqlite:///{tmp_path / 'switch.sqlite3'}"
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgresql_url")
     async with open_book(url, "switch-1", clock_ms=lambda: 0) as book:
         await a_day(book)
     merchant = {
@@ -110,7 +112,7 @@ async def data(tmp_path: Path) -> Path:
         "event_secret": "",
     }
     document = {
-        "database": {"url": "sqlite:///switch.sqlite3"},
+        "database": {"url": url},
         "banks": [],
         "routes": [],
         "profiles": [],

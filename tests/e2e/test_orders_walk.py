@@ -63,7 +63,7 @@ class Walk:
     async def step(self) -> None:
         """One thing happens."""
         acts = [self.pay] * 6 + [self.after_payment] * 7 + [self.exception] * 2
-        acts += [self.race, self.query, self.crash]
+        acts += [self.race, self.query, self.crash, self.swipe]
         await self.draw.choice(acts)()
         self.check_moves()
 
@@ -83,6 +83,21 @@ class Walk:
             await self.insist(tid, self.terminals[tid].reversal(frame))
         elif reply.code == "00":
             self.paid.append((tid, order_no, reply, frame))
+
+    async def swipe(self) -> None:
+        """Somebody pays two orders by card at once."""
+        tid = self.draw.choice(list(DOORS))
+        pair = self.draw.sample([n for n, o in ORDERS.items() if o.pay_ways[0] == "1"], 2)
+        terminal = self.terminals[tid]
+        total = sum(ORDERS[number].amount_minor for number in pair)
+        items = de59(ON=pair[0], N2=pair[1], OC=DOORS[tid])
+        fields = {4: f"{total:012d}", **terminal.card_fields(self.draw.choice(CARDS), None)}
+        frame = terminal.order("0200", CARD, "72", items, fields)
+        reply = await self.send(tid, frame)
+        if reply is None:
+            await self.insist(tid, terminal.reversal(frame))
+        elif reply.code == "00":
+            self.paid += [(tid, number, reply, frame) for number in pair]
 
     async def race(self) -> None:
         """Both pay the same order at the same moment."""
@@ -205,10 +220,16 @@ def reachable(status: str) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3, 4])
-async def test_walk(open_world: Any, seed: int) -> None:
+@pytest.mark.parametrize(
+    ("seed", "database"),
+    [(1, "sqlite"), (2, "sqlite"), (3, "sqlite"), (4, "sqlite"), (5, "postgresql")],
+)
+async def test_walk(
+    open_world: Any, seed: int, database: str, request: pytest.FixtureRequest
+) -> None:
     """After it nothing is owed to anybody, and switch, bank, merchant and cash agree."""
-    async with open_world(bank_rules=BANK, order_rules=MERCHANTS_SYSTEM) as world:
+    url = request.getfixturevalue("postgresql_url") if database == "postgresql" else ""
+    async with open_world(url=url, bank_rules=BANK, order_rules=MERCHANTS_SYSTEM) as world:
         walk = Walk(world, seed)
         await walk.sign_on()
         for _ in range(STEPS):
