@@ -11,6 +11,8 @@ from acquirer.switch.clock import Stamp
 from acquirer.switch.request import Answer
 
 ECHOED = (2, 3, 4, 11, 25, 32, 41, 42, 49, 60)
+# Answers to somebody whose message proves nothing: no card number goes back on these.
+STRANGER_CODES = frozenset({"97", "03", "77"})
 MAC_PLACEHOLDER = "0" * 16
 
 
@@ -32,6 +34,8 @@ def build_reply(request: Message, answer: Answer, stamp: Stamp) -> Message:
         stamp: time and date of an answer that brings none, such as a refusal before any check.
     """
     fields = {n: request.fields[n] for n in ECHOED if n in request.fields}
+    if answer.response_code in STRANGER_CODES:
+        fields.pop(2, None)
     fields[12], fields[13] = stamp.local_time, stamp.local_date
     fields.update(answer.fields)
     if answer.response_code:
