@@ -8,7 +8,7 @@ made. Source: ISO/IEC 7812-1 (issuer identification numbers are prefixes of the 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -27,12 +27,14 @@ class RouteRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         bins: prefixes of card numbers, 1 to 12 digits each.
         kinds: transaction kinds, such as ``sale``.
         merchants: merchant ids.
+        fallbacks: names of the banks that take it, in this order, while ``bank`` is down.
     """
 
     bank: str
     bins: list[str] = []
     kinds: list[str] = []
     merchants: list[str] = []
+    fallbacks: list[str] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,15 @@ class Route:
 
     bank: str
     bin_prefix: str
+    fallbacks: tuple[str, ...] = ()
+
+    def first_up(self, is_up: Callable[[str], bool]) -> str:
+        """The first bank that can be reached; the first of all where none can.
+
+        >>> Route("a", "62", ("b", "c")).first_up(lambda bank: bank == "c")
+        'c'
+        """
+        return next((bank for bank in (self.bank, *self.fallbacks) if is_up(bank)), self.bank)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +84,7 @@ def choose(facts: RouteFacts, table: RouteTable) -> Route | NoRoute:
 
     >>> table = route_table([RouteRule("demo", bins=["622588"])], ["demo"])
     >>> choose(RouteFacts(Pan("6225880000000007"), "sale", "898110053310001"), table)
-    Route(bank='demo', bin_prefix='622588')
+    Route(bank='demo', bin_prefix='622588', fallbacks=())
     >>> choose(RouteFacts(Pan("4000120000000004"), "sale", "898110053310001"), table)
     NoRoute()
     """
@@ -84,7 +95,7 @@ def choose(facts: RouteFacts, table: RouteTable) -> Route | NoRoute:
             if (not rule.merchants or facts.merchant_id in rule.merchants) and (
                 not rule.kinds or facts.kind in rule.kinds
             ):
-                return Route(rule.bank, prefix)
+                return Route(rule.bank, prefix, tuple(rule.fallbacks))
     return _NO_ROUTE
 
 
@@ -101,9 +112,10 @@ def route_table(rules: Sequence[RouteRule], banks: Collection[str]) -> RouteTabl
     """
     by_prefix: dict[str, list[tuple[int, RouteRule]]] = {}
     for index, rule in enumerate(rules):
-        if rule.bank not in banks:
-            known = ", ".join(sorted(banks)) or "none"
-            raise RouteTableError(index, "bank", f"no bank {rule.bank!r}; configured: {known}")
+        for key, bank in (("bank", rule.bank), *(("fallbacks", b) for b in rule.fallbacks)):
+            if bank not in banks:
+                known = ", ".join(sorted(banks)) or "none"
+                raise RouteTableError(index, key, f"no bank {bank!r}; configured: {known}")
         for prefix in rule.bins or [""]:
             if prefix and not _is_prefix(prefix):
                 reason = f"{prefix!r} is no BIN; 1 to {BIN_DIGITS_MAX} digits"

@@ -36,7 +36,7 @@ def route(context: Context, request: Request, kind: str, pan: Pan) -> str | None
     """The bank for this card and transaction, or None where no rule covers it (92)."""
     facts = RouteFacts(pan, kind, request.terminal.settings.merchant_id)
     chosen = choose(facts, context.routes)
-    return chosen.bank if isinstance(chosen, Route) else None
+    return chosen.first_up(context.banks.is_up) if isinstance(chosen, Route) else None
 
 
 @dataclass(frozen=True, slots=True, repr=False)

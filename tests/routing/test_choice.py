@@ -88,3 +88,16 @@ def test_choice_agrees_with_a_plain_search(bins: dict[str, str], digits: str) ->
     expected = NoRoute() if found is None else Route(bins[found], found)
     rules = [RouteRule(bank, bins=[prefix]) for prefix, bank in bins.items()]
     assert expected == _choose(*rules, pan=Pan(digits))
+
+
+def test_a_fallback_takes_over_while_the_bank_is_down() -> None:
+    """In order; with none up the first one, which then refuses; unknown ones are refused."""
+    rule = RouteRule("a", bins=["62"], fallbacks=["b", "c"])
+    route = choose(
+        RouteFacts(Pan("6225880000000007"), "sale", "M1"), route_table([rule], ["a", "b", "c"])
+    )
+    assert isinstance(route, Route)
+    for up, expected in (({"a", "b"}, "a"), ({"b", "c"}, "b"), ({"c"}, "c"), (set(), "a")):
+        assert expected == route.first_up(up.__contains__)
+    with pytest.raises(RouteTableError, match="fallbacks"):
+        route_table([rule], ["a", "b"])

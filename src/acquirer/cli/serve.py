@@ -14,6 +14,7 @@ import typer
 from acquirer.cli.logs import configure_logging
 from acquirer.cli.process import first_of, print_ready, run_service, until_signalled
 from acquirer.config.loading import ConfigError, load
+from acquirer.config.tls import TlsSettings
 from acquirer.hsm_sim.configuration import HsmTable
 from acquirer.hsm_sim.errors import HsmConfigError
 from acquirer.ledger.errors import LedgerError
@@ -71,7 +72,31 @@ def load_switch_settings(path: Path) -> SwitchSettings:
         url = f"{SQLITE}{(path.parent / url.removeprefix(SQLITE)).resolve()}"
         database = msgspec.structs.replace(settings.database, url=url)
         settings = msgspec.structs.replace(settings, database=database)
-    return settings
+    return _with_certificates(settings, path.parent)
+
+
+def _with_certificates(settings: SwitchSettings, folder: Path) -> SwitchSettings:
+    """Certificate files of the settings, relative to the folder that their file is in."""
+
+    def found(tls: TlsSettings | None) -> TlsSettings | None:
+        if tls is None:
+            return None
+        files = {
+            name: str(folder / getattr(tls, name)) if getattr(tls, name) else ""
+            for name in ("certificate", "key", "ca")
+        }
+        return msgspec.structs.replace(tls, **files)
+
+    banks = [
+        msgspec.structs.replace(
+            bank,
+            tls=found(bank.tls),
+            links=[msgspec.structs.replace(link, tls=found(link.tls)) for link in bank.links],
+        )
+        for bank in settings.banks
+    ]
+    listen = msgspec.structs.replace(settings.listen, tls=found(settings.listen.tls))
+    return msgspec.structs.replace(settings, banks=banks, listen=listen)
 
 
 async def _serve(path: Path) -> None:
