@@ -85,17 +85,31 @@ class LengthHeader:
         return cls(encoding, int(size), text.endswith("+"))  # type: ignore[arg-type]
 
 
+# More than this is no message that somebody made too long, but a stream that is out of step.
+SKIPPED_BYTES_MAX = 65_535
+
+
 class FrameDecoder:
     """Turns received bytes, in any split, into whole frames.
 
     Holds at most one incomplete frame: header plus ``frame_bytes_max`` bytes.
+
+    Args:
+        header: the shape of the length header.
+        frame_bytes_max: the longest body that is taken.
+        tolerant: give an empty frame for one that is empty or too long, and go on behind it,
+            for links that must outlive a malformed message; else such a frame is an error.
     """
 
-    __slots__ = ("_buffer", "_header", "frame_bytes_max")
+    __slots__ = ("_buffer", "_header", "_skip", "_tolerant", "frame_bytes_max")
 
-    def __init__(self, header: LengthHeader, frame_bytes_max: int) -> None:
+    def __init__(
+        self, header: LengthHeader, frame_bytes_max: int, *, tolerant: bool = False
+    ) -> None:
         self._header = header
         self._buffer = bytearray()
+        self._tolerant = tolerant
+        self._skip = 0
         self.frame_bytes_max = frame_bytes_max
 
     def feed(self, data: bytes) -> list[bytes]:
@@ -107,6 +121,10 @@ class FrameDecoder:
         """
         buffer = self._buffer
         buffer += data
+        if self._skip:
+            skipped = min(self._skip, len(buffer))
+            del buffer[:skipped]
+            self._skip -= skipped
         size = self._header.size
         frames: list[bytes] = []
         start = 0
@@ -114,6 +132,12 @@ class FrameDecoder:
             while len(buffer) - start >= size:
                 length = self._header.decode(bytes(buffer[start : start + size]))
                 if length == 0 or length > self.frame_bytes_max:
+                    if self._tolerant and length <= SKIPPED_BYTES_MAX:
+                        frames.append(b"")
+                        left = len(buffer) - start - size
+                        start += size + min(length, left)
+                        self._skip = max(length - left, 0)
+                        continue
                     raise FrameError(
                         f"a frame of {length} bytes; 1 to {self.frame_bytes_max} are allowed",
                         offset=0,

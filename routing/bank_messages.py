@@ -31,6 +31,9 @@ Kind = Literal[
 ]
 
 
+_ECHOED_IN_REPLIES = (3, 4, 7, 11, 37, 41, 42, 49)
+
+
 @dataclass(frozen=True, slots=True)
 class OriginalData:
     """The earlier transaction that this one refers to (DE90).
@@ -231,3 +234,17 @@ def _original(original: OriginalData | None) -> str:
 def _merchant_name(name: str) -> str:
     text = " ".join(name.encode("ascii", "ignore").decode("ascii").split())
     return text[:40].ljust(40) if text else ""
+
+
+def echoes(request: Message, reply: Message) -> bool:
+    """Whether a reply that matches a request is about the same transaction.
+
+    What the bank echoes must be what was asked; a field that it leaves out is not held against
+    it. An approval of another amount is no approval of this one.
+    Source: bank interface, "Messages" ("Replies echo 3, 4, 7, 11, 32, 37, 41, 42, 49").
+    """
+    return all(
+        reply.get(number) in ("", request.get(number))
+        for number in _ECHOED_IN_REPLIES
+        if number in request.fields
+    )

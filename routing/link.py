@@ -20,7 +20,7 @@ import trio
 from acquirer.codecs.errors import LocalFormatError
 from acquirer.codecs.message import Message
 from acquirer.routing import network
-from acquirer.routing.bank_messages import BankRequest, to_message
+from acquirer.routing.bank_messages import BankRequest, echoes, to_message
 from acquirer.routing.errors import SecurityUnavailableError
 from acquirer.routing.link_keys import LinkKeys, link_keys
 from acquirer.routing.link_network import LinkNetwork
@@ -150,9 +150,13 @@ class BankLink:
         if trio.current_time() >= deadline:
             return _EXPIRED
         outcome = await self._traffic.exchange(message, frame, deadline)
-        if self._keys is None:
-            return outcome
-        return await self._checked(self._keys, outcome, message, deadline)
+        if self._keys is not None:
+            outcome = await self._checked(self._keys, outcome, message, deadline)
+        if isinstance(outcome, Replied) and not echoes(message, outcome.message):
+            self.counters.mismatched += 1
+            _log.error("bank_reply_differs", **self._names, rrn=message.get(37))
+            return NoReply("mismatch")
+        return outcome
 
     @property
     def zpk(self) -> str | None:

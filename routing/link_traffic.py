@@ -219,7 +219,7 @@ class LinkTraffic:
         return slot.waiter.outcome
 
     async def _read(self, stream: trio.abc.Stream) -> None:
-        decoder = FrameDecoder(self._header, self._frame_bytes_max)
+        decoder = FrameDecoder(self._header, self._frame_bytes_max, tolerant=True)
         try:
             while received := await stream.receive_some(_RECEIVE_BYTES):
                 self.received_at = trio.current_time()
@@ -227,8 +227,10 @@ class LinkTraffic:
                     self._take(frame)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass
-        except FrameError:
+        except FrameError as error:
             self._counters.malformed += 1
+            for frame in error.frames:
+                self._take(frame)
 
     def _take(self, frame: bytes) -> None:
         try:

@@ -35,7 +35,7 @@ class NotSent:
 class NoReply:
     """The request may have reached the bank and no valid reply came: a reversal is due."""
 
-    reason: Literal["timeout", "link lost", "bad mac", "security"] = "timeout"
+    reason: Literal["timeout", "link lost", "bad mac", "security", "mismatch"] = "timeout"
 
 
 BankOutcome = Replied | NotSent | NoReply
@@ -55,6 +55,7 @@ class LinkCounters:
     unmatched: int = 0
     malformed: int = 0
     mac_errors: int = 0
+    mismatched: int = 0
     key_errors: int = 0
     overflowed: int = 0
     key_changes: int = 0

@@ -126,3 +126,23 @@ def test_any_bytes_give_frames_or_a_frame_error(data: bytes, name: str) -> None:
         return
     assert all(1 <= len(frame) <= 32 for frame in frames)
     assert decoder.pending_bytes < 32 + 4
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 100_000])
+def test_a_tolerant_decoder_goes_on_behind_a_bad_frame(chunk: int) -> None:
+    """Empty and over-long frames come out empty; what stands behind them is read."""
+    header = LengthHeader("binary", 2)
+    stream = b"\0\0" + header.encode(b"one") + header.encode(bytes(60_000)) + header.encode(b"two")
+    decoder = FrameDecoder(header, 100, tolerant=True)
+    frames = [
+        f for at in range(0, len(stream), chunk) for f in decoder.feed(stream[at : at + chunk])
+    ]
+    assert frames == [b"", b"one", b"", b"two"]
+    assert decoder.pending_bytes == 0
+
+
+def test_even_a_tolerant_decoder_gives_up_where_the_stream_is_out_of_step() -> None:
+    """Four bytes can claim gigabytes; nobody waits for those."""
+    decoder = FrameDecoder(LengthHeader("binary", 4), 100, tolerant=True)
+    with pytest.raises(FrameError):
+        decoder.feed(b"\xff\xff\xff\xff")

@@ -12,6 +12,7 @@ from acquirer.codecs.private_fields import Balance
 from acquirer.routing.bank_messages import (
     BankRequest,
     OriginalData,
+    echoes,
     reply_balances,
     request_mti,
     to_message,
@@ -112,3 +113,13 @@ def test_balances_of_a_reply() -> None:
     expected = (Balance("00", "02", "156", 1250), Balance("00", "01", "156", -1))
     assert expected == reply_balances(message)
     assert reply_balances(Message("0210", {})) == ()
+
+
+@pytest.mark.parametrize(
+    ("reply", "same"),
+    [({4: "000000000100"}, True), ({}, True), ({4: "000000000200"}, False), ({42: "X"}, False)],
+)
+def test_a_reply_about_something_else_is_told(reply: dict[int, str], same: bool) -> None:
+    """A field that the bank echoes must be what was asked; one left out counts as right."""
+    request = Message("0200", {3: "000000", 4: "000000000100", 42: "M"})
+    assert echoes(request, Message("0210", {3: "000000", **reply})) is same
