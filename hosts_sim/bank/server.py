@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from random import Random
 
@@ -26,6 +26,8 @@ from acquirer.hosts_sim.bank.rules import RuleBook
 from acquirer.hosts_sim.bank.schema import open_for_writing
 from acquirer.hosts_sim.bank.settings import BankSimSettings
 from acquirer.hosts_sim.bank.writer import InlineWriter, ThreadWriter, Writer
+
+DIAL_AGAIN_S = 0.5
 
 
 class BankSim:
@@ -152,10 +154,22 @@ async def serve(
             trio.open_nursery() as nursery,
         ):
             await nursery.start(trio.serve_listeners, bank.serve_stream, listeners)
+            for other in settings.connect:
+                nursery.start_soon(_dial, bank, other)
             task_status.started(address)
     finally:
         for listener in listeners:
             await trio.aclose_forcefully(listener)
+
+
+async def _dial(bank: BankSim, address: str) -> None:
+    """Keep a link to a switch that waits for it, for ever."""
+    host, _, port = address.rpartition(":")
+    while True:
+        with suppress(OSError):
+            stream = await trio.open_tcp_stream(host, int(port))
+            await bank.serve_stream(stream)
+        await trio.sleep(DIAL_AGAIN_S)
 
 
 @asynccontextmanager

@@ -74,6 +74,7 @@ class BankSimSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         listen: ``host:port``; port 0 takes a free one.
+        connect: addresses, ``host:port``, of switches that wait for the bank to connect.
         data: folder of the books.
         estate: path of the estate file; empty takes the shipped demo estate.
         bank: which bank of the estate this is.
@@ -92,6 +93,7 @@ class BankSimSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     listen: str = "127.0.0.1:0"
+    connect: list[Annotated[str, msgspec.Meta(pattern="^.+:[0-9]{1,5}$")]] = []
     data: str = "bank-sim"
     estate: str = ""
     bank: str = "demo"

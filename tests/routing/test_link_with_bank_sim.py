@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import trio
+from trio.testing import wait_all_tasks_blocked
 
 from acquirer.codecs.message import Message
 from acquirer.codecs.pan import Pan
@@ -23,7 +24,7 @@ from acquirer.hsm_sim.crypto.pinblock import encode_iso0
 from acquirer.routing.bank_messages import OriginalData, reply_balances
 from acquirer.routing.banks import Banks
 from acquirer.routing.outcomes import NoReply, Replied
-from acquirer.routing.settings import BankSettings
+from acquirer.routing.settings import BankSettings, LinkSettings
 
 pytestmark = pytest.mark.anyio
 
@@ -219,3 +220,36 @@ async def test_the_link_comes_back_after_a_restart_of_the_bank(
     for listener in listeners:
         await listener.aclose()
     assert 2 == len(transactions(tmp_path)["transactions"])
+
+
+async def test_the_bank_may_be_the_one_that_connects(
+    tmp_path: Path, clear_security: Any, make_sale: Callable[..., Any]
+) -> None:
+    """A link that listens and a simulator that dials: keys, a sale with a PIN, keys again."""
+    terms = LinkSettings(name="in", address="127.0.0.1:0", mode="listen", peers=["127.0.0.1"])
+    bank = BankSettings(
+        name="demo",
+        acquirer_id=BANK.acquirer_id,
+        security="zone",
+        zmk=BANK.zmk,
+        links=[terms],
+        rekey_s=0.05,
+    )
+    banks = Banks([bank], clear_security, on_unmatched=lambda *_: None)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(banks.run)
+        await wait_all_tasks_blocked(0.01)
+        address = banks.states()[0].address
+        sim = BankSimSettings(data=str(tmp_path), security="zone", connect=[address])
+        await nursery.start(serve, sim)
+        with trio.fail_after(10):
+            await banks.wait_up("demo")
+        card = {"pan": Pan(ALICE.pan), "expiry": ALICE.expiry, "track2": ALICE.track2}
+        for number in range(20):
+            zpk = banks.zpk("demo")
+            block = pin_block(banks)
+            request = make_sale(f"{number:06d}", pin_block=block, zpk=zpk, amount_minor=1, **card)
+            await trio.sleep(0.01)
+            assert "00" == (await _ask(banks, request)).message.get(39)
+        assert banks.states()[0].counters.key_changes > 1
+        nursery.cancel_scope.cancel()
