@@ -165,13 +165,16 @@ def _catch(file: Path, jobs: int) -> None:
     raise typer.Exit(1 if missed else 0)
 
 
-def catch(file: Path, name: str, first: int = 1) -> tuple[str, int, str]:
+def catch(
+    file: Path, name: str, first: int = 1, most: int = SEEDS_A_BUG_MAX
+) -> tuple[str, int, str]:
     """Plant one bug in a fresh process.
 
     Args:
         file: the list of bugs.
         name: of the bug.
         first: the first seed.
+        most: how many seeds to try.
 
     Returns:
         The name, how many seeds it took (0: not caught), and what was found, or went wrong.
@@ -183,7 +186,7 @@ def catch(file: Path, name: str, first: int = 1) -> tuple[str, int, str]:
         str(file),
         name,
         str(first),
-        str(SEEDS_A_BUG_MAX),
+        str(most),
     )
     done = subprocess.run(list(command), capture_output=True, text=True, check=False)
     if done.returncode:

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator
+from math import inf
 from pathlib import Path
+
+import trio
 
 from acquirer.codecs.dialect import load_dialect
 from acquirer.codecs.errors import RemoteFormatError
@@ -23,6 +26,8 @@ PAYMENTS = ("sale", "order_payment")
 STANDS = frozenset({"approved", "reversing", "reversed", "voided"})
 _ANSWERS = frozenset({"0210", "0230", "0410"})
 _FRAME_HEADER_BYTES = 2
+# An approval that was being sealed when a reversal came on another connection may still leave.
+OVERLAP_S = 5.0
 _FINAL = frozenset({"approved", "declined", "reversed", "voided", "refused"})
 
 
@@ -36,6 +41,7 @@ class Auditor:
     def __init__(self, file: Path) -> None:
         self.findings: list[str] = []
         self._dialect = load_dialect("cup_pos")
+        self._reversed_at: dict[tuple[str, str, str], float] = {}
         self._db = sqlite3.connect(file, isolation_level=None)
         self._db.execute("PRAGMA query_only = ON")
 
@@ -59,6 +65,11 @@ class Auditor:
         if message.mti not in _ANSWERS or message.get(39) != "00":
             return
         rrn = message.get(37)
+        name = (message.get(41), message.get(60)[2:8], message.get(11))
+        if message.mti == "0410":
+            self._reversed_at.setdefault(name, trio.current_time())
+        elif trio.current_time() > self._reversed_at.get(name, inf) + OVERLAP_S:
+            self.findings.append(f"approval after reversal: {message.mti} rrn={rrn}")
         found = self._db.execute(
             "SELECT id, kind, state, amount_minor, response_code FROM journal WHERE rrn = ?",
             (rrn,),
@@ -257,8 +268,8 @@ def _orders(auditor: Auditor, orders: sqlite3.Connection) -> Iterator[str]:
             "SELECT merchant_id, order_no, status, rrn FROM orders"
         )
     }
-    for merchant_id, order_no, status, amount, paying, payment_rrn, payment_state in auditor.rows(
-        "SELECT o.merchant_id, o.order_no, o.status, o.amount_minor, o.paying_id, p.rrn, p.state"
+    for merchant_id, order_no, status, paying, payment_rrn, payment_state in auditor.rows(
+        "SELECT o.merchant_id, o.order_no, o.status, o.paying_id, p.rrn, p.state"
         " FROM orders o LEFT JOIN journal p ON p.id = o.payment_id"
     ):
         theirs = known[str(merchant_id), str(order_no)]
@@ -272,18 +283,17 @@ def _orders(auditor: Auditor, orders: sqlite3.Connection) -> Iterator[str]:
             if theirs[0] != "04":
                 yield f"{where}: cancelled here, {theirs} at the order system"
             continue
-        paid = status in ("01", "02", "03")
-        if paid != (payment_rrn is not None) and not (status == "03" and not amount):
+        if payment_rrn is None:
+            # The row repeats what the order system said last; it must not know of a payment.
+            if theirs[1]:
+                yield f"{where}: not paid here, paid by {theirs[1]} at the order system"
+            continue
+        if status not in ("01", "02", "03"):
             yield f"{where}: status {status} with payment {payment_rrn}"
-        if payment_rrn is not None and theirs != (status, payment_rrn):
+        if theirs != (status, payment_rrn):
             yield f"{where}: {status} paid by {payment_rrn} here, {theirs} at the order system"
-        if payment_rrn is None and theirs[0] not in (status, *_UNPAID):
-            yield f"{where}: {status} here, {theirs} at the order system"
     for merchant_id, order_no, count in auditor.rows(
         "SELECT merchant_id, order_no, count(*) FROM journal WHERE state = 'approved'"
         " AND kind = 'order_payment' GROUP BY merchant_id, order_no HAVING count(*) > 1"
     ):
         yield f"order {order_no} of {merchant_id}: paid {count} times"
-
-
-_UNPAID = ("00", "06")

@@ -30,12 +30,14 @@ class Plant:
         module: dotted name of the module.
         line: the line as it stands, without indentation; it must occur exactly once.
         instead: what stands there instead.
+        seed: the first day to look at in a short run, because it is known to catch it.
     """
 
     name: str
     module: str
     line: str
     instead: str
+    seed: int = 1
 
 
 def load_plants(path: Path) -> list[Plant]:
