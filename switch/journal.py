@@ -246,14 +246,9 @@ def unclaim_step(entry: Entry) -> UpdateEntry | None:
 
 
 def free_order_steps(entry: Entry, order: OrderRow | None) -> tuple[Step, ...]:
-    """Let go of the order that an unfinished payment or cancellation holds.
-
-    After a payment it is to be paid again; after a cancellation it is as paid as it was.
-    """
+    """Let go of the order that an unfinished payment or cancellation holds: it is as it was."""
     if order is None or order.paying_id != entry.id:
         return ()
-    if order.payment_id is None:
-        return (unpay_step(order),)
     return (move_order(order, (order.status, None, order.payment_id)),)
 
 

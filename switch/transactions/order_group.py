@@ -29,6 +29,7 @@ from acquirer.routing.outcomes import BankOutcome, Replied
 from acquirer.switch.context import Context
 from acquirer.switch.journal import (
     PART,
+    free_order_steps,
     move_order,
     part_entry,
     refuse,
@@ -36,7 +37,7 @@ from acquirer.switch.journal import (
 )
 from acquirer.switch.order_desk import Found, NoOrder, find_order, keyed_fields
 from acquirer.switch.order_events import order_event
-from acquirer.switch.order_life import PAID, TO_PAY
+from acquirer.switch.order_life import PAID
 from acquirer.switch.request import Outcome, Repeat, Request
 from acquirer.switch.transactions.steps import settle
 
@@ -89,7 +90,7 @@ async def record_parts(
     ]
     steps: list[Step] = []
     for part, one in zip(parts, found, strict=True):
-        claim = move_order(one.order, (TO_PAY, part.id, None))
+        claim = move_order(one.order, (one.order.status, part.id, None))
         steps += [PutOrder(one.order), InsertEntry(part), claim]
     failed = await context.book.commit(InsertEntry(entry), *steps)
     if failed is None:
@@ -120,7 +121,7 @@ async def settle_parts(
     approved: list[Step] = [Post(entry.id, entry.currency_code, entry.business_date, postings)]
     undone: list[Step] = []
     for part, one in zip(parts, found, strict=True):
-        claimed = replace(one.order, status=TO_PAY, paying_id=part.id)
+        claimed = replace(one.order, paying_id=part.id)
         told = replace(part, approval_code=approval_code)
         notice = order_event(
             context,
@@ -145,7 +146,7 @@ async def settle_parts(
         ]
         undone += [
             UpdateEntry(part.id, (State.SENT,), state=State.DECLINED, owner=part.owner),
-            unpay_step(claimed),
+            *free_order_steps(part, claimed),
         ]
     return await settle(context, entry, outcome, approved=approved, undone=undone)
 

@@ -28,7 +28,7 @@ from acquirer.routing.bank_messages import BankRequest
 from acquirer.routing.outcomes import Replied
 from acquirer.switch.context import Context
 from acquirer.switch.errors import HsmRefused, response_code_for
-from acquirer.switch.journal import move_order, new_entry, refuse, unpay_step
+from acquirer.switch.journal import free_order_steps, move_order, new_entry, refuse
 from acquirer.switch.order_desk import (
     WAYS,
     Found,
@@ -37,7 +37,7 @@ from acquirer.switch.order_desk import (
     keyed_fields,
 )
 from acquirer.switch.order_events import order_event
-from acquirer.switch.order_life import EXCEPTION, NEXT, PAID, TO_PAY, refusal_code
+from acquirer.switch.order_life import EXCEPTION, NEXT, PAID, refusal_code
 from acquirer.switch.request import Answer, Outcome, Repeat, Request
 from acquirer.switch.transactions.order_group import (
     find_all,
@@ -199,13 +199,13 @@ async def _pay_by_card(
         order_no=order.order_no,
         courier_id=courier_id,
     )
-    claim = move_order(order, (TO_PAY, entry.id, None))
+    claim = move_order(order, (order.status, entry.id, None))
     if refused := await _record(context, request, order, entry, (claim,)):
         return refused
 
     outcome = await forward(context, request, entry, _message(context, request, entry, ready))
 
-    claimed = replace(order, status=TO_PAY, paying_id=entry.id)
+    claimed = replace(order, paying_id=entry.id)
     approval_code = outcome.message.get(38) if isinstance(outcome, Replied) else ""
     payment = replace(entry, approval_code=approval_code)
     postings = card_sale(
@@ -232,7 +232,7 @@ async def _pay_by_card(
             move_order(claimed, (PAID, None, entry.id)),
             QueueEvent(notice),
         ),
-        undone=(unpay_step(claimed),),
+        undone=free_order_steps(entry, claimed),
     )
     context.events_queued()
     return answer
