@@ -12,9 +12,8 @@ from contextlib import asynccontextmanager
 from typing import IO, Any, Literal
 
 from acquirer.ledger import instances, queues, reads
-from acquirer.ledger import statements as sql
 from acquirer.ledger.anchors import anchor
-from acquirer.ledger.database import Database, Session
+from acquirer.ledger.database import Database
 from acquirer.ledger.drivers import Driver, InlineDriver, ThreadDriver
 from acquirer.ledger.entries import (
     CommitResult,
@@ -96,7 +95,7 @@ class Book:
 
     async def next_block(self, count: int) -> int:
         """The first of ``count`` numbers that no process was ever given, from 1 upwards."""
-        first: int = await self._write(_take_numbers, count)
+        first: int = await self._write(instances.take_numbers, count)
         return first
 
     async def anchor_chains(self, business_date: str, now_ms: int) -> bytes:
@@ -340,12 +339,6 @@ class Book:
                 Query(lambda session: session.changed(statement, **parameters) == 1, writes=True)
             )
         )
-
-
-def _take_numbers(session: Session, count: int) -> int:
-    row = session.row(sql.TAKE_NUMBERS, name="entry", count=count)
-    assert row is not None
-    return int(row[0]) - count
 
 
 @asynccontextmanager

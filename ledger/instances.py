@@ -14,6 +14,7 @@ from typing import IO
 
 from sqlalchemy import bindparam, func, insert, select
 
+from acquirer.ledger import statements as sql
 from acquirer.ledger.database import Session, Sql
 from acquirer.ledger.errors import BookUnavailable, InstanceTaken
 from acquirer.ledger.schema import column_names, instances
@@ -86,3 +87,10 @@ def relock(instance: str) -> Callable[[Session], None]:
             raise BookUnavailable(f"instance {instance!r} is locked by another connection")
 
     return take
+
+
+def take_numbers(session: Session, count: int) -> int:
+    """The first of ``count`` numbers that no process was ever given."""
+    row = session.row(sql.TAKE_NUMBERS, name="entry", count=count)
+    assert row is not None
+    return int(row[0]) - count
