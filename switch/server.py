@@ -20,6 +20,7 @@ import trio
 from acquirer.codecs.errors import FrameError
 from acquirer.codecs.framing import FrameDecoder
 from acquirer.switch.admission import Admission, Turned
+from acquirer.switch.log_limit import LogLimit
 from acquirer.switch.metrics import Metrics
 from acquirer.switch.session import FRAME_BYTES_MAX, FRAMING, CloseConnection, Session
 from acquirer.switch.settings import LimitSettings
@@ -54,6 +55,7 @@ class TerminalServer:
             limits.connections_max, limits.per_address_max
         )
         self._in_flight = 0
+        self._log_limit = LogLimit()
         self._draining = trio.Event()
         self._quiet = trio.Event()
 
@@ -143,7 +145,7 @@ class TerminalServer:
                 data = await connection.stream.receive_some(_READ_BYTES)
             if waiting.cancelled_caught or not data:
                 break
-            frames, is_over = _cut(decoder, bytes(data))
+            frames, is_over = self._cut(decoder, bytes(data))
             if not decoder.pending_bytes:
                 begun_at = None
             elif frames or begun_at is None:
@@ -169,7 +171,7 @@ class TerminalServer:
                 self._admission.prove(connection)
                 await connection.send(reply)
         except CloseConnection as error:
-            log.warning("closed", reason=str(error))
+            self._warn("closed", error)
             connection.close()
         except Exception:
             # A bug in one transaction must not end all others. Nothing is answered, so the
@@ -183,14 +185,18 @@ class TerminalServer:
                 self._quiet.set()
             connection.done()
 
+    def _cut(self, decoder: FrameDecoder, data: bytes) -> tuple[Sequence[bytes], bool]:
+        """The frames that are whole now, and whether what follows them can be no frame."""
+        try:
+            return decoder.feed(data), False
+        except FrameError as error:
+            self._warn("bad_frame", error)
+            return error.frames, True
 
-def _cut(decoder: FrameDecoder, data: bytes) -> tuple[Sequence[bytes], bool]:
-    """The frames that are whole now, and whether what follows them can be no frame."""
-    try:
-        return decoder.feed(data), False
-    except FrameError as error:
-        log.warning("bad_frame", reason=str(error))
-        return error.frames, True
+    def _warn(self, event: str, error: Exception) -> None:
+        left_out = self._log_limit.take(trio.current_time())
+        if left_out is not None:
+            log.warning(event, reason=str(error), left_out=left_out)
 
 
 def _address_of(stream: trio.abc.Stream) -> str:

@@ -24,6 +24,7 @@ from acquirer.ledger.entries import Entry, Role, State
 from acquirer.ledger.errors import BookBusy, BookError, BookUnavailable, BookUncertain
 from acquirer.switch.context import Context
 from acquirer.switch.errors import HsmRefused, HsmUnavailable, response_code_for
+from acquirer.switch.log_limit import LogLimit
 from acquirer.switch.metrics import Metrics
 from acquirer.switch.open_payments import OpenPayments
 from acquirer.switch.reply import MAC_PLACEHOLDER, build_format_error, build_reply
@@ -78,6 +79,7 @@ class Session:
         self._dialect = load_dialect("cup_pos")
         self._in_flight: dict[tuple[str, str, str], _InFlight] = {}
         self._of_terminal: dict[str, int] = {}
+        self._log_limit = LogLimit()
         self._open_payments = OpenPayments()
         self._answered: dict[tuple[str, str, str, bytes], str] = {}
 
@@ -134,7 +136,9 @@ class Session:
 
     def _format_error(self, envelope: PosEnvelope, raw: bytes, error: RemoteFormatError) -> bytes:
         self._metrics.malformed.inc()
-        log.warning("malformed", reason=str(error))
+        left_out = self._log_limit.take(self._context.monotonic())
+        if left_out is not None:
+            log.warning("malformed", reason=str(error), left_out=left_out)
         reply = build_format_error(error.readable or error.partial)
         if reply is None:
             raise CloseConnection(str(error)) from None
