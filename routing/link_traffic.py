@@ -70,7 +70,7 @@ class LinkTraffic:
     """The messages of one link, over one connection after another.
 
     Attributes:
-        received_at: when bytes last came, on trio's clock.
+        received_at: when a message last came, on trio's clock.
         suspect: whether a request got no reply while nothing at all was received.
         stirred: tasks parked here wake when ``suspect`` is set or the owner unparks them.
     """
@@ -222,7 +222,6 @@ class LinkTraffic:
         decoder = FrameDecoder(self._header, self._frame_bytes_max, tolerant=True)
         try:
             while received := await stream.receive_some(_RECEIVE_BYTES):
-                self.received_at = trio.current_time()
                 for frame in decoder.feed(bytes(received)):
                     self._take(frame)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
@@ -240,6 +239,8 @@ class LinkTraffic:
         except RemoteFormatError:
             self._counters.malformed += 1
             return
+        # Not at the bytes: a length that lies may swallow replies for a long time.
+        self.received_at = trio.current_time()
         if message.mti[2] in "13":
             slot = self._mux.match(self._dialect.match_key(message))
             if slot is not None:
