@@ -26,7 +26,7 @@ KINDS: dict[str, float] = {
     "partial": 0.02,
     "split": 0.20,
     "twin": 0.08,
-    "kill": 0.05,
+    "kill": 0.012,
     "restart": 0.01,
     "db_refuses": 0.01,
     "db_lost": 0.01,

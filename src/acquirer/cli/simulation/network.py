@@ -213,7 +213,8 @@ class SimStream(trio.abc.Stream):
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """What has arrived, empty at the end."""
-        await trio.lowlevel.checkpoint()
+        if self._received or self._has_ended or self._is_closed or self._is_reset:
+            await trio.lowlevel.checkpoint()
         while not self._received:
             if self._is_closed:
                 raise trio.ClosedResourceError

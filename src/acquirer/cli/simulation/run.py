@@ -51,6 +51,7 @@ CLOCK_JUMP_MAX_MS = 120_000
 CLOCK_LOOK_S = 1.0
 ORDERS_A_MERCHANT = 14
 TURNS_MAX = 20_000
+_LOOKED_AT = 100
 _LAZY_S = 3.0
 
 
@@ -157,13 +158,21 @@ class _Watchdog(trio.abc.Instrument):
             self._time, self._turns = now, 0
             return
         self._turns += 1
+        if self._turns == TURNS_MAX - _LOOKED_AT:
+            trio.lowlevel.add_instrument(_Busy(self.busy))
         if self._turns > TURNS_MAX:
             self.scope.cancel()
 
+
+class _Busy(trio.abc.Instrument):
+    """Counts which tasks run; costly, so only added once it looks bad."""
+
+    def __init__(self, counts: dict[str, int]) -> None:
+        self._counts = counts
+
     def before_task_step(self, task: trio.lowlevel.Task) -> None:
-        """Remember who keeps the loop busy, once it looks bad."""
-        if self._turns > TURNS_MAX - 100:
-            self.busy[task.name] = self.busy.get(task.name, 0) + 1
+        """Count one step."""
+        self._counts[task.name] = self._counts.get(task.name, 0) + 1
 
 
 # --- the world --------------------------------------------------------------------------------
