@@ -110,11 +110,12 @@ def test_parity() -> None:
 
 @pytest.mark.parametrize("vector", VECTORS["iso9797"], ids=lambda v: v["id"])
 def test_iso9797_published(vector: dict[str, str]) -> None:
-    """MAC algorithms 1 and 3 give the published values."""
+    """MAC algorithms 1 and 3 under all paddings give the published values, 4 or 8 bytes."""
     key = bytes.fromhex(vector["key"])
     function = {"1": mac.cbc_mac, "3": mac.x919}[vector["algorithm"]]
     padding = PADDINGS[int(vector["padding"]) - 1]
-    assert vector["mac"] == function(key, vector["text"].encode(), padding).hex().upper()
+    made = function(key, vector["text"].encode(), padding).hex().upper()
+    assert vector["mac"] == made[: len(vector["mac"])]
 
 
 @given(double_keys, st.binary(max_size=70), st.sampled_from(PADDINGS))
