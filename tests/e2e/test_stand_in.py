@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 CARDS = {card.name: card for card in load_estate().cards}
 SYBIL, NINA = CARDS["sybil"], CARDS["nina"]
 RULE = {"floor_limit_minor": 5_000, "daily_count_max": 2, "daily_amount_max_minor": 6_000}
-DEAD = 7_701
+DEAD, LATE = 7_701, 6_602
 TOKEN = "an-operators-token-of-this-test"
 
 
@@ -88,6 +88,18 @@ async def test_a_dead_letter_alarms_and_is_retried_or_written_off(
         await world.until(lambda: not _owed(world))
         assert 409 == (await operate(world, f"saf/{dead.id}/retry")).status_code
         assert "reversed" == world.entry(dead.rrn).state
+
+
+async def test_a_late_approval_shows_in_the_journal(open_world: Callable[..., Any]) -> None:
+    """The payment is undone; the operator sees that the bank had approved it, and an alarm."""
+    async with open_world() as world:
+        terminal = await world.signed_on()
+        reply = await world.ask(terminal.sale(SYBIL, LATE))
+        assert "98" == reply.code
+        await world.until(lambda: world.entry(reply[37]).late_response_code == "00")
+        await world.until(lambda: world.entry(reply[37]).state == "reversed")
+        assert "acquirer_late_bank_replies_total 1.0" in await _metrics(world)
+        await world.agree()
 
 
 async def test_links_by_the_operators_interface(open_world: Callable[..., Any]) -> None:

@@ -253,3 +253,45 @@ async def test_the_bank_may_be_the_one_that_connects(
             assert "00" == (await _ask(banks, request)).message.get(39)
         assert banks.states()[0].counters.key_changes > 1
         nursery.cancel_scope.cancel()
+
+
+async def test_each_of_several_links_has_keys_of_its_own(
+    tmp_path: Path, clear_security: Any, make_sale: Callable[..., Any]
+) -> None:
+    """PINs by turns on three links whose keys change all the time: all approved, each link used."""
+    async with trio.open_nursery() as nursery:
+        sim = BankSimSettings(data=str(tmp_path), security="zone", rekey_s=0.02)
+        address = await nursery.start(serve, sim)
+        links = [LinkSettings(name=name, address=address) for name in "abc"]
+        bank = BankSettings(
+            name="demo",
+            acquirer_id=BANK.acquirer_id,
+            security="zone",
+            zmk=BANK.zmk,
+            links=links,
+            strategy="round_robin",
+        )
+        banks = Banks([bank], clear_security, on_unmatched=lambda *_: None)
+        await nursery.start(banks.run)
+        with trio.fail_after(10):
+            for link in links:
+                await banks.link(link.name).wait_up()
+        codes: Counter[str] = Counter()
+        card = {"pan": Pan(ALICE.pan), "expiry": ALICE.expiry, "track2": ALICE.track2}
+
+        async def pay(number: int) -> None:
+            zpk = banks.zpk("demo")
+            request = make_sale(
+                f"{number:06d}", pin_block=pin_block(banks), zpk=zpk, amount_minor=1, **card
+            )
+            await trio.sleep(number % 5 * 0.01)
+            codes[(await _ask(banks, request)).message.get(39)] += 1
+
+        for start in range(0, 90, 30):
+            async with trio.open_nursery() as paying:
+                for number in range(start, start + 30):
+                    paying.start_soon(pay, number)
+        assert {"00": 90} == codes
+        assert all(status.counters.sent > 10 for status in banks.states())
+        assert len({banks.link(link.name).zpk for link in links}) == 3
+        nursery.cancel_scope.cancel()
