@@ -71,7 +71,8 @@ class HsmTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         default_lmk: id of the LMK that serves requests without ``%``; left out, the lowest.
         pci_key_separation: whether TPK and TMK are key types 70D and 80D.
         zmk_length: what a ZMK without scheme letter is.
-        kcv_digits_max: 6 cuts check values of 16 digits to 6 and fills them up with zeros.
+        kcv_digits_max: 6 cuts check values of 16 digits to 6 and fills them up with zeros, except
+            in the authorised state.
         tr31_version: version of TR-31 blocks made under TDES keys.
         pin_format_downgrade: whether a PIN may leave ISO format 4 for a weaker one.
         pin_tries_max: wrong PINs after which an account is refused; 0 counts none.
