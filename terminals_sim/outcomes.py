@@ -112,7 +112,8 @@ def _after_reversal(
     after: TerminalState, request: Request, reply: Reply, trusted: bool, outcome: Outcome
 ) -> tuple[TerminalState, Outcome]:
     code = reply.response_code
-    if not trusted or code in TRY_LATER or not code:
+    if not trusted or reply.faults or code in TRY_LATER or not code:
+        # A reply with other fields than were sent answers what was mangled on its way.
         return _reversal_tried(after), outcome
     after = replace(after, reversal=None)
     if code not in REVERSAL_DONE:
