@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 from trio.testing import memory_stream_pair
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "e2e"))
+
+from certificates import Authority
 
 from acquirer.codecs.dialect import load_dialect
 from acquirer.codecs.framing import FrameDecoder
@@ -224,51 +224,6 @@ def make_rig() -> Callable[..., LinkRig]:
 def scripted_bank() -> Callable[[trio.abc.Stream], ScriptedBank]:
     """The far end of a stream."""
     return ScriptedBank
-
-
-class Authority:
-    """A certificate authority of one test; makes the certificate, key and CA files of ends."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test authority")])
-        builder = self._builder(self._name, self._key.public_key())
-        ca = x509.BasicConstraints(ca=True, path_length=0)
-        certificate = builder.add_extension(ca, critical=True).sign(self._key, hashes.SHA256())
-        self._ca = folder / "ca.pem"
-        self._ca.write_bytes(certificate.public_bytes(Encoding.PEM))
-
-    def __call__(self, name: str) -> TlsSettings:
-        """The files of one end, which bears this name."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        names = x509.SubjectAlternativeName([x509.DNSName(name)])
-        builder = self._builder(subject, key.public_key()).add_extension(names, critical=False)
-        certificate = builder.sign(self._key, hashes.SHA256())
-        (self._folder / f"{name}.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
-        (self._folder / f"{name}.key").write_bytes(
-            key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        )
-        return TlsSettings(
-            certificate=str(self._folder / f"{name}.pem"),
-            key=str(self._folder / f"{name}.key"),
-            ca=str(self._ca),
-        )
-
-    def _builder(
-        self, subject: x509.Name, public_key: ec.EllipticCurvePublicKey
-    ) -> x509.CertificateBuilder:
-        now = datetime.now(UTC)
-        return (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(self._name)
-            .public_key(public_key)
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(days=1))
-            .not_valid_after(now + timedelta(days=1))
-        )
 
 
 @pytest.fixture
