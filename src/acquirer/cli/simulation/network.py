@@ -1,7 +1,7 @@
 """A simulated network: streams between named parties, with delays and the faults of a seed.
 
-Streams behave as TCP does: bytes in order, in any split, until an end that each side may learn
-late or never. On connections that carry frames with a two-byte length header, faults strike whole
+Streams behave as TCP does: bytes in order, in any split, until an end that a side may never learn
+of. On connections that carry frames with a two-byte length header, faults strike whole
 frames too: lost, late, doubled, overtaken, mangled, or sent once more on a connection of its own.
 One task delivers everything in the order of time. Nothing here knows messages.
 """
@@ -360,9 +360,6 @@ class SimStream(trio.abc.Stream):
             return
         self._received.append(data)
         self._filled.unpark_all()
-
-    def __repr__(self) -> str:
-        return f"<SimStream {self.name}>"
 
 
 class SimListener(trio.abc.Listener[trio.abc.Stream]):

@@ -35,6 +35,7 @@ from acquirer.cli.simulation.network import Agenda, Host, Network, Route, servin
 from acquirer.cli.simulation.players import Budget, Player
 from acquirer.cli.simulation.process import Parts, SwitchProcess
 from acquirer.cli.simulation.trace import Trace
+from acquirer.cli.simulation.watchdog import Watchdog
 from acquirer.config.estate import Courier, Estate, Order, load_estate
 from acquirer.hsm_sim.operator import variant_test_lmk, wrap_key
 from acquirer.switch.hsm.client import DEK, Hsm
@@ -50,8 +51,6 @@ HEALING_MAX_S = 900.0
 CLOCK_JUMP_MAX_MS = 120_000
 CLOCK_LOOK_S = 1.0
 ORDERS_A_MERCHANT = 14
-TURNS_MAX = 20_000
-_LOOKED_AT = 100
 _LAZY_S = 3.0
 
 
@@ -103,7 +102,7 @@ def run_day(day: Day, *, keep_trace: bool = False) -> Report:
         scheduler._ALLOW_DETERMINISTIC_SCHEDULING = True
         scheduler._r.seed(day.seed)
         clock = MockClock(autojump_threshold=0)
-        dog = _Watchdog()
+        dog = Watchdog()
         trio.run(_day, report, trace, folder, dog, clock=clock, instruments=[dog])
         report.virtual_s = clock.current_time()
     finally:
@@ -140,39 +139,6 @@ def _memory_folder() -> Path:
 
 
 _memory_folders: list[tempfile.TemporaryDirectory[str]] = []
-
-
-class _Watchdog(trio.abc.Instrument):
-    """Ends a day in which tasks run for ever without any time passing."""
-
-    def __init__(self) -> None:
-        self.scope = trio.CancelScope()
-        self.busy: dict[str, int] = {}
-        self._time = -1.0
-        self._turns = 0
-
-    def after_io_wait(self, timeout: float) -> None:
-        """Once a turn of the loop."""
-        now = trio.current_time()
-        if now != self._time:
-            self._time, self._turns = now, 0
-            return
-        self._turns += 1
-        if self._turns == TURNS_MAX - _LOOKED_AT:
-            trio.lowlevel.add_instrument(_Busy(self.busy))
-        if self._turns > TURNS_MAX:
-            self.scope.cancel()
-
-
-class _Busy(trio.abc.Instrument):
-    """Counts which tasks run; costly, so only added once it looks bad."""
-
-    def __init__(self, counts: dict[str, int]) -> None:
-        self._counts = counts
-
-    def before_task_step(self, task: trio.lowlevel.Task) -> None:
-        """Count one step."""
-        self._counts[task.name] = self._counts.get(task.name, 0) + 1
 
 
 # --- the world --------------------------------------------------------------------------------
@@ -233,7 +199,7 @@ class _World:
         self.orders.store.close()
 
 
-async def _day(report: Report, trace: Trace, folder: Path, dog: _Watchdog) -> None:
+async def _day(report: Report, trace: Trace, folder: Path, dog: Watchdog) -> None:
     await new_database(folder.parent, folder / "switch.sqlite3")
     world = _World(report, trace, folder)
     try:
