@@ -110,6 +110,12 @@ def test_every_command_has_an_example() -> None:
     assert commands == {example.request[:2] for example in EXAMPLES}
 
 
+def test_error_codes_are_told() -> None:
+    """The reference's table of error codes is the module's."""
+    rows = re.findall(r"^\| ([0-9A-Z]{2}) \| (.*) \|$", REFERENCE.read_text(), re.M)
+    assert ERROR_TEXTS == dict(rows)
+
+
 def test_nothing_secret_reaches_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every command, right and wrong in many ways: no field, no clear key, no number in the log.
 
