@@ -11,8 +11,6 @@ from acquirer.switch.clock import Stamp
 from acquirer.switch.request import Answer
 
 ECHOED = (2, 3, 4, 11, 25, 32, 41, 42, 49, 60)
-# Answers to somebody whose message proves nothing: no card number goes back on these.
-STRANGER_CODES = frozenset({"97", "03", "77"})
 MAC_PLACEHOLDER = "0" * 16
 
 
@@ -25,16 +23,19 @@ def reply_mti(mti: str) -> str:
     return f"{int(mti) // 10 * 10 + 10:04d}"
 
 
-def build_reply(request: Message, answer: Answer, stamp: Stamp) -> Message:
+def build_reply(
+    request: Message, answer: Answer, stamp: Stamp, *, is_known: bool = True
+) -> Message:
     """The reply without its MAC.
 
     Args:
         request: whose fields are echoed.
+        is_known: whether the terminal has a key; to a stranger no card number goes back.
         answer: whose own fields win.
         stamp: time and date of an answer that brings none, such as a refusal before any check.
     """
     fields = {n: request.fields[n] for n in ECHOED if n in request.fields}
-    if answer.response_code in STRANGER_CODES:
+    if not is_known:
         fields.pop(2, None)
     fields[12], fields[13] = stamp.local_time, stamp.local_date
     fields.update(answer.fields)

@@ -322,7 +322,7 @@ class Session:
         self, envelope: PosEnvelope, request: Message, answer: Answer, keys: Keys, now_ms: int
     ) -> bytes | None:
         stamp = self._context.calendar.stamp(now_ms)
-        reply = build_reply(request, answer, stamp)
+        reply = build_reply(request, answer, stamp, is_known=bool(keys.tak))
         if keys.tak:
             reply.fields[64] = MAC_PLACEHOLDER
         raw = self._dialect.encode(reply)
