@@ -161,8 +161,7 @@ class Session:
         if terminal is None:
             raise _Refused("97")
         if message.get(42) != terminal.settings.merchant_id:
-            known = terminal.key_generations() if transaction is None or transaction.mac else ()
-            raise _Refused("03", known[0] if known else NO_KEYS)
+            raise _Refused("03", await self._proven_keys(message, transaction, terminal))
         if transaction is None and message.mti[1] == "8":
             raise _Refused("40")
         keys = NO_KEYS
@@ -209,6 +208,18 @@ class Session:
         if keys.tak in terminal.row.next_tak:
             await self._context.terminals.save(terminal, promoted(terminal.row, keys))
         return keys
+
+    async def _proven_keys(
+        self, message: Message, transaction: Transaction | None, terminal: Terminal
+    ) -> Keys:
+        """Keys to seal a refusal that comes before the MAC check, or none.
+
+        A message that was garbled on its way must not get a refusal that its terminal believes:
+        a true copy of it may still arrive and be approved.
+        """
+        if transaction is not None and not transaction.mac:
+            return NO_KEYS
+        return await self._matching_keys(message, terminal) or NO_KEYS
 
     async def _matching_keys(self, message: Message, terminal: Terminal) -> Keys | None:
         if not message.get(64):
