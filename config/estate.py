@@ -9,11 +9,15 @@ from __future__ import annotations
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 from acquirer.config.loading import load
+
+DoubleKey = Annotated[str, msgspec.Meta(pattern="^[0-9A-Fa-f]{32}$")]
+NotNegative = Annotated[int, msgspec.Meta(ge=0)]
+BasisPoints = Annotated[int, msgspec.Meta(ge=0, le=10_000)]
 
 
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -36,9 +40,9 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Terminal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A terminal; ``tmk`` is its clear double-length test key, 32 hexadecimal digits."""
 
-    terminal_id: str
+    terminal_id: Annotated[str, msgspec.Meta(pattern="^[0-9A-Za-z]{8}$")]
     merchant_id: str
-    tmk: str
+    tmk: DoubleKey
     profile: str
 
 
@@ -46,7 +50,7 @@ class Merchant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A merchant.
 
     Attributes:
-        mdr_basis_points: the fee on a card payment, 1/100 of a percent of the amount.
+        mdr_basis_points: BasisPoints
         cod_basis_points: the fee on an order paid in cash.
         cod_fixed_minor: added to that, minor units.
         order_text: Jinja2 template of what terminals show of an order; empty shows its own text.
@@ -69,11 +73,11 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A test card: expiry YYMM; ``status`` is empty for a good card."""
 
     name: str
-    pan: str
-    expiry: str
-    service_code: str
-    pin: str
-    balance_minor: int
+    pan: Annotated[str, msgspec.Meta(pattern="^[0-9]{8,19}$")]
+    expiry: Annotated[str, msgspec.Meta(pattern="^[0-9]{2}(0[1-9]|1[0-2])$")]
+    service_code: Annotated[str, msgspec.Meta(pattern="^[0-9]{3}$")]
+    pin: Annotated[str, msgspec.Meta(pattern="^[0-9]{4,12}$")]
+    balance_minor: NotNegative
     status: Literal["", "lost", "stolen", "restricted", "closed"] = ""
 
     @property
@@ -108,7 +112,7 @@ class Courier(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A courier.
 
     Attributes:
-        password: 4 to 12 digits.
+        password: Annotated[str, msgspec.Meta(pattern="^[0-9]{4,12}$")]
         station: where the cash is handed in.
         cash_limit_minor: most cash that may be in hand, minor units; None for no limit.
     """
@@ -128,8 +132,8 @@ class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     order_no: str
     merchant_id: str
-    amount_minor: int
-    pay_ways: str
+    amount_minor: NotNegative
+    pay_ways: Annotated[str, msgspec.Meta(pattern="^[123]{1,3}$")]
     text: str
 
 
@@ -138,8 +142,8 @@ class Bank(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     name: str
     acquirer_id: str
-    zmk: str
-    zpk: str
+    zmk: DoubleKey
+    zpk: DoubleKey
     bins: list[str]
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from acquirer.config.estate import load_estate
+from acquirer.config.estate import demo_estate_path, load_estate
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -137,6 +137,8 @@ def test_a_bank_core_elsewhere_without_zone_security(tmp_path: Path) -> None:
             assert (
                 terminal(data, "sale", "--amount", "3.00", "--card", "bob")["outcome"] == "approved"
             )
+            again = acquirer("up", "--data", str(data))
+            assert (again.returncode, b"another acquirer up" in again.stderr) == (2, True)
             wrong = terminal(data, "sale", "--amount", "3.00", "--card", "bob", "--pin", "000000")
             assert wrong["response_code"] == "55"
     finally:
@@ -183,3 +185,25 @@ def test_wrong_options_say_what_is_wrong() -> None:
     ran = acquirer("up", "--estate", "/nowhere.toml")
     assert ran.returncode == 2
     assert b"/nowhere.toml" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "key"),
+    [
+        ('service_code = "101"', 'service_code = "x"', "cards[0].service_code"),
+        ("balance_minor = 500000", "balance_minor = -5", "cards[0].balance_minor"),
+        ('tmk = "', 'tmk = "541F', "terminals[0].tmk"),
+    ],
+)
+def test_a_wrong_estate_names_file_key_and_reason(
+    tmp_path: Path, right: str, wrong: str, key: str
+) -> None:
+    """A value that cannot be is found before anything starts."""
+    text = demo_estate_path().read_text("utf-8")
+    assert right in text
+    estate = tmp_path / "estate.toml"
+    estate.write_text(text.replace(right, wrong, 1), "utf-8")
+    ran = acquirer("up", "--data", str(tmp_path / "data"), "--estate", str(estate))
+    assert ran.returncode == 2
+    assert str(estate).encode() in ran.stderr
+    assert key.encode() in ran.stderr

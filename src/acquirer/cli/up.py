@@ -6,6 +6,7 @@ dies, and stops them in the opposite order. Everything that lasts is under ``--d
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
@@ -16,7 +17,7 @@ from collections.abc import Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import IO, Annotated, Any
 
 import msgspec
 import structlog
@@ -156,8 +157,9 @@ async def running_estate(options: UpOptions, on_give_up: Callable[[], None]) -> 
     Raises:
         ConfigError: a part did not start; the text names it.
     """
-    options.data.mkdir(parents=True, exist_ok=True)
     estate = load_estate(options.estate)
+    options.data.mkdir(parents=True, exist_ok=True)
+    lock = _lock(options.data)
     estate_path = options.estate or str(demo_estate_path())
     parts: list[Part] = []
     async with trio.open_nursery() as nursery:
@@ -198,6 +200,18 @@ async def running_estate(options: UpOptions, on_give_up: Callable[[], None]) -> 
                 for part in reversed(parts):
                     await part.stop()
             nursery.cancel_scope.cancel()
+            lock.close()
+
+
+def _lock(data: Path) -> IO[bytes]:
+    """Keep a second ``up`` off a folder before it writes anything there."""
+    lock = (data / ".up.lock").open("ab")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        raise ConfigError(data, "", "another acquirer up is running on this folder") from None
+    return lock
 
 
 def _simulators(options: UpOptions, estate: Estate, estate_path: str) -> dict[str, dict[str, Any]]:
