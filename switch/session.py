@@ -38,6 +38,8 @@ log = structlog.get_logger("acquirer.switch")
 FRAMING = LengthHeader("binary", 2)
 FRAME_BYTES_MAX = 4096
 NO_KEYS = Keys()
+# Batch upload, settlement and management carry no MAC (part 4).
+CLASSES_WITHOUT_MAC = frozenset("358")
 ORDER_TAGS = frozenset({"ON", *MORE_TAGS})
 POLL_FIRST_S = 0.05
 POLL_MAX_S = 1.0
@@ -162,7 +164,7 @@ class Session:
             raise _Refused("97")
         if message.get(42) != terminal.settings.merchant_id:
             raise _Refused("03", await self._proven_keys(message, transaction, terminal))
-        if transaction is None and message.mti[1] == "8":
+        if transaction is None and message.mti[1] in CLASSES_WITHOUT_MAC:
             raise _Refused("40")
         keys = NO_KEYS
         if transaction is None or transaction.mac:
@@ -217,9 +219,9 @@ class Session:
         A message that was garbled on its way must not get a refusal that its terminal believes:
         a true copy of it may still arrive and be approved.
         """
-        if transaction is not None and not transaction.mac:
-            return NO_KEYS
-        return await self._matching_keys(message, terminal) or NO_KEYS
+        if transaction.mac if transaction else message.mti[1] not in CLASSES_WITHOUT_MAC:
+            return await self._matching_keys(message, terminal) or NO_KEYS
+        return NO_KEYS
 
     async def _matching_keys(self, message: Message, terminal: Terminal) -> Keys | None:
         if not message.get(64):
