@@ -10,16 +10,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from hashlib import sha256
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Literal, Protocol, Self
 from urllib.parse import quote
 
 import msgspec
 import trio
 
 from acquirer.routing.orders.errors import AnswerError, HttpError, OrderSettingsError
-from acquirer.routing.orders.http1 import HttpConnect, HttpPool, open_http
-from acquirer.routing.orders.messages import OrderFacts, decode_facts
+from acquirer.routing.orders.http1 import HttpAnswer, HttpConnect, HttpPool, open_http
+from acquirer.routing.orders.messages import (
+    NewOrder,
+    OrderFacts,
+    decode_facts,
+    decode_problem,
+    encode_order,
+)
 from acquirer.routing.orders.settings import OrderSystemSettings, choose_system, parse_origin
 from acquirer.routing.orders.webhooks import sign
 
@@ -41,6 +48,18 @@ class OrderSystemDown(msgspec.Struct, frozen=True):
 
 class OrderSystemSilent(msgspec.Struct, frozen=True):
     """No answer in time; 68."""
+
+
+class NotOpened(msgspec.Struct, frozen=True):
+    """The order system understood, and will not open this order.
+
+    Attributes:
+        reason: ``conflict`` where the number is another order's.
+        detail: why, for people at the terminal.
+    """
+
+    reason: Literal["conflict", "unknown_item", "refused"]
+    detail: str = ""
 
 
 OrderReply = OrderFacts | UnknownOrder | OrderSystemDown | OrderSystemSilent
@@ -144,13 +163,36 @@ class OrderSystems:
                 answer = await self._pools[index].exchange("GET", path, _QUERY_HEADERS)
                 if answer.status == 404:
                     return UnknownOrder()
-                if answer.status != 200:
-                    return OrderSystemDown(f"status {answer.status}")
-                facts = decode_facts(answer.body, merchant_id, order_no)
+                return self._facts(index, answer, merchant_id, order_no)
             except (HttpError, AnswerError) as error:
                 return OrderSystemDown(str(error))
-            self._keep(facts, min(facts.max_age_s, system.cache_s))
-            return facts
+        return OrderSystemSilent()
+
+    async def open(self, order: NewOrder, *secrets: str) -> OrderReply | NotOpened:
+        """Have an order come into being, priced by the order system; the same again is harmless.
+
+        Args:
+            order: what a shop's terminal sells, takes in or has counted.
+            secrets: the merchant's webhook secrets, the newest first; several while rotating.
+        """
+        merchant_id, order_no = order.merchant_id, order.order_no
+        index = choose_system(self._systems, merchant_id, order_no)
+        if index is None:
+            return OrderSystemDown("no order system serves this order")
+        body = encode_order(order)
+        try:
+            headers = self._signed("open_" + sha256(body).hexdigest()[:32], body, secrets)
+        except OrderSettingsError as error:
+            return OrderSystemDown(str(error))
+        self.forget(merchant_id, order_no)
+        with trio.move_on_after(self._systems[index].timeout_s):
+            try:
+                answer = await self._pools[index].exchange("POST", "/orders", headers, body)
+                if answer.status in (409, 422):
+                    return _not_opened(answer)
+                return self._facts(index, answer, merchant_id, order_no)
+            except (HttpError, AnswerError) as error:
+                return OrderSystemDown(str(error))
         return OrderSystemSilent()
 
     async def deliver(self, event: WebhookEvent, *secrets: str) -> Delivery:
@@ -164,21 +206,11 @@ class OrderSystems:
         index = choose_system(self._systems, event.merchant_id, event.order_no)
         if index is None:
             return Rejected(False, "no order system serves this order")
-        if not secrets:
-            return Rejected(False, "no webhook secret for this merchant")
         body = event.body.encode()
-        timestamp_s = int(self._wall_s())
         try:
-            signature = sign(secrets, event.id, timestamp_s, body)
+            headers = self._signed(event.id, body, secrets)
         except OrderSettingsError as error:
             return Rejected(False, str(error))
-        headers = [
-            ("content-type", "application/json"),
-            ("user-agent", "acquirer"),
-            ("webhook-id", event.id),
-            ("webhook-timestamp", str(timestamp_s)),
-            ("webhook-signature", signature),
-        ]
         with trio.move_on_after(self._systems[index].timeout_s):
             try:
                 answer = await self._pools[index].exchange("POST", "/events", headers, body)
@@ -188,6 +220,37 @@ class OrderSystems:
                 return Delivered()
             return Rejected(answer.status in _PERMANENT, f"status {answer.status}")
         return Rejected(False, "no answer in time")
+
+    def _signed(self, id: str, body: bytes, secrets: Sequence[str]) -> list[tuple[str, str]]:
+        """The headers of what is posted.
+
+        Raises:
+            OrderSettingsError: there is no secret, or one that cannot be used.
+        """
+        if not secrets:
+            raise OrderSettingsError("no webhook secret for this merchant")
+        timestamp_s = int(self._wall_s())
+        return [
+            ("content-type", "application/json"),
+            ("user-agent", "acquirer"),
+            ("webhook-id", id),
+            ("webhook-timestamp", str(timestamp_s)),
+            ("webhook-signature", sign(secrets, id, timestamp_s, body)),
+        ]
+
+    def _facts(
+        self, index: int, answer: HttpAnswer, merchant_id: str, order_no: str
+    ) -> OrderFacts | OrderSystemDown:
+        """An order as it was answered, kept for as long as it may be used again.
+
+        Raises:
+            AnswerError: it does not fit the contract.
+        """
+        if answer.status != 200:
+            return OrderSystemDown(f"status {answer.status}")
+        facts = decode_facts(answer.body, merchant_id, order_no)
+        self._keep(facts, min(facts.max_age_s, self._systems[index].cache_s))
+        return facts
 
     def forget(self, merchant_id: str, order_no: str) -> None:
         """Drop the cached answer of an order, because something has happened to it."""
@@ -211,6 +274,21 @@ class OrderSystems:
             del self._cache[next(iter(self._cache))]
         until = trio.current_time() + age_s
         self._cache[facts.merchant_id, facts.order_no] = (until, facts)
+
+
+def _not_opened(answer: HttpAnswer) -> NotOpened:
+    """Why an order was not opened.
+
+    Raises:
+        AnswerError: the answer does not say.
+    """
+    problem = decode_problem(answer.body)
+    if answer.status == 409:
+        return NotOpened("conflict", problem.detail)
+    reason: Literal["unknown_item", "refused"] = (
+        "unknown_item" if problem.error == "unknown_item" else "refused"
+    )
+    return NotOpened(reason, problem.detail)
 
 
 def _segment(text: str) -> str:

@@ -29,6 +29,10 @@ Fields = Annotated[
     dict[Annotated[str, msgspec.Meta(max_length=40)], FieldText], msgspec.Meta(max_length=20)
 ]
 CurrencyCode = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{3}\Z")]
+ShopKind = Literal["sale", "stock_in", "count"]
+LINES_MAX = 50
+QUANTITY_MAX = 99_999
+ITEM_CODE_CHARACTERS_MAX = 20
 
 
 class OrderFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +65,42 @@ class OrderFacts(msgspec.Struct, frozen=True, kw_only=True):
     def due_minor(self) -> int:
         """What is owed now, in minor units: nothing unless the order is to pay."""
         return self.amount_minor if self.status == "00" else 0
+
+
+class OrderLine(msgspec.Struct, frozen=True):
+    """So much of one item of a merchant's price list.
+
+    Attributes:
+        code: the item's code or barcode, 1 to ``ITEM_CODE_CHARACTERS_MAX`` characters.
+        quantity: 0 to ``QUANTITY_MAX``; 0 in a count only.
+    """
+
+    code: str
+    quantity: int
+
+
+class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """An order that comes into being at a shop's terminal.
+
+    Attributes:
+        order_no: made by the terminal; with the same kind and lines again it is the same order.
+        kind: goods sold, goods taken in, or goods counted.
+        lines: 1 to ``LINES_MAX``.
+    """
+
+    order_no: str
+    merchant_id: str
+    kind: ShopKind
+    lines: tuple[OrderLine, ...]
+    terminal_id: str
+    courier_id: str
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """Why an order system did not do something: a word for programs, a line for people."""
+
+    error: str
+    detail: str = ""
 
 
 class EventData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -126,6 +166,7 @@ class OrderEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _decode_facts = msgspec.json.Decoder(OrderFacts).decode
+_decode_problem = msgspec.json.Decoder(Problem).decode
 _encode = msgspec.json.Encoder().encode
 
 
@@ -147,6 +188,28 @@ def decode_facts(body: bytes, merchant_id: str, order_no: str) -> OrderFacts:
     if facts.status == "06" and facts.amount_minor:
         raise AnswerError("the answer has an amount where there is nothing to pay")
     return facts
+
+
+def encode_order(order: NewOrder) -> bytes:
+    """The document that opens an order; the same order always gives the same bytes.
+
+    >>> encode_order(NewOrder(order_no="S1", merchant_id="M1", kind="sale", courier_id="C1",
+    ...     lines=(OrderLine("1001", 2),), terminal_id="10000003"))[:60]
+    b'{"order_no":"S1","merchant_id":"M1","kind":"sale","lines":[{'
+    """
+    return _encode(order)
+
+
+def decode_problem(body: bytes) -> Problem:
+    """Read why something was not done.
+
+    Raises:
+        AnswerError: no such JSON document.
+    """
+    try:
+        return _decode_problem(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise AnswerError(f"the refusal does not fit the contract: {error}") from None
 
 
 def build_event(event_id: str, kind: EventType, data: EventData, at_ms: int) -> OrderEvent:
