@@ -44,10 +44,15 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """An answer: ``status`` 0 closes the connection, -1 leaves it without any answer."""
+    """An answer: ``status`` 0 closes the connection, -1 leaves it without any answer.
+
+    Attributes:
+        allow: with 405, the method that the path takes.
+    """
 
     status: int
     body: bytes = b""
+    allow: str = ""
 
 
 CLOSE = Reply(0)
@@ -93,11 +98,11 @@ class OrderApp:
             return _problem(404, "not_found")
         if len(parts) == 4 and parts[:2] == ["", "orders"]:
             if request.method != "GET":
-                return _problem(405, "method_not_allowed")
+                return _other_method("GET")
             return await self._query(parts[2], parts[3])
         if parts == ["", "events"]:
             if request.method != "POST":
-                return _problem(405, "method_not_allowed")
+                return _other_method("POST")
             return await self._event(request)
         return _problem(404, "not_found")
 
@@ -226,6 +231,10 @@ def _spoiled(order: OrderState, max_age_s: int, fault: str) -> Reply:
             }
         ),
     )
+
+
+def _other_method(allowed: str) -> Reply:
+    return msgspec.structs.replace(_problem(405, "method_not_allowed"), allow=allowed)
 
 
 def _problem(status: int, error: str, detail: str = "") -> Reply:

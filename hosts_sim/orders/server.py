@@ -139,6 +139,8 @@ async def _receive(connection: h11.Connection, stream: trio.abc.Stream) -> Reque
 
 def _send(connection: h11.Connection, reply: Reply, *, close: bool) -> bytes:
     headers = [("content-type", "application/json"), ("content-length", str(len(reply.body)))]
+    if reply.allow:
+        headers.append(("allow", reply.allow))
     if close:
         headers.append(("connection", "close"))
     data = connection.send(h11.Response(status_code=reply.status, headers=headers)) or b""
