@@ -41,6 +41,7 @@ from acquirer.switch.numbers import Numbers
 from acquirer.switch.operator_api import operator_routes
 from acquirer.switch.order_types import OrderTypes
 from acquirer.switch.recovery import keep_recovering, recover, undo_own
+from acquirer.switch.refusals import Refusals
 from acquirer.switch.saf import SafWorker
 from acquirer.switch.server import TerminalServer
 from acquirer.switch.session import Session
@@ -116,6 +117,7 @@ async def run_switch(
         transport = around.hsm or _transport(settings.hsm, background, execute, file)
         hsm = Hsm(transport)
         metrics = Metrics()
+        book.on_commit = metrics.tally.take
         late = LateReplies(metrics.late_replies.inc)
         banks = Banks(
             settings.banks,
@@ -149,8 +151,13 @@ async def run_switch(
         background.start_soon(_deliver_events, settings, around, book, orders, wake)
         await _wait_for_links(settings, banks)
         background.start_soon(keep_watching, context, metrics)
+        refusals = Refusals(context)
+        background.start_soon(refusals.run)
         server = TerminalServer(
-            Session(context, metrics), settings.limits, metrics, terminal_tls(settings, file)
+            Session(context, metrics, refusals),
+            settings.limits,
+            metrics,
+            terminal_tls(settings, file),
         )
         pos_host, pos_port = split_address(settings.listen.pos, file, "listen.pos")
         split_address(settings.listen.http, file, "listen.http")
@@ -167,6 +174,7 @@ async def run_switch(
             await serving.start(server.serve, listener)
             log.info("ready", pos=pos, http=http)
             task_status.started(Running(pos, http, server.drain))
+        await refusals.record()
         await undo_own(context)
         wake.stop()
         transport.close()

@@ -27,6 +27,7 @@ from acquirer.switch.errors import HsmRefused, HsmUnavailable, response_code_for
 from acquirer.switch.log_limit import LogLimit
 from acquirer.switch.metrics import Metrics
 from acquirer.switch.open_payments import OpenPayments
+from acquirer.switch.refusals import Refusals
 from acquirer.switch.reply import MAC_PLACEHOLDER, build_format_error, build_reply
 from acquirer.switch.request import Answer, Outcome, Repeat, Request, answer_of
 from acquirer.switch.terminals import Keys, Terminal, promoted
@@ -75,9 +76,10 @@ class CloseConnection(Exception):
 class Session:
     """Answers frames. One for the whole server: it remembers which requests are in flight."""
 
-    def __init__(self, context: Context, metrics: Metrics) -> None:
+    def __init__(self, context: Context, metrics: Metrics, refusals: Refusals) -> None:
         self._context = context
         self._metrics = metrics
+        self._refusals = refusals
         self._dialect = load_dialect("cup_pos")
         self._in_flight: dict[tuple[str, str, str], _InFlight] = {}
         self._of_terminal: dict[str, int] = {}
@@ -274,12 +276,12 @@ class Session:
             if transaction.any_batch:
                 # An advice, which the terminal sends again until it is taken.
                 raise
-            return await self._failed(request, error)
+            return await self._failed(transaction, request, error)
         finally:
             del self._in_flight[key]
             mine.done.set()
 
-    async def _failed(self, request: Request, error: Exception) -> Answer:
+    async def _failed(self, transaction: Transaction, request: Request, error: Exception) -> Answer:
         """The answer where nothing could be recorded: that of an earlier copy, if there was one.
 
         Raises:
@@ -296,6 +298,7 @@ class Session:
             return await self._answer_again(request)
         code = response_code_for(error)
         self._remember(name, code)
+        self._refusals.add(request, transaction.name, code)
         raise error
 
     def _remember(self, name: tuple[str, str, str, bytes], unrecorded_code: str) -> None:

@@ -149,6 +149,28 @@ async def test_database_locked(open_world: Open) -> None:
         await world.agree()
 
 
+async def test_a_refusal_that_no_book_took_outlives_the_process(open_world: Open) -> None:
+    """A sale refused while the database was locked stays refused in the switch's next life."""
+    books = BrokenBooks()
+    async with open_world(around=books.around()) as world:
+        terminal = await world.signed_on()
+        assert "00" == (await world.ask(terminal.sale(SYBIL, 1_000))).code
+        frame = terminal.sale(SYBIL, 2_000)
+        held = sqlite3.connect(world.url.removeprefix("sqlite:///"), isolation_level=None)
+        held.execute("BEGIN IMMEDIATE")
+        try:
+            assert "96" == (await world.ask(frame)).code
+        finally:
+            held.execute("ROLLBACK")
+            held.close()
+        await world.until(lambda: any(line.state == "refused" for line in world.journal()))
+        await world.stop("switch")
+        await world.start_switch()
+        assert "96" == (await world.ask(frame)).code
+        assert [1_000] == [row["amount_minor"] for row in world.bank_rows()]
+        assert 1_000 == world.receivable()
+
+
 async def test_database_full(open_world: Open) -> None:
     """On a full disk sales get 96, none is half-written, and all goes on when there is room."""
     books = BrokenBooks()
