@@ -1,4 +1,4 @@
-"""Refusals that could not be recorded when they were given, recorded as soon as the books take them.
+"""Refusals that could not be recorded when they were given, recorded when the books take them.
 
 A terminal that is told 96 or A7 believes it; a copy of its request that comes later, even to a
 process that never saw the first, must not be approved. So the STAN is used up behind the answer.
