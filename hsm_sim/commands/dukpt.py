@@ -28,7 +28,7 @@ from acquirer.hsm_sim.commands.pin_fields import (
 )
 from acquirer.hsm_sim.commands.pin_verification import check_ibm, check_pvv, read_ibm
 from acquirer.hsm_sim.commands.reply import Advisory
-from acquirer.hsm_sim.crypto import des, dukpt_des, mac
+from acquirer.hsm_sim.crypto import dukpt_des, mac
 from acquirer.hsm_sim.crypto.pinblock import FORMATS, ISO_4
 from acquirer.hsm_sim.errors import Refusal
 from acquirer.hsm_sim.key_types import ENCIPHER, PVK_IBM, PVK_VISA, VERIFY, ZPK, using
@@ -155,7 +155,8 @@ def generate_or_verify_mac(body: Body) -> str:
 def _legacy_block(bdk: WorkingKey, ksn: bytes, block: bytes) -> bytes:
     if bdk.algorithm != "T":
         raise Refusal("27", "single DES derived keys have a double length DES base key")
-    return des.decrypt_ecb(dukpt_des.pin_key(dukpt_des.initial_key(bdk.clear, ksn), ksn), block)
+    key = dukpt_des.pin_key(dukpt_des.initial_key(bdk.clear, ksn), ksn)
+    return dukpt_des.decipher_pin_block(key, block)
 
 
 def _read_mac_mode(body: Body) -> str:

@@ -1,8 +1,9 @@
 """Derived unique keys per transaction with single DES, as the oldest terminals use them.
 
 Only the legacy commands CI and CK reach it. Key serial numbers are those of
-:mod:`acquirer.hsm_sim.crypto.dukpt_tdes`. Source: ANSI X9.24-1:1998, annex A (withdrawn; the
-2004 edition replaced it by triple DES).
+:mod:`acquirer.hsm_sim.crypto.dukpt_tdes`; a PIN block is not simply enciphered, but with the key
+added before and after. Source: ANSI X9.24-1:1998, annex A (withdrawn; the 2004 edition replaced it
+by triple DES); IBM 4758 CCA Basic Services Reference, appendix E, "UKPT Calculation Methods".
 """
 
 from __future__ import annotations
@@ -59,6 +60,33 @@ def pin_key(initial: bytes, ksn: bytes) -> bytes:
     number = int.from_bytes(ksn[2:], "big")
     key = _key_at(int.from_bytes(initial, "big"), number & ~_COUNTER, number & _COUNTER)
     return (key ^ _PIN).to_bytes(8, "big")
+
+
+def decipher_pin_block(key: bytes, block: bytes) -> bytes:
+    """A PIN block in clear, by the standard's special decipherment.
+
+    Args:
+        key: the transaction's PIN encryption key, 8 bytes.
+        block: 8 bytes as the terminal sends them.
+
+    Returns:
+        8 bytes.
+
+    Raises:
+        KeyLengthError: the key has another length.
+        ValueError: the block is not one block.
+
+    >>> key = bytes.fromhex("35FDB4BBAEE6A293")
+    >>> decipher_pin_block(key, bytes.fromhex("6B1431D0D9B23093")).hex()
+    '041274edcba9876f'
+    """
+    if len(key) != 8:
+        raise KeyLengthError("a single DES key has 8 bytes")
+    return _xor(key, des.decrypt_ecb(key, _xor(key, block)))
+
+
+def _xor(left: bytes, right: bytes) -> bytes:
+    return bytes(a ^ b for a, b in zip(left, right, strict=True))
 
 
 @lru_cache(maxsize=KEYS_KEPT_MAX)

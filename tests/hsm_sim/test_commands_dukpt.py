@@ -115,14 +115,21 @@ def test_legacy_terminals(send: Send, key: KeyMaker, bdk: str, zpk: ClearAndText
     """CI and CK derive single DES keys and take ANSI blocks."""
     number = bytes.fromhex(KSN)
     derived = dukpt_des.pin_key(dukpt_des.initial_key(bytes.fromhex(BDK), number), number)
+
+    def terminals(pin: str) -> str:
+        clear = int.from_bytes(pinblock.encode_iso0(pin, ACCOUNT), "big")
+        mask = int.from_bytes(derived, "big")
+        middle = des.encrypt_ecb(derived, (clear ^ mask).to_bytes(8, "big"))
+        return f"{int.from_bytes(middle, 'big') ^ mask:016X}"
+
     expected = f"CJ0004{block(zpk[0])}01"
-    assert expected == send(f"CI{bdk}{zpk[1]}A05{KSN}{block(derived)}01{ACCOUNT}")
+    assert expected == send(f"CI{bdk}{zpk[1]}A05{KSN}{terminals('1234')}01{ACCOUNT}")
     pvk = key("002", "0123456789ABCDEF", "Z")
     data = DATA.replace("N", ACCOUNT[-5:])
     offset = psec.pin.generate_ibm3624_offset(pvk[0] * 2, TABLE, "1234", data, 0, 16, "F")
     tail = f"04{ACCOUNT}{TABLE}{DATA}{offset.ljust(12, 'F')}"
-    assert send(f"CK{bdk}{pvk[1]}A05{KSN}{block(derived)}{tail}") == "CL00"
-    assert send(f"CK{bdk}{pvk[1]}A05{KSN}{block(derived, '1235')}{tail}") == "CL01"
+    assert send(f"CK{bdk}{pvk[1]}A05{KSN}{terminals('1234')}{tail}") == "CL00"
+    assert send(f"CK{bdk}{pvk[1]}A05{KSN}{terminals('1235')}{tail}") == "CL01"
 
 
 def test_verification(send: Send, key: KeyMaker, bdk: str) -> None:

@@ -9,12 +9,12 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acquirer.hsm_sim.crypto import des, dukpt_aes, dukpt_des, dukpt_tdes, mac
+from acquirer.hsm_sim.crypto import des, dukpt_aes, dukpt_des, dukpt_tdes, mac, pinblock
 from acquirer.hsm_sim.crypto.dukpt_aes import KeyType, Usage
 from acquirer.hsm_sim.crypto.errors import KeyLengthError
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "dukpt.json").read_text())
-TDES, AES = VECTORS["tdes"], VECTORS["aes"]
+TDES, DES, AES = VECTORS["tdes"], VECTORS["des"], VECTORS["aes"]
 
 BDK = bytes.fromhex(TDES["bdk"])
 TEXT = TDES["text"].encode()
@@ -79,18 +79,46 @@ def test_tdes_by_the_book(initial: bytes, counter: int) -> None:
     assert key == dukpt_tdes.transaction_key(initial, ksn_of(counter))
 
 
-@given(keys8, st.integers(0, 20))
-def test_single_des_is_half_of_tdes(initial: bytes, shift: int) -> None:
-    """For one step the single DES method is the right half of the TDES method with equal halves."""
-    ksn = ksn_of(1 << shift)
-    whole = dukpt_tdes.transaction_key(initial * 2, ksn)
-    pin_key = int.from_bytes(dukpt_des.pin_key(initial, ksn), "big") ^ 0xFF
-    assert whole[8:] == pin_key.to_bytes(8, "big")
+@pytest.mark.parametrize("row", DES["rows"], ids=lambda row: row["ksn"])
+def test_published_des_series(row: dict[str, str]) -> None:
+    """The single DES standard's PIN keys and PIN blocks, the whole sequence."""
+    ksn = bytes.fromhex(row["ksn"])
+    initial = dukpt_des.initial_key(BDK, ksn)
+    key = dukpt_des.pin_key(initial, ksn)
+    clear = dukpt_des.decipher_pin_block(key, bytes.fromhex(row["pin_block"]))
+    expected = (DES["initial_key"], row["pin_key"], DES["clear_pin_block"])
+    assert expected == tuple(value.hex().upper() for value in (initial, key, clear))
 
 
-def test_single_des_initial_key() -> None:
-    """The single DES initial key is the left half of the published one."""
-    assert TDES["initial_key"][:16] == dukpt_des.initial_key(BDK, ksn_of(7)).hex().upper()
+@pytest.mark.parametrize("row", DES["others"], ids=lambda row: row["ksn"])
+def test_other_des_pin_blocks(row: dict[str, str]) -> None:
+    """Blocks of another implementation open to blocks of ISO format 0 for their card."""
+    ksn = bytes.fromhex(row["ksn"])
+    key = dukpt_des.pin_key(dukpt_des.initial_key(BDK, ksn), ksn)
+    clear = dukpt_des.decipher_pin_block(key, bytes.fromhex(row["pin_block"]))
+    assert row["pin"] == pinblock.decode_iso0(clear, row["account"])
+
+
+@given(keys8, counters, keys8)
+def test_des_by_the_book(initial: bytes, counter: int, clear: bytes) -> None:
+    """Keys and PIN blocks equal IBM's description of the method, step by step, on OpenSSL's DES."""
+
+    def xor(left: bytes, right: bytes) -> bytes:
+        return bytes(a ^ b for a, b in zip(left, right, strict=True))
+
+    def special(key: bytes, data: bytes) -> bytes:
+        encryptor = Cipher(TripleDES(key * 3), modes.ECB()).encryptor()
+        return xor(encryptor.update(xor(data, key)), key)
+
+    serial, bits_seen, key = int.from_bytes(ksn_of(0)[2:], "big"), 0, initial
+    for position in range(21):
+        tested = 0x100000 >> position
+        if counter & tested:
+            bits_seen |= tested
+            key = special(key, (serial | bits_seen).to_bytes(8, "big"))
+    key = key[:7] + bytes((key[7] ^ 0xFF,))
+    assert key == dukpt_des.pin_key(initial, ksn_of(counter))
+    assert clear == dukpt_des.decipher_pin_block(key, special(key, clear))
 
 
 def test_short_ksns_are_filled_up() -> None:
@@ -188,6 +216,7 @@ def test_a_working_key_is_not_stronger_than_its_base() -> None:
         lambda: dukpt_tdes.transaction_key(bytes(8), bytes(10)),
         lambda: dukpt_des.initial_key(bytes(24), bytes(10)),
         lambda: dukpt_des.pin_key(bytes(16), bytes(10)),
+        lambda: dukpt_des.decipher_pin_block(bytes(16), bytes(8)),
     ):
         with pytest.raises(KeyLengthError):
             call()
