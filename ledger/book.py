@@ -7,11 +7,11 @@ is what ``entries`` says it is, and ``writer`` commits it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import IO, Any, Literal
 
-from acquirer.ledger import instances, queues, reads
+from acquirer.ledger import gauges, instances, queues, reads
 from acquirer.ledger.anchors import anchor
 from acquirer.ledger.database import Database
 from acquirer.ledger.drivers import Driver, InlineDriver, ThreadDriver
@@ -52,10 +52,12 @@ class Book:
 
     Attributes:
         owner: this incarnation's name, for ``Entry.owner``.
+        on_commit: told of every unit that :meth:`commit` has committed; must be quick.
     """
 
     def __init__(self, driver: Driver, owner: str) -> None:
         self.owner = owner
+        self.on_commit: Callable[[Sequence[Step]], None] = lambda steps: None
         self._driver = driver
         self._takes = 0
 
@@ -91,6 +93,8 @@ class Book:
                 expected = ", ".join(step.expected)
                 raise UnitRefused(f"no entry goes from {expected} to {step.state}")
         result: CommitResult = await self._driver.submit(steps)
+        if result is None:
+            self.on_commit(steps)
         return result
 
     async def next_block(self, count: int) -> int:
@@ -234,9 +238,9 @@ class Book:
         found: tuple[int, int] = await self._read(queues.advised, pan_token, since_ms)
         return found
 
-    async def queue_depths(self) -> dict[str, queues.Depth]:
-        """How much is owed to each bank that is owed anything, and as ``""`` to merchants."""
-        found: dict[str, queues.Depth] = await self._read(queues.depths)
+    async def gauges(self) -> gauges.Gauges:
+        """Queue lengths, unconfirmed payments and couriers' cash, now."""
+        found: gauges.Gauges = await self._read(gauges.gauges)
         return found
 
     async def stamp_saf(self, id: int, *, attempts: int, stan: str, transmission_at: str) -> bool:

@@ -16,6 +16,7 @@ import structlog
 import trio
 
 from acquirer.ledger.errors import BookError
+from acquirer.ledger.gauges import Gauges
 from acquirer.ledger.queues import Depth
 from acquirer.routing.outcomes import LinkStatus
 from acquirer.switch.context import Context
@@ -150,16 +151,16 @@ async def keep_watching(context: Context, metrics: Metrics) -> None:
     alarms = Alarms()
     wall_ms, monotonic = context.wall_ms(), context.monotonic()
     while True:
-        depths: Mapping[str, Depth] | None = None
+        gauges: Gauges | None = None
         try:
-            depths = await context.book.queue_depths()
+            gauges = await context.book.gauges()
         except BookError as error:
             log.warning("books_refuse", reason=str(error))
         now_ms, now = context.wall_ms(), context.monotonic()
         reading = Reading(
             now_ms,
             tuple(context.banks.states()),
-            depths,
+            gauges.depths if gauges else None,
             metrics.counts(),
             now_ms - wall_ms - round((now - monotonic) * 1000),
         )
@@ -170,4 +171,6 @@ async def keep_watching(context: Context, metrics: Metrics) -> None:
         for name in ended:
             log.info("alarm_ends", alarm=name)
         metrics.show(reading.depths, alarms.standing, ALARMS, now_ms)
+        if gauges is not None:
+            metrics.show_orders(gauges, context.couriers)
         await trio.sleep(EVERY_S)

@@ -118,6 +118,7 @@ async def run_switch(
         hsm = Hsm(transport)
         metrics = Metrics()
         book.on_commit = metrics.tally.take
+        book.on_commit = metrics.tally.take
         late = LateReplies(metrics.late_replies.inc)
         banks = Banks(
             settings.banks,

@@ -5,12 +5,16 @@ Source: Prometheus naming conventions.
 
 from __future__ import annotations
 
+from collections import Counter as Counts
 from collections.abc import Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from acquirer.ledger.gauges import Gauges
 from acquirer.ledger.queues import Depth
 from acquirer.switch.errors import HsmUnavailable
+from acquirer.switch.settings import CourierSettings
+from acquirer.switch.tally import Tally
 
 _SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 30)
 
@@ -58,8 +62,18 @@ class Metrics:
         self._queued = self._gauge("queued", "What waits, by bank or for merchants", ("queue",))
         self._dead = self._gauge("dead_letters", "What was given up, likewise", ("queue",))
         self._oldest = self._gauge("oldest_seconds", "Age of what waits longest", ("queue",))
+        self._unconfirmed = self._gauge(
+            "unconfirmed_payments", "Orders whose payment nobody has confirmed", ("merchant_id",)
+        )
+        self._cash = self._gauge(
+            "courier_cash_minor",
+            "Cash that a merchant's couriers owe",
+            ("merchant_id", "currency_code"),
+        )
+        self.tally = Tally(self.registry)
         self._alarms = self._gauge("alarm", "1 where an operator must look", ("alarm",))
         self._shown: set[str] = set()
+        self._merchants: set[str] = set()
         self._children: dict[tuple[str, str], Counter] = {}
         self._observers: dict[str, Histogram] = {}
 
@@ -112,6 +126,22 @@ class Metrics:
         standing = set(standing)
         for name in alarms:
             self._alarms.labels(name).set(name in standing)
+
+    def show_orders(self, gauges: Gauges, couriers: Mapping[str, CourierSettings]) -> None:
+        """Show unconfirmed payments and couriers' cash, by merchant.
+
+        Args:
+            couriers: by id; the cash of one who is not there stands under an empty merchant.
+        """
+        self._merchants |= set(gauges.unconfirmed)
+        for merchant_id in self._merchants:
+            self._unconfirmed.labels(merchant_id).set(gauges.unconfirmed.get(merchant_id, 0))
+        cash: Counts[tuple[str, str]] = Counts()
+        for (courier_id, currency_code), minor in gauges.cash_minor.items():
+            courier = couriers.get(courier_id)
+            cash[courier.merchant_id if courier else "", currency_code] += minor
+        for labels, minor in cash.items():
+            self._cash.labels(*labels).set(minor)
 
     def _counter(self, name: str, text: str) -> Counter:
         counter = Counter(f"acquirer_{name}", text, registry=self.registry)

@@ -6,7 +6,7 @@ from types import ModuleType
 
 import pytest
 
-from acquirer.ledger import queues, reads
+from acquirer.ledger import gauges, queues, reads
 from acquirer.ledger.database import Database, Session, Sql
 from acquirer.ledger.migrate import migrate
 
@@ -14,8 +14,8 @@ GROWING = ("journal", "saf", "outbox", "transfers", "orders")
 
 
 def queries() -> list[tuple[str, Sql]]:
-    """Every query of the two modules that read the books of a running switch."""
-    modules: tuple[ModuleType, ...] = (queues, reads)
+    """Every query of the modules that read the books of a running switch."""
+    modules: tuple[ModuleType, ...] = (gauges, queues, reads)
     return [
         (f"{module.__name__}.{name}", value)
         for module in modules

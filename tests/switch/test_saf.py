@@ -241,7 +241,7 @@ async def test_many_attempts_or_great_age_make_a_dead_letter(url: str) -> None:
         assert (3, 1) == (len(desk.banks.sent), desk.worker.counters.expired)
         assert {"demo": (0, 2), "": (0, 0)} == {
             name: (depth.waiting, depth.dead)
-            for name, depth in (await desk.book.queue_depths()).items()
+            for name, depth in (await desk.book.gauges()).depths.items()
         }
 
 
