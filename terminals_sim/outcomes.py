@@ -26,6 +26,7 @@ SIGN_ON_AGAIN = "77"
 BAD_MAC = "A0"
 NOT_SIGNED_ON_HERE = "58"
 OTHER_REASON = "06"
+MAC_ERROR = "A0"
 REVERSAL_DONE = frozenset({"00", "25"})
 TRY_LATER = frozenset({"68", "77", "90", "91", "96", "97", "98", "A0", "A7"})
 
@@ -150,6 +151,9 @@ def _after_repeated(
     after: TerminalState, request: Request, reply: Reply, trusted: bool, outcome: Outcome
 ) -> TerminalState:
     later = request.kind.mti == "0220" and reply.response_code in TRY_LATER
+    if reply.response_code == MAC_ERROR:
+        # This copy was mangled on its way; it says nothing of one that was sent before.
+        later = later or any(a.attempts for a in after.advices if a.fields[11] == request.stan)
     if outcome == "invalid" or not trusted or later:
         return _advice_tried(after, request)
     after = after.without_advice(request.stan)

@@ -392,6 +392,20 @@ def test_order_cancellation_and_its_confirmation(
     assert confirm.get(61) == message.get(61)
 
 
+def test_a_mangled_repeat_does_not_end_a_cancellation(
+    host: Any, signed_on: Terminal, card: Card, act: Any
+) -> None:
+    """A0 to a copy says nothing of the one before it, which may have been taken."""
+    answered(host, signed_on, signed_on.order_payment("SP1", 500, "card", present(card)))
+    signed_on.lost(signed_on.order_cancel("SP1"))
+    again = signed_on.stored(signed_on.state.advices[0])
+    host.script.append(act(fields={39: "A0"}))
+    answered(host, signed_on, again)
+    assert len(signed_on.state.advices) == 1
+    answered(host, signed_on, again)
+    assert signed_on.state.journal[0].state == "voided"
+
+
 def test_courier_who_went_elsewhere(host: Any, signed_on: Terminal, act: Any) -> None:
     """58 to the courier's own request means that he signed on at another terminal since."""
     answered(host, signed_on, signed_on.courier_sign_on("C1001", "270475"))
