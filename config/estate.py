@@ -98,6 +98,7 @@ class OrderType(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         text: Jinja2 template of what terminals show.
         ask: what must be keyed in before a payment.
         cancel_within_s: age up to which a payment may be cancelled; None for any.
+        product: what of a shop's it is; empty for an order that exists before it is asked for.
     """
 
     name: str
@@ -106,6 +107,7 @@ class OrderType(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     text: str = ""
     ask: list[str] = []
     cancel_within_s: float | None = None
+    product: Literal["", "sale", "stock_in", "count", "item", "takings"] = ""
 
 
 class Courier(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -137,6 +139,17 @@ class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     text: str
 
 
+class Item(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An item of a merchant's price list; ``stock`` is what is there at first."""
+
+    merchant_id: str
+    code: Annotated[str, msgspec.Meta(pattern=r"^[^|*]{1,20}\Z")]
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
+    price_minor: NotNegative
+    stock: NotNegative
+    barcode: Annotated[str, msgspec.Meta(pattern=r"^[^|*]{0,20}\Z")] = ""
+
+
 class Bank(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A bank core: ``zmk`` for zone security, ``zpk`` for security none; clear test keys."""
 
@@ -158,6 +171,7 @@ class Estate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     couriers: list[Courier]
     orders: list[Order]
     order_types: list[OrderType] = []
+    items: list[Item] = []
 
 
 @lru_cache(maxsize=4)

@@ -24,12 +24,14 @@ class OrderRules:
         words: what terminals show; None for the order system's own text.
         ask: what must be keyed in before a payment.
         cancel_within_ms: age up to which a payment may be cancelled; None for any.
+        product: what of a shop's it is; empty for an order that exists before it is asked for.
     """
 
     name: str = ""
     words: OrderText | None = None
     ask: tuple[str, ...] = ()
     cancel_within_ms: int | None = None
+    product: str = ""
 
 
 PLAIN = OrderRules()
@@ -78,6 +80,7 @@ def _rules_of_type(one: OrderTypeSettings) -> OrderRules:
         _words(one.text, one.name),
         tuple(one.ask),
         None if window_s is None else round(window_s * 1000),
+        one.product,
     )
 
 

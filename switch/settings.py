@@ -227,6 +227,8 @@ class OrderTypeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
         text: Jinja2 template of what terminals show; empty shows the order system's own text.
         ask: what the courier must key in before a payment.
         cancel_within_s: age up to which a payment may be cancelled; None for any.
+        product: what of a shop's it is (``shop.py``); empty for an order that exists before it is
+            asked for.
     """
 
     name: str
@@ -235,6 +237,7 @@ class OrderTypeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     text: str = ""
     ask: list[AskedField] = []
     cancel_within_s: PositiveSeconds | None = None
+    product: Literal["", "sale", "stock_in", "count", "item", "takings"] = ""
 
 
 class CourierSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -1,7 +1,7 @@
 """What the order system answers to a request, faults included. Knows neither sockets nor HTTP.
 
-``GET /orders/{merchant_id}/{order_no}`` and ``POST /events``. Events of several requests that
-arrive together share one commit; none is answered before it.
+``GET /orders/{merchant_id}/{order_no}``, ``POST /orders`` and ``POST /events``. Events of several
+requests that arrive together share one commit; none is answered before it.
 Source: ``docs/order-system-openapi.yaml``.
 """
 
@@ -21,6 +21,7 @@ from acquirer.hosts_sim.orders.errors import NotSignedError, StoreError
 from acquirer.hosts_sim.orders.lifecycle import EventDocument, OrderState
 from acquirer.hosts_sim.orders.settings import Rule
 from acquirer.hosts_sim.orders.signature import check_signature
+from acquirer.hosts_sim.orders.stock import Opening, Refused
 from acquirer.hosts_sim.orders.store import OrderStore, Outcome, Received
 
 EVENTS_PER_COMMIT_MAX = 256
@@ -60,6 +61,7 @@ SILENCE = Reply(-1)
 
 _encode = msgspec.json.Encoder().encode
 _decode_event = msgspec.json.Decoder(EventDocument).decode
+_decode_opening = msgspec.json.Decoder(Opening).decode
 
 
 class OrderApp:
@@ -100,6 +102,10 @@ class OrderApp:
             if request.method != "GET":
                 return _other_method("GET")
             return await self._query(parts[2], parts[3])
+        if parts == ["", "orders"]:
+            if request.method != "POST":
+                return _other_method("POST")
+            return await self._open(request)
         if parts == ["", "events"]:
             if request.method != "POST":
                 return _other_method("POST")
@@ -110,13 +116,38 @@ class OrderApp:
         fault = await self._fault("query", merchant_id, order_no)
         if isinstance(fault, Reply):
             return fault
+        fields: dict[str, str] = {}
         try:
             order = self._store.order(merchant_id, order_no)
+            if order is None and (item := self._store.item(merchant_id, order_no)):
+                order, fields = item.as_order(merchant_id, order_no), item.fields()
         except StoreError:
             return _problem(503, "books_unavailable")
         if order is None:
             return _problem(404, "unknown_order")
-        return _spoiled(order, self._max_age_s, fault)
+        return _spoiled(order, self._max_age_s, fault, fields)
+
+    async def _open(self, request: Request) -> Reply:
+        try:
+            opening = _decode_opening(request.body)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            return _problem(400, "malformed", str(error))
+        secrets = self._secrets.get(opening.merchant_id, ())
+        try:
+            check_signature(request.headers, request.body, secrets, self._now_s())
+        except NotSignedError as error:
+            return _problem(401, "not_signed", str(error))
+        fault = await self._fault("query", opening.merchant_id, opening.order_no)
+        if isinstance(fault, Reply):
+            return fault
+        try:
+            outcome = self._store.open(opening)
+        except StoreError:
+            return _problem(503, "books_unavailable")
+        if isinstance(outcome, Refused):
+            status = 409 if outcome.error == "conflict" else 422
+            return _problem(status, outcome.error, outcome.detail)
+        return _spoiled(outcome, self._max_age_s, fault, {})
 
     async def _event(self, request: Request) -> Reply:
         try:
@@ -207,7 +238,7 @@ def _take(store: OrderStore, tickets: Sequence[_Ticket]) -> None:
         ticket.done.set()
 
 
-def _spoiled(order: OrderState, max_age_s: int, fault: str) -> Reply:
+def _spoiled(order: OrderState, max_age_s: int, fault: str, fields: Mapping[str, str]) -> Reply:
     """The answer to a query, right or as a fault wants it."""
     if fault == "garbage":
         return Reply(200, b"<html>")
@@ -228,6 +259,7 @@ def _spoiled(order: OrderState, max_age_s: int, fault: str) -> Reply:
                 "pay_ways": order.pay_ways,
                 "text": order.text,
                 "max_age_s": max_age_s,
+                "fields": fields,
             }
         ),
     )

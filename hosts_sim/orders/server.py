@@ -52,7 +52,8 @@ async def run_order_sim(
         raise ConfigError("order-sim", "listen", "must be host:port")
     store = OrderStore(Path(settings.data))
     try:
-        store.seed(estate.orders, {one.merchant_id: one.currency_code for one in estate.merchants})
+        currencies = {one.merchant_id: one.currency_code for one in estate.merchants}
+        store.seed(estate.orders, currencies, estate.items)
         app = OrderApp(store, secrets, rules=settings.rules, max_age_s=settings.max_age_s)
         listeners = await trio.open_tcp_listeners(int(port), host=host.strip("[]"))
         bound_host, bound_port = listeners[0].socket.getsockname()[:2]

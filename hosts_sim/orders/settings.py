@@ -29,7 +29,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         fault: ``delay`` answers late, ``down`` answers 503, ``silence`` does nothing and never
             answers, ``lost_answer`` does what is asked and then closes without an answer. The
             others spoil the answer to a query: its amount, its order number, its JSON, its size.
-        on: which requests.
+        on: which requests; one that opens an order is a query.
         merchant_id: whose orders; empty for all.
         order_no_pattern: regular expression that the whole order number matches; empty for all.
         delay_s: for ``delay``.

@@ -13,7 +13,7 @@ from typing import Literal
 
 import msgspec
 
-from acquirer.config.estate import Order
+from acquirer.config.estate import Item, Order
 from acquirer.hosts_sim.orders.errors import NoBooksError, StoreError
 from acquirer.hosts_sim.orders.lifecycle import (
     STATES,
@@ -22,6 +22,19 @@ from acquirer.hosts_sim.orders.lifecycle import (
     History,
     OrderState,
     decide,
+)
+from acquirer.hosts_sim.orders.stock import (
+    ITEM_ROWS,
+    MOVEMENT_ROWS,
+    SCHEMA,
+    STOCK_ROWS,
+    ItemRow,
+    MovementRow,
+    Opening,
+    PricedItem,
+    Refused,
+    Stock,
+    StockRow,
 )
 
 FILE_NAME = "order-sim.sqlite3"
@@ -136,9 +149,10 @@ class OrderStore:
             self._db = sqlite3.connect(folder / FILE_NAME, isolation_level=None, timeout=5)
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
-            self._db.executescript(_SCHEMA)
+            self._db.executescript(_SCHEMA + SCHEMA)
         except (sqlite3.Error, OSError) as error:
             raise StoreError(f"{folder / FILE_NAME}: {error}") from None
+        self._stock = Stock(self._db)
 
     @property
     def connection(self) -> sqlite3.Connection:
@@ -149,11 +163,14 @@ class OrderStore:
         """Close the file."""
         self._db.close()
 
-    def seed(self, orders: Iterable[Order], currencies: dict[str, str]) -> None:
-        """Put in the orders that are not there yet; those that are stay as they are.
+    def seed(
+        self, orders: Iterable[Order], currencies: dict[str, str], items: Iterable[Item] = ()
+    ) -> None:
+        """Put in the orders and items that are not there yet; those that are stay as they are.
 
         Args:
             currencies: currency code by merchant id.
+            items: the merchants' price lists, with the stock that each begins with.
         """
         rows = [
             msgspec.structs.astuple(
@@ -172,6 +189,7 @@ class OrderStore:
         try:
             self._db.execute("BEGIN IMMEDIATE")
             self._db.executemany(_INSERT_ORDER, rows)
+            self._stock.seed(items, currencies)
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
             self._roll_back()
@@ -188,6 +206,39 @@ class OrderStore:
         except sqlite3.Error as error:
             raise StoreError(str(error)) from None
         return None if row is None else OrderState(*row)
+
+    def item(self, merchant_id: str, code: str) -> PricedItem | None:
+        """An item of a merchant's price list, by code or barcode.
+
+        Raises:
+            StoreError: the file cannot be read.
+        """
+        try:
+            return self._stock.item(merchant_id, code)
+        except sqlite3.Error as error:
+            raise StoreError(str(error)) from None
+
+    def open(self, opening: Opening) -> OrderState | Refused:
+        """Have an order come into being, or give it as it is where it was opened before.
+
+        Raises:
+            StoreError: nothing was written.
+        """
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            outcome: OrderState | Refused | None
+            outcome = self.order(opening.merchant_id, opening.order_no)
+            if outcome is not None and not self._stock.is_same(opening):
+                outcome = Refused("conflict", opening.order_no)
+            elif outcome is None:
+                outcome = self._stock.open(opening)
+                if isinstance(outcome, OrderState):
+                    self._db.execute(_INSERT_ORDER, msgspec.structs.astuple(outcome))
+            self._db.execute("COMMIT")
+        except (sqlite3.Error, StoreError) as error:
+            self._roll_back()
+            raise StoreError(str(error)) from None
+        return outcome
 
     def take(self, events: Sequence[Received]) -> list[Outcome]:
         """Decide on events one after another and keep orders and log, in one transaction.
@@ -241,6 +292,7 @@ class OrderStore:
         if isinstance(decision, Applied):
             values = [getattr(decision.order, name) for name in _CHANGED]
             self._db.execute(_UPDATE_ORDER, (*values, order.merchant_id, order.order_no))
+            self._stock.follow(order, decision.order, event.document.timestamp)
             return Outcome("applied")
         if isinstance(decision, History):
             return Outcome("history", "newer events have been applied")
@@ -279,6 +331,21 @@ def read_events(folder: Path) -> list[EventRow]:
     return [
         msgspec.convert(row, EventRow) for row in _read(folder, "SELECT * FROM events ORDER BY seq")
     ]
+
+
+def read_items(folder: Path) -> list[ItemRow]:
+    """All price lists, with what is in stock; raises as :func:`read_orders`."""
+    return [msgspec.convert(row, ItemRow) for row in _read(folder, ITEM_ROWS)]
+
+
+def read_stock(folder: Path) -> list[StockRow]:
+    """What was there at first and what moved it since; raises as :func:`read_orders`."""
+    return [msgspec.convert(row, StockRow) for row in _read(folder, STOCK_ROWS)]
+
+
+def read_movements(folder: Path) -> list[MovementRow]:
+    """All movements of goods; raises as :func:`read_orders`."""
+    return [msgspec.convert(row, MovementRow) for row in _read(folder, MOVEMENT_ROWS)]
 
 
 def _read(folder: Path, statement: str) -> list[dict[str, object]]:

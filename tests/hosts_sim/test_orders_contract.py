@@ -15,7 +15,15 @@ import yaml
 from acquirer.config.estate import load_estate
 from acquirer.hosts_sim.orders.server import run_order_sim
 from acquirer.hosts_sim.orders.settings import OrderSimSettings, Rule
-from acquirer.routing.orders.messages import EventBody, EventData, OrderFacts, build_event
+from acquirer.routing.orders.messages import (
+    EventBody,
+    EventData,
+    NewOrder,
+    OrderFacts,
+    OrderLine,
+    build_event,
+    encode_order,
+)
 from acquirer.routing.orders.webhooks import sign
 
 pytestmark = pytest.mark.anyio
@@ -26,6 +34,8 @@ DOCUMENT = yaml.safe_load(
 ESTATE = load_estate()
 ORDER = next(order for order in ESTATE.orders if order.amount_minor and "2" in order.pay_ways)
 MERCHANT = next(one for one in ESTATE.merchants if one.merchant_id == ORDER.merchant_id)
+ITEM = ESTATE.items[0]
+SHOP = next(one for one in ESTATE.merchants if one.merchant_id == ITEM.merchant_id)
 
 
 def check(schema: dict[str, Any], instance: object) -> None:
@@ -53,18 +63,36 @@ def event(number: int, kind: Any = "order.paid", **changes: Any) -> tuple[bytes,
         "rrn": "000000000017",
     }
     built = build_event(f"evt_{number}", kind, EventData(**facts | changes), 1_795_000_000_000)
-    body = built.body.encode()
+    return posted(built.id, MERCHANT.event_secret, built.body.encode())
+
+
+def sale(order_no: str, code: str, quantity: int = 1) -> tuple[bytes, dict[str, str]]:
+    """Body and headers of what opens an order."""
+    order = NewOrder(
+        order_no=order_no,
+        merchant_id=SHOP.merchant_id,
+        kind="sale",
+        lines=(OrderLine(code, quantity),),
+        terminal_id="10000003",
+        courier_id="C2001",
+    )
+    return posted("open_1", SHOP.event_secret, encode_order(order))
+
+
+def posted(id: str, secret: str, body: bytes) -> tuple[bytes, dict[str, str]]:
+    """A body with its headers."""
     now_s = int(time.time())
     return body, {
         "content-type": "application/json",
-        "webhook-id": built.id,
+        "webhook-id": id,
         "webhook-timestamp": str(now_s),
-        "webhook-signature": sign([MERCHANT.event_secret], built.id, now_s, body),
+        "webhook-signature": sign([secret], id, now_s, body),
     }
 
 
 async def test_every_answer_of_the_simulator_fits_the_document(tmp_path: Path) -> None:
-    """Each status of both operations that can be brought about."""
+    """Each status of all operations that can be brought about."""
+    opens = DOCUMENT["paths"]["/orders"]["post"]
     query = DOCUMENT["paths"]["/orders/{merchant_id}/{order_no}"]["get"]
     receive = DOCUMENT["paths"]["/events"]["post"]
     rules = [Rule("down", order_no_pattern="DOWN")]
@@ -74,6 +102,7 @@ async def test_every_answer_of_the_simulator_fits_the_document(tmp_path: Path) -
         seen = set()
         async with httpx.AsyncClient(base_url=f"http://{address}", trust_env=False) as http:
             paths = [f"/orders/{one.merchant_id}/{one.order_no}" for one in ESTATE.orders]
+            paths += [f"/orders/{one.merchant_id}/{one.code}" for one in ESTATE.items]
             for path in [*paths, f"/orders/{ORDER.merchant_id}/NONE", "/orders/m/DOWN"]:
                 answer = await http.get(path)
                 check_answer(query, answer)
@@ -93,9 +122,24 @@ async def test_every_answer_of_the_simulator_fits_the_document(tmp_path: Path) -
                 answer = await http.post("/events", content=body, headers=sent)
                 check_answer(receive, answer)
                 seen.add(("events", answer.status_code))
+            good, headers = sale("S1", ITEM.code)
+            for body, sent in (
+                (good, headers),
+                (good, headers),
+                (good, headers | {"webhook-signature": "v1,AAAA"}),
+                (b"{}", headers),
+                (b"x" * 70_000, headers),
+                sale("S1", ITEM.barcode),
+                sale("S2", "NONE"),
+                sale("DOWN", ITEM.code),
+            ):
+                answer = await http.post("/orders", content=body, headers=sent)
+                check_answer(opens, answer)
+                seen.add(("opens", answer.status_code))
         nursery.cancel_scope.cancel()
     assert seen == {
         *(("query", status) for status in (200, 404, 503)),
+        *(("opens", status) for status in (200, 400, 401, 409, 413, 422, 503)),
         *(("events", status) for status in (200, 400, 401, 404, 409, 413, 422, 503)),
     }
 
@@ -138,8 +182,9 @@ def test_the_documents_examples_are_what_both_sides_take() -> None:
     content = order["content"]["application/json"]
     check(content["schema"], content["example"])
     msgspec.convert(content["example"], OrderFacts)
-    content = DOCUMENT["paths"]["/events"]["post"]["requestBody"]["content"]["application/json"]
-    check(content["schema"], content["example"])
-    msgspec.convert(content["example"], EventBody)
+    for path, made in (("/events", EventBody), ("/orders", NewOrder)):
+        content = DOCUMENT["paths"][path]["post"]["requestBody"]["content"]["application/json"]
+        check(content["schema"], content["example"])
+        msgspec.convert(content["example"], made)
     named = DOCUMENT["components"]["schemas"]["Order"]["properties"]
     assert set(named) == set(OrderFacts.__struct_fields__)
