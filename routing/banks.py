@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random as random_numbers
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 
 import msgspec
@@ -67,6 +67,19 @@ class _Bank:
         if len(self.links) > 1:
             terms = [link.terms for link in self.links if link.is_up]
             self._turns.took(link.terms.name, weights_of(self.settings.strategy, terms))
+
+    async def send(
+        self, links: Iterable[BankLink], send: Callable[[BankLink], Awaitable[BankOutcome]]
+    ) -> BankOutcome:
+        """Send over the first of these links, or another where nothing has left yet."""
+        refused = _LINK_DOWN
+        for link in links:
+            self.took(link)
+            outcome = await send(link)
+            if not isinstance(outcome, NotSent) or outcome.reason not in _TRY_ANOTHER:
+                return outcome
+            refused = outcome
+        return refused
 
 
 class Banks:
@@ -147,14 +160,36 @@ class Banks:
         if group is None:
             return _UNKNOWN
         facts = LinkFacts(request.pan.digits if request.pan else "", request.amount_minor or 0)
-        refused = _LINK_DOWN
-        for link in group.candidates(facts, request.zpk, attempt):
-            group.took(link)
-            outcome = await link.request(request, deadline)
-            if not isinstance(outcome, NotSent) or outcome.reason not in _TRY_ANOTHER:
-                return outcome
-            refused = outcome
-        return refused
+
+        async def send(link: BankLink) -> BankOutcome:
+            return await link.request(request, deadline)
+
+        return await group.send(group.candidates(facts, request.zpk, attempt), send)
+
+    async def exchange(self, bank: str, message: Message, deadline: float) -> BankOutcome:
+        """As :meth:`request`, for a host that is no bank and has messages of its own.
+
+        Args:
+            bank: the host's name.
+            message: ready but for its MAC; see :meth:`BankLink.exchange`.
+            deadline: on trio's clock.
+        """
+        group = self._banks.get(bank)
+        if group is None:
+            return _UNKNOWN
+
+        async def send(link: BankLink) -> BankOutcome:
+            return await link.exchange(message, deadline)
+
+        return await group.send(group.candidates(NO_FACTS, "", 0), send)
+
+    def acquirer_id(self, bank: str) -> str:
+        """Our institution id at a bank or host.
+
+        Raises:
+            KeyError: no such bank.
+        """
+        return self._banks[bank].settings.acquirer_id
 
     def zpk(self, bank: str, facts: LinkFacts = NO_FACTS) -> str | None:
         """Key string under the LMK to translate a PIN to; None while the bank is not up.

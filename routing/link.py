@@ -130,10 +130,18 @@ class BankLink:
             The outcome; nothing of the network is raised. Cancelling releases the slot: a reply
             that comes afterwards is unmatched.
         """
+        return await self.exchange(to_message(request, self.reversal_mti), deadline)
+
+    async def exchange(self, message: Message, deadline: float) -> BankOutcome:
+        """As :meth:`request`, for a message that is ready but for its MAC, which is put in.
+
+        Args:
+            message: a request of class 01, 02, 04 or 06 with the fields of the match key.
+            deadline: on trio's clock.
+        """
         if self.state is not LinkState.UP:
             return _LINK_DOWN
         session = self._session_number
-        message = to_message(request, self.reversal_mti)
         try:
             if self._keys is None:
                 raw = self._dialect.encode(message)

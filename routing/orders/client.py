@@ -1,108 +1,71 @@
-"""Ask merchants' order systems about orders, and tell them what became of these.
+"""All merchant order systems of a switch as one: ask about orders, tell what became of them.
 
-``OrderSystems`` is one object for all systems of a switch. What can go wrong outside is a value:
-unknown order, system down, system silent; a delivery that was refused. Nothing is retried here
-but a kept connection that was found closed; ``outbox.py`` retries events.
-Source: ``docs/order-system-openapi.yaml``.
+``OrderSystems`` chooses the system that serves an order, bounds its time, and keeps answers for as
+long as the merchant allows. How a system is spoken to is its adapter's (``adapter.py``). What can
+go wrong outside is a value; ``outbox.py`` retries events.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from hashlib import sha256
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import cycle
 from types import TracebackType
-from typing import Literal, Protocol, Self
-from urllib.parse import quote
+from typing import Self
 
-import msgspec
 import trio
 
-from acquirer.routing.orders.errors import AnswerError, HttpError, OrderSettingsError
-from acquirer.routing.orders.http1 import HttpAnswer, HttpConnect, HttpPool, open_http
-from acquirer.routing.orders.messages import (
-    NewOrder,
-    OrderFacts,
-    decode_facts,
-    decode_problem,
-    encode_order,
+from acquirer.routing.orders.adapter import (
+    Delivered,
+    Delivery,
+    NotOpened,
+    OrderReply,
+    OrderSystem,
+    OrderSystemDown,
+    OrderSystemSilent,
+    Question,
+    Rejected,
+    UnknownOrder,
+    WebhookEvent,
 )
-from acquirer.routing.orders.settings import OrderSystemSettings, choose_system, parse_origin
-from acquirer.routing.orders.webhooks import sign
+from acquirer.routing.orders.errors import OrderSettingsError
+from acquirer.routing.orders.http1 import HttpConnect, open_http
+from acquirer.routing.orders.http_system import HttpOrderSystem
+from acquirer.routing.orders.iso_system import HostLinks, IsoOrderSystem
+from acquirer.routing.orders.messages import NewOrder, OrderFacts
+from acquirer.routing.orders.settings import OrderSystemSettings, choose_system
+
+__all__ = [
+    "Delivered",
+    "Delivery",
+    "NotOpened",
+    "OrderReply",
+    "OrderSystemDown",
+    "OrderSystemSilent",
+    "OrderSystems",
+    "Rejected",
+    "UnknownOrder",
+    "WebhookEvent",
+]
 
 CACHED_ORDERS_MAX = 10_000
-_QUERY_HEADERS = [("accept", "application/json"), ("user-agent", "acquirer")]
-# Statuses after which the same event can never be taken; the rest may be mended within days.
-_PERMANENT = frozenset({400, 410, 413, 422})
-
-
-class UnknownOrder(msgspec.Struct, frozen=True):
-    """The order system does not know the order; the terminal is told 25."""
-
-
-class OrderSystemDown(msgspec.Struct, frozen=True):
-    """No usable answer: not reachable, or an answer against the contract; 91."""
-
-    reason: str
-
-
-class OrderSystemSilent(msgspec.Struct, frozen=True):
-    """No answer in time; 68."""
-
-
-class NotOpened(msgspec.Struct, frozen=True):
-    """The order system understood, and will not open this order.
-
-    Attributes:
-        reason: ``conflict`` where the number is another order's.
-        detail: why, for people at the terminal.
-    """
-
-    reason: Literal["conflict", "unknown_item", "refused"]
-    detail: str = ""
-
-
-OrderReply = OrderFacts | UnknownOrder | OrderSystemDown | OrderSystemSilent
-
-
-class Delivered(msgspec.Struct, frozen=True):
-    """The order system has stored the event."""
-
-
-class Rejected(msgspec.Struct, frozen=True):
-    """The event was not taken; ``permanent`` where trying again cannot help."""
-
-    permanent: bool
-    reason: str
-
-
-Delivery = Delivered | Rejected
-
-
-class WebhookEvent(Protocol):
-    """What must be known of an event to deliver it; the ledger's ``Event`` fits."""
-
-    @property
-    def id(self) -> str:
-        """The webhook id."""
-
-    @property
-    def merchant_id(self) -> str:
-        """Whose order it is."""
-
-    @property
-    def order_no(self) -> str:
-        """Which order."""
-
-    @property
-    def body(self) -> str:
-        """The JSON document as signed and sent."""
+_STANS = range(1, 1_000_000)
 
 
 class OrderSystems:
     """All merchant order systems of a switch.
 
     Resource handling: use it as an async context manager, or call :meth:`aclose`.
+
+    Args:
+        systems: the first in this order that serves an order is asked.
+        wall_s: the wall clock, seconds since 1970 UTC.
+        connect: opens HTTP connections.
+        links: those to order hosts; needed where a system has a ``host``.
+
+    Raises:
+        OrderSettingsError: a system has a host, and there are no links.
     """
 
     def __init__(
@@ -111,11 +74,22 @@ class OrderSystems:
         *,
         wall_s: Callable[[], float] = time.time,
         connect: HttpConnect = open_http,
+        links: HostLinks | None = None,
     ) -> None:
         self._systems = tuple(systems)
-        self._pools = [HttpPool(parse_origin(s.url), s.connections_max, connect) for s in systems]
+        # One sequence for all hosts, so that no two messages of one second have the same number.
+        stans = map("{:06d}".format, cycle(_STANS))
+
+        def adapter(system: OrderSystemSettings) -> OrderSystem:
+            if not system.host:
+                return HttpOrderSystem(system, wall_s, connect)
+            if links is None:
+                raise OrderSettingsError("an order system with a host needs links")
+            return IsoOrderSystem(system.host, links, stans.__next__, wall_s)
+
+        self._adapters = [adapter(system) for system in systems]
         self._cache: dict[tuple[str, str], tuple[float, OrderFacts]] = {}
-        self._wall_s = wall_s
+        self._asking: dict[tuple[str, str], object] = {}
 
     def __repr__(self) -> str:
         return f"OrderSystems({[system.name for system in self._systems]})"
@@ -133,8 +107,8 @@ class OrderSystems:
 
     async def aclose(self) -> None:
         """Close the idle connections."""
-        for pool in self._pools:
-            await pool.aclose()
+        for adapter in self._adapters:
+            await adapter.aclose()
 
     def system_name(self, merchant_id: str, order_no: str) -> str:
         """Name of the system that serves an order, or empty; the outbox's lane."""
@@ -142,12 +116,19 @@ class OrderSystems:
         return "" if index is None else self._systems[index].name
 
     async def query(
-        self, merchant_id: str, order_no: str, timeout_s: float | None = None
+        self,
+        merchant_id: str,
+        order_no: str,
+        timeout_s: float | None = None,
+        *,
+        terminal_id: str = "",
+        courier_id: str = "",
     ) -> OrderReply:
         """Ask what is owed for an order.
 
         Args:
             timeout_s: longest wait; the system's own setting where it is shorter or this is None.
+            terminal_id, courier_id: who asks, for systems that want to know.
         """
         index = choose_system(self._systems, merchant_id, order_no)
         if index is None:
@@ -155,18 +136,12 @@ class OrderSystems:
         cached = self._cached(merchant_id, order_no)
         if cached is not None:
             return cached
-        system = self._systems[index]
-        wait_s = system.timeout_s if timeout_s is None else min(timeout_s, system.timeout_s)
-        path = f"/orders/{_segment(merchant_id)}/{_segment(order_no)}"
-        with trio.move_on_after(wait_s):
-            try:
-                answer = await self._pools[index].exchange("GET", path, _QUERY_HEADERS)
-                if answer.status == 404:
-                    return UnknownOrder()
-                return self._facts(index, answer, merchant_id, order_no)
-            except (HttpError, AnswerError) as error:
-                return OrderSystemDown(str(error))
-        return OrderSystemSilent()
+        question = Question(merchant_id, order_no, terminal_id, courier_id)
+        deadline = self._deadline(index, timeout_s)
+        with self._keeping(index, merchant_id, order_no) as keep:
+            reply = await self._adapters[index].query(question, deadline)
+            keep(reply)
+        return reply
 
     async def open(self, order: NewOrder, *secrets: str) -> OrderReply | NotOpened:
         """Have an order come into being, priced by the order system; the same again is harmless.
@@ -175,28 +150,17 @@ class OrderSystems:
             order: what a shop's terminal sells, takes in or has counted.
             secrets: the merchant's webhook secrets, the newest first; several while rotating.
         """
-        merchant_id, order_no = order.merchant_id, order.order_no
-        index = choose_system(self._systems, merchant_id, order_no)
+        index = choose_system(self._systems, order.merchant_id, order.order_no)
         if index is None:
             return OrderSystemDown("no order system serves this order")
-        body = encode_order(order)
-        try:
-            headers = self._signed("open_" + sha256(body).hexdigest()[:32], body, secrets)
-        except OrderSettingsError as error:
-            return OrderSystemDown(str(error))
-        self.forget(merchant_id, order_no)
-        with trio.move_on_after(self._systems[index].timeout_s):
-            try:
-                answer = await self._pools[index].exchange("POST", "/orders", headers, body)
-                if answer.status in (409, 422):
-                    return _not_opened(answer)
-                return self._facts(index, answer, merchant_id, order_no)
-            except (HttpError, AnswerError) as error:
-                return OrderSystemDown(str(error))
-        return OrderSystemSilent()
+        self.forget(order.merchant_id, order.order_no)
+        with self._keeping(index, order.merchant_id, order.order_no) as keep:
+            reply = await self._adapters[index].open(order, secrets, self._deadline(index))
+            keep(reply)
+        return reply
 
     async def deliver(self, event: WebhookEvent, *secrets: str) -> Delivery:
-        """Post an event once.
+        """Tell an event once.
 
         Args:
             event: as the outbox keeps it; its order's cached answer is forgotten.
@@ -206,55 +170,40 @@ class OrderSystems:
         index = choose_system(self._systems, event.merchant_id, event.order_no)
         if index is None:
             return Rejected(False, "no order system serves this order")
-        body = event.body.encode()
+        delivery = await self._adapters[index].deliver(event, secrets, self._deadline(index))
+        # What was asked meanwhile may have been answered from before it.
+        self.forget(event.merchant_id, event.order_no)
+        return delivery
+
+    def _deadline(self, index: int, timeout_s: float | None = None) -> float:
+        own_s = self._systems[index].timeout_s
+        return trio.current_time() + (own_s if timeout_s is None else min(timeout_s, own_s))
+
+    @contextmanager
+    def _keeping(
+        self, index: int, merchant_id: str, order_no: str
+    ) -> Iterator[Callable[[OrderReply | NotOpened], None]]:
+        """Keep the reply to a question for as long as the merchant and our settings allow.
+
+        One that was asked for before an event was told may be from before it, and is not kept.
+        """
+        key, mark = (merchant_id, order_no), object()
+        self._asking[key] = mark
+
+        def keep(reply: OrderReply | NotOpened) -> None:
+            if isinstance(reply, OrderFacts) and self._asking.get(key) is mark:
+                self._keep(reply, min(reply.max_age_s, self._systems[index].cache_s))
+
         try:
-            headers = self._signed(event.id, body, secrets)
-        except OrderSettingsError as error:
-            return Rejected(False, str(error))
-        with trio.move_on_after(self._systems[index].timeout_s):
-            try:
-                answer = await self._pools[index].exchange("POST", "/events", headers, body)
-            except HttpError as error:
-                return Rejected(False, str(error))
-            if 200 <= answer.status < 300:
-                return Delivered()
-            return Rejected(answer.status in _PERMANENT, f"status {answer.status}")
-        return Rejected(False, "no answer in time")
-
-    def _signed(self, id: str, body: bytes, secrets: Sequence[str]) -> list[tuple[str, str]]:
-        """The headers of what is posted.
-
-        Raises:
-            OrderSettingsError: there is no secret, or one that cannot be used.
-        """
-        if not secrets:
-            raise OrderSettingsError("no webhook secret for this merchant")
-        timestamp_s = int(self._wall_s())
-        return [
-            ("content-type", "application/json"),
-            ("user-agent", "acquirer"),
-            ("webhook-id", id),
-            ("webhook-timestamp", str(timestamp_s)),
-            ("webhook-signature", sign(secrets, id, timestamp_s, body)),
-        ]
-
-    def _facts(
-        self, index: int, answer: HttpAnswer, merchant_id: str, order_no: str
-    ) -> OrderFacts | OrderSystemDown:
-        """An order as it was answered, kept for as long as it may be used again.
-
-        Raises:
-            AnswerError: it does not fit the contract.
-        """
-        if answer.status != 200:
-            return OrderSystemDown(f"status {answer.status}")
-        facts = decode_facts(answer.body, merchant_id, order_no)
-        self._keep(facts, min(facts.max_age_s, self._systems[index].cache_s))
-        return facts
+            yield keep
+        finally:
+            if self._asking.get(key) is mark:
+                del self._asking[key]
 
     def forget(self, merchant_id: str, order_no: str) -> None:
         """Drop the cached answer of an order, because something has happened to it."""
         self._cache.pop((merchant_id, order_no), None)
+        self._asking.pop((merchant_id, order_no), None)
 
     def _cached(self, merchant_id: str, order_no: str) -> OrderFacts | None:
         kept = self._cache.get((merchant_id, order_no))
@@ -274,23 +223,3 @@ class OrderSystems:
             del self._cache[next(iter(self._cache))]
         until = trio.current_time() + age_s
         self._cache[facts.merchant_id, facts.order_no] = (until, facts)
-
-
-def _not_opened(answer: HttpAnswer) -> NotOpened:
-    """Why an order was not opened.
-
-    Raises:
-        AnswerError: the answer does not say.
-    """
-    problem = decode_problem(answer.body)
-    if answer.status == 409:
-        return NotOpened("conflict", problem.detail)
-    reason: Literal["unknown_item", "refused"] = (
-        "unknown_item" if problem.error == "unknown_item" else "refused"
-    )
-    return NotOpened(reason, problem.detail)
-
-
-def _segment(text: str) -> str:
-    """A path segment; dots are encoded too, so that none reads as ``.`` or ``..``."""
-    return quote(text, safe="").replace(".", "%2E")

@@ -181,6 +181,15 @@ def decode_facts(body: bytes, merchant_id: str, order_no: str) -> OrderFacts:
         facts = _decode_facts(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise AnswerError(f"the answer does not fit the contract: {error}") from None
+    return checked_facts(facts, merchant_id, order_no)
+
+
+def checked_facts(facts: OrderFacts, merchant_id: str, order_no: str) -> OrderFacts:
+    """An answer that is about what was asked; gives it back.
+
+    Raises:
+        AnswerError: another order or merchant, or an amount with nothing to pay.
+    """
     if facts.order_no != order_no:
         raise AnswerError("the answer is about another order number")
     if facts.merchant_id != merchant_id:

@@ -15,7 +15,7 @@ import msgspec
 import structlog
 import trio
 
-from acquirer.routing.orders.client import Delivered, Delivery, WebhookEvent
+from acquirer.routing.orders.adapter import Delivered, Delivery, WebhookEvent
 from acquirer.routing.orders.lanes import Lanes
 from acquirer.routing.retry import RetrySchedule
 
@@ -32,10 +32,6 @@ class OutboxEvent(WebhookEvent, Protocol):
     @property
     def created_at_ms(self) -> int:
         """When it was queued; its three days begin here."""
-
-    @property
-    def attempts(self) -> int:
-        """Attempts that have failed."""
 
 
 class OutboxStore(Protocol):

@@ -21,7 +21,8 @@ class OrderSystemSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
 
     Attributes:
         name: for logs and metrics.
-        url: ``http://`` or ``https://``, host, optional port and path prefix.
+        url: ``http://`` or ``https://``, host, optional port and path prefix; or
+        host: the order host (``order_hosts``) that answers for it over ISO 8583. One of the two.
         merchants: merchant ids that it serves; empty for all.
         order_no_pattern: regular expression that the whole order number must match; empty for all.
         timeout_s: how long a query or an event may take.
@@ -31,7 +32,8 @@ class OrderSystemSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     """
 
     name: str
-    url: str
+    url: str = ""
+    host: str = ""
     merchants: list[str] = []
     order_no_pattern: str = ""
     timeout_s: float = 5.0
@@ -45,7 +47,10 @@ class OrderSystemSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
             re.compile(self.order_no_pattern)
         except re.error as error:
             raise ValueError(f"order_no_pattern is no regular expression: {error}") from None
-        parse_origin(self.url)
+        if bool(self.url) == bool(self.host):
+            raise ValueError("an order system has either url or host")
+        if self.url:
+            parse_origin(self.url)
 
 
 class Origin(msgspec.Struct, frozen=True):

@@ -18,8 +18,9 @@ def raw(mti: str, bitmap: str, body: str) -> bytes:
 
 
 def test_shipped_dialects_are_those_of_the_interfaces() -> None:
-    """The terminal dialect and four of ISO 8583:1987 come with the package."""
-    expected = ["cup_pos", "iso87_ascii", "iso87_ascii_hex", "iso87_bcd", "iso87_ebcdic"]
+    """The terminals' dialect, four of ISO 8583:1987, and that of order hosts."""
+    iso87 = ["iso87_ascii", "iso87_ascii_hex", "iso87_bcd", "iso87_ebcdic"]
+    expected = ["cup_pos", *iso87, "order_host"]
     assert expected == shipped_dialects()
 
 

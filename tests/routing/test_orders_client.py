@@ -336,3 +336,31 @@ async def test_an_event_ends_the_use_of_a_kept_answer() -> None:
         await orders.deliver(order_event(), SECRET)
         await orders.query(MERCHANT, "SP1", 5)
         assert [request[:4] for request in server.requests] == ["GET ", "POST", "GET "]
+
+
+async def test_an_answer_from_before_an_event_is_not_kept() -> None:
+    """The question was on its way when the merchant was told; the answer may be from before."""
+    asked, told = trio.Event(), trio.Event()
+    answers = iter([1, 2])
+
+    async def slow(stream: trio.SocketStream) -> None:
+        async for data in stream:
+            if data.startswith(b"GET") and next(answers) == 1:
+                asked.set()
+                await told.wait()
+            await stream.send_all(reply(facts(max_age_s=60)))
+
+    async with trio.open_nursery() as nursery:
+        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        port = listeners[0].socket.getsockname()[1]
+        nursery.start_soon(trio.serve_listeners, slow, listeners)
+        settings = OrderSystemSettings("shop", f"http://127.0.0.1:{port}")
+        async with OrderSystems([settings], wall_s=lambda: NOW_S) as orders:
+            async with trio.open_nursery() as asking:
+                asking.start_soon(orders.query, MERCHANT, "SP1")
+                await asked.wait()
+                assert await orders.deliver(order_event(), SECRET) == Delivered()
+                told.set()
+            await orders.query(MERCHANT, "SP1")
+        nursery.cancel_scope.cancel()
+    assert list(answers) == []
