@@ -31,6 +31,7 @@ from acquirer.switch.collectors import HsmCollector, LinkCollector, SafCollector
 from acquirer.switch.context import Context
 from acquirer.switch.day_close import keep_closing_days
 from acquirer.switch.errors import HsmRefused, HsmUnavailable
+from acquirer.switch.event_secrets import EventSecrets, ReadSettings, check_secrets
 from acquirer.switch.hsm.client import Hsm
 from acquirer.switch.hsm.failover import FailoverTransport
 from acquirer.switch.hsm.link_security import HsmLinkSecurity
@@ -61,15 +62,17 @@ OUTBOX_CONCURRENCY = 32
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """Where a started switch listens, and how to stop it.
+    """Where a started switch listens, and what may be done to it from outside.
 
     Attributes:
         drain: ends the switch in order; it returns when all is answered and stored.
+        secrets: what signs notices; reads the switch's file again.
     """
 
     pos: str
     http: str
     drain: Callable[[], None]
+    secrets: EventSecrets
 
 
 def split_address(address: str, file: str, key: str) -> tuple[str, int]:
@@ -89,6 +92,7 @@ async def run_switch(
     *,
     file: str = "switch.toml",
     execute: Execute | None = None,
+    read: ReadSettings | None = None,
     around: Surroundings = REAL_WORLD,
     task_status: trio.TaskStatus[Running] = trio.TASK_STATUS_IGNORED,
 ) -> None:
@@ -98,6 +102,7 @@ async def run_switch(
         settings: the configuration.
         file: its name, for messages about it.
         execute: the embedded security module, where the transport is in_process.
+        read: reads the configuration again, for new event secrets.
         around: clock, randomness, sockets and database, for simulation.
 
     Raises:
@@ -129,10 +134,11 @@ async def run_switch(
             connect=around.connect_bank,
         )
         vault = CardVault(await _data_key(hsm, settings, file), around.random_bytes)
+        secrets = EventSecrets(settings, file, lambda: _checked(read() if read else settings, file))
         wake = Wake()
         workers: list[SafWorker] = []
         context = await _context(
-            settings, around, book, hsm, banks, orders, vault, background, wake, workers
+            settings, around, book, hsm, banks, orders, vault, background, wake, workers, secrets
         )
         context = replace(context, stood_in=metrics.stood_in.inc)
         metrics.registry.register(LinkCollector(banks.states))
@@ -149,7 +155,7 @@ async def run_switch(
         background.start_soon(late.run, book)
         background.start_soon(keep_closing_days, context)
         background.start_soon(keep_looking, context, settings.orders)
-        background.start_soon(_deliver_events, settings, around, book, orders, wake)
+        background.start_soon(_deliver_events, context, around, wake)
         await _wait_for_links(settings, banks)
         background.start_soon(keep_watching, context, metrics)
         refusals = Refusals(context)
@@ -174,7 +180,7 @@ async def run_switch(
             pos, listener = await around.listen(pos_host, pos_port)
             await serving.start(server.serve, listener)
             log.info("ready", pos=pos, http=http)
-            task_status.started(Running(pos, http, server.drain))
+            task_status.started(Running(pos, http, server.drain, secrets))
         await refusals.record()
         await undo_own(context)
         wake.stop()
@@ -197,6 +203,11 @@ def check(settings: SwitchSettings, file: str) -> None:
             raise ConfigError(file, f"terminals[{index}].merchant_id", "no such merchant")
         if terminal.profile not in profiles:
             raise ConfigError(file, f"terminals[{index}].profile", "no such profile")
+    for index, merchant in enumerate(settings.merchants):
+        try:
+            check_secrets(merchant)
+        except ValueError as error:
+            raise ConfigError(file, f"merchants[{index}].event_secret", str(error)) from None
     for index, courier in enumerate(settings.couriers):
         if courier.merchant_id not in merchants:
             raise ConfigError(file, f"couriers[{index}].merchant_id", "no such merchant")
@@ -217,6 +228,11 @@ def check(settings: SwitchSettings, file: str) -> None:
             bank.check()
     except RoutingError as error:
         raise ConfigError(file, "", str(error)) from None
+
+
+def _checked(settings: SwitchSettings, file: str) -> SwitchSettings:
+    check(settings, file)
+    return settings
 
 
 def terminal_tls(settings: SwitchSettings, file: str) -> ssl.SSLContext | None:
@@ -244,6 +260,7 @@ async def _context(
     background: trio.Nursery,
     wake: Wake,
     workers: list[SafWorker],
+    secrets: EventSecrets,
 ) -> Context:
     merchants = {merchant.merchant_id: merchant for merchant in settings.merchants}
 
@@ -271,6 +288,7 @@ async def _context(
         new_event_id=lambda: f"evt_{around.random_bytes(16).hex()}",
         saf_queued=saf_queued,
         events_queued=wake.notify,
+        event_secrets=secrets,
         order_types=OrderTypes(settings.order_types, settings.merchants),
     )
 
@@ -324,20 +342,14 @@ async def _data_key(hsm: Hsm, settings: SwitchSettings, file: str) -> bytes:
         raise ConfigError(file, "hsm.address", str(error)) from None
 
 
-async def _deliver_events(
-    settings: SwitchSettings,
-    around: Surroundings,
-    book: Book,
-    orders: OrderSystems,
-    wake: Wake,
-) -> None:
-    secrets = {merchant.merchant_id: merchant.secrets for merchant in settings.merchants}
+async def _deliver_events(context: Context, around: Surroundings, wake: Wake) -> None:
+    orders, secrets = context.orders, context.event_secrets
 
     async def deliver(event: OutboxEvent) -> Delivery:
-        return await orders.deliver(event, *secrets.get(event.merchant_id, ()))
+        return await orders.deliver(event, *secrets.of(event.merchant_id))
 
     await run_outbox(
-        _Outbox(book, around.wall_ms),
+        _Outbox(context.book, around.wall_ms),
         deliver,
         wake=wake,
         clock_ms=around.wall_ms,

@@ -14,6 +14,7 @@ from acquirer.routing.choice import RouteTable
 from acquirer.routing.orders.client import OrderSystems
 from acquirer.routing.settings import BankSettings
 from acquirer.switch.clock import Calendar, MonotonicClock, WallClock
+from acquirer.switch.event_secrets import EventSecrets
 from acquirer.switch.hsm.client import Hsm
 from acquirer.switch.numbers import Numbers
 from acquirer.switch.order_types import OrderTypes
@@ -31,6 +32,7 @@ class Context:
     Attributes:
         saf_queued: call after a commit that queued a message for a bank.
         events_queued: call after a commit that queued a notice to a merchant.
+        event_secrets: what signs notices to merchants, which may change while running.
         stand_in: which payments may be approved while their bank cannot be reached.
         stood_in: counts that.
         courier_turns: what reads and then changes a courier's state: passwords, cash.
@@ -54,6 +56,7 @@ class Context:
     monotonic: MonotonicClock
     wall_ms: WallClock
     new_event_id: Callable[[], str]
+    event_secrets: EventSecrets
     saf_queued: Callable[[], None]
     events_queued: Callable[[], None]
     stood_in: Callable[[], None] = lambda: None

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from ipaddress import ip_address
 
 import msgspec
@@ -18,6 +19,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from acquirer.config.loading import ConfigError
 from acquirer.ledger.errors import BookError
 from acquirer.switch.context import Context
 from acquirer.switch.link_operations import command_link, list_links
@@ -87,6 +89,13 @@ async def _link(context: Context, request: Request) -> Done | Refused:
     return await command_link(context, request.path_params["link"], request.path_params["command"])
 
 
+async def _reload_secrets(context: Context, request: Request) -> Done | Refused:
+    try:
+        return asdict(context.event_secrets.reload())
+    except ConfigError as error:
+        return Refused(str(error))
+
+
 OPERATIONS: dict[str, Operation] = {
     "/operator/links": _links,
     "/operator/saf/{id:int}/retry": _retry_saf,
@@ -95,6 +104,7 @@ OPERATIONS: dict[str, Operation] = {
     "/operator/couriers/{courier_id}/unlock": _unlock,
     "/operator/couriers/{courier_id}/hand-in": _hand_in,
     "/operator/events/{event_id}/replay": _replay,
+    "/operator/secrets/reload": _reload_secrets,
 }
 
 

@@ -146,8 +146,17 @@ def test_a_bank_core_elsewhere_without_zone_security(tmp_path: Path) -> None:
         bank.wait(30)
 
 
+def logged(folder: Path, event: str, within_s: float = 10.0) -> bool:
+    """Whether something comes to stand in the log of what ``up`` runs."""
+    until = time.monotonic() + within_s
+    while time.monotonic() < until:
+        if event in (folder / "up.log").read_text():
+            return True
+    return False
+
+
 def test_a_part_that_dies_is_started_again(tmp_path: Path) -> None:
-    """The switch is killed alone; up starts it again on the same ports."""
+    """The switch is killed alone; up starts it again on the same ports. Neither dies of SIGHUP."""
     data = tmp_path / "data"
     with up(data) as (process, _):
         assert terminal(data, "sign-on")["outcome"] == "approved"
@@ -159,6 +168,17 @@ def test_a_part_that_dies_is_started_again(tmp_path: Path) -> None:
             "outcome"
         ] != "approved":
             assert time.monotonic() < until, result
+        switch = children(process)[-1]
+        config = (data / "switch.toml").read_text()
+        os.kill(switch, signal.SIGHUP)
+        assert logged(tmp_path, "secrets_reloaded")
+        (data / "switch.toml").write_text(config + "[")
+        os.kill(switch, signal.SIGHUP)
+        assert logged(tmp_path, "secrets_not_reloaded")
+        sold = terminal(data, "sale", "--amount", "2.00", "--card", "bob")
+        assert sold["outcome"] == "approved"
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(60) == 0
 
 
 def test_books_in_postgresql(tmp_path: Path, postgresql_url: str) -> None:

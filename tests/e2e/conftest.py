@@ -93,6 +93,7 @@ class World:
     Attributes:
         changes: keys to change in tables of the switch's configuration, at its next start.
         around: what the switch has instead of the real clock, sockets or database.
+        read: reads the switch's file again.
         running: the switch's addresses and its drain.
     """
 
@@ -106,6 +107,7 @@ class World:
     terminals: dict[str, PosTerminal] = field(default_factory=dict)
     running: Running | None = None
     around: Surroundings = REAL_WORLD
+    read: Callable[[], SwitchSettings] | None = None
 
     def __post_init__(self) -> None:
         self.estate = load_estate()
@@ -181,6 +183,7 @@ class World:
         await run_switch(
             await self.settings(),
             execute=self.module.execute,
+            read=self.read,
             around=self.around,
             task_status=task_status,
         )

@@ -24,6 +24,8 @@ from acquirer.switch.settings import OrderSettings
 orders_app = typer.Typer(help="Orders, and what merchants are told.", no_args_is_help=True)
 events_app = typer.Typer(help="Notices to merchants' order systems.", no_args_is_help=True)
 orders_app.add_typer(events_app, name="events")
+secrets_app = typer.Typer(help="Secrets that sign notices.", no_args_is_help=True)
+orders_app.add_typer(secrets_app, name="secrets")
 
 REPLAYED_MAX = 1000
 
@@ -198,3 +200,21 @@ def replay_events(
         print_json({"replayed": ids})
     else:
         typer.echo(f"{len(ids)} to be sent again")
+
+
+@secrets_app.command("reload")
+def reload_secrets(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
+    """Have the running switch take over merchants' event secrets from its file, and nothing else.
+
+    A file that does not load changes nothing. What else differs needs a restart, and is named.
+
+    Example: acquirer orders secrets reload --data shop
+    """
+    done = call_switch(data, config, "secrets/reload")
+    if as_json:
+        print_json(done)
+        return
+    merchants, others = done["merchants"], done["restart_for"]
+    typer.echo(f"new secrets for: {', '.join(merchants) or 'nobody'}")
+    if others:
+        typer.echo(f"changed, but only a restart takes it over: {', '.join(others)}")

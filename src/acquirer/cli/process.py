@@ -49,11 +49,22 @@ def die_with_parent() -> None:
     threading.Thread(target=wait, name="parent-watch", daemon=True).start()
 
 
-async def until_signalled(stop: Callable[[], None]) -> None:
-    """Wait for SIGINT or SIGTERM, then call ``stop``; a second one ends the process at once."""
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async for _ in signals:
-            break
+async def until_signalled(
+    stop: Callable[[], None], reload: Callable[[], None] | None = None
+) -> None:
+    """Wait for SIGINT or SIGTERM, then call ``stop``; a second one ends the process at once.
+
+    SIGHUP calls ``reload`` where there is one. Elsewhere it says that the terminal is gone, and
+    stops too, unless it was to be ignored (nohup).
+    """
+    heeded = {signal.SIGINT, signal.SIGTERM}
+    if reload or signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        heeded.add(signal.SIGHUP)
+    with trio.open_signal_receiver(*heeded) as signals:
+        async for received in signals:
+            if reload is None or received != signal.SIGHUP:
+                break
+            reload()
     stop()
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gc
+import signal
 import sys
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -41,10 +44,12 @@ def serve(
     """Run the switch: terminals in, banks and order systems out, books kept.
 
     Prints one JSON line on stdout when it is ready and runs until SIGINT or SIGTERM, which
-    answers what is in flight and exits 0.
+    answers what is in flight and exits 0. SIGHUP takes over merchants' event secrets.
 
     Example: acquirer serve --config demo-data/switch.toml
     """
+    # Before it is ready there is nothing to take over yet; it must not end the switch either.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     configure_logging(log_level)
     _tune_interpreter()
     run_service(_serve, config)
@@ -107,6 +112,7 @@ async def _serve(path: Path) -> None:
             settings,
             file=str(path),
             execute=embedded_module(settings.hsm, str(path)),
+            read=partial(load_switch_settings, path),
             task_status=task_status,
         )
 
@@ -114,11 +120,16 @@ async def _serve(path: Path) -> None:
         async with trio.open_nursery() as nursery:
             running: Running = await nursery.start(run)
             print_ready(pos=running.pos, http=running.http)
-            await until_signalled(running.drain)
+            await until_signalled(running.drain, partial(_reload, running))
     except* LedgerError as group:
         raise ConfigError(path, "database.url", str(first_of(group))) from None
     except* RoutingError as group:
         raise ConfigError(path, "banks", str(first_of(group))) from None
+
+
+def _reload(running: Running) -> None:
+    with suppress(ConfigError):  # said in the log
+        running.secrets.reload()
 
 
 def embedded_module(settings: HsmSettings, file: str) -> Execute | None:
