@@ -54,3 +54,12 @@ class Message:
     def __repr__(self) -> str:
         shown = ", ".join(f"{n}={v!r}" for n, v in mask_fields(self.mti, self.fields).items())
         return f"Message({self.mti} {shown})"
+
+
+def reply_mti(mti: str) -> str:
+    """The MTI that answers a request or its repeat.
+
+    >>> reply_mti("0200"), reply_mti("0421")
+    ('0210', '0430')
+    """
+    return f"{mti[:2]}{int(mti[2]) + 1}0"

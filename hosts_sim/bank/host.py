@@ -11,7 +11,7 @@ from datetime import datetime
 
 from acquirer.codecs.bank_fields import De90
 from acquirer.codecs.errors import RemoteFormatError
-from acquirer.codecs.message import Message
+from acquirer.codecs.message import Message, reply_mti
 from acquirer.codecs.pan import mask_digits
 from acquirer.codecs.private_fields import Balance
 from acquirer.hosts_sim.bank.cards import CardFile
@@ -106,15 +106,6 @@ def reply_of(request: Message, result: Result, currency_code: str) -> Message:
     if result.original_code:
         fields[48] = result.original_code + result.original_approval
     return Message(reply_mti(request.mti), fields)
-
-
-def reply_mti(mti: str) -> str:
-    """The MTI that answers a request or its repeat.
-
-    >>> reply_mti("0200"), reply_mti("0421")
-    ('0210', '0430')
-    """
-    return f"{mti[:2]}{int(mti[2]) + 1}0"
 
 
 def _kind(message: Message) -> EntryKind | None:

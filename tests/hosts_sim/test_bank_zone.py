@@ -11,7 +11,7 @@ from acquirer.codecs.bank_fields import BankKeys
 from acquirer.codecs.dialect import load_dialect
 from acquirer.codecs.message import Message
 from acquirer.config.estate import load_estate
-from acquirer.hosts_sim.bank.zone_keys import ZoneKeys
+from acquirer.hosts_sim.zone_keys import ZoneKeys
 from acquirer.hsm_sim.crypto import des
 from acquirer.hsm_sim.crypto.kcv import kcv
 from acquirer.hsm_sim.crypto.mac import x919
