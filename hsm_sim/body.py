@@ -21,6 +21,8 @@ from acquirer.hsm_sim.state import ModuleState
 
 TRAILER_CHARACTERS_MAX = 32
 
+ACCOUNT_DIGITS = 12
+LONG_ACCOUNT_PLACES = 18
 CARD_NUMBER_DIGITS_MAX = 19
 
 _FORMATS = {**FORMATS, ISO_4.code: ISO_4}
@@ -244,10 +246,24 @@ class Body:
         Raises:
             Refusal: 22, or what ``account_check`` says.
         """
-        self.account_number = self.digits(12, "22")
+        self.account_number = self.digits(ACCOUNT_DIGITS, "22")
         if self.account_check is not None:
             self.account_check(self.account_number)
         return self.account_number
+
+    def long_account(self) -> str:
+        """An account number of 12 to 18 digits in 18 places, ``F`` in those before it.
+
+        Raises:
+            Refusal: 22, or what ``account_check`` says.
+        """
+        field = self.take(LONG_ACCOUNT_PLACES).lstrip("F")
+        if len(field) < ACCOUNT_DIGITS or not (field.isascii() and field.isdecimal()):
+            raise Refusal("22", "PIN block format 04 asks for an account number in 18 places")
+        self.account_number = field[-ACCOUNT_DIGITS:]
+        if self.account_check is not None:
+            self.account_check(self.account_number)
+        return field
 
     def card_number(self) -> str:
         """A whole card number and the ``;`` after it, as ISO format 4 wants it.
@@ -260,7 +276,7 @@ class Body:
         if not pan.isdecimal():
             raise Refusal("22", "PIN block format 48 asks for a whole card number and ;")
         self._at = end + 1
-        self.account_number = pan[:-1][-12:].rjust(12, "0")
+        self.account_number = pan[:-1][-ACCOUNT_DIGITS:].rjust(ACCOUNT_DIGITS, "0")
         if self.account_check is not None:
             self.account_check(self.account_number)
         return pan

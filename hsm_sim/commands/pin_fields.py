@@ -1,8 +1,10 @@
 """PIN blocks, formats and account numbers as fields of requests, under TDES and AES keys alike.
 
 A block has 16 digits, or 32 under an AES key where the format after it is 48 (ISO 4). With that
-format the whole card number and ``;`` stand in the place of the 12-digit account number.
-Source: hsm-interface, "PIN block format codes".
+format the whole card number and ``;`` stand in the place of the 12-digit account number, with
+format 04 (PLUS) an account number in 18 places, ``F`` in those before it; 12 digits are taken
+there too, then for both ends of the number.
+Source: hsm-interface, "PIN block format codes"; the module's programmer's manual, "Format 04".
 """
 
 from __future__ import annotations
@@ -10,11 +12,11 @@ from __future__ import annotations
 import hmac
 from typing import NamedTuple
 
-from acquirer.hsm_sim.body import Body
+from acquirer.hsm_sim.body import ACCOUNT_DIGITS, LONG_ACCOUNT_PLACES, Body
 from acquirer.hsm_sim.crypto import pinblock_iso4
 from acquirer.hsm_sim.crypto.cipher import BlockCipher
 from acquirer.hsm_sim.crypto.errors import PinBlockError
-from acquirer.hsm_sim.crypto.pinblock import ISO_4, PinBlockFormat
+from acquirer.hsm_sim.crypto.pinblock import ISO_4, PLUS, PinBlockFormat
 from acquirer.hsm_sim.errors import Refusal
 from acquirer.hsm_sim.key_types import DECIPHER, TPK, ZPK, KeyRole, using
 from acquirer.hsm_sim.lmk import KeyField, LocalMasterKey, block_bytes
@@ -29,12 +31,14 @@ class Account(NamedTuple):
     """Whose PIN it is.
 
     Attributes:
-        number: 12 digits.
+        number: the 12 rightmost digits.
         pan: the whole card number where the request has it, or an empty string.
+        leading: the 12 leftmost digits.
     """
 
     number: str
-    pan: str
+    leading: str
+    pan: str = ""
 
 
 class PinFields(NamedTuple):
@@ -68,11 +72,27 @@ def read_block(body: Body, key: KeyField) -> bytes:
 def read_account(
     body: Body, layout: PinBlockFormat, other: PinBlockFormat | None = None
 ) -> Account:
-    """The account number, or card number where one of the formats needs it."""
+    """The account number, or as much of the card number as one of the formats needs.
+
+    Args:
+        body: the request.
+        layout: of the PIN block.
+        other: the layout to translate to, in requests that end with the account number.
+
+    Raises:
+        Refusal: 22, or what ``account_check`` says.
+    """
     if layout is ISO_4 or other is ISO_4:
         pan = body.card_number()
-        return Account(body.account_number, pan)
-    return Account(body.account(), "")
+        return Account(body.account_number, pan[:-1][:ACCOUNT_DIGITS], pan)
+    # A full 18 digits have no F to be known by, only the end of the request.
+    if PLUS in (layout, other) and (
+        body.peek() == "F" or (other is not None and body.fits(LONG_ACCOUNT_PLACES))
+    ):
+        leading = body.long_account()[:ACCOUNT_DIGITS]
+        return Account(body.account_number, leading)
+    number = body.account()
+    return Account(number, number)
 
 
 def read_pin(body: Body, role: KeyRole) -> PinFields:
@@ -107,7 +127,7 @@ def open_pin(cipher: BlockCipher, block: bytes, layout: PinBlockFormat, account:
         return pinblock_iso4.decipher(cipher, block, account.pan)
     if cipher.block_bytes != 8:
         raise PinBlockError("23", "an AES key takes PIN blocks of format 48 only")
-    return layout.decode(cipher.decrypt(block), account.number)
+    return layout.decode(cipher.decrypt(block), _digits_for(layout, account))
 
 
 def seal_pin(
@@ -124,7 +144,11 @@ def seal_pin(
     if cipher.block_bytes != 8:
         raise PinBlockError("23", "an AES key takes PIN blocks of format 48 only")
     fill = state.random(layout.fill_bytes) if layout.fill_bytes else b""
-    return cipher.encrypt(layout.encode(pin, account.number, fill)).hex().upper()
+    return cipher.encrypt(layout.encode(pin, _digits_for(layout, account), fill)).hex().upper()
+
+
+def _digits_for(layout: PinBlockFormat, account: Account) -> str:
+    return account.leading if layout is PLUS else account.number
 
 
 def check_translation(

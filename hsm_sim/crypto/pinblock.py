@@ -66,7 +66,7 @@ def encode_iso0(pin: str, account_number: str) -> bytes:
     """
     length = _checked_length(pin)
     field = int("0" + _HEAD[length] + pin + _FILL[length], 16)
-    return (field ^ _account(account_number)).to_bytes(8, "big")
+    return (field ^ account_field(account_number)).to_bytes(8, "big")
 
 
 def decode_iso0(block: bytes, account_number: str) -> str:
@@ -86,7 +86,7 @@ def decode_iso0(block: bytes, account_number: str) -> str:
     >>> decode_iso0(bytes.fromhex("041274edcba9876f"), "401234567890")
     '1234'
     """
-    field = b"%016X" % (int.from_bytes(block, "big") ^ _account(account_number))
+    field = b"%016X" % (int.from_bytes(block, "big") ^ account_field(account_number))
     return _pin_and_fill(field.decode("ascii"), "0")
 
 
@@ -142,12 +142,12 @@ def encode_iso3(pin: str, account_number: str, random: bytes) -> bytes:
     length = _checked_length(pin)
     fill = random.translate(_TO_LETTERS).decode("ascii")
     field = int(("3" + _HEAD[length] + pin + fill)[:16], 16)
-    return (field ^ _account(account_number)).to_bytes(8, "big")
+    return (field ^ account_field(account_number)).to_bytes(8, "big")
 
 
 def decode_iso3(block: bytes, account_number: str) -> str:
     """The PIN in a block of format 3; errors as :func:`decode_iso0`."""
-    field = f"{int.from_bytes(block, 'big') ^ _account(account_number):016X}"
+    field = f"{int.from_bytes(block, 'big') ^ account_field(account_number):016X}"
     pin = _pin(field, "3")
     if not all(digit in "ABCDEF" for digit in field[2 + len(pin) :]):
         raise PinBlockError("20", "the fill of the PIN block is wrong")
@@ -210,7 +210,12 @@ def _checked_length(pin: str) -> int:
     return length
 
 
-def _account(account_number: str) -> int:
+def account_field(account_number: str) -> int:
+    """The account number as a block adds it: 12 digits, one to a nibble, as an integer.
+
+    Raises:
+        PinBlockError: 22, it does not have 12 digits.
+    """
     if len(account_number) != 12 or not (account_number.isascii() and account_number.isdecimal()):
         raise PinBlockError("22", "an account number has 12 digits")
     return int(account_number, 16)
@@ -278,6 +283,9 @@ FORMATS: dict[str, PinBlockFormat] = {
         PinBlockFormat("47", "ISO 3", True, encode_iso3, decode_iso3, fill_bytes=10),
     )
 }
+
+PLUS = FORMATS["04"]
+"""ISO format 0's layout over the account number's other end."""
 
 
 def _needs_aes(*_: object) -> NoReturn:

@@ -1,29 +1,36 @@
 """PIN blocks that an issuer sends to a chip card in order to change its PIN: formats 35, 41, 42.
 
 They are made, never read, and never cross an acquirer's links; no command translates them.
-Format 35 (Mastercard pay-now, pay-later) is published only as far as its layout equals ISO
-format 2's. Source: Visa VIS 1.4, C.11.1 and C.11.2; EMV 4.3 Book 3, 6.5.10 (PIN change).
+Source: the module's programmer's manual, "Format 35" (Mastercard pay-now, pay-later), "Format 41",
+"Format 42"; Visa VIS 1.4, C.11.1 and C.11.2.
 """
 
 from __future__ import annotations
 
 from acquirer.hsm_sim.crypto.errors import KeyLengthError, PinBlockError
-from acquirer.hsm_sim.crypto.pinblock import PIN_DIGITS_MAX, PIN_DIGITS_MIN, encode_iso2
+from acquirer.hsm_sim.crypto.pinblock import (
+    PIN_DIGITS_MAX,
+    PIN_DIGITS_MIN,
+    account_field,
+    encode_iso2,
+)
 
 
-def encode_pay_now(pin: str) -> bytes:
-    """Format 35: control 2, length, PIN, ``F`` fill.
+def encode_pay_now(pin: str, account_number: str) -> bytes:
+    """Format 35: control 2, length, PIN, ``F`` fill, XOR account number.
 
     Args:
         pin: the new PIN, 4 to 12 digits.
+        account_number: the 12 rightmost digits of the card number without its check digit.
 
     Raises:
-        PinBlockError: 24.
+        PinBlockError: 24 for a PIN of a wrong length, 22 for a wrong account number.
 
-    >>> encode_pay_now("1234").hex()
-    '241234ffffffffff'
+    >>> encode_pay_now("34567", "400000123456").hex()
+    '2534167fffedcba9'
     """
-    return encode_iso2(pin)
+    field = int.from_bytes(encode_iso2(pin), "big")
+    return (field ^ account_field(account_number)).to_bytes(8, "big")
 
 
 def encode_visa_new(card_key: bytes, pin: str) -> bytes:

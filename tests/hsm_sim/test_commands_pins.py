@@ -52,6 +52,31 @@ def test_translate(
     assert pinblock.FORMATS[destination].decode(clear, ACCOUNT) == "12345"
 
 
+@pytest.mark.parametrize("digits", ["FFF228340000012345", "123456789012345678"])
+def test_plus_binds_the_numbers_other_end(
+    send: Send, tpk: ClearAndText, zpk: ClearAndText, digits: str
+) -> None:
+    """Format 04 takes its account number in 18 places: PLUS from the left, ISO 0 from the right."""
+    number = digits.strip("F")
+    into = block(tpk[0], "92389", "01", number[-12:]), "0104"
+    back = block(tpk[0], "92389", "04", number[:12]), "0401"
+    for (enciphered, formats), account in ((into, number[:12]), (back, number[-12:])):
+        reply = send(f"CA{tpk[1]}{zpk[1]}12{enciphered}{formats}{digits}")
+        expected = block(zpk[0], "92389", formats[2:], account)
+        assert reply == f"CB0005{expected}{formats[2:]}"
+    wrong = f"CA{tpk[1]}{zpk[1]}12{into[0]}0104"
+    assert send(f"{wrong}FFFFFFF{number[:11]}") == "CB22"
+    assert send(f"{wrong}FFF22834000001234A") == "CB22"
+
+
+def test_plus_within_a_request(send: Send, key: KeyMaker, tpk: ClearAndText) -> None:
+    """The long account number is known by its F where more fields follow it."""
+    pair = key("002", "11" * 8 + "A2" * 8, "U")
+    pvv = psec.pin.generate_visa_pvv(pair[0], "1", "9238", "3400000123450")
+    enciphered = block(tpk[0], "9238", "04", "228340000012")
+    assert send(f"DC{tpk[1]}{pair[1]}{enciphered}04FFF2283400000123451{pvv}") == "DD00"
+
+
 def test_translate_refusals(send: Send, tpk: ClearAndText, zpk: ClearAndText) -> None:
     """Each thing that can be wrong with a translation has its code."""
     good = block(tpk[0], "123456")

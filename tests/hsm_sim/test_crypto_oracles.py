@@ -13,6 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from acquirer.hsm_sim.crypto import aes, des, kcv, mac
+from acquirer.hsm_sim.lmk import TEST_VARIANT_PAIRS, VariantLmk
+from acquirer.hsm_sim.operator import wrap_key
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
 
@@ -181,3 +183,26 @@ def test_cup_ecb_by_the_book(key: bytes, data: bytes) -> None:
     middle = bytes(a ^ b for a, b in zip(first, digits[8:], strict=True))
     expected = openssl(key, modes.ECB(), middle).hex().upper().encode()[:8]
     assert expected == mac.cup_ecb(key, data)
+
+
+@pytest.mark.parametrize(
+    ("code", "pair", "type_pattern"),
+    [("000", "4040404040404040 5151515151515151", "00"),
+     ("001", "6161616161616161 7070707070707070", "00"),
+     ("402", "E0E0010101010101 F1F1010101010101", "DE"),
+     ("109", "1A1A1A1A1A1A1A1A 1C1C1C1C1C1C1C1C", "A6"),
+     ("70D", "2F2F2F2F2F2F2F2F 3131313131313131", "74")],
+)  # fmt: skip
+def test_lmk_variants_by_openssl(code: str, pair: str, type_pattern: str) -> None:
+    """Keys under the test LMK, by the book: one pattern for the type, one for each part's place."""
+    lmk = VariantLmk(TEST_VARIANT_PAIRS)
+    left, right = (bytearray.fromhex(half) for half in pair.split())
+    left[0] ^= int(type_pattern, 16)
+    for scheme, patterns in (("U", "A65A"), ("T", "6ADE2B"), ("X", "0000"), ("Y", "000000")):
+        clear = des.odd_parity(bytes(range(7, 7 + 4 * len(patterns))))
+        expected = ""
+        for place, pattern in enumerate(bytes.fromhex(patterns)):
+            altered = bytes(left) + bytes((right[0] ^ pattern,)) + bytes(right[1:])
+            part = openssl(altered, modes.ECB(), clear[8 * place : 8 * place + 8])
+            expected += part.hex().upper()
+        assert f"{scheme}{expected}" == wrap_key(lmk, code, clear, scheme)

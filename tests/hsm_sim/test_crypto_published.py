@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from acquirer.hsm_sim.crypto import (
     aes,
+    card_value,
     cfb,
+    des,
     emv,
     kcv,
     mac,
@@ -91,11 +94,45 @@ def test_secure_messaging(vector: Vector) -> None:
     assert vector["mac"] == made.hex().upper()
 
 
+@pytest.mark.parametrize("vector", EMV["mchip"], ids=lambda v: v["id"])
+def test_mchip(vector: Vector) -> None:
+    """M/Chip's session key, and the cryptogram and response under it."""
+    card = card_key(vector)
+    counter, unpredictable = bytes.fromhex(vector["atc"]), bytes.fromhex(vector["unpredictable"])
+    session = emv.mchip_session_key(card, counter, unpredictable)
+    assert shows(card, vector["card_kcv"])
+    assert shows(session, vector["session_kcv"])
+    arqc = emv.cryptogram(session, bytes.fromhex(vector["data"]), 2)
+    assert vector["arqc"] == arqc.hex().upper()
+    assert vector["arpc_1_session"] == emv.response_1(session, arqc, bytes(2)).hex().upper()
+
+
+@pytest.mark.parametrize("vector", EMV["dynamic_card_values"], ids=lambda v: v["id"])
+def test_dynamic_card_values(vector: dict[str, Any]) -> None:
+    """Visa's dCVV under a card's key, which where told is derived by option A."""
+    card = bytes.fromhex(vector["card_key"])
+    if "master" in vector:
+        packed = emv.pan_and_sequence(vector["pan"])
+        derived = emv.card_key_a(bytes.fromhex(vector["master"]), packed)
+        assert des.odd_parity(card) == derived
+    made = card_value.dynamic_card_value(
+        card, vector["pan"], vector["expiry"], vector["service_code"], vector["atc"]
+    )
+    assert vector["value"] == made
+
+
+@pytest.mark.parametrize("vector", CRYPTO["cup_ecb"], ids=lambda v: v["id"])
+def test_cup_ecb_published(vector: Vector) -> None:
+    """The MAC of UnionPay terminals over whole messages."""
+    made = mac.cup_ecb(bytes.fromhex(vector["key"]), bytes.fromhex(vector["data"]))
+    assert vector["mac"] == made.decode("ascii")
+
+
 @pytest.mark.parametrize("vector", EMV["issuer_pin_blocks"], ids=lambda v: v["id"])
 def test_issuer_pin_blocks(vector: Vector) -> None:
     """Blocks that bring a new PIN to a card: formats 35, 41 and 42."""
-    if not vector["master"]:
-        block = pinblock_issuer.encode_pay_now(vector["pin"])
+    if "account" in vector:
+        block = pinblock_issuer.encode_pay_now(vector["pin"], vector["account"])
     elif vector["old"]:
         block = pinblock_issuer.encode_visa_change(card_key(vector), vector["pin"], vector["old"])
     else:
@@ -105,11 +142,12 @@ def test_issuer_pin_blocks(vector: Vector) -> None:
 
 @pytest.mark.parametrize("vector", PIN_BLOCKS["clear"], ids=lambda v: v["id"])
 def test_clear_pin_blocks(vector: Vector) -> None:
-    """Formats 0, 1 and 2 are read; those without fill are made too."""
+    """Layouts of 8 bytes are read; made too where the fill is none or one that we can choose."""
     layout, block = FORMATS[vector["code"]], bytes.fromhex(vector["block"])
     assert vector["pin"] == layout.decode(block, vector["account"])
-    if not layout.fill_bytes:
-        assert block == layout.encode(vector["pin"], vector["account"], b"")
+    if "fill" in vector or not layout.fill_bytes:
+        fill = bytes(int(digit, 16) % 10 for digit in vector.get("fill", ""))
+        assert block == layout.encode(vector["pin"], vector["account"], fill)
 
 
 @pytest.mark.parametrize("vector", PIN_BLOCKS["iso4"], ids=lambda v: v["id"])
@@ -131,8 +169,9 @@ def test_every_source_is_told() -> None:
 
 
 def test_no_format_is_forgotten() -> None:
-    """Formats 01 to 05, 34 and 47 are in the table; 48 has its own module."""
-    assert {"01", "02", "03", "04", "05", "34", "47"} <= set(FORMATS)
+    """Formats 01 to 05, 34 and 47 are in the table, each with values; 48 has its own module."""
+    assert {"01", "02", "03", "04", "05", "34", "47"} == set(FORMATS)
+    assert set(FORMATS) == {vector["code"] for vector in PIN_BLOCKS["clear"]}
     assert pinblock.ISO_4.code == "48"
 
 

@@ -43,6 +43,28 @@ def test_iso3_is_psecs(pin: str, account: str, fill: bytes) -> None:
     assert pin == pinblock.decode_iso3(theirs, account)
 
 
+@given(pins, accounts, fills)
+def test_layouts_by_the_book(pin: str, account: str, fill: bytes) -> None:
+    """Docutel, Diebold, PLUS and ISO 1, nibble by nibble as the manual draws them."""
+    length, digits = len(pin), [int(digit) for digit in pin]
+    number = [0, 0, 0, 0, *(int(digit) for digit in account)]
+    decimal = [byte % 10 for byte in fill]
+    ansi = [0, length, *digits, *[15] * (14 - length)]
+    drawn = {
+        "03": [*digits, *[15] * (16 - length)],
+        "04": [a ^ b for a, b in zip(ansi, number, strict=True)],
+        "05": [1, length, *digits, *decimal[: 14 - length]],
+    }
+    if length <= 6:
+        drawn["02"] = [length, *digits, *[0] * (6 - length), *decimal[:9]]
+    for code, nibbles in drawn.items():
+        block = bytes(
+            16 * high + low for high, low in zip(nibbles[::2], nibbles[1::2], strict=True)
+        )
+        assert block == pinblock.FORMATS[code].encode(pin, account, fill)
+        assert pin == pinblock.FORMATS[code].decode(block, account)
+
+
 def test_published_example() -> None:
     """The well-known example of format 0: PIN 1234, card number 43219876543210987."""
     block = bytes.fromhex("0412AC89ABCDEF67")

@@ -143,12 +143,72 @@ def test_tr31_is_psecs(version_id: str, key: bytes, seed: bytes) -> None:
     assert refusal.value.code == "A4"
 
 
+def openssls_tr31(master: bytes, block: str) -> tuple[bytes, str]:
+    """The key in a TR-31 block and its authentic MAC, from OpenSSL's primitives alone.
+
+    X9.143, 7.3 (variant binding: A, C) and 7.4 (derivation binding: B, D), without psec.
+    """
+    version_id, mac_bytes = block[0], {"A": 4, "C": 4, "B": 8, "D": 16}[block[0]]
+    at = 16
+    for _ in range(int(block[12:14])):
+        at += int(block[at + 2 : at + 4], 16)
+    head, ciphertext = block[:at].encode(), bytes.fromhex(block[at : -2 * mac_bytes])
+    if version_id in "AC":
+        encrypting, signing = (bytes(byte ^ v for byte in master) for v in (0x45, 0x4D))
+        plain = Cipher(TripleDES(encrypting), modes.CBC(head[:8])).decryptor().update(ciphertext)
+        chain = Cipher(TripleDES(signing), modes.CBC(bytes(8))).encryptor()
+        tag = chain.update(head + ciphertext)[-8:-4]
+    else:
+        cipher = algorithms.AES if version_id == "D" else TripleDES
+        encrypting, signing = (tr31_derived(cipher, master, usage) for usage in (0, 1))
+        iv = bytes.fromhex(block[-2 * mac_bytes :])
+        plain = Cipher(cipher(encrypting), modes.CBC(iv)).decryptor().update(ciphertext)
+        authenticator = CMAC(cipher(signing))
+        authenticator.update(head + plain)
+        tag = authenticator.finalize()
+    bits = int.from_bytes(plain[:2], "big")
+    return plain[2 : 2 + bits // 8], tag.hex().upper()
+
+
+def tr31_derived(
+    cipher: type[algorithms.AES] | type[TripleDES], master: bytes, usage: int
+) -> bytes:
+    """A working key of derivation binding: CMAC over counter, usage, 0, algorithm and length."""
+    kinds = {16: 0, 24: 1} if cipher is TripleDES else {16: 2, 24: 3, 32: 4}
+    tail = usage.to_bytes(2, "big") + bytes(1) + kinds[len(master)].to_bytes(2, "big")
+    derived = b""
+    for counter in range(1, 5):
+        authenticator = CMAC(cipher(master))
+        authenticator.update(bytes((counter,)) + tail + (8 * len(master)).to_bytes(2, "big"))
+        derived += authenticator.finalize()
+    return derived[: len(master)]
+
+
+@pytest.mark.parametrize("version_id", "ABCD")
+@given(
+    key=st.sampled_from((16, 24)).flatmap(lambda size: st.binary(min_size=size, max_size=size)),
+    seed=st.binary(min_size=1, max_size=8),
+    size=st.sampled_from((16, 24, 32)),
+)
+def test_tr31_by_openssl(version_id: str, key: bytes, seed: bytes, size: int) -> None:
+    """Our TR-31 blocks open, and are authentic, by the standard's steps on OpenSSL's primitives."""
+    master = hashlib.sha256(seed).digest()[: size if version_id == "D" else min(size, 24)]
+    header = BlockHeader("P0", "T", "E", "00", "E", (("KS", "00604B120F929280"),))
+    block = tr31.wrap(version_id, master, header, key)
+    clear, tag = openssls_tr31(master, block)
+    assert (key, tag) == (clear, block[-len(tag) :])
+
+
 @pytest.mark.parametrize("vector", VECTORS["tr31"], ids=lambda vector: vector["id"])
 def test_published_tr31_blocks(vector: dict[str, str]) -> None:
-    """The standard's own examples open to their keys."""
-    header, clear = tr31.unwrap(bytes.fromhex(vector["master"]), vector["block"])
+    """Blocks of the standard and of two makers' devices open to their keys, by OpenSSL too."""
+    master = bytes.fromhex(vector["master"])
+    header, clear = tr31.unwrap(master, vector["block"])
     expected = (vector["key"], vector["usage"], vector["mode"])
     assert expected == (clear.hex().upper(), header.usage, header.mode)
+    by_openssl, tag = openssls_tr31(master, vector["block"])
+    assert clear == by_openssl
+    assert vector["block"].endswith(tag)
 
 
 @given(st.text("0123456789ABCDEFKSPBTRN", max_size=100))
