@@ -21,6 +21,7 @@ from acquirer.ledger.entries import (
     Entry,
     Event,
     OrderRow,
+    Posting,
     Role,
     SafItem,
     Step,
@@ -196,6 +197,11 @@ class Book:
         """Debits and credits posted, debits and credits pending, minor units."""
         sums: tuple[int, int, int, int] = await self._read(reads.account_sums, name, currency_code)
         return sums
+
+    async def postings_of_event(self, event_id: int) -> list[Posting]:
+        """What an event posted, in its order; not what reversed it."""
+        found: list[Posting] = await self._read(reads.postings_of_event, event_id)
+        return found
 
     async def expired_pending(self, now_ms: int, limit: int) -> list[int]:
         """Events whose pending transfers ran out and are to be resolved with EXPIRE."""

@@ -24,6 +24,7 @@ class State(StrEnum):
     REVERSING = "reversing"
     REVERSED = "reversed"
     VOIDED = "voided"
+    REFUNDED = "refunded"
     REFUSED = "refused"
 
 

@@ -15,6 +15,8 @@ from acquirer.ledger.entries import Posting
 MDR_INCOME = "income:mdr"
 COD_FEE_INCOME = "income:cod-fee"
 CASH_EXCESS_INCOME = "income:cash-excess"
+# The code of a fee that goes back to the merchant with a refund.
+MDR_RETURNED = "mdr-returned"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,11 @@ def merchant_account(merchant_id: str) -> str:
     return f"liabilities:merchant:{merchant_id}"
 
 
+def merchant_debt_account(merchant_id: str) -> str:
+    """What a merchant owes, for whom nothing is left to take it from."""
+    return f"assets:merchant-debt:{merchant_id}"
+
+
 def courier_account(courier_id: str) -> str:
     """Cash that a courier has in hand and owes."""
     return f"assets:courier:{courier_id}"
@@ -120,6 +127,33 @@ def card_sale(
     net = Posting(receivable, merchant_account(merchant_id), amount_minor - fee, "sale")
     income = Posting(receivable, MDR_INCOME, fee, "mdr")
     return tuple(posting for posting in (net, income) if posting.amount_minor)
+
+
+def refund(
+    amount_minor: int, fee_minor: int, payable_minor: int, *, bank: str, merchant_id: str
+) -> tuple[Posting, ...]:
+    """Transfers of a refund: the merchant gives back the net, as far as we owe him anything.
+
+    They sum to the amount.
+
+    Args:
+        amount_minor: what the card gets back, minor units, above 0.
+        fee_minor: the share of the payment's fee that is returned, 0 up to the amount.
+        payable_minor: what is owed to the merchant now; what it falls short of is his debt.
+
+    >>> [(p.debit, p.amount_minor) for p in refund(
+    ...     10000, 120, 9000, bank="demo", merchant_id="M1")]
+    [('liabilities:merchant:M1', 9000), ('assets:merchant-debt:M1', 880), ('income:mdr', 120)]
+    """
+    receivable = scheme_account(bank)
+    net = amount_minor - fee_minor
+    covered = min(net, max(payable_minor, 0))
+    parts = (
+        Posting(merchant_account(merchant_id), receivable, covered, "refund"),
+        Posting(merchant_debt_account(merchant_id), receivable, net - covered, "refund"),
+        Posting(MDR_INCOME, receivable, fee_minor, MDR_RETURNED),
+    )
+    return tuple(posting for posting in parts if posting.amount_minor)
 
 
 def cash_on_delivery(

@@ -87,8 +87,16 @@ _saf_open = and_(saf.c.finished_at_ms.is_(None), saf.c.dead_at_ms.is_(None))
 _head = saf.alias("head")
 _before = saf.alias("before")
 
+# The payment that a refund gives back.
+_refunded = (
+    select(journal.c.original_id)
+    .where(journal.c.id == saf.c.original_id, saf.c.kind == "refund")
+    .correlate(saf)
+    .scalar_subquery()
+)
+
 # Only a window at the head is looked at, so that what is old is not overtaken without end; and
-# what a bank is to learn of one original it learns in order.
+# what a bank is to learn of one original it learns in order, a refund after its payment.
 _DUE_SAF = Sql(
     select(*_SAF_COLUMNS)
     .where(
@@ -110,7 +118,10 @@ _DUE_SAF = Sql(
         _free(saf),
         ~select(_before.c.id)
         .where(
-            _before.c.original_id == saf.c.original_id,
+            or_(
+                _before.c.original_id == saf.c.original_id,
+                _before.c.original_id == _refunded,
+            ),
             _before.c.id < saf.c.id,
             _before.c.finished_at_ms.is_(None),
             _before.c.dead_at_ms.is_(None),

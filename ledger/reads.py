@@ -7,8 +7,9 @@ from typing import Any
 
 from sqlalchemy import bindparam, select, text
 
+from acquirer.ledger import statements as sql
 from acquirer.ledger.database import Session, Sql
-from acquirer.ledger.entries import CourierRow, Entry, OrderRow, Role, TerminalRow
+from acquirer.ledger.entries import CourierRow, Entry, OrderRow, Posting, Role, TerminalRow
 from acquirer.ledger.rows import ENTRY_COLUMNS, courier_of, entry_of, order_of, terminal_of
 from acquirer.ledger.schema import (
     UNCONFIRMED,
@@ -196,6 +197,12 @@ def account_sums(session: Session, name: str, currency_code: str) -> tuple[int, 
     """Debits and credits posted, debits and credits pending; zeros where there is no account."""
     row = session.row(_ACCOUNT, account=name, currency=currency_code)
     return (0, 0, 0, 0) if row is None else (row[0], row[1], row[2], row[3])
+
+
+def postings_of_event(session: Session, event_id: int) -> list[Posting]:
+    """What an event posted, in its order; not what reversed it."""
+    rows = session.rows(sql.POSTED_OF_EVENT, event_id=event_id)
+    return [Posting(row[2], row[4], row[5], row[7]) for row in rows]
 
 
 def expired_pending(session: Session, now_ms: int, limit: int) -> list[int]:

@@ -15,13 +15,16 @@ from sqlalchemy import Connection, case, func, select
 
 from acquirer.ledger.entries import State
 from acquirer.ledger.order_reports import MEANS, PAID, cash_in_hand
+from acquirer.ledger.postings import MDR_RETURNED
 from acquirer.ledger.schema import journal, orders, transfers
 
-GroupBy = Literal["merchant", "courier", "station", "day", "terminal"]
+GroupBy = Literal["merchant", "courier", "station", "day", "terminal", "means"]
 FEE_CODES = ("mdr", "cod-fee")
 PAYMENT_KINDS = ("sale", "order_payment")
+EXCEPTION = "order_exception"
 APPROVED_CODE = "00"
-STANDING = State.APPROVED.value
+STANDING = (State.APPROVED.value, State.REFUNDED.value)
+REFUND = "refund"
 RETURNED = (State.VOIDED.value, State.REVERSED.value, State.REVERSING.value)
 
 
@@ -29,13 +32,16 @@ RETURNED = (State.VOIDED.value, State.REVERSED.value, State.REVERSING.value)
 class ReportLine:
     """One group's sums; amounts in minor units of one currency.
 
+    A payment that was refunded stays in what was paid: the refund is counted beside it, on its own
+    date.
+
     Attributes:
         card_minor: paid by card, of orders and at the counter.
         none_count: orders delivered with nothing to pay.
-        fee_minor: our fees on what was paid.
-        net_minor: what is due to the merchant: paid less fees.
+        fee_minor: our fees on what was paid, less those that went back with refunds.
+        net_minor: what is due to the merchant: paid less fees and refunds.
         unconfirmed_count: payments of these that nobody has confirmed yet.
-        returned_count: payments that were voided, reversed or cancelled.
+        returned_count: payments that were voided, reversed or cancelled, and refunds.
         exception_count: exceptions told.
         cash_in_hand_minor: what couriers of this group owe now, whatever the dates.
     """
@@ -114,7 +120,11 @@ def _payments(first_date: str, last_date: str, merchant_id: str) -> Any:
         select(
             transfers.c.event_id,
             func.sum(
-                case((transfers.c.code.in_(FEE_CODES), transfers.c.amount_minor), else_=0)
+                case(
+                    (transfers.c.code.in_(FEE_CODES), transfers.c.amount_minor),
+                    (transfers.c.code == MDR_RETURNED, -transfers.c.amount_minor),
+                    else_=0,
+                )
             ).label("fee_minor"),
         )
         .join(journal, journal.c.id == transfers.c.event_id)
@@ -144,8 +154,8 @@ def _payments(first_date: str, last_date: str, merchant_id: str) -> Any:
         .outerjoin(unconfirmed, unconfirmed.c.payment_id == journal.c.id)
         .where(
             journal.c.business_date.between(first_date, last_date),
-            journal.c.kind.in_((*PAYMENT_KINDS, "order_exception")),
-            journal.c.state.in_((STANDING, *RETURNED)),
+            journal.c.kind.in_((*PAYMENT_KINDS, REFUND, "order_exception")),
+            journal.c.state.in_((*STANDING, *RETURNED)),
             # One that was never approved has not come back either.
             journal.c.response_code == APPROVED_CODE,
         )
@@ -154,14 +164,19 @@ def _payments(first_date: str, last_date: str, merchant_id: str) -> Any:
 
 
 def _count(line: ReportLine, row: Any) -> None:
-    if row.kind == "order_exception":
+    if row.kind == EXCEPTION:
         line.exception_count += 1
         return
-    if row.state != STANDING:
+    # PostgreSQL sums integers to a decimal.
+    fee_minor = int(row.fee_minor)
+    if row.kind == REFUND or row.state not in STANDING:
         line.returned_count += 1
         line.returned_minor += row.amount_minor
+        if row.kind == REFUND:
+            line.fee_minor += fee_minor
+            line.net_minor -= row.amount_minor + fee_minor
         return
-    means = MEANS.get(row.processing_code, "card")
+    means = _means(row)
     if means == "card":
         line.card_count += 1
         line.card_minor += row.amount_minor
@@ -170,13 +185,15 @@ def _count(line: ReportLine, row: Any) -> None:
         line.cash_minor += row.amount_minor
     else:
         line.none_count += 1
-    # PostgreSQL sums integers to a decimal.
-    fee_minor = int(row.fee_minor)
     line.fee_minor += fee_minor
     line.net_minor += row.amount_minor - fee_minor
     if row.unconfirmed:
         line.unconfirmed_count += 1
         line.unconfirmed_minor += row.amount_minor
+
+
+def _means(row: Any) -> str:
+    return MEANS.get(row.processing_code, "card")
 
 
 def _count_cash(
@@ -195,6 +212,7 @@ def _count_cash(
             "courier": courier_id,
             "station": courier.station,
             "terminal": "",
+            "means": "cash",
         }
         for currency, balance_minor in owed.items():
             if balance_minor:
@@ -208,5 +226,6 @@ def _grouping(by: GroupBy, couriers: Mapping[str, Courier]) -> Callable[[Any], s
         "station": lambda row: couriers.get(row.courier_id, Courier("", "")).station or "-",
         "day": lambda row: row.business_date,
         "terminal": lambda row: row.terminal_id,
+        "means": lambda row: "-" if row.kind == EXCEPTION else _means(row),
     }
     return groups[by]

@@ -19,11 +19,13 @@ CHANGES: Mapping[State, frozenset[State]] = MappingProxyType(
         ),
         State.TIMED_OUT: frozenset({State.REVERSING, State.REVERSED}),
         # Straight to reversed where no bank knows of it: cash, nothing to pay.
-        State.APPROVED: frozenset({State.REVERSING, State.REVERSED, State.VOIDED}),
+        # Refunded, it keeps its effect: the refund is an entry of its own.
+        State.APPROVED: frozenset({State.REVERSING, State.REVERSED, State.VOIDED, State.REFUNDED}),
         State.REVERSING: frozenset({State.REVERSED}),
         # A void that was itself undone gives the original its effect back, unless the original
         # was reversed too.
         State.VOIDED: frozenset({State.APPROVED, State.REVERSED}),
+        State.REFUNDED: frozenset(),
         State.DECLINED: frozenset(),
         State.REFUSED: frozenset(),
         State.REVERSED: frozenset(),

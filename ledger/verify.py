@@ -31,7 +31,9 @@ from acquirer.ledger.schema import (
 from acquirer.ledger.transfers import GENESIS, Staged, chain_link, effect, normal_side
 
 # Kinds of journal entries whose approval posts exactly their amount.
-POSTING_KINDS = frozenset({"sale", "order_payment", "saf_write_off"})
+POSTING_KINDS = frozenset({"sale", "order_payment", "refund", "saf_write_off"})
+# States in which a payment has its effect; what refunds give back are entries of their own.
+EFFECTIVE = frozenset({State.APPROVED, State.REFUNDED})
 NEVER_POSTED = frozenset({State.DECLINED, State.REFUSED})
 
 SUMS = ("debits_posted", "credits_posted", "debits_pending", "credits_pending")
@@ -67,6 +69,7 @@ def verify(connection: Connection) -> Verified:
     _check_anchors(anchors, at_anchor)
     _check_balances(connection, balances)
     entries = _check_journal(connection)
+    _check_refunds(connection)
     _check_queues(connection)
     return Verified(len(names), count, len(heads), len(anchors), entries)
 
@@ -311,11 +314,36 @@ def _check_entry(row: Row[*tuple[Any, ...]], net: int) -> None:
         raise BooksDiffer(f"{where}: there is no such state") from None
     if state in NEVER_POSTED:
         _differ(row.owned != 0, f"{where} has transfers")
-    if state is State.APPROVED:
+    if state in EFFECTIVE:
         wrong = row.kind in POSTING_KINDS and net != row.amount_minor
         _differ(wrong, f"{where} is for {row.amount_minor}, its transfers come to {net}")
     else:
         _differ(net != 0, f"{where} should have no effect, its transfers come to {net}")
+
+
+def _check_refunds(connection: Connection) -> None:
+    refund, payment = journal.alias("refund"), journal.alias("payment")
+    query = (
+        select(
+            payment.c.id,
+            payment.c.rrn,
+            payment.c.state,
+            payment.c.amount_minor,
+            func.sum(refund.c.amount_minor).label("refunded_minor"),
+        )
+        .select_from(refund.outerjoin(payment, payment.c.id == refund.c.original_id))
+        .where(refund.c.kind == "refund", refund.c.state == State.APPROVED.value)
+        .group_by(payment.c.id, payment.c.rrn, payment.c.state, payment.c.amount_minor)
+    )
+    for row in connection.execute(query):
+        where = f"entry {row.id} (rrn {row.rrn}, {row.state})"
+        _differ(row.id is None or State(row.state) not in EFFECTIVE, f"{where} cannot be refunded")
+        refunded_minor = int(row.refunded_minor)
+        is_whole = row.state == State.REFUNDED.value
+        _differ(
+            refunded_minor > row.amount_minor or (is_whole and refunded_minor < row.amount_minor),
+            f"{where} is for {row.amount_minor}, its refunds come to {refunded_minor}",
+        )
 
 
 # --- queues and orders ------------------------------------------------------------------------

@@ -93,8 +93,8 @@ def write_off_posting(item: SafItem, original: Entry) -> Posting:
     """The transfer of a write-off.
 
     An advice that the bank never took, or an undone void that it still believes in, is money
-    that it will not pay. A payment that it still believes in is money that it may pay without
-    anybody here being owed it.
+    that it will not pay. A payment that it still believes in, or has never refunded, is money that
+    it may pay without anybody here being owed it.
     """
     scheme = scheme_account(item.bank)
     if item.kind == "advice" or original.kind in UNDOING:

@@ -171,6 +171,7 @@ class MerchantSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ask: what the courier must key in before a payment, by name, as the terminal shows it.
         cod_basis_points: fee on an order that is paid in cash.
         cod_fixed_minor: added to that, minor units.
+        refund_fee: whether a refund gives the payment's fee back with it, or we keep it.
     """
 
     merchant_id: str
@@ -184,6 +185,7 @@ class MerchantSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     event_secrets: list[str] = []
     order_text: str = ""
     ask: list[AskedField] = []
+    refund_fee: Literal["return", "keep"] = "return"
 
     @property
     def secrets(self) -> tuple[str, ...]:

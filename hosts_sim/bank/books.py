@@ -22,7 +22,7 @@ _BY_KEY = (
 )
 _FIND = (
     "SELECT id, kind, token, amount_minor, state, response_code, approval_code, balance_minor,"
-    " original_id, undone_by FROM transactions WHERE "
+    " original_id, undone_by, business_date FROM transactions WHERE "
 )
 _INSERT = (
     "INSERT INTO transactions (kind, mti, mti_class, stan, transmission_at, acquirer_id,"
@@ -47,6 +47,7 @@ class _Row(NamedTuple):
     balance_minor: int | None
     original_id: int | None
     undone_by: int | None
+    business_date: str
 
 
 class Books:
@@ -162,6 +163,9 @@ class Books:
         if original is None:
             return self._store(entry, "25")
         refusal = _void_refusal(original, entry, self._refunded(original))
+        if not refusal and original.business_date < self._date(entry):
+            # Cleared already: the money goes back by a refund.
+            refusal = "12"
         if refusal:
             return self._store(entry, refusal, original_id=original.id)
         result = self._store(entry, "00", original_id=original.id)

@@ -1,8 +1,9 @@
 """Order cancellation (MTI 0200, DE3 200000, type 75) and its confirmation (MTI 0220, type 76).
 
-A card payment is voided at its bank, with the card that the switch has kept; cash goes back from
-the courier's hand; where nothing was paid only the order changes. Payment and order are claimed
-together with recording the cancellation, so that nothing else can happen to them meanwhile.
+A card payment is voided at its bank, with the card that the switch has kept; where a void cannot
+be, it is refunded. Cash goes back from the courier's hand; where nothing was paid only the order
+changes. Payment and order are claimed together with recording the cancellation, so that nothing
+else can happen to them meanwhile.
 Source: terminal interface, part 5, rows 7 and 8; postings, "Void, reversal".
 """
 
@@ -22,21 +23,27 @@ from acquirer.ledger.entries import (
     Step,
     UpdateEntry,
 )
+from acquirer.routing.outcomes import BankOutcome, Replied
 from acquirer.switch.context import Context
 from acquirer.switch.journal import PART, move_order, new_entry, refuse, release_steps
 from acquirer.switch.order_desk import courier_here, standing, standing_free
 from acquirer.switch.order_events import order_event
 from acquirer.switch.order_life import CANCELLED, NEXT, refusal_code
+from acquirer.switch.refunds import refund_steps, returned_fee
 from acquirer.switch.request import Answer, Outcome, Repeat, Request
 from acquirer.switch.transactions.order_confirmation import (
     TRIES_MAX,
     advice_entry,
     commit_advice,
 )
-from acquirer.switch.transactions.steps import bank_request, forward, settle
+from acquirer.switch.transactions.steps import bank_request, conclude, forward, settle
 
 KIND: Literal["order_cancellation"] = "order_cancellation"
 CONFIRMATION = "order_cancel_confirmation"
+# The bank will not void this payment, for no fault of the void's: cleared already, or unknown where
+# voids are looked up. Any other refusal leaves the order as paid as it was.
+NOT_VOIDED = frozenset({"12", "21", "25", "40", "57"})
+OTHER_REASON = "06"
 
 
 async def order_cancellation(context: Context, request: Request) -> Outcome:
@@ -53,27 +60,45 @@ async def order_cancellation(context: Context, request: Request) -> Outcome:
     for _ in range(TRIES_MAX):
         found = await standing(context, request, order_no)
         order, payment = found.order, found.named
-        if payment is None or order is None or request.message.need(37) != payment.rrn:
+        if payment is None or order is None:
             return await refuse(context, request, KIND, "25", order_no=order_no)
-        if code := _refusal(context, request, order, payment):
+        swiped = await _swiped(context, payment)
+        if request.message.need(37) not in (payment.rrn, swiped.rrn):
+            return await refuse(context, request, KIND, "25", order_no=order_no)
+        voidable = _voidable(context, request, payment)
+        if code := _refusal(context, request, order, payment, voidable=voidable):
             return await refuse(context, request, KIND, code, order_no=order_no)
-        if payment.card is None:
+        if swiped.card is None:
             outcome = await _give_back(context, request, order, payment, courier_id)
+        elif voidable:
+            outcome = await _void(context, request, order, payment, swiped.card, courier_id)
         else:
-            outcome = await _void(context, request, order, payment, payment.card, courier_id)
+            outcome = await _refund(context, request, order, payment, swiped, courier_id)
         if outcome is not None:
             return outcome
     return Answer("96")
 
 
-def _refusal(context: Context, request: Request, order: OrderRow, payment: Entry) -> str:
+async def _swiped(context: Context, payment: Entry) -> Entry:
+    """What the bank has authorised: the payment, or that of several orders which it is part of."""
+    if payment.kind != PART or payment.original_id is None:
+        return payment
+    return await context.book.entry(payment.original_id) or payment
+
+
+def _voidable(context: Context, request: Request, payment: Entry) -> bool:
+    """Whether the bank may void it: all of one authorisation, of a day that is not closed."""
+    today = context.calendar.stamp(request.now_ms).business_date
+    return payment.kind != PART and payment.business_date >= today
+
+
+def _refusal(
+    context: Context, request: Request, order: OrderRow, payment: Entry, *, voidable: bool
+) -> str:
     """The code that refuses this cancellation, or the empty string."""
     if order.paying_id is not None:
         return "94"
     if payment.state is not State.APPROVED or order.payment_id != payment.id:
-        return "12"
-    if payment.kind == PART:
-        # One order of several that a swipe has paid: the bank could only void all of them.
         return "12"
     if ("cancel", order.status) not in NEXT:
         return refusal_code("cancel", order.status)
@@ -87,7 +112,8 @@ def _refusal(context: Context, request: Request, order: OrderRow, payment: Entry
         if request.amount_minor < payment.amount_minor:
             return "13"
     # Claimed though nothing holds the order: an earlier cancellation is still being undone.
-    unreachable = payment.card is not None and context.banks.zpk(payment.bank) is None
+    by_void = voidable and payment.card is not None
+    unreachable = by_void and context.banks.zpk(payment.bank) is None
     return "91" if unreachable or payment.claimed_by is not None else ""
 
 
@@ -126,30 +152,104 @@ async def _void(
     )
 
     held = replace(order, paying_id=entry.id)
-    voided = UpdateEntry(
+    if refused_with := _not_voided(outcome):
+        async with context.merchant_turns.of(entry.merchant_id):
+            steps = (
+                _done_with(payment, State.REFUNDED, entry),
+                *await _refunded(context, held, payment, payment, entry, refused_with),
+            )
+            answer = await conclude(context, entry, State.APPROVED, "00", entry.reply, steps)
+        context.saf_queued()
+    else:
+        answer = await settle(
+            context,
+            entry,
+            outcome,
+            approved=(
+                _done_with(payment, State.VOIDED, entry),
+                PostReversed(payment.id, entry.id, entry.business_date),
+                *_cancelled(context, held, payment, entry),
+            ),
+            undone=release_steps(entry, held),
+        )
+    context.events_queued()
+    return answer
+
+
+def _not_voided(outcome: BankOutcome) -> str:
+    """The code with which the bank has said for good that it does not void; empty otherwise."""
+    code = outcome.message.get(39) if isinstance(outcome, Replied) else ""
+    return code if code in NOT_VOIDED else ""
+
+
+def _done_with(payment: Entry, state: State, claimed_by: Entry) -> UpdateEntry:
+    """The payment is given back by the cancellation that holds it, and let go."""
+    return UpdateEntry(
         payment.id,
         (State.APPROVED,),
-        state=State.VOIDED,
+        state=state,
         check_claim=True,
-        expected_claim=entry.id,
+        expected_claim=claimed_by.id,
         set_claim=True,
         claimed_by=None,
     )
-    answer = await settle(
-        context,
-        entry,
-        outcome,
-        approved=(voided, *_cancelled(context, held, payment, entry)),
-        undone=release_steps(entry, held),
-    )
+
+
+async def _refund(
+    context: Context,
+    request: Request,
+    order: OrderRow,
+    payment: Entry,
+    swiped: Entry,
+    courier_id: str,
+) -> Outcome | None:
+    """The card gets the money back by an advice; None where payment or order changed meanwhile."""
+    entry = await _entry(context, request, order, payment, courier_id)
+    refunded = UpdateEntry(payment.id, (State.APPROVED,), state=State.REFUNDED, check_claim=True)
+    stands = UpdateEntry(swiped.id, (State.APPROVED,), check_claim=True)
+    async with context.merchant_turns.of(entry.merchant_id):
+        steps = await _refunded(context, order, payment, swiped, entry, OTHER_REASON)
+        held = (stands, refunded) if payment.id != swiped.id else (refunded,)
+        failed = await context.book.commit(InsertEntry(entry), *held, *steps)
+    if failed:
+        return Repeat() if failed.step == 0 else None
+    context.saf_queued()
     context.events_queued()
-    return answer
+    return Answer("00", entry.reply)
+
+
+async def _refunded(
+    context: Context,
+    order: OrderRow,
+    payment: Entry,
+    swiped: Entry,
+    entry: Entry,
+    reason: str,
+) -> tuple[Step, ...]:
+    """The refund, the order and the merchant's notice of a cancellation without a void."""
+    fee_minor = await returned_fee(context, swiped, payment if payment.kind == PART else None)
+    refund = await refund_steps(context, entry, swiped, payment.amount_minor, fee_minor, reason)
+    return (*refund, *_cancelled(context, order, payment, entry))
 
 
 async def _give_back(
     context: Context, request: Request, order: OrderRow, payment: Entry, courier_id: str
 ) -> Outcome | None:
     """Cash, or nothing, goes back at once; None where payment or order changed meanwhile."""
+    entry = await _entry(context, request, order, payment, courier_id)
+    voided = UpdateEntry(payment.id, (State.APPROVED,), state=State.VOIDED, check_claim=True)
+    back = PostReversed(payment.id, entry.id, entry.business_date)
+    steps = _cancelled(context, order, payment, entry)
+    if failed := await context.book.commit(InsertEntry(entry), voided, back, *steps):
+        return Repeat() if failed.step == 0 else None
+    context.events_queued()
+    return Answer("00", entry.reply)
+
+
+async def _entry(
+    context: Context, request: Request, order: OrderRow, payment: Entry, courier_id: str
+) -> Entry:
+    """The row of a cancellation that needs no word of a bank."""
     draft = await new_entry(
         context,
         request,
@@ -161,23 +261,13 @@ async def _give_back(
         amount_minor=payment.amount_minor,
         response_code="00",
     )
-    entry = replace(draft, currency_code=payment.currency_code)
-    voided = UpdateEntry(payment.id, (State.APPROVED,), state=State.VOIDED, check_claim=True)
-    steps = _cancelled(context, order, payment, entry)
-    if failed := await context.book.commit(InsertEntry(entry), voided, *steps):
-        return Repeat() if failed.step == 0 else None
-    context.events_queued()
-    return Answer("00", entry.reply)
+    return replace(draft, currency_code=payment.currency_code)
 
 
 def _cancelled(context: Context, order: OrderRow, payment: Entry, entry: Entry) -> tuple[Step, ...]:
-    """The books, the order and the merchant's notice of a cancellation that took effect."""
+    """The order and the merchant's notice of a cancellation that took effect."""
     notice = order_event(context, "order.cancelled", order, payment, entry, order_status=CANCELLED)
-    return (
-        PostReversed(payment.id, entry.id, entry.business_date),
-        move_order(order, (CANCELLED, None, payment.id)),
-        QueueEvent(notice),
-    )
+    return (move_order(order, (CANCELLED, None, payment.id)), QueueEvent(notice))
 
 
 async def cancel_confirmation(context: Context, request: Request) -> Outcome:

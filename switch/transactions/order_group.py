@@ -152,7 +152,9 @@ async def settle_parts(
 
 
 async def unpay_parts(context: Context, original: Entry, entry: Entry) -> tuple[Step, ...] | None:
-    """Steps that open all orders of an approved payment again; None where one was confirmed.
+    """Steps that open all orders of an approved payment again.
+
+    None where one was confirmed or cancelled: then all of them stay as they are.
 
     None to take, an empty tuple, where it is no payment of several.
 
@@ -167,9 +169,7 @@ async def unpay_parts(context: Context, original: Entry, entry: Entry) -> tuple[
         if part.kind != PART:
             continue
         order = await context.book.order(part.merchant_id, part.order_no)
-        if order is None or order.payment_id != part.id:
-            continue
-        if order.status != PAID:
+        if order is None or (order.payment_id, order.status) != (part.id, PAID):
             return None
         steps += [
             UpdateEntry(part.id, (State.APPROVED,), state=State.REVERSED, check_claim=True),

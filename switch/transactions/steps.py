@@ -171,7 +171,7 @@ async def settle(
         return await _stand_in(context, entry, approved, undone)
     if isinstance(outcome, NotSent):
         code = "96" if outcome.reason in ("format", "security") else "91"
-        return await _end(context, entry, State.REFUSED, code, entry.reply, undone)
+        return await conclude(context, entry, State.REFUSED, code, entry.reply, undone)
     message = outcome.message
     code = message.get(39) if message.get(39).isalnum() else "96"
     if code in CONDITIONAL_APPROVALS:
@@ -179,9 +179,9 @@ async def settle(
     reply = {**entry.reply, **_bank_fields(message)}
     if code in APPROVED_CODES:
         context.stand_in.note_approved(entry)
-        return await _end(context, entry, State.APPROVED, code, reply, approved)
+        return await conclude(context, entry, State.APPROVED, code, reply, approved)
     reply.pop(38, None)
-    return await _end(context, entry, State.DECLINED, code, reply, undone)
+    return await conclude(context, entry, State.DECLINED, code, reply, undone)
 
 
 async def _stand_in(
@@ -191,10 +191,10 @@ async def _stand_in(
     assert entry.card is not None
     async with context.stand_in.turns.of(entry.card.pan_token.hex()):
         if not await context.stand_in.allows(context.book, entry):
-            return await _end(context, entry, State.REFUSED, "91", entry.reply, undone)
+            return await conclude(context, entry, State.REFUSED, "91", entry.reply, undone)
         advice = advice_step(entry, await context.numbers.take(), context.wall_ms())
         reply = {**entry.reply, 38: approval_code_of(entry)}
-        answer = await _end(context, entry, State.APPROVED, "00", reply, (*approved, advice))
+        answer = await conclude(context, entry, State.APPROVED, "00", reply, (*approved, advice))
     if isinstance(answer, Answer) and answer.response_code in APPROVED_CODES:
         context.stood_in()
         context.saf_queued()
@@ -211,7 +211,7 @@ def _bank_fields(message: Message) -> dict[int, str]:
     return fields
 
 
-async def _end(
+async def conclude(
     context: Context,
     entry: Entry,
     state: State,
@@ -219,6 +219,11 @@ async def _end(
     reply: dict[int, str],
     steps: Sequence[Step],
 ) -> Outcome:
+    """Commit an entry's known outcome with further steps, and answer.
+
+    Args:
+        reply: DE number → value of the answer.
+    """
     end = UpdateEntry(
         entry.id,
         (State.SENT,),

@@ -26,7 +26,7 @@ from acquirer.ledger.entries import (
     Role,
     State,
 )
-from acquirer.ledger.postings import FeeRate, card_sale, cash_on_delivery
+from acquirer.ledger.postings import FeeRate, card_sale, cash_on_delivery, refund
 
 pytestmark = pytest.mark.anyio
 
@@ -62,7 +62,7 @@ def entry(id: int, kind: str, code: str, amount: int, state: State, **more: Any)
 
 
 async def a_day(book: Book) -> None:
-    """One sale, one order by card and open, one in cash, one for nothing, one returned."""
+    """A sale, orders by card and open, in cash and for nothing; one returned, one refunded."""
     rate = FeeRate(100)
     sale = card_sale(10_000, rate, bank="demo", merchant_id=MERCHANT)
     cash = cash_on_delivery(5_000, FeeRate(80), courier_id="C1", merchant_id=MERCHANT)
@@ -94,6 +94,14 @@ async def a_day(book: Book) -> None:
         InsertEntry(entry(8, "sale", "000000", 3_000, State.VOIDED)), Post(8, "156", DAY, returned)
     )
     assert not await book.commit(PostReversed(8, 4, DAY))
+    refunded = card_sale(2_000, rate, bank="demo", merchant_id=MERCHANT)
+    given_back = refund(2_000, 20, 1_000, bank="demo", merchant_id=MERCHANT)
+    assert not await book.commit(
+        InsertEntry(entry(10, "sale", "000000", 2_000, State.REFUNDED)),
+        Post(10, "156", DAY, refunded),
+        InsertEntry(entry(11, "refund", "200000", 2_000, approved, original_id=10)),
+        Post(11, "156", DAY, given_back),
+    )
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -147,8 +155,8 @@ async def test_by_merchant(run: Any) -> None:
     assert {
         "group": MERCHANT,
         "currency_code": "156",
-        "card_count": 2,
-        "card_minor": 30_000,
+        "card_count": 3,
+        "card_minor": 32_000,
         "cash_count": 1,
         "cash_minor": 5_000,
         "none_count": 1,
@@ -156,8 +164,8 @@ async def test_by_merchant(run: Any) -> None:
         "net_minor": 34_660,
         "unconfirmed_count": 1,
         "unconfirmed_minor": 20_000,
-        "returned_count": 1,
-        "returned_minor": 3_000,
+        "returned_count": 2,
+        "returned_minor": 5_000,
         "exception_count": 1,
         "cash_in_hand_minor": 5_000,
     } == line
@@ -166,10 +174,10 @@ async def test_by_merchant(run: Any) -> None:
 @pytest.mark.parametrize(
     ("by", "groups"),
     [
-        ("courier", {"-": 10_000, "C1": 25_000, "C2": 0}),
-        ("station", {"-": 10_000, "north": 25_000, "south": 0}),
-        ("terminal", {"10000001": 35_000, "-": 0}),
-        ("day", {DAY: 35_000}),
+        ("courier", {"-": 12_000, "C1": 25_000, "C2": 0}),
+        ("station", {"-": 12_000, "north": 25_000, "south": 0}),
+        ("terminal", {"10000001": 37_000, "-": 0}),
+        ("day", {DAY: 37_000}),
     ],
 )
 async def test_groups(run: Any, by: str, groups: dict[str, int]) -> None:
@@ -181,7 +189,7 @@ async def test_groups(run: Any, by: str, groups: dict[str, int]) -> None:
 async def test_csv_and_table(run: Any) -> None:
     """The same numbers, as minor units and as people write them."""
     (line,) = csv.DictReader(io.StringIO(run("--csv")))
-    assert ("30000", "34660") == (line["card_minor"], line["net_minor"])
+    assert ("32000", "34660") == (line["card_minor"], line["net_minor"])
     assert "346.60" in run()
 
 

@@ -345,7 +345,9 @@ class World:
         ours = {
             line.rrn: line.amount_minor
             for line in self.journal()
-            if line.state == "approved" and line.bank and line.kind in ("sale", "order_payment")
+            if line.state in ("approved", "refunded")
+            and line.bank
+            and line.kind in ("sale", "order_payment")
         }
         theirs = {
             row["rrn"]: row["amount_minor"]
@@ -353,7 +355,18 @@ class World:
             if row["state"] == "approved" and row["kind"] == "sale"
         }
         assert theirs == ours
-        assert sum(ours.values()) == self.receivable()
+        refunds = [line for line in self.journal() if line.kind == "refund"]
+        await self.until(
+            lambda: (
+                {line.rrn: line.amount_minor for line in refunds}
+                == {
+                    row["rrn"]: row["amount_minor"]
+                    for row in self.bank_rows()
+                    if (row["kind"], row["state"]) == ("refund", "approved")
+                }
+            )
+        )
+        assert sum(ours.values()) - sum(line.amount_minor for line in refunds) == self.receivable()
 
 
 @dataclass

@@ -239,6 +239,19 @@ async def test_cut_over_opens_the_next_date_once(desk: Open, messages: Any) -> N
         assert [row["business_date"] for row in bank.rows()] == ["2026-06-04", "2026-06-05"]
 
 
+async def test_what_was_cleared_is_refunded_not_voided(desk: Open, messages: Any) -> None:
+    """After the cut-over a void gets 12; the refund, and its repeat, give the money back once."""
+    async with desk() as bank:
+        sale = messages.sale(1)
+        await bank.ask(sale)
+        await bank.ask(Message("0800", {7: "0604123456", 11: "000001", 70: "201"}))
+        assert await bank.code(messages.undo(sale, 2, "0200")) == "12"
+        refund = messages.undo(sale, 3, "0220")
+        assert await bank.code(refund) == "00"
+        assert await bank.code(Message("0221", refund.fields)) == "00"
+        assert messages.card().balance_minor == await bank.balance()
+
+
 async def test_the_books_outlive_the_program(desk: Open, messages: Any) -> None:
     """After a restart repeats, voids and balances go on."""
     async with desk(inline=False) as bank:

@@ -71,6 +71,20 @@ async def test_a_saf_item_is_stamped_retried_and_finished(url: str) -> None:
         )
 
 
+async def test_a_refund_leaves_after_what_its_payment_owes(url: str, make_entry: MakeEntry) -> None:
+    """A bank that has not taken the payment's advice knows nothing to refund; others may go."""
+    async with book_of(url) as book:
+        for number, payment in ((2, 1), (4, 3)):
+            entry = make_entry(number, kind="refund", state=State.APPROVED, original_id=payment)
+            await book.commit(InsertEntry(make_entry(payment)), InsertEntry(entry))
+        advice = SafItem(11, "demo", "advice", 1, "00", 0, 0)
+        held, free = (SafItem(n + 10, "demo", "refund", n, "12", 0, 0) for n in (2, 4))
+        await book.commit(*map(QueueSaf, (advice, held, free)))
+        assert [advice, free] == await book.claim_saf("demo", 0, 100, 5)
+        await book.commit(FinishSaf(11, "00", 1))
+        assert [held] == await book.claim_saf("demo", 1, 100, 5)
+
+
 async def test_a_dead_saf_item_is_out_of_the_way(url: str) -> None:
     """It is claimed no more and counted no more."""
     async with book_of(url) as book:

@@ -10,8 +10,8 @@ def test_every_state_has_a_row() -> None:
 
 
 def test_final_states_stay() -> None:
-    """Declined, refused and reversed are the ends."""
-    assert {State.DECLINED, State.REFUSED, State.REVERSED} == FINAL
+    """Declined, refused, refunded and reversed are the ends."""
+    assert {State.DECLINED, State.REFUSED, State.REFUNDED, State.REVERSED} == FINAL
     assert not any(change_is_legal((end,), new) for end in FINAL for new in State if new != end)
 
 

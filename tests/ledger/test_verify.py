@@ -30,6 +30,7 @@ from acquirer.ledger.entries import (
     UpdateOrder,
 )
 from acquirer.ledger.errors import BooksDiffer
+from acquirer.ledger.postings import refund
 from acquirer.ledger.schema import APPEND_ONLY
 from acquirer.ledger.verify import Verified, verify
 from acquirer.ledger.writer import Query, Writer
@@ -50,6 +51,11 @@ def books(writer: Writer, url: str, make_entry: Callable[..., Entry]) -> Engine:
         make_entry(10 + n, state=state)
         for n, state in enumerate((State.SENT, State.DECLINED, State.REFUSED, State.TIMED_OUT))
     ]
+    refunded = make_entry(21, state=State.REFUNDED)
+    refunds = [
+        make_entry(n, kind="refund", state=State.APPROVED, amount_minor=amount, original_id=21)
+        for n, amount in ((22, 4_000), (23, 6_000))
+    ]
     pending = make_entry(20, kind="pre_authorisation", state=State.APPROVED)
     units = [(InsertEntry(entry), Post(entry.id, "156", DATE, SALE)) for entry in approved]
     units += [(InsertEntry(e), Post(e.id, "156", DATE, SALE)) for e in (voided, reversing)]
@@ -68,6 +74,11 @@ def books(writer: Writer, url: str, make_entry: Callable[..., Entry]) -> Engine:
         PutOrder(OrderRow("M1", "O1", "00", 100, "156", "1", "", 0)),
     )
     assert writer.commit([more]) == [None]
+    units = [(InsertEntry(refunded), Post(21, "156", DATE, SALE))]
+    for one in refunds:
+        back = refund(one.amount_minor, 0, 9_000, bank="demo", merchant_id="M1")
+        units.append((InsertEntry(one), Post(one.id, "156", DATE, back)))
+    assert writer.commit(units) == [None] * 3
     for _ in range(2):
         assert isinstance(writer.commit([Query(lambda s: anchor(s, DATE, 7), True)])[0], bytes)
     return Database(url).read_only_engine()
@@ -77,7 +88,7 @@ def test_sound_books_pass(books: Engine) -> None:
     """And the report says how much was looked at."""
     with books.connect() as connection:
         assert verify(connection) == Verified(
-            accounts=4, transfers=22, chains=1, anchors=2, entries=10
+            accounts=4, transfers=26, chains=1, anchors=2, entries=13
         )
 
 
@@ -97,7 +108,7 @@ TAMPERED = {
     ),
     "last transfer gone": (
         "DELETE FROM transfers WHERE id = (SELECT max(id) FROM transfers)",
-        "ends at 21, its head says 22",
+        "ends at 25, its head says 26",
     ),
     "first transfer gone": (
         "DELETE FROM transfers WHERE id = (SELECT min(id) FROM transfers)",
@@ -117,6 +128,14 @@ TAMPERED = {
     "approved but undone": (
         "UPDATE journal SET state = 'approved' WHERE id = 4",
         "is for 10000, its transfers come to 0",
+    ),
+    "refunded in part only": (
+        "UPDATE journal SET original_id = 1 WHERE id = 22",
+        "entry 21 .* is for 10000, its refunds come to 6000",
+    ),
+    "refunded after it was voided": (
+        "UPDATE journal SET original_id = 4 WHERE id = 22",
+        "entry 4 .* cannot be refunded",
     ),
     "another amount": (
         "UPDATE journal SET amount_minor = 1 WHERE id = 2",
@@ -155,7 +174,7 @@ def test_an_order_in_payment_refers_to_its_entry(
     claim = UpdateOrder("M1", "O1", ("00", None, None), ("00", 50, None))
     assert writer.commit([(InsertEntry(entry), claim)]) == [None]
     with books.connect() as connection:
-        assert verify(connection).entries == 11
+        assert verify(connection).entries == 14
 
 
 @contextmanager

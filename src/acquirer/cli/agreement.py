@@ -1,7 +1,8 @@
 """Whether all parties tell the same story: terminals, switch, ledger, bank, order system.
 
-Pure. Each party's list of payments that stand at the end is keyed by RRN; the lists must be equal,
-order payments must be the order system's, and the ledger's receivable must be their sum.
+Pure. Each party's list of payments that stand at the end is keyed by RRN, less their refunds; the
+lists must be equal, order payments must be the order system's, and the ledger's receivable must be
+their sum.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from acquirer.terminals_sim.state import TerminalState
 PAYMENTS = frozenset({"sale", "order_payment"})
 PAID_STATES = frozenset({"paid", "confirmed", "signed_for"})
 SCHEME = "assets:scheme:"
+EFFECTIVE = frozenset({"approved", "refunded"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +49,16 @@ class Agreement:
 def compare(books: Books) -> Agreement:
     """Hold the parties' lists against the switch's."""
     agreement = Agreement()
-    switch = {t["rrn"]: t["amount_minor"] for t in books.journal if _stands(t) and _by_card(t)}
-    orders = {
-        t["rrn"]: t["amount_minor"]
-        for t in books.journal
-        if _stands(t) and t["kind"] == "order_payment"
-    }
+    payments = _left(books.journal, "id", "original_id")
+    switch = {t["rrn"]: left for t, left in payments if _by_card(t)}
+    orders = {t["rrn"]: left for t, left in payments if t["kind"] == "order_payment"}
     terminals = {
         entry.rrn: entry.amount_minor
         for state in books.terminals.values()
         for entry in state.journal
         if entry.state == "approved" and _is_payment(entry.kind)
     }
-    bank = {t["rrn"]: t["amount_minor"] for t in books.bank if _stands(t)}
+    bank = {t["rrn"]: left for t, left in _left(books.bank, "rrn", "original_rrn")}
     system = {
         o["rrn"]: o["amount_minor"] for o in books.orders if o["state"] in PAID_STATES and o["rrn"]
     }
@@ -124,8 +123,25 @@ def _differ_in_cash(agreement: Agreement, books: Books) -> None:
         )
 
 
-def _stands(transaction: dict[str, Any]) -> bool:
-    return transaction["state"] == "approved" and _is_payment(transaction["kind"])
+def _left(
+    transactions: list[dict[str, Any]], key: str, original: str
+) -> list[tuple[dict[str, Any], int]]:
+    """Payments that took effect, each with what its refunds leave of it, where that is anything.
+
+    Args:
+        key: the column that a refund names its payment by, in its column ``original``.
+    """
+    refunded: dict[Any, int] = {}
+    for t in transactions:
+        if t["kind"] == "refund" and t["state"] == "approved":
+            refunded[t[original]] = refunded.get(t[original], 0) + t["amount_minor"]
+    return [
+        (t, t["amount_minor"] - refunded.get(t[key], 0))
+        for t in transactions
+        if t["state"] in EFFECTIVE
+        and _is_payment(t["kind"])
+        and refunded.get(t[key]) != t["amount_minor"]
+    ]
 
 
 def _is_payment(kind: str) -> bool:

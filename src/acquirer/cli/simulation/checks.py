@@ -23,12 +23,17 @@ from acquirer.ledger.verify import verify
 from acquirer.terminals_sim.state import TerminalState
 
 PAYMENTS = ("sale", "order_payment")
-STANDS = frozenset({"approved", "reversing", "reversed", "voided"})
+STANDS = frozenset({"approved", "reversing", "reversed", "voided", "refunded"})
 _ANSWERS = frozenset({"0210", "0230", "0410"})
 _FRAME_HEADER_BYTES = 2
 # An approval that was being sealed when a reversal came on another connection may still leave.
 OVERLAP_S = 5.0
-_FINAL = frozenset({"approved", "declined", "reversed", "voided", "refused"})
+_FINAL = frozenset({"approved", "declined", "reversed", "voided", "refunded", "refused"})
+# What is left of a payment once its refunds are taken off.
+_LEFT = (
+    "amount_minor - (SELECT coalesce(sum(r.amount_minor), 0) FROM {0} r"
+    " WHERE r.original_id = {0}.id AND r.kind = 'refund' AND r.state = 'approved')"
+)
 
 
 class Auditor:
@@ -141,7 +146,8 @@ def final(
     by_card = {rrn: amount for rrn, (amount, is_card) in _with_bank(auditor).items() if is_card}
     at_bank = dict(
         bank.execute(
-            "SELECT rrn, amount_minor FROM transactions WHERE kind = 'sale' AND state = 'approved'"
+            "SELECT * FROM (SELECT rrn, " + _LEFT.format("transactions") + " AS left_minor"
+            " FROM transactions WHERE kind = 'sale' AND state = 'approved') WHERE left_minor > 0"
         )
     )
     yield from _differ("bank", at_bank, "switch", by_card)
@@ -188,8 +194,9 @@ def _standing(auditor: Auditor) -> dict[str, int]:
 
 def _with_bank(auditor: Auditor) -> dict[str, tuple[int, bool]]:
     rows = auditor.rows(
-        "SELECT rrn, amount_minor, bank <> '' FROM journal"
-        " WHERE state = 'approved' AND kind IN ('sale', 'order_payment')"
+        "SELECT rrn, " + _LEFT.format("journal") + " AS left_minor, bank <> '' FROM journal"
+        " WHERE kind IN ('sale', 'order_payment') AND (state = 'approved'"
+        " OR (state = 'refunded' AND left_minor <> 0))"
     )
     return {str(rrn): (int(str(amount)), bool(is_card)) for rrn, amount, is_card in rows}
 
@@ -245,8 +252,9 @@ def _money(auditor: Auditor, bank: sqlite3.Connection, by_card: dict[str, int]) 
         yield f"money: couriers hold {cash}, the cash payments sum to {paid_in_cash}"
     spent = dict(
         bank.execute(
-            "SELECT token, sum(amount_minor) FROM transactions"
-            " WHERE kind = 'sale' AND state = 'approved' GROUP BY token"
+            "SELECT token, sum(CASE kind WHEN 'sale' THEN amount_minor ELSE -amount_minor END)"
+            " FROM transactions WHERE kind IN ('sale', 'refund') AND state = 'approved'"
+            " GROUP BY token"
         )
     )
     for token, masked, balance, opening in bank.execute(
@@ -276,8 +284,8 @@ def _orders(auditor: Auditor, orders: sqlite3.Connection) -> Iterator[str]:
         where = f"order {order_no}"
         if paying is not None:
             yield f"{where}: still being paid by {paying}"
-        wanted = "voided" if status == "04" else "approved"
-        if payment_rrn is not None and payment_state != wanted:
+        wanted = ("voided", "refunded") if status == "04" else ("approved",)
+        if payment_rrn is not None and payment_state not in wanted:
             yield f"{where}: {status}, but its payment {payment_rrn} is {payment_state}"
         if status == "04":
             if theirs[0] != "04":

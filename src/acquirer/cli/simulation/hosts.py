@@ -53,11 +53,11 @@ class _BankWriter:
             return
         self._asked(unit)
         busy = self._faults.strikes("bank_busy")
-        if busy and unit.kind == "reversal":
+        if busy and unit.kind in ("reversal", "refund"):
             result = Result("96")
         else:
             # A bank remembers what it has declined, for whatever reason.
-            asked = replace(unit, forced="96") if busy else unit
+            asked = replace(unit, forced="96" if busy else _cleared(unit))
             result = self._books.commit([asked])[0]
         self._trace.note(
             "bank",
@@ -65,6 +65,11 @@ class _BankWriter:
             f" → {result.response_code}{' (busy)' if busy else ''}",
         )
         done(result)
+
+
+def _cleared(unit: Entry) -> str:
+    """The refusal of every fourth void, as of what was cleared already: it wants a refund."""
+    return "12" if unit.kind == "void" and unit.amount_minor % 4 == 0 else unit.forced
 
 
 class SimBank:

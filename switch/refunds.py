@@ -1,0 +1,103 @@
+"""Refunds: what a card gets back of a payment that its bank does not void.
+
+A refund is an entry of its own beside the payment, approved and posted as it is stored, and sent to
+the bank as an advice until the bank takes it. The payment keeps its effect. Whoever commits these
+steps moves the payment, or its part, out of ``approved`` in the same commit, so that nothing is
+refunded twice, and nothing that was voided is refunded.
+Source: bank interface, "refund"; postings, "Refund".
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
+
+from acquirer.ledger.entries import Entry, InsertEntry, Post, QueueSaf, SafItem, State, Step
+from acquirer.ledger.postings import MDR_INCOME, merchant_account, refund, split_minor
+from acquirer.routing.bank_messages import request_mti
+from acquirer.switch.context import Context
+from acquirer.switch.journal import PART
+from acquirer.switch.numbers import bank_stan_of, rrn_of
+
+KIND: Literal["refund"] = "refund"
+
+
+async def refund_steps(
+    context: Context, cause: Entry, payment: Entry, amount_minor: int, fee_minor: int, reason: str
+) -> tuple[Step, ...]:
+    """The refund's entry, its posting, and the advice that is owed to the bank. Unconditional.
+
+    The caller holds the merchant's turn (``context.merchant_turns``) until it has committed.
+
+    Args:
+        cause: the cancellation that gives the money back.
+        payment: what the bank has authorised; its card gets the money.
+        amount_minor: of the refund, at most what is left of the payment.
+        fee_minor: the share of the fee that goes back with it, see :func:`returned_fee`.
+        reason: shown to operators beside the queued advice.
+    """
+    number = await context.numbers.take()
+    stamp = context.calendar.stamp(cause.created_at_ms)
+    rrn = rrn_of(number, stamp.rrn_day)
+    entry = replace(
+        cause,
+        id=number,
+        rrn=rrn,
+        kind=KIND,
+        mti=request_mti(KIND),
+        stan=f"{cause.stan}/R",
+        amount_minor=amount_minor,
+        fingerprint=b"",
+        state=State.APPROVED,
+        card=payment.card,
+        bank=payment.bank,
+        bank_stan=bank_stan_of(number),
+        transmission_at=stamp.transmission_at,
+        original_id=payment.id,
+        response_code="00",
+        reply={12: stamp.local_time, 13: stamp.local_date, 15: stamp.local_date, 37: rrn},
+    )
+    debits, credits, debits_pending, _ = await context.book.account_sums(
+        merchant_account(entry.merchant_id), entry.currency_code
+    )
+    postings = refund(
+        amount_minor,
+        fee_minor,
+        credits - debits - debits_pending,
+        bank=entry.bank,
+        merchant_id=entry.merchant_id,
+    )
+    advice = SafItem(
+        id=await context.numbers.take(),
+        bank=entry.bank,
+        kind=KIND,
+        original_id=entry.id,
+        reason=reason,
+        created_at_ms=entry.created_at_ms,
+        next_at_ms=entry.created_at_ms,
+        stan=entry.bank_stan,
+        transmission_at=entry.transmission_at,
+    )
+    return (
+        InsertEntry(entry),
+        Post(entry.id, entry.currency_code, entry.business_date, postings),
+        QueueSaf(advice),
+    )
+
+
+async def returned_fee(context: Context, payment: Entry, part: Entry | None) -> int:
+    """What the merchant gets back of a payment's fee, in minor units.
+
+    Args:
+        payment: as the bank has authorised it.
+        part: one order of several that it paid, whose share it is; None for all of it.
+    """
+    if context.merchants[payment.merchant_id].refund_fee == "keep":
+        return 0
+    posted = await context.book.postings_of_event(payment.id)
+    fee_minor = sum(p.amount_minor for p in posted if p.credit == MDR_INCOME)
+    if part is None:
+        return fee_minor
+    parts = [e for e in await context.book.entries_of_original(payment.id) if e.kind == PART]
+    shares = split_minor(fee_minor, [one.amount_minor for one in parts])
+    return shares[[one.id for one in parts].index(part.id)]
