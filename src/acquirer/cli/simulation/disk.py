@@ -14,8 +14,8 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
+from acquirer.cli.simulation.clock import DayClock
 from acquirer.cli.simulation.day import Faults
-from acquirer.cli.simulation.network import Agenda
 from acquirer.cli.simulation.trace import Trace
 from acquirer.ledger.book import Book, open_book
 from acquirer.ledger.database import Database
@@ -33,7 +33,7 @@ class Disk:
     """
 
     def __init__(
-        self, faults: Faults, trace: Trace, agenda: Agenda, kill: Callable[[], None]
+        self, faults: Faults, trace: Trace, agenda: DayClock, kill: Callable[[], None]
     ) -> None:
         self.is_dead = False
         self._faults = faults

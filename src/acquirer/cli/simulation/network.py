@@ -3,7 +3,7 @@
 Streams behave as TCP does: bytes in order, in any split, until an end that a side may never learn
 of. On connections that carry frames with a two-byte length header, faults strike whole
 frames too: lost, late, doubled, overtaken, mangled, or sent once more on a connection of its own.
-One task delivers everything in the order of time. Nothing here knows messages.
+The clock delivers everything in the order of time. Nothing here knows messages.
 """
 
 from __future__ import annotations
@@ -12,14 +12,13 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
-from heapq import heappop, heappush
 from itertools import count
-from math import inf
 from random import Random
 
 import trio
 from trio.lowlevel import ParkingLot
 
+from acquirer.cli.simulation.clock import DayClock
 from acquirer.cli.simulation.day import Faults
 from acquirer.cli.simulation.trace import Trace
 
@@ -30,37 +29,6 @@ _FRAME_FAULTS = ("loss", "duplicate", "reorder", "garbage")
 _STREAM_FAULTS = ("half_open", "cut", "partial")
 
 Tap = Callable[[bytes], None]
-
-
-class Agenda:
-    """What happens at which instant, done by one task in order."""
-
-    def __init__(self) -> None:
-        self._entries: list[tuple[float, int, Callable[[], object]]] = []
-        self._numbers = count()
-        self._sleep = trio.CancelScope()
-
-    def after(self, delay_s: float, act: Callable[[], object]) -> float:
-        """Call ``act`` in so many seconds; says when that is."""
-        at = trio.current_time() + delay_s
-        self.at(at, act)
-        return at
-
-    def at(self, at: float, act: Callable[[], object]) -> None:
-        """Call ``act`` at an instant."""
-        heappush(self._entries, (at, next(self._numbers), act))
-        if at < self._sleep.deadline:
-            self._sleep.deadline = at
-
-    async def run(self) -> None:
-        """Until cancelled."""
-        entries = self._entries
-        while True:
-            while entries and entries[0][0] <= trio.current_time():
-                heappop(entries)[2]()
-            deadline = entries[0][0] if entries else inf
-            with trio.CancelScope(deadline=deadline) as self._sleep:
-                await trio.sleep_forever()
 
 
 class Host:
@@ -97,7 +65,7 @@ class Route:
 class Network:
     """All connections of a run."""
 
-    def __init__(self, agenda: Agenda, faults: Faults, trace: Trace, draw: Random) -> None:
+    def __init__(self, agenda: DayClock, faults: Faults, trace: Trace, draw: Random) -> None:
         self.agenda = agenda
         self.faults = faults
         self.trace = trace

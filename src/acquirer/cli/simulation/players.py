@@ -26,7 +26,7 @@ from acquirer.terminals_sim.identity import Identity
 from acquirer.terminals_sim.link import TerminalLink
 from acquirer.terminals_sim.messages import assemble
 from acquirer.terminals_sim.results import Result
-from acquirer.terminals_sim.state import TerminalState
+from acquirer.terminals_sim.state import StoredRequest, TerminalState
 from acquirer.terminals_sim.store import MemoryStore
 from acquirer.terminals_sim.terminal import Terminal
 
@@ -108,6 +108,7 @@ class Player:
         self._trace = trace
         self._draw = draw
         self._paid = self._raced = ""
+        self._raced_undo: StoredRequest | None = None
         self._last_code = ""
         self._reached = True
         self._host = Host(me.terminal_id)
@@ -234,7 +235,7 @@ class Player:
         framed = len(frame).to_bytes(_FRAME_HEADER_BYTES, "big") + frame
         delay_s = self._draw.uniform(0.0, 0.04)
         self._network.agenda.after(delay_s, lambda: self._network.inject(SWITCH, framed))
-        self._raced = sale.rrn
+        self._raced, self._raced_undo = sale.rrn, undo
         self._note(await self._client.void(sale.rrn))
         await self._end_race()
 
@@ -244,12 +245,13 @@ class Player:
         if blocked is not None or self.state.reversal is not None:
             return
         entry = next(e for e in self.state.journal if e.kind == "sale" and e.rrn == self._raced)
+        terminal = self._client.terminal
         if entry.state == "approved":
+            terminal.state = replace(terminal.state, last_reversible=self._raced_undo)
             self._note(await self._client.reverse())
             return
         self._raced = ""
         # The slip is printed: a void that may have won is not undone any more.
-        terminal = self._client.terminal
         terminal.state = replace(terminal.state, last_reversible=None)
         await self._store.save(terminal.state)
 

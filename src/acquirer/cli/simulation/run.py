@@ -23,15 +23,15 @@ from typing import Any
 import msgspec
 import structlog
 import trio
-from trio.testing import MockClock
 
 from acquirer.cli.provision import BankChoice, switch_config
 from acquirer.cli.simulation.checks import Auditor, final
+from acquirer.cli.simulation.clock import DayClock
 from acquirer.cli.simulation.day import Day, Faults
 from acquirer.cli.simulation.disk import new_database
 from acquirer.cli.simulation.hosts import SimBank, SimOrders
 from acquirer.cli.simulation.module import HEADER_LENGTH, new_module
-from acquirer.cli.simulation.network import Agenda, Host, Network, Route, serving
+from acquirer.cli.simulation.network import Host, Network, Route, serving
 from acquirer.cli.simulation.players import Budget, Player
 from acquirer.cli.simulation.process import Parts, SwitchProcess
 from acquirer.cli.simulation.trace import Trace
@@ -101,9 +101,9 @@ def run_day(day: Day, *, keep_trace: bool = False) -> Report:
         )
         scheduler._ALLOW_DETERMINISTIC_SCHEDULING = True
         scheduler._r.seed(day.seed)
-        clock = MockClock(autojump_threshold=0)
-        dog = Watchdog()
-        trio.run(_day, report, trace, folder, dog, clock=clock, instruments=[dog])
+        clock = DayClock()
+        dog = Watchdog(clock)
+        trio.run(_day, report, trace, folder, dog, clock, clock=clock, instruments=[dog])
         report.virtual_s = clock.current_time()
     finally:
         scheduler._ALLOW_DETERMINISTIC_SCHEDULING = is_deterministic
@@ -147,13 +147,13 @@ _memory_folders: list[tempfile.TemporaryDirectory[str]] = []
 class _World:
     """All parts of a day, put together."""
 
-    def __init__(self, report: Report, trace: Trace, folder: Path) -> None:
+    def __init__(self, report: Report, trace: Trace, folder: Path, agenda: DayClock) -> None:
         day = report.day
         self.report = report
         self.trace = trace
         self.file = folder / "switch.sqlite3"
         self.faults = Faults(day)
-        self.agenda = Agenda()
+        self.agenda = agenda
         self.network = Network(self.agenda, self.faults, trace, day.draw("network"))
         self.auditor = Auditor(self.file)
         self.estate = _estate(day)
@@ -199,13 +199,12 @@ class _World:
         self.orders.store.close()
 
 
-async def _day(report: Report, trace: Trace, folder: Path, dog: Watchdog) -> None:
+async def _day(report: Report, trace: Trace, folder: Path, dog: Watchdog, clock: DayClock) -> None:
     await new_database(folder.parent, folder / "switch.sqlite3")
-    world = _World(report, trace, folder)
+    world = _World(report, trace, folder, clock)
     try:
         with dog.scope, trio.move_on_after(DAY_MAX_S) as whole:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(world.agenda.run)
                 for name, serve in (("bank", world.bank.serve), ("orders", world.orders.serve)):
                     world.network.routes[name] = Route(
                         Host(name), serving(nursery, serve), is_framed=name == "bank"

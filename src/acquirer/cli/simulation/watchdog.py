@@ -15,7 +15,8 @@ _LOOKED_AT = 100
 class Watchdog(trio.abc.Instrument):
     """Ends a day in which tasks run for ever without any time passing."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: trio.abc.Clock) -> None:
+        self._clock = clock
         self.scope = trio.CancelScope()
         self.busy: dict[str, int] = {}
         self._time = -1.0
@@ -23,7 +24,7 @@ class Watchdog(trio.abc.Instrument):
 
     def after_io_wait(self, timeout: float) -> None:
         """Once a turn of the loop."""
-        now = trio.current_time()
+        now = self._clock.current_time()
         if now != self._time:
             self._time, self._turns = now, 0
             return
