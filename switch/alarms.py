@@ -8,7 +8,7 @@ that of docs/operations.md, the gravest first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -20,6 +20,7 @@ from acquirer.ledger.gauges import Gauges
 from acquirer.ledger.queues import Depth
 from acquirer.routing.outcomes import LinkStatus
 from acquirer.switch.context import Context
+from acquirer.switch.hsm.failover import ModuleStatus
 from acquirer.switch.metrics import Metrics
 
 log = structlog.get_logger("acquirer.alarm")
@@ -42,6 +43,7 @@ class Reading:
             not be read.
         counts: counters that may only grow, by name.
         clock_step_ms: how far wall and monotonic clock have drifted apart since the last reading.
+        modules: the security modules outside this process.
     """
 
     now_ms: int
@@ -49,6 +51,7 @@ class Reading:
     depths: Mapping[str, Depth] | None = field(default_factory=dict)
     counts: Mapping[str, float] = field(default_factory=dict)
     clock_step_ms: int = 0
+    modules: tuple[ModuleStatus, ...] = ()
 
     @property
     def banks(self) -> dict[str, Depth]:
@@ -76,6 +79,11 @@ def _bank_down(now: Reading, _: Reading) -> bool:
     return not all(states.values())
 
 
+def _hsm_unavailable(now: Reading, before: Reading) -> bool:
+    none_up = now.modules and all(module.state != "up" for module in now.modules)
+    return bool(none_up) or _grew("hsm_unavailable")(now, before)
+
+
 Condition = Callable[[Reading, Reading], bool]
 
 ALARMS: Mapping[str, Condition] = MappingProxyType(
@@ -83,9 +91,10 @@ ALARMS: Mapping[str, Condition] = MappingProxyType(
         "failed_requests": _grew("failed_requests"),
         "books_unavailable": lambda now, _: now.depths is None,
         "uncertain_answers": _grew("uncertain_answers"),
-        "hsm_unavailable": _grew("hsm_unavailable"),
+        "hsm_unavailable": _hsm_unavailable,
         "bank_down": _bank_down,
         "link_down": lambda now, _: any(status.state.value != "up" for status in now.links),
+        "hsm_module_down": lambda now, _: any(module.state != "up" for module in now.modules),
         "saf_dead_letter": lambda now, _: any(depth.dead for depth in now.banks.values()),
         "saf_overdue": lambda now, _: any(
             now.overdue(depth, SAF_OVERDUE_MS) for depth in now.banks.values()
@@ -109,6 +118,7 @@ STANDING = frozenset(
         "books_unavailable",
         "bank_down",
         "link_down",
+        "hsm_module_down",
         "saf_dead_letter",
         "saf_overdue",
         "notice_dead_letter",
@@ -146,8 +156,16 @@ class Alarms:
         return begun, ended
 
 
-async def keep_watching(context: Context, metrics: Metrics) -> None:
-    """Take readings for ever, show and log what comes of them."""
+async def keep_watching(
+    context: Context, metrics: Metrics, modules: Callable[[], Sequence[ModuleStatus]]
+) -> None:
+    """Take readings for ever, show and log what comes of them.
+
+    Args:
+        context: the switch.
+        metrics: where the alarms are shown.
+        modules: as ``FailoverTransport.states``; none where the module is embedded.
+    """
     alarms = Alarms()
     wall_ms, monotonic = context.wall_ms(), context.monotonic()
     while True:
@@ -163,6 +181,7 @@ async def keep_watching(context: Context, metrics: Metrics) -> None:
             gauges.depths if gauges else None,
             metrics.counts(),
             now_ms - wall_ms - round((now - monotonic) * 1000),
+            tuple(modules()),
         )
         wall_ms, monotonic = now_ms, now
         begun, ended = alarms.take(reading)

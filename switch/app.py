@@ -41,6 +41,7 @@ from acquirer.switch.metrics import Metrics
 from acquirer.switch.numbers import Numbers
 from acquirer.switch.operator_api import operator_routes
 from acquirer.switch.order_types import OrderTypes
+from acquirer.switch.readiness import readiness
 from acquirer.switch.recovery import keep_recovering, recover, undo_own
 from acquirer.switch.refusals import Refusals
 from acquirer.switch.saf import SafWorker
@@ -142,8 +143,9 @@ async def run_switch(
         )
         context = replace(context, stood_in=metrics.stood_in.inc)
         metrics.registry.register(LinkCollector(banks.states))
-        if isinstance(transport, FailoverTransport):
-            metrics.registry.register(HsmCollector(transport.states))
+        # An embedded module answers as long as this process does.
+        modules = transport.states if isinstance(transport, FailoverTransport) else tuple
+        metrics.registry.register(HsmCollector(modules))
         metrics.registry.register(SafCollector(workers))
         await background.start(banks.run)
         await recover(context)
@@ -157,7 +159,7 @@ async def run_switch(
         background.start_soon(keep_looking, context, settings.orders)
         background.start_soon(_deliver_events, context, around, wake)
         await _wait_for_links(settings, banks)
-        background.start_soon(keep_watching, context, metrics)
+        background.start_soon(keep_watching, context, metrics, modules)
         refusals = Refusals(context)
         background.start_soon(refusals.run)
         server = TerminalServer(
@@ -171,7 +173,7 @@ async def run_switch(
         serve = partial(
             around.serve_http,
             settings.listen.http,
-            ready=_readiness(banks),
+            ready=readiness(banks.states, modules),
             registry=metrics.registry,
             operator=operator_routes(context, settings.operator_token),
         )
@@ -383,12 +385,3 @@ class _Outbox:
 
     async def dead_event(self, event_id: str, /) -> None:
         await self._book.dead_event(event_id, self._wall_ms())
-
-
-def _readiness(banks: Banks) -> Callable[[], tuple[bool, dict[str, object]]]:
-    def ready() -> tuple[bool, dict[str, object]]:
-        states = banks.states()
-        links = {status.link: status.state.value for status in states}
-        return all(banks.is_up(status.bank) for status in states), {"links": links}
-
-    return ready

@@ -1,12 +1,17 @@
-"""Two security modules: payments go on when the first falls or hangs, and when it returns."""
+"""Two security modules: payments go on when the first falls or hangs, and when it returns.
+
+What an operator sees of modules that fall: readiness and alarms, over HTTP.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from typing import Any
 
+import httpx
 import pytest
 import trio
 
@@ -81,3 +86,55 @@ async def test_the_first_module_hangs(open_world: Open) -> None:
             assert "00" == (await world.ask(terminal.sale(SYBIL, 1_000))).code
             await world.agree()
         nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def watched(world: Any) -> AsyncIterator[Callable[[int, set[str]], Awaitable[bool]]]:
+    """Asks the switch over HTTP whether it is ready, and which alarms of modules stand."""
+    async with httpx.AsyncClient(base_url=f"http://{world.running.http}") as client:
+
+        async def shows(status: int, alarms: set[str]) -> bool:
+            ready, metrics = await client.get("/readyz"), await client.get("/metrics")
+            assert ready.json()["ready"] is (ready.status_code == 200)
+            standing = set(re.findall(r'acquirer_alarm\{alarm="(hsm_\w+)"\} 1', metrics.text))
+            return (status, alarms) == (ready.status_code, standing)
+
+        yield shows
+
+
+async def test_one_of_two_modules_down_is_an_alarm(
+    open_world: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The switch is ready still, for the other answers; the alarm ends when the first is back."""
+    monkeypatch.setattr("acquirer.switch.alarms.EVERY_S", 0.05)
+    monkeypatch.setattr("acquirer.switch.alarms.HOLD_S", 0.1)
+    async with standby() as (address, _):
+        hsm = {
+            "transport": "tcp",
+            "header_length": HEADER,
+            "deadline_s": 0.5,
+            "check_every_s": 0.05,
+            "standby": [address],
+        }
+        async with open_world(changes={"hsm": hsm}) as world, watched(world) as shows:
+            await world.until(lambda: shows(200, set()))
+            await world.stop("hsm")
+            await world.until(lambda: shows(200, {"hsm_module_down"}))
+            await world.start("hsm")
+            await world.until(lambda: shows(200, set()))
+
+
+async def test_without_a_module_a_switch_is_not_ready(
+    open_world: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where no payment has asked for it, and ready again when it is back."""
+    monkeypatch.setattr("acquirer.switch.alarms.EVERY_S", 0.05)
+    monkeypatch.setattr("acquirer.switch.alarms.HOLD_S", 0.1)
+    hsm = {"transport": "tcp", "header_length": HEADER, "deadline_s": 0.5, "check_every_s": 0.05}
+    async with open_world(changes={"hsm": hsm}) as world, watched(world) as shows:
+        await world.until(lambda: shows(200, set()))
+        await world.stop("hsm")
+        await world.until(lambda: shows(503, {"hsm_unavailable", "hsm_module_down"}))
+        await world.start("hsm")
+        await world.until(lambda: shows(200, set()))
+        assert "00" == (await world.ask((await world.signed_on()).sale(SYBIL, 1_000))).code

@@ -13,6 +13,7 @@ from acquirer.routing.link_states import LinkState
 from acquirer.routing.outcomes import LinkCounters, LinkStatus
 from acquirer.switch.alarms import ALARMS, STANDING, Alarms, Reading
 from acquirer.switch.collectors import LinkCollector
+from acquirer.switch.hsm.failover import ModuleStatus
 from acquirer.switch.metrics import Metrics
 
 
@@ -39,6 +40,15 @@ def test_one_link_down_is_not_yet_a_bank_down() -> None:
     one = {"links": (link("a"), link("b", LinkState.DOWN))}
     assert ["link_down"] == begun({}, one)
     assert ["bank_down", "link_down"] == begun({}, {"links": (link("a", LinkState.HELD),)})
+
+
+def test_one_module_down_is_not_yet_the_security_module_unavailable() -> None:
+    """Both alarms where none is used, though no request has asked for one."""
+    up, down = ModuleStatus("a:1", "up", 0), ModuleStatus("b:1", "down", 3)
+    other = ModuleStatus("c:1", "other_lmk", 0)
+    assert ["hsm_module_down"] == begun({}, {"modules": (up, down)})
+    assert ["hsm_module_down"] == begun({}, {"modules": (up, other)})
+    assert ["hsm_unavailable", "hsm_module_down"] == begun({}, {"modules": (down, other)})
 
 
 def test_dead_letters_and_old_ones() -> None:
