@@ -8,7 +8,7 @@ next transaction. Source: terminal interface; start at :meth:`TerminalClient.sal
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
@@ -19,7 +19,7 @@ from acquirer.codecs.tpdu import ProcessingDemand
 from acquirer.config.estate import Card
 from acquirer.terminals_sim import kinds
 from acquirer.terminals_sim.cards import Entry, present
-from acquirer.terminals_sim.errors import LinkError
+from acquirer.terminals_sim.errors import LinkError, LocalRefusal
 from acquirer.terminals_sim.kinds import Kind
 from acquirer.terminals_sim.link import TerminalLink
 from acquirer.terminals_sim.messages import Request
@@ -151,12 +151,21 @@ class TerminalClient:
         entry: Entry = "stripe",
         pin: str | None = None,
         courier_id: str = "",
+        more: Sequence[str] = (),
+        keyed: Sequence[str] = (),
     ) -> Result:
-        """Pay an order by ``card``, ``cash`` or ``delivery`` (nothing to pay)."""
+        """Pay an order by ``card``, ``cash`` or ``delivery`` (nothing to pay).
+
+        Args:
+            more: further orders in the same swipe; the amount is then that of all.
+            keyed: what the merchant asks for, in its order.
+        """
         shown = present(card, entry, pin) if card is not None else None
         return await self.perform(
             kinds.ORDER_CARD,
-            lambda: self.terminal.order_payment(order_no, amount_minor, way, shown, courier_id),
+            lambda: self.terminal.order_payment(
+                order_no, amount_minor, way, shown, courier_id, more, keyed
+            ),
         )
 
     async def pay_order(
@@ -168,6 +177,8 @@ class TerminalClient:
         entry: Entry = "stripe",
         pin: str | None = None,
         courier_id: str = "",
+        more: Sequence[str] = (),
+        fields: Mapping[str, str] | None = None,
     ) -> Result:
         """Ask what is due and pay it; the query's result where that was not approved.
 
@@ -179,11 +190,23 @@ class TerminalClient:
             entry: how it is read.
             pin: None is the card's own, empty is none.
             courier_id: where it is not the one who is signed on.
+            more: further orders to pay in the same swipe.
+            fields: what the merchant of the first order asks for, by name.
+
+        Raises:
+            LocalRefusal: a value that the merchant asks for is missing.
         """
-        asked = await self.order_query(order_no, courier_id)
-        if not asked.approved or asked.order is None or asked.order.amount_minor is None:
-            return asked
-        due = asked.order.amount_minor
+        due, given = 0, fields or {}
+        asks: tuple[str, ...] = ()
+        for number in (order_no, *more):
+            asked = await self.order_query(number, courier_id)
+            if not asked.approved or asked.order is None or asked.order.amount_minor is None:
+                return asked
+            due += asked.order.amount_minor
+            if number == order_no:
+                asks = asked.order.asks
+        if missing := [name for name in asks if name not in given]:
+            raise LocalRefusal(f"the merchant asks for: {', '.join(missing)}")
         chosen = way or ("delivery" if due == 0 else "card")
         return await self.order_payment(
             order_no,
@@ -193,6 +216,8 @@ class TerminalClient:
             entry=entry,
             pin=pin,
             courier_id=courier_id,
+            more=more,
+            keyed=[given[name] for name in asks],
         )
 
     async def order_confirm(self, order_no: str) -> Result:

@@ -27,6 +27,7 @@ BAD_MAC = "A0"
 NOT_SIGNED_ON_HERE = "58"
 OTHER_REASON = "06"
 MAC_ERROR = "A0"
+ORDER_TAGS = ("ON", *(f"N{place}" for place in range(2, 10)))
 REVERSAL_DONE = frozenset({"00", "25"})
 TRY_LATER = frozenset({"68", "77", "90", "91", "96", "97", "98", "A0", "A7"})
 
@@ -61,7 +62,7 @@ def settle(
     if request.kind.reversible:
         after = _after_reversible(after, reply, trusted, outcome)
     elif request.kind.repeated:
-        after = _after_repeated(after, request, reply, trusted, outcome)
+        after = _after_repeated(after, identity.encoding, request, reply, trusted, outcome)
     after = _in_journal(after, request, reply, trusted, outcome)
     if trusted and reply.response_code == NOT_SIGNED_ON_HERE:
         after = _without_courier(after, identity.encoding, request)
@@ -148,7 +149,12 @@ def _after_reversible(
 
 
 def _after_repeated(
-    after: TerminalState, request: Request, reply: Reply, trusted: bool, outcome: Outcome
+    after: TerminalState,
+    encoding: str,
+    request: Request,
+    reply: Reply,
+    trusted: bool,
+    outcome: Outcome,
 ) -> TerminalState:
     later = request.kind.mti == "0220" and reply.response_code in TRY_LATER
     if reply.response_code == MAC_ERROR:
@@ -160,7 +166,7 @@ def _after_repeated(
     if request.kind == kinds.ORDER_CONFIRM and reply.response_code == "12":
         paid = De61.parse(request.message.get(61))
         batch, stan = paid.original_batch, paid.original_stan
-        after = after.with_stage(batch, stan, "reversed")
+        after = after.with_stage(batch, stan, "reversed", _orders_in(request, encoding)[0])
         after = after.with_entry_changed(batch, stan, state="reversed")
     return after
 
@@ -197,7 +203,7 @@ def _effect(after: TerminalState, encoding: str, request: Request) -> TerminalSt
         entry = after.entry(request.batch, request.stan)
         if entry is not None:
             paid = OrderPayment(
-                entry.order_no,
+                "",
                 sent.processing_code,
                 entry.amount_minor,
                 entry.batch,
@@ -206,15 +212,23 @@ def _effect(after: TerminalState, encoding: str, request: Request) -> TerminalSt
                 entry.rrn,
                 entry.approval_code,
             )
-            after = after.with_order(paid)
+            for order_no in _orders_in(request, encoding):
+                after = after.with_order(replace(paid, order_no=order_no))
     if 61 in sent.fields:
         original = De61.parse(sent.get(61))
         batch, stan = original.original_batch, original.original_stan
         if kind.name in _STAGES:
-            after = after.with_stage(batch, stan, _STAGES[kind.name])
+            order_no = _orders_in(request, encoding)[0]
+            after = after.with_stage(batch, stan, _STAGES[kind.name], order_no)
         if kind in (kinds.VOID, kinds.ORDER_CANCEL):
             after = after.with_entry_changed(batch, stan, state="voided")
     return after
+
+
+def _orders_in(request: Request, encoding: str) -> list[str]:
+    """The orders that a request names, the one in ``ON`` first."""
+    items = De59.parse(request.message.binary(59))
+    return [number for tag in ORDER_TAGS if (number := items.text(tag, encoding))]
 
 
 def _without_courier(after: TerminalState, encoding: str, request: Request) -> TerminalState:

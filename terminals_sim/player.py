@@ -58,7 +58,8 @@ def _order_pay(estate: Estate, terminal: Terminal, step: Step) -> Request:
     way = step.way or "card"
     shown = _card(estate, step) if way == "card" else None
     amount = parse_amount(step.amount)
-    return terminal.order_payment(step.order, amount, way, shown, step.courier)
+    keyed = list(step.fields.values())
+    return terminal.order_payment(step.order, amount, way, shown, step.courier, step.more, keyed)
 
 
 ACTIONS: dict[str, tuple[Kind, Builder]] = {
@@ -182,6 +183,8 @@ class Player:
                 entry=step.entry,
                 pin=step.pin,
                 courier_id=step.courier,
+                more=step.more,
+                fields=step.fields,
             )
         return await client.perform(kind, lambda: build(self._estate, client.terminal, step))
 

@@ -24,6 +24,7 @@ class OrderView:
     Attributes:
         amount_minor: DE4, what is due; None where the reply has none.
         status: ``OS``; ``pay_ways``: ``OW``; ``text``: ``OT`` by lines; ``reference``: ``OP``.
+        asks: ``OI``, the names of what is to be keyed in before a payment.
     """
 
     amount_minor: int | None
@@ -31,6 +32,7 @@ class OrderView:
     pay_ways: str = ""
     text: tuple[str, ...] = ()
     reference: str = ""
+    asks: tuple[str, ...] = ()
 
     @property
     def status_in_words(self) -> str:
@@ -144,6 +146,7 @@ def _order(request: Request, message: Message, encoding: str) -> OrderView | Non
             items.text("OW", encoding),
             tuple(items.text("OT", encoding).split("|")) if "OT" in items else (),
             items.text("OP", encoding),
+            tuple(items.text("OI", encoding).split("|")) if "OI" in items else (),
         )
     except CodecError:
         return OrderView(amount)

@@ -77,6 +77,8 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pin: str | None = None
     entry: Literal["stripe", "chip", "contactless", "keyed"] = "stripe"
     order: str = ""
+    more: list[str] = []
+    fields: dict[str, str] = {}
     way: str = ""
     courier: str = ""
     password: str | None = None
@@ -195,8 +197,10 @@ def with_variables(step: Step, variables: dict[str, str]) -> Step:
         for key, value in step.expect.items()
     }
     overrides = {key: substitute(value, variables) for key, value in step.set.items()}
+    fields = {key: substitute(value, variables) for key, value in step.fields.items()}
+    more = [substitute(value, variables) for value in step.more]
     changed = msgspec.structs.replace(step, **changes)
-    return msgspec.structs.replace(changed, expect=expect, set=overrides)
+    return msgspec.structs.replace(changed, expect=expect, set=overrides, fields=fields, more=more)
 
 
 def value_of(key: str, observed: Observed) -> str:

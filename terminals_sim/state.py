@@ -27,6 +27,7 @@ class JournalEntry:
 
     Attributes:
         date: MMDD of the switch's answer (DE13), which DE61 of a void carries.
+        order_no: of an order transaction; several with blanks between.
         original_batch: batch of the transaction that this one voids or cancels, or empty.
         original_stan: its STAN.
     """
@@ -64,7 +65,11 @@ class StoredRequest:
 
 @dataclass(frozen=True, slots=True)
 class OrderPayment:
-    """A payment of an order that this terminal took."""
+    """A payment of an order that this terminal took.
+
+    Attributes:
+        amount_minor: of the whole payment, which several orders may share.
+    """
 
     order_no: str
     processing_code: str
@@ -152,13 +157,15 @@ class TerminalState:
             orders.remove(next(old for old in orders if old.stage != "paid"))
         return replace(self, orders=(*orders, order))
 
-    def with_stage(self, batch: str, stan: str, stage: Stage) -> TerminalState:
-        """The order payment of (batch, STAN) at another stage; nothing where there is none."""
-        orders = tuple(
-            replace(order, stage=stage) if (order.batch, order.stan) == (batch, stan) else order
-            for order in self.orders
-        )
-        return replace(self, orders=orders)
+    def with_stage(self, batch: str, stan: str, stage: Stage, order_no: str = "") -> TerminalState:
+        """The orders that (batch, STAN) paid at another stage, or one of them; nothing if none."""
+
+        def moved(order: OrderPayment) -> OrderPayment:
+            paid = (order.batch, order.stan) == (batch, stan)
+            named = order_no in ("", order.order_no)
+            return replace(order, stage=stage) if paid and named else order
+
+        return replace(self, orders=tuple(moved(order) for order in self.orders))
 
     def with_advice(self, advice: StoredRequest) -> TerminalState:
         """One more request to repeat until it is answered.

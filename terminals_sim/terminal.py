@@ -8,7 +8,7 @@ Source: terminal interface, parts 3 to 5.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 
@@ -32,6 +32,7 @@ from acquirer.terminals_sim.state import (
 CURRENCY = "156"
 NO_ANSWER = "98"
 OTHER_REASON = "06"
+MORE_TAGS = outcomes.ORDER_TAGS[1:]
 _NOT_IN_REVERSAL = frozenset({2, 14, 23, 26, 35, 36, 37, 38, 41, 42, 52, 53, 55, 61, 64})
 
 
@@ -186,23 +187,39 @@ class Terminal:
         way: str = "card",
         presented: Presented | None = None,
         courier_id: str = "",
+        more: Sequence[str] = (),
+        keyed: Sequence[str] = (),
     ) -> Request:
         """Type 72 by ``card`` (which then must be presented), ``cash`` or ``delivery``.
 
+        Args:
+            more: further orders that the same card pays; the amount is then that of all.
+            keyed: what the merchant asks for, in the order of the names in ``OI``.
+
         Raises:
-            LocalRefusal: no such way, no card, or too many unconfirmed payments.
+            LocalRefusal: no such way, no card, several orders without one, more of them than a
+                message can name, or too many unconfirmed payments.
         """
         kind = kinds.WAYS.get(way)
         if kind is None:
             raise LocalRefusal("a way of payment is card, cash or delivery")
         if (way == "card") != (presented is not None):
             raise LocalRefusal("a card goes with payment by card, and only with it")
-        if len(self.state.open_orders) >= state.ORDERS_MAX:
+        if more and way != "card":
+            raise LocalRefusal("several orders at once are paid by card")
+        if len(more) > len(MORE_TAGS):
+            raise LocalRefusal(f"at most {len(MORE_TAGS) + 1} orders at once")
+        if len(self.state.open_orders) + len(more) >= state.ORDERS_MAX:
             raise LocalRefusal("too many unconfirmed order payments")
-        fields = _money(amount_minor) | {59: self._order_items(order_no, courier_id)}
+        if any("|" in value for value in keyed):
+            raise LocalRefusal("a value cannot hold |")
+        items = dict(zip(MORE_TAGS, more, strict=False)) | (
+            {"OV": "|".join(keyed)} if keyed else {}
+        )
+        fields = _money(amount_minor) | {59: self._order_items(order_no, courier_id, items)}
         if presented is not None:
             fields |= self._card(presented, amount_minor)
-        return self._request(kind, fields, order_no=order_no)
+        return self._request(kind, fields, order_no=" ".join((order_no, *more)))
 
     def order_confirm(self, order_no: str) -> Request:
         """0220 type 73 for the payment that this terminal holds."""
@@ -269,11 +286,15 @@ class Terminal:
         The payment that the reply itself answers is not among them: nobody has missed it yet.
         """
         own = (request.batch, request.stan)
-        waiting = {advice.fields.get(61, "")[:12] for advice in self.state.advices}
+        waiting = [
+            (advice.fields.get(61, "")[:12], self._order_no_of(advice))
+            for advice in self.state.advices
+        ]
         return [
             order.order_no
             for order in self.state.open_orders
-            if (order.batch, order.stan) != own and order.batch + order.stan not in waiting
+            if (order.batch, order.stan) != own
+            and (order.batch + order.stan, order.order_no) not in waiting
         ]
 
     # How requests are made
@@ -339,9 +360,15 @@ class Terminal:
             today=self._today(),
         )
 
-    def _order_items(self, order_no: str, courier_id: str) -> str:
+    def _order_no_of(self, advice: StoredRequest) -> str:
+        items = De59.parse(bytes.fromhex(advice.fields.get(59, "")))
+        return items.text("ON", self.identity.encoding)
+
+    def _order_items(
+        self, order_no: str, courier_id: str, more: Mapping[str, str] | None = None
+    ) -> str:
         name = courier_id or self.state.courier_id
-        return self._items({"ON": order_no} | ({"OC": name} if name else {}))
+        return self._items({"ON": order_no} | ({"OC": name} if name else {}) | dict(more or {}))
 
     def _items(self, texts: dict[str, str]) -> str:
         return De59.build(texts, self.identity.encoding).hex

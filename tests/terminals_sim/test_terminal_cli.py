@@ -15,6 +15,9 @@ from typer.testing import CliRunner, Result
 from acquirer.cli.terminal import terminal_app
 
 
+TRACED = ("--tid", "10000001", "--trace")
+
+
 class Served:
     """A host in a thread of its own."""
 
@@ -202,3 +205,13 @@ def test_scenario_passes_and_fails(run: Any, host: Any, act: Any, tmp_path: Path
     as_json = json.loads(run("run", str(path), options=("--json",)).stdout)
     assert (as_json["passed"], as_json["failure"]["key"]) == (False, "39")
     assert run("run", str(tmp_path / "none.toml"), options=()).exit_code == 2
+
+
+def test_several_orders_and_what_the_merchant_asks_for(run: Any) -> None:
+    """Further orders are named in N2 and so on, keyed values in OV."""
+    run("sign-on")
+    swipe = ("order-pay", "SP1", "SP2", "--card", "alice", "--amount", "9.00")
+    shown = run(*swipe, "--field", "floor=3", "--field", "gate=b", options=TRACED).output
+    assert ("N2" in shown, "SP2" in shown, "3|b" in shown) == (True, True, True)
+    assert run(*swipe, "--field", "floor").exit_code == 2
+    assert run("order-pay", "SP1", "SP2", "--cash", "--amount", "9.00").exit_code == 1

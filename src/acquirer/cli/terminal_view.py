@@ -66,6 +66,7 @@ def result_object(result: Result) -> dict[str, Any]:
             "pay_ways": order.pay_ways,
             "text": list(order.text),
             "reference": order.reference,
+            "asks": list(order.asks),
         },
     }
 
@@ -103,6 +104,7 @@ def _rows(result: Result) -> list[tuple[str, str]]:
             ("status", order.status_in_words),
             ("pay by", ", ".join(ways.get(way, way) for way in order.pay_ways)),
             ("reference", order.reference),
+            ("asks for", ", ".join(order.asks)),
         ]
         rows += [("text", line) for line in order.text]
     if result.demand != ProcessingDemand.NOTHING:
