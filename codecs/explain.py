@@ -52,6 +52,7 @@ _DE59_NAMES = {
     "OW": "ways of payment",
     "OT": "text to show",
     "OX": "exception reason",
+    "IT": "items and quantities",
     "OD": "free text",
     "OR": "signed by",
     "OP": "merchant's payment reference",

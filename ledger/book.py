@@ -31,6 +31,7 @@ from acquirer.ledger.entries import (
 from acquirer.ledger.errors import BookUnavailable, UnitRefused
 from acquirer.ledger.opening import Opening
 from acquirer.ledger.states import change_is_legal
+from acquirer.ledger.takings import Takings, takings
 from acquirer.ledger.writer import Query, Writer
 
 QUEUE_UNITS_MAX = 4_096
@@ -188,9 +189,9 @@ class Book:
         found: list[Entry] = await self._read(reads.unconfirmed, until_ms, limit)
         return found
 
-    async def untold(self, merchant_id: str, order_no: str) -> bool:
-        """Whether the merchant has yet to be told something of an order, dead letters included."""
-        found: bool = await self._read(reads.untold, merchant_id, order_no)
+    async def takings(self, merchant_id: str, business_date: str, currency_code: str) -> Takings:
+        """A merchant's payments of a business date, by means."""
+        found: Takings = await self._read(takings, merchant_id, business_date, currency_code)
         return found
 
     async def account_sums(self, name: str, currency_code: str) -> tuple[int, int, int, int]:

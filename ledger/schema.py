@@ -25,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import sqlite
 
 # The migration that creates exactly these tables; a test holds them equal.
-SCHEMA_VERSION = "0005"
+SCHEMA_VERSION = "0006"
 
 # Names of constraints are fixed, so that both databases and later migrations agree on them.
 metadata = MetaData(
@@ -161,6 +161,7 @@ transfers = Table(
 
 # Written out wherever it is asked for, so that SQLite sees that the partial index serves.
 UNSETTLED = text("state IN ('received', 'sent')")
+TAKEN = text("kind IN ('sale', 'order_payment', 'refund')")
 
 journal = Table(
     "journal",
@@ -218,6 +219,13 @@ journal = Table(
         "order_no",
         sqlite_where=text("order_no <> ''"),
         postgresql_where=text("order_no <> ''"),
+    ),
+    Index(
+        "ix_journal_takings",
+        "merchant_id",
+        "business_date",
+        sqlite_where=TAKEN,
+        postgresql_where=TAKEN,
     ),
     sqlite_strict=True,
 )

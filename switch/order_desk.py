@@ -16,23 +16,37 @@ from acquirer.codecs.de59 import De59
 from acquirer.codecs.errors import RemoteFormatError
 from acquirer.ledger.entries import CourierRow, Entry, OrderRow, State
 from acquirer.ledger.errors import BookBusy
-from acquirer.routing.orders.client import OrderSystemDown, OrderSystemSilent, UnknownOrder
-from acquirer.routing.orders.messages import OrderFacts
+from acquirer.routing.orders.client import (
+    NotOpened,
+    OrderReply,
+    OrderSystemDown,
+    OrderSystemSilent,
+    UnknownOrder,
+)
+from acquirer.routing.orders.messages import NewOrder, OrderFacts
 from acquirer.switch.context import Context
 from acquirer.switch.journal import PART
 from acquirer.switch.order_life import EXCEPTION, RESCHEDULED, TO_PAY
+from acquirer.switch.order_text import printable
+from acquirer.switch.order_types import SHOWN
 from acquirer.switch.request import Request
 
 HELD_WAITS_MAX = 24
 HELD_WAIT_S = 0.25
 WAYS = {"000000": "1", "900000": "2", "910000": "3"}
+NOT_OPENED = {"conflict": "94", "unknown_item": "25", "refused": "12"}
 
 
 @dataclass(frozen=True, slots=True)
 class NoOrder:
-    """There is no order to work on; ``response_code`` says why (25, 91, 68)."""
+    """There is no order to work on; ``response_code`` says why (25, 91, 68).
+
+    Attributes:
+        text: why, in the order system's words, where it has said so.
+    """
 
     response_code: str
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,31 +70,59 @@ class Found:
 
 
 async def find_order(
-    context: Context, request: Request, order_no: str, courier_id: str = ""
+    context: Context,
+    request: Request,
+    order_no: str,
+    courier_id: str = "",
+    opening: NewOrder | None = None,
 ) -> Found | NoOrder:
     """Ask the merchant's order system, and lay what has happened here over its answer.
 
     Args:
         courier_id: who must be signed on at the terminal (else 58); empty for nobody.
+        opening: has the order come into being; None where it must be there.
     """
     merchant_id = request.terminal.settings.merchant_id
     # Before the question, so that an answer that was given after the notice counts.
     courier, row, told = await context.book.desk(merchant_id, order_no, courier_id)
-    if courier_id and not _signed_on_here(context, request, courier_id, courier):
+    if courier_id and not signed_on_here(context, request, courier_id, courier):
         return NoOrder("58")
-    facts = await context.orders.query(merchant_id, order_no)
-    if isinstance(facts, UnknownOrder):
-        return NoOrder("25")
-    if isinstance(facts, OrderSystemDown):
-        return NoOrder("91")
-    if isinstance(facts, OrderSystemSilent):
-        return NoOrder("68")
-    order = overlay(facts, row, told, request.now_ms)
     rules = context.order_types.rules_for(merchant_id, order_no)
+    if rules.product in SHOWN:
+        # An item or a sum: to look at, and nothing that could be paid or delivered.
+        return NoOrder("12")
+    facts = await ask_system(context, request, order_no, opening)
+    if isinstance(facts, NoOrder):
+        return facts
+    order = overlay(facts, row, told, request.now_ms)
     if rules.words is not None:
         order = replace(order, text=rules.words.render(facts))
     again = order.status == EXCEPTION and await _rescheduled(context, order)
     return Found(order, again, facts.reference)
+
+
+async def ask_system(
+    context: Context, request: Request, order_no: str, opening: NewOrder | None = None
+) -> OrderFacts | NoOrder:
+    """What the merchant's order system says of an order, which it opens first where it is new."""
+    merchant = request.terminal.merchant
+    reply: OrderReply | NotOpened
+    if opening is None:
+        reply = await context.orders.query(
+            merchant.merchant_id,
+            order_no,
+            terminal_id=request.terminal.terminal_id,
+            courier_id=request.text("OC"),
+        )
+    else:
+        reply = await context.orders.open(opening, *merchant.secrets)
+    if isinstance(reply, NotOpened):
+        return NoOrder(NOT_OPENED[reply.reason], printable(reply.detail))
+    if isinstance(reply, UnknownOrder):
+        return NoOrder("25")
+    if isinstance(reply, OrderSystemDown):
+        return NoOrder("91")
+    return NoOrder("68") if isinstance(reply, OrderSystemSilent) else reply
 
 
 def overlay(facts: OrderFacts, row: OrderRow | None, told: bool, now_ms: int) -> OrderRow:
@@ -188,9 +230,10 @@ async def standing_free(context: Context, request: Request, order_no: str) -> St
     raise BookBusy("the order is held by a payment or a cancellation")
 
 
-def _signed_on_here(
+def signed_on_here(
     context: Context, request: Request, courier_id: str, row: CourierRow | None
 ) -> bool:
+    """Whether a courier of this merchant, with this row, is signed on at the request's terminal."""
     settings = context.couriers.get(courier_id)
     return (
         settings is not None
@@ -209,6 +252,6 @@ async def courier_here(context: Context, request: Request) -> str:
     named = request.text("OC")
     if named:
         row = await context.book.courier(named)
-        return named if _signed_on_here(context, request, named, row) else ""
+        return named if signed_on_here(context, request, named, row) else ""
     row = await context.book.courier_at(request.terminal.terminal_id)
     return row.courier_id if row is not None else ""

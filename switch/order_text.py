@@ -58,10 +58,11 @@ class OrderText:
             )
         except (TemplateError, TypeError, ValueError, ArithmeticError):
             return facts.text
-        lines = [_printable(line) for line in text.splitlines()]
+        lines = [printable(line) for line in text.splitlines()]
         return LINE_BREAK.join(line for line in lines if line)[:TEXT_CHARACTERS_MAX]
 
 
-def _printable(line: str) -> str:
+def printable(line: str) -> str:
+    """A text from elsewhere as one line that a terminal can show."""
     shown = "".join(character if character.isprintable() else " " for character in line)
     return " ".join(shown.split())

@@ -35,6 +35,9 @@ class OrderRules:
 
 
 PLAIN = OrderRules()
+# Products whose orders come into being with their query, and those that are only looked at.
+OPENED = frozenset({"sale", "stock_in", "count"})
+SHOWN = frozenset({"item", "takings"})
 
 
 class OrderTypes:

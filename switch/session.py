@@ -41,7 +41,7 @@ FRAME_BYTES_MAX = 4096
 NO_KEYS = Keys()
 # Batch upload, settlement and management carry no MAC (part 4).
 CLASSES_WITHOUT_MAC = frozenset("358")
-ORDER_TAGS = frozenset({"ON", *MORE_TAGS})
+ORDER_TAGS = frozenset({"ON", "IT", *MORE_TAGS})
 POLL_FIRST_S = 0.05
 POLL_MAX_S = 1.0
 ANSWERED_MAX = 10_000
@@ -402,7 +402,7 @@ def _de59(message: Message) -> De59:
 
 
 def _order_no(message: Message) -> str:
-    """The order that a message is about, with those that a swipe pays beside it."""
+    """The order that a message is about, with what it sells or those that a swipe pays beside."""
     numbers = [value for tag, value in _de59(message).items if tag in ORDER_TAGS]
     return b"\0".join(numbers).hex()
 

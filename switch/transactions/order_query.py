@@ -1,17 +1,23 @@
 """Order query: MTI 0200, DE3 380000, type 71. What is owed for an order, and how it may be paid.
 
+A shop's terminal also opens orders with it (``IT``) and looks things up; see ``shop.py``.
 Source: terminal interface, part 5, row 3.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from acquirer.codecs.de59 import BYTES_MAX, De59
-from acquirer.ledger.entries import InsertEntry, PutOrder, State
+from acquirer.ledger.entries import InsertEntry, PutOrder, State, Step
 from acquirer.switch.context import Context
 from acquirer.switch.journal import new_entry, refuse
 from acquirer.switch.order_desk import Found, NoOrder, find_order
+from acquirer.switch.order_types import SHOWN
 from acquirer.switch.request import Answer, Outcome, Repeat, Request
+from acquirer.switch.shop import look_up, order_opening
 
+KIND = "order_query"
 ITEM_HEAD_BYTES = 5
 
 
@@ -19,18 +25,26 @@ async def order_query(context: Context, request: Request) -> Outcome:
     """Answer with the amount due (DE4) and the order's status, ways of payment and text (DE59).
 
     Raises:
-        RemoteFormatError: ON or OC is missing.
+        RemoteFormatError: ON or OC is missing, or IT is no list of items.
     """
     order_no, courier_id = request.need_text("ON"), request.need_text("OC")
-    found = await find_order(context, request, order_no, courier_id)
+    rules = context.order_types.rules_for(request.terminal.settings.merchant_id, order_no)
+    opening = order_opening(request, order_no, courier_id, rules)
+    is_shown = rules.product in SHOWN
+    if isinstance(opening, NoOrder):
+        found: Found | NoOrder = opening
+    elif is_shown:
+        found = await look_up(context, request, order_no, courier_id, rules)
+    else:
+        found = await find_order(context, request, order_no, courier_id, opening)
     if isinstance(found, NoOrder):
-        return await refuse(context, request, "order_query", found.response_code, order_no=order_no)
+        return await _refuse(context, request, order_no, found)
     order, due = found.order, found.due_minor
     reply = {4: f"{due:012d}", 49: order.currency_code, 59: _items(context, found, request)}
     entry = await new_entry(
         context,
         request,
-        "order_query",
+        KIND,
         State.APPROVED,
         order_no=order_no,
         courier_id=courier_id,
@@ -38,20 +52,37 @@ async def order_query(context: Context, request: Request) -> Outcome:
         response_code="00",
         reply=reply,
     )
-    if await context.book.commit(PutOrder(order), InsertEntry(entry)):
+    # What is only looked at is no order, so that nothing can be done to it.
+    kept: tuple[Step, ...] = () if is_shown else (PutOrder(order),)
+    if await context.book.commit(*kept, InsertEntry(entry)):
         return Repeat()
     return Answer("00", entry.reply)
 
 
+async def _refuse(
+    context: Context, request: Request, order_no: str, why: NoOrder
+) -> Answer | Repeat:
+    reply = {59: _fitted({"ON": order_no}, why.text, request.encoding)} if why.text else {}
+    code = why.response_code
+    return await refuse(context, request, KIND, code, order_no=order_no, reply=reply)
+
+
 def _items(context: Context, found: Found, request: Request) -> str:
-    """DE59 of the reply, hexadecimal; the text is cut to what fits, never inside a character."""
-    order, encoding = found.order, request.encoding
-    texts = {"ON": order.order_no, "OS": order.status, "OW": order.pay_ways}
+    """DE59 of the reply, hexadecimal."""
+    order = found.order
+    texts = {"ON": order.order_no, "OS": order.status}
+    if order.pay_ways:
+        texts["OW"] = order.pay_ways
     if found.reference:
         texts["OP"] = found.reference
     if asked := context.order_types.rules_for(order.merchant_id, order.order_no).ask:
         texts["OI"] = "|".join(asked)
-    used = sum(ITEM_HEAD_BYTES + len(text.encode(encoding)) for text in texts.values())
+    return _fitted(texts, order.text, request.encoding)
+
+
+def _fitted(texts: Mapping[str, str], text: str, encoding: str) -> str:
+    """Items with a text to show, cut to what fits, never inside a character."""
+    used = sum(ITEM_HEAD_BYTES + len(one.encode(encoding)) for one in texts.values())
     room = BYTES_MAX - used - ITEM_HEAD_BYTES
-    text = order.text.encode(encoding, "replace")[:room].decode(encoding, "ignore")
-    return De59.build({**texts, "OT": text}, encoding).hex
+    shown = text.encode(encoding, "replace")[:room].decode(encoding, "ignore")
+    return De59.build({**texts, "OT": shown}, encoding).hex

@@ -178,6 +178,7 @@ async def test_by_merchant(run: Any) -> None:
         ("station", {"-": 12_000, "north": 25_000, "south": 0}),
         ("terminal", {"10000001": 37_000, "-": 0}),
         ("day", {DAY: 37_000}),
+        ("means", {"card": 32_000, "cash": 5_000, "none": 0, "-": 0}),
     ],
 )
 async def test_groups(run: Any, by: str, groups: dict[str, int]) -> None:

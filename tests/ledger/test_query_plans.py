@@ -6,7 +6,7 @@ from types import ModuleType
 
 import pytest
 
-from acquirer.ledger import gauges, queues, reads
+from acquirer.ledger import gauges, queues, reads, takings
 from acquirer.ledger.database import Database, Session, Sql
 from acquirer.ledger.migrate import migrate
 
@@ -15,7 +15,7 @@ GROWING = ("journal", "saf", "outbox", "transfers", "orders")
 
 def queries() -> list[tuple[str, Sql]]:
     """Every query of the modules that read the books of a running switch."""
-    modules: tuple[ModuleType, ...] = (gauges, queues, reads)
+    modules: tuple[ModuleType, ...] = (gauges, queues, reads, takings)
     return [
         (f"{module.__name__}.{name}", value)
         for module in modules

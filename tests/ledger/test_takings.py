@@ -1,0 +1,34 @@
+"""A merchant's day by means of payment, as a till asks for it."""
+
+from collections.abc import Callable
+
+from acquirer.ledger.database import Session
+from acquirer.ledger.entries import Entry, InsertEntry, State
+from acquirer.ledger.takings import Takings, takings
+from acquirer.ledger.writer import Writer
+
+
+def test_takings_are_what_stands_by_means(
+    writer: Writer, session: Session, make_entry: Callable[..., Entry]
+) -> None:
+    """Of this merchant, day and currency; what was declined or undone is not in it."""
+    approved = {"state": State.APPROVED, "order_no": "S1"}
+    paid = approved | {"kind": "order_payment"}
+    entries = [
+        make_entry(1, **approved, amount_minor=700),
+        make_entry(2, **paid, amount_minor=300),
+        make_entry(3, **paid, processing_code="900000", amount_minor=40),
+        make_entry(4, **paid, processing_code="910000", amount_minor=0),
+        make_entry(5, **approved | {"kind": "refund"}, amount_minor=100),
+        make_entry(6, **paid | {"state": State.VOIDED}),
+        make_entry(7, state=State.DECLINED),
+        make_entry(8, **approved | {"kind": "order_query"}),
+        make_entry(9, **approved, merchant_id="M2"),
+        make_entry(10, **approved, business_date="2026-01-03"),
+        make_entry(11, **approved, currency_code="840"),
+    ]
+    writer.commit([(InsertEntry(entry),) for entry in entries])
+    found = takings(session, "M1", "2026-01-02", "156")
+    assert Takings(2, 1_000, 1, 40, 1, 1, 100) == found
+    assert 940 == found.total_minor
+    assert Takings() == takings(session, "M1", "2026-01-04", "156")
