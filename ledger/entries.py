@@ -113,6 +113,7 @@ class OrderRow:
         paying_id: the journal entry that is paying it at this moment.
         payment_id: the journal entry that paid it.
         queried_at_ms: when the order system last told these facts.
+        changes: how often something that happened here has changed it.
     """
 
     merchant_id: str
@@ -125,6 +126,7 @@ class OrderRow:
     queried_at_ms: int
     paying_id: int | None = None
     payment_id: int | None = None
+    changes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,7 +344,8 @@ class OpenAccount:
 class PutOrder:
     """Write the order system's answer: insert, or refresh a row that is still unpaid.
 
-    A row with a payment, or with one in flight, keeps its status, amount and payment.
+    A row with a payment, or with one in flight, keeps its status, amount and payment. One that has
+    changed since the question (``changes`` differ) stays as it is: the answer is out of date.
     """
 
     order: OrderRow

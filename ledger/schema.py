@@ -25,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import sqlite
 
 # The migration that creates exactly these tables; a test holds them equal.
-SCHEMA_VERSION = "0006"
+SCHEMA_VERSION = "0007"
 
 # Names of constraints are fixed, so that both databases and later migrations agree on them.
 metadata = MetaData(
@@ -246,6 +246,7 @@ orders = Table(
     _integer("queried_at_ms"),
     _maybe_integer("paying_id"),
     _maybe_integer("payment_id"),
+    _integer("changes", 0),
     Index(
         "ix_orders_unconfirmed",
         "payment_id",

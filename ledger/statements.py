@@ -217,6 +217,7 @@ PUT_ORDER = Sql(
             "text": _put_order.excluded.text,
             "queried_at_ms": _put_order.excluded.queried_at_ms,
         },
+        where=orders.c.changes == _put_order.excluded.changes,
     )
 )
 
@@ -233,6 +234,7 @@ UPDATE_ORDER = Sql(
         status=_given("new_status"),
         paying_id=_given("new_paying_id"),
         payment_id=_given("new_payment_id"),
+        changes=orders.c.changes + 1,
     )
 )
 

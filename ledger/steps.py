@@ -60,6 +60,7 @@ def _put_order(session: Session, _accounting: Accounting, step: PutOrder) -> boo
         queried_at_ms=order.queried_at_ms,
         paying_id=order.paying_id,
         payment_id=order.payment_id,
+        changes=order.changes,
     )
     return True
 

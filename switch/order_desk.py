@@ -142,6 +142,7 @@ def overlay(facts: OrderFacts, row: OrderRow | None, told: bool, now_ms: int) ->
         pay_ways=facts.pay_ways,
         text=facts.text,
         queried_at_ms=now_ms,
+        changes=row.changes if row is not None else 0,
     )
 
 

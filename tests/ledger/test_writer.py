@@ -228,15 +228,32 @@ def test_orders_keep_what_was_paid(writer: Writer, session: Session) -> None:
         PutOrder(OrderRow("M1", "O1", "00", 100, "156", "1", "a", 1)),
         PutOrder(OrderRow("M1", "O1", "00", 200, "156", "12", "b", 2)),
         UpdateOrder("M1", "O1", ("00", None, None), ("00", 7, None)),
-        PutOrder(OrderRow("M1", "O1", "06", 300, "156", "123", "c", 3)),
+        PutOrder(OrderRow("M1", "O1", "06", 300, "156", "123", "c", 3, changes=1)),
         UpdateOrder("M1", "O1", ("00", 7, None), ("01", None, 7)),
-        PutOrder(OrderRow("M1", "O1", "00", 400, "156", "1", "d", 4)),
+        PutOrder(OrderRow("M1", "O1", "00", 400, "156", "1", "d", 4, changes=2)),
     ]
     for step in steps:
         assert writer.commit([(step,)]) == [None]
     assert order(session, "M1", "O1") == OrderRow(
-        "M1", "O1", "01", 200, "156", "1", "d", 4, None, 7
+        "M1", "O1", "01", 200, "156", "1", "d", 4, None, 7, 2
     )
+
+
+def test_an_answer_from_before_a_change_is_not_kept(writer: Writer, session: Session) -> None:
+    """An order that was paid and given up while the order system was asked stays as it is."""
+    steps = [
+        PutOrder(OrderRow("M1", "O1", "00", 100, "156", "1", "a", 1)),
+        UpdateOrder("M1", "O1", ("00", None, None), ("01", None, 7)),
+        UpdateOrder("M1", "O1", ("01", None, 7), ("04", None, None)),
+    ]
+    for step in steps:
+        assert writer.commit([(step,)]) == [None]
+    cancelled = order(session, "M1", "O1")
+    for changes in (0, 1):
+        late = OrderRow("M1", "O1", "01", 100, "156", "1", "late", 2, changes=changes)
+        pay = UpdateOrder("M1", "O1", ("01", None, None), ("00", 9, None))
+        assert writer.commit([(PutOrder(late), pay)]) == [Failed(1)]
+        assert order(session, "M1", "O1") == cancelled
 
 
 def test_reads_see_the_state_before_their_group(writer: Writer, make_entry: MakeEntry) -> None:
