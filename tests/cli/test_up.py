@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,7 +13,11 @@ from typing import Any
 
 import msgspec
 import pytest
+import typer
+from typer.testing import CliRunner
 
+from acquirer.cli.up import register
+from acquirer.codecs.pan import mask_digits
 from acquirer.config.estate import demo_estate_path, load_estate
 
 pytestmark = pytest.mark.timeout(180)
@@ -227,3 +232,36 @@ def test_a_wrong_estate_names_file_key_and_reason(
     assert ran.returncode == 2
     assert str(estate).encode() in ran.stderr
     assert key.encode() in ran.stderr
+
+
+def refused(*options: str) -> str:
+    """The one line that ``up`` ends with, in this process: it starts no other."""
+    app = typer.Typer()
+    register(app)
+    ran = CliRunner().invoke(app, list(options))
+    assert (2, 1) == (ran.exit_code, len(ran.stderr.splitlines()))
+    return ran.stderr
+
+
+def test_a_card_number_that_fails_luhn_is_refused(tmp_path: Path) -> None:
+    """With the card's name, its number masked, file and key."""
+    card = load_estate().cards[0]
+    wrong = card.pan[:-1] + str((int(card.pan[-1]) + 1) % 10)
+    estate = tmp_path / "estate.toml"
+    estate.write_text(demo_estate_path().read_text("utf-8").replace(card.pan, wrong), "utf-8")
+    told = refused("--data", str(tmp_path / "data"), "--estate", str(estate))
+    for words in (str(estate), "cards[0].pan", card.name, mask_digits(wrong), "Luhn"):
+        assert words in told
+    assert wrong not in told
+
+
+def test_a_taken_port_is_named_with_its_option_and_cure(tmp_path: Path) -> None:
+    """Before any part is started; the other ports are not asked for."""
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        told = refused("--data", str(tmp_path / "data"), "--port-base", str(port))
+    assert f"--port-base {port}: port {port} (pos)" in told
+    assert "choose another base, or leave the option out" in told
+    assert not list((tmp_path / "data").glob("*.toml"))

@@ -10,6 +10,7 @@ import fcntl
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -37,6 +38,7 @@ from acquirer.cli.provision import (
     write_config,
 )
 from acquirer.cli.serve import load_switch_settings
+from acquirer.codecs.pan import luhn_ok, mask_digits
 from acquirer.config.demo import demo_file
 from acquirer.config.estate import Estate, demo_estate_path, load_estate
 from acquirer.config.loading import ConfigError
@@ -157,10 +159,10 @@ async def running_estate(options: UpOptions, on_give_up: Callable[[], None]) -> 
     Raises:
         ConfigError: a part did not start; the text names it.
     """
-    estate = load_estate(options.estate)
+    estate_path = options.estate or str(demo_estate_path())
+    estate = _checked(load_estate(options.estate), estate_path)
     options.data.mkdir(parents=True, exist_ok=True)
     lock = _lock(options.data)
-    estate_path = options.estate or str(demo_estate_path())
     parts: list[Part] = []
     async with trio.open_nursery() as nursery:
 
@@ -172,6 +174,7 @@ async def running_estate(options: UpOptions, on_give_up: Callable[[], None]) -> 
             return addresses
 
         try:
+            _check_ports(options)
             addresses = {"bank": options.bank.address}
             async with trio.open_nursery() as starting:
                 for name, document in _simulators(options, estate, estate_path).items():
@@ -212,6 +215,34 @@ def _lock(data: Path) -> IO[bytes]:
         lock.close()
         raise ConfigError(data, "", "another acquirer up is running on this folder") from None
     return lock
+
+
+def _checked(estate: Estate, path: str) -> Estate:
+    """Hold card numbers to their check digit, which the switch asks of every payment."""
+    for index, card in enumerate(estate.cards):
+        if not luhn_ok(card.pan):
+            reason = f"{card.name}, {mask_digits(card.pan)}: the last digit is not the Luhn digit"
+            raise ConfigError(path, f"cards[{index}].pan", reason)
+    return estate
+
+
+def _check_ports(options: UpOptions) -> None:
+    """See that the ports that were asked for are free, before any part is started."""
+    for part in PARTS if options.port_base else ():
+        if part == "bank" and options.bank.address:
+            continue
+        host, _, port = options.listen(part).partition(":")
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, int(port)))
+                probe.listen()
+            except OSError as error:
+                reason = (
+                    f"port {port} ({part}) cannot be listened on: {error.strerror}; end what "
+                    "listens there, choose another base, or leave the option out for free ports"
+                )
+                raise ConfigError(f"--port-base {options.port_base}", "", reason) from None
 
 
 def _simulators(options: UpOptions, estate: Estate, estate_path: str) -> dict[str, dict[str, Any]]:
