@@ -69,7 +69,7 @@ class OrderApp:
 
     Args:
         store: its books; stays the caller's to close.
-        secrets: webhook secrets by merchant id.
+        secrets: webhook secrets by merchant id; an attribute too.
         rules: faults, the first that matches counts.
         max_age_s: told to the switch with each answer.
         now_s: wall clock.
@@ -85,7 +85,7 @@ class OrderApp:
         now_s: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
-        self._secrets = secrets
+        self.secrets = secrets
         self._rules = [(rule, re.compile(rule.order_no_pattern or ".*", re.S)) for rule in rules]
         self._taken: Counter[int] = Counter()
         self._max_age_s = max_age_s
@@ -132,7 +132,7 @@ class OrderApp:
             opening = _decode_opening(request.body)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             return _problem(400, "malformed", str(error))
-        secrets = self._secrets.get(opening.merchant_id, ())
+        secrets = self.secrets.get(opening.merchant_id, ())
         try:
             check_signature(request.headers, request.body, secrets, self._now_s())
         except NotSignedError as error:
@@ -155,7 +155,7 @@ class OrderApp:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             return _problem(400, "malformed", str(error))
         facts = document.data
-        secrets = self._secrets.get(facts.merchant_id, ())
+        secrets = self.secrets.get(facts.merchant_id, ())
         try:
             event_id = check_signature(request.headers, request.body, secrets, self._now_s())
         except NotSignedError as error:
@@ -255,7 +255,7 @@ def _spoiled(order: OrderState, max_age_s: int, fault: str, fields: Mapping[str,
                 "merchant_id": order.merchant_id,
                 "status": order.status,
                 "amount_minor": order.amount_minor + (1 if wrong_amount else 0),
-                "currency_code": order.currency_code,
+                "currency_code": "999" if fault == "wrong_currency" else order.currency_code,
                 "pay_ways": order.pay_ways,
                 "text": order.text,
                 "max_age_s": max_age_s,

@@ -7,6 +7,8 @@ the switch (a request takes a quarter of the processor time). Source: RFC 9112.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import h11
@@ -28,7 +30,7 @@ _log = structlog.get_logger("acquirer.order_sim")
 async def run_order_sim(
     settings: OrderSimSettings, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED
 ) -> None:
-    """Serve until cancelled; the books are closed at the end.
+    """Serve HTTP until cancelled; the books are closed at the end.
 
     Args:
         settings: ``data`` and ``estate`` are used as they are.
@@ -39,6 +41,18 @@ async def run_order_sim(
         StoreError: the books cannot be opened.
         OSError: the address cannot be bound.
     """
+    with opened_app(settings) as app:
+        await serve_http(app, settings, task_status=task_status)
+
+
+@contextmanager
+def opened_app(settings: OrderSimSettings) -> Iterator[OrderApp]:
+    """The order system on its open books, which are closed at the end.
+
+    Raises:
+        ConfigError: the estate cannot be used.
+        StoreError: the books cannot be opened.
+    """
     estate = load_estate(settings.estate)
     secrets = {
         merchant.merchant_id: [
@@ -47,22 +61,31 @@ async def run_order_sim(
         ]
         for merchant in estate.merchants
     }
-    host, _, port = settings.listen.rpartition(":")
-    if not host or not port.isdecimal():
-        raise ConfigError("order-sim", "listen", "must be host:port")
     store = OrderStore(Path(settings.data))
     try:
         currencies = {one.merchant_id: one.currency_code for one in estate.merchants}
         store.seed(estate.orders, currencies, estate.items)
-        app = OrderApp(store, secrets, rules=settings.rules, max_age_s=settings.max_age_s)
-        listeners = await trio.open_tcp_listeners(int(port), host=host.strip("[]"))
-        bound_host, bound_port = listeners[0].socket.getsockname()[:2]
-        _log.info("order_sim_started", port=bound_port)
-        task_status.started(f"{bound_host}:{bound_port}")
-        server = OrderServer(app, settings.idle_s, settings.connections_max)
-        await trio.serve_listeners(server.serve_stream, listeners)
+        yield OrderApp(store, secrets, rules=settings.rules, max_age_s=settings.max_age_s)
     finally:
         store.close()
+
+
+async def serve_http(
+    app: OrderApp,
+    settings: OrderSimSettings,
+    *,
+    task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve until cancelled; raises as :func:`run_order_sim`."""
+    host, _, port = settings.listen.rpartition(":")
+    if not host or not port.isdecimal():
+        raise ConfigError("order-sim", "listen", "must be host:port")
+    listeners = await trio.open_tcp_listeners(int(port), host=host.strip("[]"))
+    bound_host, bound_port = listeners[0].socket.getsockname()[:2]
+    _log.info("order_sim_started", port=bound_port)
+    task_status.started(f"{bound_host}:{bound_port}")
+    server = OrderServer(app, settings.idle_s, settings.connections_max)
+    await trio.serve_listeners(server.serve_stream, listeners)
 
 
 class OrderServer:

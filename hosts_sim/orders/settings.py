@@ -15,7 +15,15 @@ import msgspec
 from acquirer.config.loading import load
 
 Fault = Literal[
-    "delay", "down", "silence", "lost_answer", "wrong_amount", "wrong_order", "garbage", "oversize"
+    "delay",
+    "down",
+    "silence",
+    "lost_answer",
+    "wrong_amount",
+    "wrong_order",
+    "wrong_currency",
+    "garbage",
+    "oversize",
 ]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 NotNegative = Annotated[int, msgspec.Meta(ge=0)]
@@ -28,7 +36,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         fault: ``delay`` answers late, ``down`` answers 503, ``silence`` does nothing and never
             answers, ``lost_answer`` does what is asked and then closes without an answer. The
-            others spoil the answer to a query: its amount, its order number, its JSON, its size.
+            others spoil the answer to a query: its amount, order number, currency, JSON, size.
         on: which requests; one that opens an order is a query.
         merchant_id: whose orders; empty for all.
         order_no_pattern: regular expression that the whole order number matches; empty for all.
@@ -50,6 +58,28 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"order_no_pattern is no regular expression: {error}") from None
 
 
+class IsoSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The ISO 8583 port of the same order system.
+
+    Attributes:
+        listen: ``host:port``; port 0 takes a free one.
+        dialect: a shipped dialect or the path of a dialect file.
+        security: ``zone`` for MACs and key exchange, ``none`` for neither.
+        mac: the MAC's algorithm in ``zone``.
+        zmk: zone master key, a clear test key of 32 hexadecimal digits; for ``zone``.
+    """
+
+    listen: str = "127.0.0.1:0"
+    dialect: str = "order_host"
+    security: Literal["none", "zone"] = "none"
+    mac: Literal["x919", "x99", "cmac"] = "x919"
+    zmk: Annotated[str, msgspec.Meta(pattern="^([0-9A-Fa-f]{32})?$")] = ""
+
+    def __post_init__(self) -> None:
+        if self.security == "zone" and not self.zmk:
+            raise ValueError("zone security needs a zmk")
+
+
 class OrderSimSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole file.
 
@@ -61,6 +91,7 @@ class OrderSimSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         secrets: further webhook secrets by merchant id, good beside the estate's.
         connections_max: connections at once; more wait to be accepted.
         idle_s: a connection without a whole request for so long is closed.
+        iso: a port for ISO 8583 beside that for HTTP.
     """
 
     listen: str = "127.0.0.1:0"
@@ -71,6 +102,7 @@ class OrderSimSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     connections_max: Positive = 256
     idle_s: Annotated[float, msgspec.Meta(gt=0)] = 60.0
     rules: list[Rule] = []
+    iso: IsoSettings | None = None
 
 
 def load_settings(path: str | Path) -> OrderSimSettings:

@@ -6,7 +6,9 @@ while it runs.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -26,7 +28,8 @@ from acquirer.cli.process import (
 )
 from acquirer.config.loading import ConfigError
 from acquirer.hosts_sim.orders.errors import NoBooksError, StoreError
-from acquirer.hosts_sim.orders.server import run_order_sim
+from acquirer.hosts_sim.orders.iso_link import serve_iso
+from acquirer.hosts_sim.orders.server import opened_app, serve_http
 from acquirer.hosts_sim.orders.settings import OrderSimSettings, load_settings
 from acquirer.hosts_sim.orders.store import EventRow, OrderRow, read_events, read_orders
 
@@ -42,7 +45,10 @@ def order_sim(
     context: typer.Context,
     config: Annotated[Path | None, typer.Option("--config", help="TOML settings.")] = None,
 ) -> None:
-    """Serve orders over HTTP; one JSON line on stdout says when."""
+    """Serve orders over HTTP, and over ISO 8583 where the settings have ``[iso]``.
+
+    One JSON line on stdout says when, and where.
+    """
     if context.invoked_subcommand is not None:
         return
     if config is None:
@@ -80,16 +86,24 @@ async def _serve(settings: OrderSimSettings) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(until_signalled, nursery.cancel_scope.cancel)
         try:
-            address = await nursery.start(_run, settings)
+            addresses = await nursery.start(_run, settings)
         except StoreError as error:
             raise ConfigError("order-sim", "data", str(error)) from None
-        print_ready(orders=address)
+        print_ready(**addresses)
 
 
 async def _run(
-    settings: OrderSimSettings, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED
+    settings: OrderSimSettings,
+    *,
+    task_status: trio.TaskStatus[dict[str, str]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    await run_order_sim(settings, task_status=task_status)
+    with opened_app(settings) as app:
+        async with trio.open_nursery() as nursery:
+            addresses = {"orders": await nursery.start(partial(serve_http, app, settings))}
+            if settings.iso is not None:
+                serve = partial(serve_iso, app, settings.iso, time.time)
+                addresses["order_host"] = await nursery.start(serve)
+            task_status.started(addresses)
 
 
 def _show(
