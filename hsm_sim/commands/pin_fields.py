@@ -86,7 +86,7 @@ def read_account(
         pan = body.card_number()
         return Account(body.account_number, pan[:-1][:ACCOUNT_DIGITS], pan)
     # A full 18 digits have no F to be known by, only the end of the request.
-    if PLUS in (layout, other) and (
+    if (layout is PLUS or other is PLUS) and (
         body.peek() == "F" or (other is not None and body.fits(LONG_ACCOUNT_PLACES))
     ):
         leading = body.long_account()[:ACCOUNT_DIGITS]
