@@ -14,7 +14,6 @@ from typer.testing import CliRunner, Result
 
 from acquirer.cli.terminal import terminal_app
 
-
 TRACED = ("--tid", "10000001", "--trace")
 
 

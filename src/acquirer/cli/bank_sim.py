@@ -44,7 +44,10 @@ def bank_sim(
         Literal["none", "zone"] | None, typer.Option("--security", help="MAC and key exchange.")
     ] = None,
 ) -> None:
-    """Serve until SIGINT or SIGTERM; options override the settings file."""
+    """Serve until SIGINT or SIGTERM; options override the settings file.
+
+    Example: acquirer bank-sim --config bank-sim.toml
+    """
     if context.invoked_subcommand is not None:
         return
     overrides = {"listen": listen, "dialect": dialect, "security": security}
@@ -65,7 +68,10 @@ def bank_sim(
 
 @bank_sim_app.command()
 def transactions(data: DataOption, as_json: JsonOption = False, limit: LimitOption = 0) -> None:
-    """Show the bank's transactions, oldest first."""
+    """Show the bank's transactions, oldest first.
+
+    Example: acquirer bank-sim transactions --data shop
+    """
     try:
         found = report.transactions(data, limit)
     except BooksError as error:
@@ -82,7 +88,10 @@ def transactions(data: DataOption, as_json: JsonOption = False, limit: LimitOpti
 
 @bank_sim_app.command()
 def totals(data: DataOption, as_json: JsonOption = False) -> None:
-    """Show counts and sums by kind and state, and the net approved amount."""
+    """Show counts and sums by kind and state, and the net approved amount.
+
+    Example: acquirer bank-sim totals --data shop
+    """
     try:
         found = report.totals(data)
     except BooksError as error:

@@ -48,6 +48,12 @@ def decode(
 
     HEX is a message, with or without its length prefix, TPDU and header. The exit code is 1 if
     any message did not decode.
+
+    Examples:
+
+      acquirer decode 082000000000000000100011000000013010
+
+      acquirer decode --dialect iso87_ascii --json -
     """
     try:
         chosen = load_dialect(dialect)

@@ -260,7 +260,10 @@ def explain(
 
 @app.command("types")
 def types(as_json: JsonOption = False) -> None:
-    """List the key types with the key block usages that belong to them."""
+    """List the key types with the key block usages that belong to them.
+
+    Example: acquirer hsm key types
+    """
     show(
         (
             (code, f"{role.name}; key block usages {', '.join(role.usages) or 'any'}")

@@ -29,7 +29,10 @@ journal_app = typer.Typer(no_args_is_help=True)
 
 @ledger_app.command("trial-balance")
 def print_trial_balance(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
-    """Print the balance of every account; debits and credits must sum to the same."""
+    """Print the balance of every account; debits and credits must sum to the same.
+
+    Example: acquirer ledger trial-balance --data shop
+    """
     with open_books(data, config) as connection:
         found = trial_balance(connection)
     if as_json:
@@ -76,7 +79,10 @@ def print_statement(
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print all transfers of one account, oldest first, with its running balance."""
+    """Print all transfers of one account, oldest first, with its running balance.
+
+    Example: acquirer ledger statement assets:scheme:demo --data shop
+    """
     with open_books(data, config) as connection:
         found = statements(connection, account)
     if as_json:
@@ -88,7 +94,10 @@ def print_statement(
 
 @ledger_app.command("verify")
 def run_verify(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
-    """Recompute the books from their transfers; exit 1 at the first difference."""
+    """Recompute the books from their transfers; exit 1 at the first difference.
+
+    Example: acquirer ledger verify --data shop
+    """
     difference = ""
     counts: dict[str, int] = {}
     with open_books(data, config) as connection:
@@ -121,7 +130,10 @@ def list_journal(
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most so many.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print the journal's transactions, newest first."""
+    """Print the journal's transactions, newest first.
+
+    Example: acquirer journal list --limit 20 --data shop
+    """
     with open_books(data, config) as connection:
         lines = journal_lines(connection, limit)
     if as_json:

@@ -60,7 +60,10 @@ def show_links(
 
 @links_app.command("unmatched")
 def show_unmatched(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
-    """Show the latest replies that nothing waited for: late, doubled or unknown ones."""
+    """Show the latest replies that nothing waited for: late, doubled or unknown ones.
+
+    Example: acquirer links unmatched --data shop
+    """
     unmatched = call_switch(data, config, "links")["unmatched"]
     if as_json:
         print_json({"unmatched": unmatched})
@@ -76,25 +79,37 @@ def show_unmatched(data: Data = None, config: Config = None, as_json: AsJson = F
 
 @links_app.command("hold")
 def hold(link: LinkName, data: Data = None, config: Config = None) -> None:
-    """Sign a link off and keep it so; what is in flight is still answered."""
+    """Sign a link off and keep it so; what is in flight is still answered.
+
+    Example: acquirer links hold demo --data shop
+    """
     _tell(call_switch(data, config, f"links/{quote(link, safe='')}/hold"))
 
 
 @links_app.command("release")
 def release(link: LinkName, data: Data = None, config: Config = None) -> None:
-    """Sign a held link on again."""
+    """Sign a held link on again.
+
+    Example: acquirer links release demo --data shop
+    """
     _tell(call_switch(data, config, f"links/{quote(link, safe='')}/release"))
 
 
 @links_app.command("rekey")
 def rekey(link: LinkName, data: Data = None, config: Config = None) -> None:
-    """Ask the bank for new zone keys; the old ones stay good for what is in flight."""
+    """Ask the bank for new zone keys; the old ones stay good for what is in flight.
+
+    Example: acquirer links rekey demo --data shop
+    """
     _tell(call_switch(data, config, f"links/{quote(link, safe='')}/rekey"))
 
 
 @links_app.command("cut-over")
 def cut_over(link: LinkName, data: Data = None, config: Config = None) -> None:
-    """Tell the bank that the business date ends."""
+    """Tell the bank that the business date ends.
+
+    Example: acquirer links cut-over demo --data shop
+    """
     _tell(call_switch(data, config, f"links/{quote(link, safe='')}/cut-over"))
 
 

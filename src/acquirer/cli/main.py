@@ -11,6 +11,7 @@ from importlib import import_module
 
 import typer
 
+from acquirer.cli.examples import show_examples_last
 from acquirer.cli.process import die_with_parent
 
 # Command → module, and the name of its typer group; an empty name means that the module
@@ -56,6 +57,7 @@ def application(*commands: str) -> typer.Typer:
             app.add_typer(getattr(module, group), name=command)
         else:
             module.register(app)
+    show_examples_last(app)
     return app
 
 

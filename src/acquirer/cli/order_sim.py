@@ -48,6 +48,8 @@ def order_sim(
     """Serve orders over HTTP, and over ISO 8583 where the settings have ``[iso]``.
 
     One JSON line on stdout says when, and where.
+
+    Example: acquirer order-sim --config order-sim.toml
     """
     if context.invoked_subcommand is not None:
         return
@@ -64,7 +66,10 @@ def order_sim(
 
 @order_sim_app.command()
 def orders(data: Data, as_json: Json = False) -> None:
-    """List the orders and what became of them."""
+    """List the orders and what became of them.
+
+    Example: acquirer order-sim orders --data shop
+    """
     try:
         rows = read_orders(data)
     except (NoBooksError, StoreError) as error:
@@ -74,7 +79,10 @@ def orders(data: Data, as_json: Json = False) -> None:
 
 @order_sim_app.command()
 def events(data: Data, as_json: Json = False) -> None:
-    """List every event that came, what was made of it, and how often it was delivered."""
+    """List every event that came, what was made of it, and how often it was delivered.
+
+    Example: acquirer order-sim events --data shop --json
+    """
     try:
         rows = read_events(data)
     except (NoBooksError, StoreError) as error:

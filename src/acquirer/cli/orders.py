@@ -136,7 +136,10 @@ def show_age(age_s: int) -> str:
 
 @orders_app.command("life")
 def print_life() -> None:
-    """Print the order's life as a Markdown table, from the code that decides it."""
+    """Print the order's life as a Markdown table, from the code that decides it.
+
+    Example: acquirer orders life
+    """
     typer.echo(life_table(), nl=False)
 
 

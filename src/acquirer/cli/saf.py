@@ -62,7 +62,10 @@ def list_saf(
 
 @saf_app.command("retry")
 def retry(id: Id, data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
-    """Send a dead letter again, as a repeat, with its attempts and age counted anew."""
+    """Send a dead letter again, as a repeat, with its attempts and age counted anew.
+
+    Example: acquirer saf retry 4711 --data shop
+    """
     answer = call_switch(data, config, f"saf/{id}/retry")
     if as_json:
         print_json(answer)

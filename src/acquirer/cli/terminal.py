@@ -86,19 +86,28 @@ def sign_on(
     context: typer.Context,
     code: Annotated[str, typer.Option("--code", help="60.3: 001, 003 or 004.")] = "003",
 ) -> None:
-    """Fetch working keys and the current batch."""
+    """Fetch working keys and the current batch.
+
+    Example: acquirer terminal --tid 10000003 --data shop sign-on
+    """
     play(context.obj, lambda client: client.sign_on(code))
 
 
 @terminal_app.command("sign-off")
 def sign_off(context: typer.Context) -> None:
-    """Give the working keys up."""
+    """Give the working keys up.
+
+    Example: acquirer terminal --tid 10000003 --data shop sign-off
+    """
     play(context.obj, lambda client: client.sign_off())
 
 
 @terminal_app.command()
 def echo(context: typer.Context) -> None:
-    """Test the line."""
+    """Test the line.
+
+    Example: acquirer terminal --tid 10000003 --data shop echo
+    """
     play(context.obj, lambda client: client.echo())
 
 
@@ -110,7 +119,10 @@ def balance(
     no_pin: NoPinOption = False,
     entry: EntryOption = "stripe",
 ) -> None:
-    """Ask for a card's balance."""
+    """Ask for a card's balance.
+
+    Example: acquirer terminal --tid 10000003 --data shop balance --card alice
+    """
     shown, how = card_of(context.obj, card), entry_of(entry)
     play(context.obj, lambda client: client.balance(shown, how, pin_of(pin, no_pin)))
 
@@ -124,7 +136,10 @@ def sale(
     no_pin: NoPinOption = False,
     entry: EntryOption = "stripe",
 ) -> None:
-    """Sell: acquirer terminal --tid 10000003 --data demo sale --amount 12.50 --card alice."""
+    """Sell.
+
+    Example: acquirer terminal --tid 10000003 --data shop sale --amount 12.50 --card alice
+    """
     amount_minor, shown, how = amount_of(amount), card_of(context.obj, card), entry_of(entry)
     play(context.obj, lambda client: client.sale(amount_minor, shown, how, pin_of(pin, no_pin)))
 
@@ -135,7 +150,10 @@ def void(
     rrn: Annotated[str, typer.Option("--rrn", help="RRN of the sale, or last.")] = "last",
     card: Annotated[str, typer.Option("--card", help="Show the card again.")] = "",
 ) -> None:
-    """Void an approved sale of this terminal."""
+    """Void an approved sale of this terminal.
+
+    Example: acquirer terminal --tid 10000003 --data shop void
+    """
     number = "" if rrn == "last" else rrn
     shown = card_of(context.obj, card) if card else None
     play(context.obj, lambda client: client.void(number, shown))
@@ -143,13 +161,19 @@ def void(
 
 @terminal_app.command()
 def reverse(context: typer.Context) -> None:
-    """Send the pending reversal, or reverse the last approved transaction."""
+    """Send the pending reversal, or reverse the last approved transaction.
+
+    Example: acquirer terminal --tid 10000003 --data shop --trace reverse
+    """
     play(context.obj, lambda client: client.reverse())
 
 
 @terminal_app.command()
 def status(context: typer.Context) -> None:
-    """Show what this terminal remembers."""
+    """Show what this terminal remembers.
+
+    Example: acquirer terminal --tid 10000003 --data shop status
+    """
     setup: Setup = context.obj
     path = setup.state_path()
     try:

@@ -40,7 +40,10 @@ def courier_sign_on(
         str | None, typer.Option("--password", help="Instead of the courier's own.")
     ] = None,
 ) -> None:
-    """Sign a courier on at this terminal."""
+    """Sign a courier on at this terminal.
+
+    Example: acquirer terminal --tid 10000001 --data shop courier-sign-on C1001
+    """
     if password is None:
         try:
             password = who.courier(context.obj.estate(), courier_id).password
@@ -52,7 +55,10 @@ def courier_sign_on(
 
 @order_app.command("courier-sign-off")
 def courier_sign_off(context: typer.Context, courier: CourierOption = "") -> None:
-    """Sign the courier off."""
+    """Sign the courier off.
+
+    Example: acquirer terminal --tid 10000001 --data shop courier-sign-off
+    """
     play(context.obj, lambda client: client.courier_sign_off(courier))
 
 
@@ -60,7 +66,10 @@ def courier_sign_off(context: typer.Context, courier: CourierOption = "") -> Non
 def order_query(
     context: typer.Context, order_no: OrderArgument, courier: CourierOption = ""
 ) -> None:
-    """Ask what is due for an order."""
+    """Ask what is due for an order.
+
+    Example: acquirer terminal --tid 10000001 --data shop order-query SP20261121001
+    """
 
     async def action(client: TerminalClient) -> Result:
         return await client.order_query(order_no, courier)
@@ -94,6 +103,14 @@ def order_pay(
     """Pay an order by card, in cash, or take it where nothing is to pay; asks what is due first.
 
     With --amount nothing is asked first: values of --field then go out in the order given.
+
+    Examples:
+
+      acquirer terminal --tid 10000001 --data shop order-pay SP20261121001 --card bob
+
+      acquirer terminal --tid 10000001 --data shop order-pay SP20261121003 --cash
+
+      acquirer terminal --tid 10000001 --data shop order-pay SP20261121001 SP20261121002 --card bob
     """
     setup: Setup = context.obj
     if bool(card) + cash + delivery > 1:
@@ -135,7 +152,10 @@ def order_pay(
 
 @order_app.command("order-confirm")
 def order_confirm(context: typer.Context, order_no: OrderArgument) -> None:
-    """Confirm the payment of an order."""
+    """Confirm the payment of an order.
+
+    Example: acquirer terminal --tid 10000001 --data shop order-confirm SP20261121001
+    """
     play(context.obj, lambda client: client.order_confirm(order_no))
 
 
@@ -145,13 +165,19 @@ def order_sign(
     order_no: OrderArgument,
     by: Annotated[str, typer.Option("--by", help="Who signed for the goods.")],
 ) -> None:
-    """Tell that the goods were signed for."""
+    """Tell that the goods were signed for.
+
+    Example: acquirer terminal --tid 10000001 --data shop order-sign SP20261121001 --by "Li Wei"
+    """
     play(context.obj, lambda client: client.order_receipt(order_no, by))
 
 
 @order_app.command("order-cancel")
 def order_cancel(context: typer.Context, order_no: OrderArgument) -> None:
-    """Cancel a paid order and confirm the cancellation."""
+    """Cancel a paid order and confirm the cancellation.
+
+    Example: acquirer terminal --tid 10000001 --data shop order-cancel SP20261121001
+    """
 
     async def action(client: TerminalClient) -> Result:
         result = await client.order_cancel(order_no)
@@ -167,7 +193,10 @@ def order_exception(
     reason: Annotated[str, typer.Option("--reason", help="01 to 06, or 99.")],
     text: Annotated[str, typer.Option("--text", help="Free text.")] = "",
 ) -> None:
-    """Tell why an order could not be delivered."""
+    """Tell why an order could not be delivered.
+
+    Example: acquirer terminal --tid 10000001 --data shop order-exception SP20261121004 --reason 02
+    """
     play(context.obj, lambda client: client.order_exception(order_no, reason, text))
 
 

@@ -46,6 +46,8 @@ def run(
     """Play a scripted exchange; ends with 1 at the first expectation that does not hold.
 
     With --data the terminals keep their state files, without it they start afresh.
+
+    Example: acquirer terminal run config/demo/scenarios/happy-sale.toml --data shop
     """
     group: Setup = context.obj
     setup = replace(
