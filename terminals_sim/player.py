@@ -72,7 +72,7 @@ ACTIONS: dict[str, tuple[Kind, Builder]] = {
     "reverse": (kinds.REVERSAL, lambda e, t, s: t.reverse()),
     "courier-sign-on": (kinds.COURIER_SIGN_ON, _courier_sign_on),
     "courier-sign-off": (kinds.COURIER_SIGN_OFF, lambda e, t, s: t.courier_sign_off(s.courier)),
-    "order-query": (kinds.ORDER_QUERY, lambda e, t, s: t.order_query(s.order, s.courier)),
+    "order-query": (kinds.ORDER_QUERY, lambda e, t, s: t.order_query(s.order, s.courier, s.items)),
     "order-pay": (kinds.ORDER_CARD, _order_pay),
     "order-confirm": (kinds.ORDER_CONFIRM, lambda e, t, s: t.order_confirm(s.order)),
     "order-sign": (kinds.ORDER_RECEIPT, lambda e, t, s: t.order_receipt(s.order, s.by)),

@@ -50,6 +50,7 @@ class Result:
             ``no_answer``; ``unsent`` where nothing left the terminal.
         message: one line for people.
         reversed: whether a reversal of it was sent and acknowledged.
+        order_no: the order that a shop's till has opened.
         faults: what breaks the interface in the reply.
         reply: the decoded reply, whose ``repr`` masks; None where there was none.
     """
@@ -69,6 +70,7 @@ class Result:
     faults: tuple[str, ...] = ()
     balances: tuple[Balance, ...] = ()
     order: OrderView | None = None
+    order_no: str = ""
     reply: Message | None = field(default=None, repr=False)
 
     @property

@@ -77,6 +77,7 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pin: str | None = None
     entry: Literal["stripe", "chip", "contactless", "keyed"] = "stripe"
     order: str = ""
+    items: str = ""
     more: list[str] = []
     fields: dict[str, str] = {}
     way: str = ""

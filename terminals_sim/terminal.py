@@ -176,9 +176,10 @@ class Terminal:
 
     # Orders
 
-    def order_query(self, order_no: str, courier_id: str = "") -> Request:
-        """0200 380000, type 71."""
-        return self._request(kinds.ORDER_QUERY, {59: self._order_items(order_no, courier_id)})
+    def order_query(self, order_no: str, courier_id: str = "", lines: str = "") -> Request:
+        """0200 380000, type 71; with ``lines`` (``IT``) it opens an order of a shop's."""
+        more = {"IT": lines} if lines else {}
+        return self._request(kinds.ORDER_QUERY, {59: self._order_items(order_no, courier_id, more)})
 
     def order_payment(
         self,

@@ -26,6 +26,7 @@ from acquirer.cli.terminal_options import (
 )
 from acquirer.cli.terminal_orders import order_app
 from acquirer.cli.terminal_setup import USAGE, Setup
+from acquirer.cli.terminal_shop import shop_app
 from acquirer.terminals_sim.client import TIMEOUT_S
 from acquirer.terminals_sim.errors import StateFileError
 from acquirer.terminals_sim.state import TerminalState
@@ -186,3 +187,4 @@ def status(context: typer.Context) -> None:
 
 terminal_app.command("run")(terminal_run.run)
 terminal_app.add_typer(order_app)
+terminal_app.add_typer(shop_app)

@@ -1,6 +1,6 @@
 """What is typed at ``acquirer terminal``: options, the values they stand for, and the call itself.
 
-Shared by the commands of ``terminal.py`` and ``terminal_orders.py``.
+Shared by the commands of ``terminal.py``, ``terminal_orders.py`` and ``terminal_shop.py``.
 """
 
 from __future__ import annotations

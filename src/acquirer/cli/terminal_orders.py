@@ -74,7 +74,7 @@ def order_query(
     async def action(client: TerminalClient) -> Result:
         return await client.order_query(order_no, courier)
 
-    play(context.obj, _with_courier(context.obj, courier, action))
+    play(context.obj, with_courier(context.obj, courier, action))
 
 
 @order_app.command("order-pay")
@@ -147,7 +147,7 @@ def order_pay(
             keyed=list(fields.values()),
         )
 
-    play(setup, _with_courier(setup, courier, action))
+    play(setup, with_courier(setup, courier, action))
 
 
 @order_app.command("order-confirm")
@@ -200,7 +200,7 @@ def order_exception(
     play(context.obj, lambda client: client.order_exception(order_no, reason, text))
 
 
-def _with_courier(setup: Setup, courier_id: str, action: Action) -> Action:
+def with_courier(setup: Setup, courier_id: str, action: Action) -> Action:
     """The action, with the merchant's first courier signed on where nobody is, or is any more."""
 
     async def signed_on(client: TerminalClient) -> None:

@@ -58,6 +58,7 @@ def result_object(result: Result) -> dict[str, Any]:
             {"currency_code": b.currency_code, "amount_minor": b.amount_minor}
             for b in result.balances
         ],
+        "order_no": result.order_no,
         "order": None
         if order is None
         else {
@@ -89,6 +90,7 @@ def show_result(result: Result, *, as_json: bool) -> None:
 
 def _rows(result: Result) -> list[tuple[str, str]]:
     rows = [
+        ("order", result.order_no),
         ("amount", format_amount(result.amount_minor) if result.amount_minor else ""),
         ("STAN", f"{result.stan}, batch {result.batch}" if result.stan else ""),
         ("RRN", result.rrn),
