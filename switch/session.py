@@ -45,6 +45,8 @@ ORDER_TAGS = frozenset({"ON", "IT", *MORE_TAGS})
 POLL_FIRST_S = 0.05
 POLL_MAX_S = 1.0
 ANSWERED_MAX = 10_000
+# Undone in another way than by a reversal, which may yet come, change nothing and be answered 00.
+GIVEN_BACK = (State.VOIDED, State.REFUNDED)
 # MTI classes (second digit) that mean nothing without DE3.
 KEYED_BY_PROCESSING_CODE = "124"
 
@@ -307,9 +309,9 @@ class Session:
         if len(self._answered) > ANSWERED_MAX:
             del self._answered[next(iter(self._answered))]
 
-    async def _find(self, request: Request) -> Entry | None:
+    async def _find(self, request: Request, role: Role = Role.ORIGINAL) -> Entry | None:
         return await self._context.book.find_entry(
-            request.terminal.terminal_id, request.de60.batch, request.stan, Role.ORIGINAL
+            request.terminal.terminal_id, request.de60.batch, request.stan, role
         )
 
     async def _answer_again(self, request: Request) -> Answer:
@@ -324,6 +326,8 @@ class Session:
             if entry is None or entry.fingerprint != request.fingerprint:
                 return Answer("94")
             if entry.state in (State.REVERSING, State.REVERSED):
+                return Answer("94")
+            if entry.state in GIVEN_BACK and await self._find(request, Role.REVERSAL):
                 return Answer("94")
             if entry.state not in (State.RECEIVED, State.SENT):
                 return answer_of(entry)

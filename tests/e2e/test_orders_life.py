@@ -158,11 +158,14 @@ async def test_delivery_on_the_customers_account(world: Any) -> None:
     before = world.balances()
     assert "57" == (await door.pay(order_no, 34_071, CASH_WAY)).code
     assert "64" == (await door.pay(order_no, 34_070, NO_WAY)).code
-    paid = await door.pay(order_no, 34_071, NO_WAY)
+    payment = door.payment(order_no, 34_071, NO_WAY)
+    paid = await world.ask(payment)
     assert "00" == paid.code
     assert "00" == (await door.cancel(order_no, paid)).code
     assert before == world.balances()
     await told(world, order_no, "cancelled")
+    assert "00" == (await world.ask(door.terminal.reversal(payment))).code
+    assert "94" == (await world.ask(payment)).code, "reversed since, though it was gone already"
 
 
 async def test_card_payment_cancelled_after_its_confirmation(world: Any) -> None:
