@@ -7,7 +7,7 @@ while it runs.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -31,7 +31,16 @@ from acquirer.hosts_sim.orders.errors import NoBooksError, StoreError
 from acquirer.hosts_sim.orders.iso_link import serve_iso
 from acquirer.hosts_sim.orders.server import opened_app, serve_http
 from acquirer.hosts_sim.orders.settings import OrderSimSettings, load_settings
-from acquirer.hosts_sim.orders.store import EventRow, OrderRow, read_events, read_orders
+from acquirer.hosts_sim.orders.stock import ItemRow, MovementRow, StockRow
+from acquirer.hosts_sim.orders.store import (
+    EventRow,
+    OrderRow,
+    read_events,
+    read_items,
+    read_movements,
+    read_orders,
+    read_stock,
+)
 
 order_sim_app = typer.Typer(
     name="order-sim", help="The merchant order system simulator.", invoke_without_command=True
@@ -70,11 +79,7 @@ def orders(data: Data, as_json: Json = False) -> None:
 
     Example: acquirer order-sim orders --data shop
     """
-    try:
-        rows = read_orders(data)
-    except (NoBooksError, StoreError) as error:
-        fail(error)
-    _show("orders", rows, OrderRow.__struct_fields__, as_json)
+    _list("orders", read_orders, OrderRow, data, as_json)
 
 
 @order_sim_app.command()
@@ -83,11 +88,34 @@ def events(data: Data, as_json: Json = False) -> None:
 
     Example: acquirer order-sim events --data shop --json
     """
-    try:
-        rows = read_events(data)
-    except (NoBooksError, StoreError) as error:
-        fail(error)
-    _show("events", rows, EventRow.__struct_fields__, as_json)
+    _list("events", read_events, EventRow, data, as_json)
+
+
+@order_sim_app.command()
+def items(data: Data, as_json: Json = False) -> None:
+    """List the merchants' price lists, with what is in stock.
+
+    Example: acquirer order-sim items --data shop
+    """
+    _list("items", read_items, ItemRow, data, as_json)
+
+
+@order_sim_app.command()
+def stock(data: Data, as_json: Json = False) -> None:
+    """List what was in stock at first, what sales, deliveries and counts changed, and what is.
+
+    Example: acquirer order-sim stock --data shop
+    """
+    _list("stock", read_stock, StockRow, data, as_json)
+
+
+@order_sim_app.command()
+def movements(data: Data, as_json: Json = False) -> None:
+    """List every movement of goods, and the order that moved them.
+
+    Example: acquirer order-sim movements --data shop --json
+    """
+    _list("movements", read_movements, MovementRow, data, as_json)
 
 
 async def _serve(settings: OrderSimSettings) -> None:
@@ -114,9 +142,18 @@ async def _run(
             task_status.started(addresses)
 
 
-def _show(
-    title: str, rows: Sequence[msgspec.Struct], columns: Sequence[str], as_json: bool
+def _list(
+    title: str,
+    read: Callable[[Path], Sequence[msgspec.Struct]],
+    row_type: type[msgspec.Struct],
+    data: Path,
+    as_json: bool,
 ) -> None:
+    columns = row_type.__struct_fields__
+    try:
+        rows = read(data)
+    except (NoBooksError, StoreError) as error:
+        fail(error)
     if as_json:
         typer.echo(msgspec.json.encode({title: rows}).decode())
         return
