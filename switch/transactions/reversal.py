@@ -33,7 +33,7 @@ from acquirer.switch.journal import (
     queue_reversal,
     unpay_step,
 )
-from acquirer.switch.order_events import order_event
+from acquirer.switch.order_events import MEANS, order_event
 from acquirer.switch.order_life import PAID
 from acquirer.switch.request import Answer, Outcome, Request
 from acquirer.switch.transactions.order_group import unpay_parts
@@ -129,7 +129,9 @@ async def _plan(
         original.kind == "order_cancellation" and original.state is State.APPROVED
     ):
         return Plan("12" if original.state is State.APPROVED else "00")
-    if request.message.get(4) and request.amount_minor != original.amount_minor:
+    # Where nothing is paid, DE4 shows what the order is worth; no money of it has moved.
+    moved = MEANS.get(original.processing_code) != "none"
+    if moved and request.message.get(4) and request.amount_minor != original.amount_minor:
         return Plan(AMOUNT_DIFFERS)
     if original.kind == "sale" and original.state is State.VOIDED:
         # Undone already; reversed as well, it does not come back should the void be undone too.
