@@ -143,6 +143,35 @@ def shown_fields(mti: str, values: Mapping[int, str], encoding: str = "gb18030")
     return shown
 
 
+@dataclass(frozen=True, slots=True)
+class ShownKey:
+    """What may be shown of a working key: its length on the wire and its check value."""
+
+    name: str
+    size_bytes: int
+    kcv: str
+
+
+def shown_keys(mti: str, values: Mapping[int, str], dialect: Dialect) -> list[ShownKey]:
+    """The working keys in DE62 of a sign-on's reply, in their order; none of other messages.
+
+    Raises:
+        RemoteFormatError: DE60 or DE62 does not have the shape of such a reply.
+    """
+    if mti != "0810" or dialect.types.get(62) != "b" or not values.get(62):
+        return []
+    network_code = De60.parse(values.get(60, "")).network_code
+    if network_code not in ("001", "003", "004"):
+        return []
+    keys = WorkingKeys.parse(bytes.fromhex(values[62]), network_code)
+    found = [
+        ("PIN key", keys.pin_key, keys.pin_kcv),
+        ("MAC key", keys.mac_key, keys.mac_kcv),
+        ("track key", keys.track_key, keys.track_kcv),
+    ]
+    return [ShownKey(name, len(key), kcv.hex().upper()) for name, key, kcv in found if key]
+
+
 def explain_mti(mti: str) -> str:
     """What four digits of an MTI say.
 
@@ -207,8 +236,8 @@ def _parts(
         return _items(value, mti, encoding)
     if number in (60, 61) and kind == "n":
         return _named(De60.parse(value) if number == 60 else De61.parse(value))
-    if number == 62 and kind == "b" and mti == "0810":
-        return _keys(value, values.get(60, ""))
+    if number == 62:
+        return _keys(mti, values, dialect)
     if number in (64, 128):
         text = bytes.fromhex(value).decode("latin-1")
         return [("as text", text, 1)] if text.isascii() and text.isalnum() else []
@@ -250,18 +279,8 @@ def _items(value: str, mti: str, encoding: str) -> _Parts:
     return out
 
 
-def _keys(value: str, de60: str) -> _Parts:
-    network_code = De60.parse(de60).network_code
-    if network_code not in ("001", "003", "004"):
-        return []
-    keys = WorkingKeys.parse(bytes.fromhex(value), network_code)
-    found: list[tuple[str, bytes, bytes]] = [
-        ("PIN key", keys.pin_key, keys.pin_kcv),
-        ("MAC key", keys.mac_key, keys.mac_kcv),
-        ("track key", keys.track_key, keys.track_kcv),
-    ]
+def _keys(mti: str, values: Mapping[int, str], dialect: Dialect) -> _Parts:
     return [
-        (name, f"{len(key)} bytes hidden, KCV {kcv.hex().upper()}", 1)
-        for name, key, kcv in found
-        if key
+        (key.name, f"{key.size_bytes} bytes hidden, KCV {key.kcv}", 1)
+        for key in shown_keys(mti, values, dialect)
     ]

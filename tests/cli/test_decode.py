@@ -59,6 +59,25 @@ def test_nothing_secret_is_printed() -> None:
             assert secret not in text
 
 
+SIGN_ON_REPLIES = [name for name in MESSAGES if name.endswith("signin-rsp")]
+
+
+@pytest.mark.parametrize("name", SIGN_ON_REPLIES)
+def test_working_keys_are_told_without_the_keys(name: str) -> None:
+    """Name, length and check value of each; no byte of a cryptogram in either form."""
+    whole = MESSAGES[name]["expected"]["62"].upper()
+    (shown,) = decoded(MESSAGES[name]["hex"])
+    names = [key["name"] for key in shown["keys"]]
+    assert ["PIN key", "MAC key"] == names
+    for key in shown["keys"]:
+        assert key["kcv"] in whole
+        assert key["size_bytes"] in (8, 16)
+    text = run(MESSAGES[name]["hex"]).stdout + run(MESSAGES[name]["hex"], "--json").stdout
+    kcvs = {key["kcv"] for key in shown["keys"]}
+    parts = {whole[at : at + 8] for at in range(0, len(whole), 8)} - kcvs - {"00000000"}
+    assert not [part for part in parts if part in text.upper()]
+
+
 @pytest.mark.parametrize("name", [name for name in MESSAGES if name.startswith("cup")])
 def test_json_gives_what_may_be_shown(name: str) -> None:
     """Fields that are not card data, PIN or keys are as the message's source says."""

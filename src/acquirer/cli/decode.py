@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -18,13 +19,14 @@ from rich.text import Text
 
 from acquirer.codecs.capture import Capture, open_capture
 from acquirer.codecs.dialect import Dialect, load_dialect
-from acquirer.codecs.errors import DialectError, RemoteFormatError
+from acquirer.codecs.errors import CodecError, DialectError, RemoteFormatError
 from acquirer.codecs.explain import (
     Line,
     explain_envelope,
     explain_message,
     plain_text,
     shown_fields,
+    shown_keys,
 )
 
 MESSAGE_BYTES_MAX = 65_536
@@ -46,7 +48,8 @@ def decode(
 ) -> None:
     """Print a message field by field, masked, with TPDU, header and bitmap explained.
 
-    HEX is a message, with or without its length prefix, TPDU and header. The exit code is 1 if
+    HEX is a message, with or without its length prefix, TPDU and header. PIN blocks stay hidden; of
+    the working keys in a sign-on's reply name, length and check value are told (``keys`` in JSON). The exit code is 1 if
     any message did not decode.
 
     Examples:
@@ -123,6 +126,7 @@ def _as_object(found: Capture, dialect: Dialect, encoding: str) -> dict[str, Any
     return {
         "mti": mti or None,
         "fields": {str(n): text for n, text in shown_fields(mti, fields, encoding).items()},
+        "keys": _keys(mti, fields, dialect),
         "error": str(found.error) if found.error else None,
         "framing": found.framing if found.raw else None,
         "length": found.length,
@@ -130,6 +134,14 @@ def _as_object(found: Capture, dialect: Dialect, encoding: str) -> dict[str, Any
         "header": found.envelope[tpdu_bytes:].hex().upper() or None,
         "bitmap": dialect.bitmap.read(found.raw).hex().upper() or None,
     }
+
+
+def _keys(mti: str, fields: dict[int, str], dialect: Dialect) -> list[dict[str, Any]]:
+    """The working keys that a reply brings, without the keys; none where DE62 has another shape."""
+    try:
+        return [asdict(key) for key in shown_keys(mti, fields, dialect)]
+    except CodecError:
+        return []
 
 
 def _print(found: Capture, dialect: Dialect, encoding: str) -> None:
