@@ -29,7 +29,7 @@ from acquirer.switch.metrics import Metrics
 from acquirer.switch.open_payments import OpenPayments
 from acquirer.switch.refusals import Refusals
 from acquirer.switch.reply import MAC_PLACEHOLDER, build_format_error, build_reply
-from acquirer.switch.request import Answer, Outcome, Repeat, Request, answer_of
+from acquirer.switch.request import APPROVED, Answer, Outcome, Repeat, Request, answer_of
 from acquirer.switch.terminals import Keys, Terminal, promoted
 from acquirer.switch.transactions import Transaction, find_transaction
 from acquirer.switch.transactions.order_group import MORE_TAGS
@@ -45,8 +45,6 @@ ORDER_TAGS = frozenset({"ON", "IT", *MORE_TAGS})
 POLL_FIRST_S = 0.05
 POLL_MAX_S = 1.0
 ANSWERED_MAX = 10_000
-# Undone in another way than by a reversal, which may yet come, change nothing and be answered 00.
-GIVEN_BACK = (State.VOIDED, State.REFUNDED)
 # MTI classes (second digit) that mean nothing without DE3.
 KEYED_BY_PROCESSING_CODE = "124"
 
@@ -309,6 +307,11 @@ class Session:
         if len(self._answered) > ANSWERED_MAX:
             del self._answered[next(iter(self._answered))]
 
+    async def _was_reversed(self, request: Request) -> bool:
+        """Whether its reversal was answered 00, be it that there was nothing left to undo."""
+        undo = await self._find(request, Role.REVERSAL)
+        return undo is not None and undo.response_code == APPROVED
+
     async def _find(self, request: Request, role: Role = Role.ORIGINAL) -> Entry | None:
         return await self._context.book.find_entry(
             request.terminal.terminal_id, request.de60.batch, request.stan, role
@@ -327,10 +330,9 @@ class Session:
                 return Answer("94")
             if entry.state in (State.REVERSING, State.REVERSED):
                 return Answer("94")
-            if entry.state in GIVEN_BACK and await self._find(request, Role.REVERSAL):
-                return Answer("94")
             if entry.state not in (State.RECEIVED, State.SENT):
-                return answer_of(entry)
+                is_undone = entry.response_code == APPROVED and await self._was_reversed(request)
+                return Answer("94") if is_undone else answer_of(entry)
             if self._context.monotonic() + pause_s > give_up_at:
                 raise BookUncertain("the first request of this STAN has no outcome yet")
             await trio.sleep(pause_s)
