@@ -21,7 +21,12 @@ EFFECTIVE = frozenset({"approved", "refunded"})
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """What every party says when asked on its own."""
+    """What every party says when asked on its own.
+
+    Attributes:
+        shelves: what is there, by item code of the one merchant that has a price list.
+        stock: what that merchant believes.
+    """
 
     terminals: Mapping[str, TerminalState]
     journal: list[dict[str, Any]]
@@ -31,6 +36,8 @@ class Books:
     orders: list[dict[str, Any]]
     switch_orders: list[dict[str, Any]]
     couriers: list[dict[str, Any]]
+    shelves: Mapping[str, int]
+    stock: list[dict[str, Any]]
 
 
 @dataclass(slots=True)
@@ -82,6 +89,7 @@ def compare(books: Books) -> Agreement:
         )
     _differ_in_orders(agreement, books)
     _differ_in_cash(agreement, books)
+    _differ_in_stock(agreement, books)
     if not books.trial_balance["balanced"]:
         agreement.differences.append("the trial balance does not balance")
     if not books.verified:
@@ -104,6 +112,21 @@ def _differ_in_orders(agreement: Agreement, books: Books) -> None:
                 f"order {mine['order_no']}: paid by {theirs['means']} {theirs['rrn']} for the"
                 f" order system, by {mine['means']} {mine['rrn']} for the switch"
             )
+
+
+def _differ_in_stock(agreement: Agreement, books: Books) -> None:
+    """The merchant's stock must be what is there, and the sum of what moved it."""
+    stock = {line["code"]: line["stock"] for line in books.stock}
+    for code in sorted(stock.keys() | books.shelves.keys()):
+        if stock.get(code) != books.shelves.get(code):
+            agreement.differences.append(
+                f"item {code}: the merchant's stock is {stock.get(code)},"
+                f" the shelf has {books.shelves.get(code)}"
+            )
+    for line in books.stock:
+        moved = line["opening"] + line["taken_in"] + line["sold"] + line["counted"]
+        if line["stock"] != moved:
+            agreement.differences.append(f"item {line['code']}: its movements come to {moved}")
 
 
 def _differ_in_cash(agreement: Agreement, books: Books) -> None:

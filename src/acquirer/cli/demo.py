@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from acquirer.cli.agreement import Agreement, Books, compare
+from acquirer.cli.demo_shop import DEALS, LOOKED_UP, Deal, shelves
 from acquirer.cli.logs import configure_logging
 from acquirer.cli.process import program, run_service
 from acquirer.cli.up import UpOptions, running_estate
@@ -30,6 +31,7 @@ from acquirer.terminals_sim.codes import in_words
 from acquirer.terminals_sim.identity import card, courier, identity
 from acquirer.terminals_sim.link import TerminalLink, tcp
 from acquirer.terminals_sim.results import Result
+from acquirer.terminals_sim.shop import TODAY, deal
 from acquirer.terminals_sim.state import TerminalState
 from acquirer.terminals_sim.store import FileStore
 from acquirer.terminals_sim.terminal import Terminal
@@ -85,7 +87,7 @@ async def _demo(data: Path, report: Callable[[bool], None]) -> None:
             day = _Day(console, estate, data, addresses["pos"], stack)
             await day.play()
             await _until_quiet(data)
-            books = await trio.to_thread.run_sync(_read_books, data, day.journals())
+            books = await trio.to_thread.run_sync(_read_books, data, estate, day.clients)
         agreement = compare(books)
         _show_trial_balance(console, books)
         _show_agreement(console, agreement)
@@ -103,7 +105,7 @@ class _Day:
         self._data = data
         self._pos = pos
         self._stack = stack
-        self._clients: dict[str, TerminalClient] = {}
+        self.clients: dict[str, TerminalClient] = {}
 
     async def play(self) -> None:
         """The whole day."""
@@ -112,11 +114,8 @@ class _Day:
         await self._a_bank_that_does_not_answer()
         await self._deliveries()
         await self._bills()
+        await self._till()
         await self._cash_up()
-
-    def journals(self) -> dict[str, TerminalState]:
-        """What each terminal remembers at the end."""
-        return {tid: client.state for tid, client in self._clients.items()}
 
     async def _open_terminals(self) -> None:
         self._chapter("Morning: three terminals sign on and get their working keys")
@@ -126,7 +125,7 @@ class _Day:
 
     async def _shop_hours(self) -> None:
         self._chapter("Shop hours: sales, declines, a wrong PIN, a void")
-        shop, home = self._clients[SHOP_TERMINAL], self._clients[HOMESHOP_TERMINAL]
+        shop, home = self.clients[SHOP_TERMINAL], self.clients[HOMESHOP_TERMINAL]
         self._say(SHOP_TERMINAL, "sale, alice", await shop.sale(12850, self._card("alice")))
         self._say(SHOP_TERMINAL, "sale, bob", await shop.sale(4999, self._card("bob")))
         poor = self._card("frank")
@@ -145,7 +144,7 @@ class _Day:
 
     async def _a_bank_that_does_not_answer(self) -> None:
         self._chapter("Noon: the bank takes the money and loses the answer")
-        home = self._clients[HOMESHOP_TERMINAL]
+        home = self.clients[HOMESHOP_TERMINAL]
         result = await home.sale(DROPPED_MINOR, self._card("heidi"))
         self._say(HOMESHOP_TERMINAL, "sale, heidi", result)
         self._console.print(
@@ -154,7 +153,7 @@ class _Day:
 
     async def _deliveries(self) -> None:
         self._chapter("Afternoon: a courier at the door")
-        client = self._clients[COURIER_TERMINAL]
+        client = self.clients[COURIER_TERMINAL]
         password = courier(self._estate, COURIER).password
         self._say(
             COURIER_TERMINAL, f"courier {COURIER}", await client.courier_sign_on(COURIER, password)
@@ -211,8 +210,7 @@ class _Day:
         """Ask for an order, show it, give the amount due."""
         query = await client.order_query(order_no)
         self._say(client.terminal.identity.terminal_id, f"order {order_no}", query)
-        for line in query.order.text if query.order else ():
-            self._console.print(f"            [dim]│ {line}[/]")
+        self._show_text(query)
         return (query.order.amount_minor if query.order else None) or 0
 
     async def _deliver(
@@ -232,7 +230,7 @@ class _Day:
 
     async def _bills(self) -> None:
         self._chapter("At the counter: an electricity bill and an insurance premium")
-        shop = self._clients[SHOP_TERMINAL]
+        shop = self.clients[SHOP_TERMINAL]
         password = courier(self._estate, CLERK).password
         await shop.courier_sign_on(CLERK, password)
         for prefix, payer in (("UB", "judy"), ("IP", "alice")):
@@ -244,13 +242,37 @@ class _Day:
             self._say(SHOP_TERMINAL, f"… paid by card, {payer}", paid)
             self._say(SHOP_TERMINAL, "… confirmed", await shop.order_confirm(order_no))
 
+    async def _till(self) -> None:
+        self._chapter("At the till: sales from the price list, goods taken in, a count")
+        shop = self.clients[SHOP_TERMINAL]
+        item = await shop.order_query(LOOKED_UP)
+        self._say(SHOP_TERMINAL, f"item {LOOKED_UP}", item)
+        self._show_text(item)
+        for one in DEALS:
+            await self._deal(shop, one)
+        today = await shop.order_query(TODAY)
+        self._say(SHOP_TERMINAL, "takings of today", today)
+        self._show_text(today)
+
+    async def _deal(self, shop: TerminalClient, one: Deal) -> None:
+        payer = self._card(one.card) if one.card else None
+        done = await deal(shop, one.product, one.lines, one.way, payer)
+        self._say(SHOP_TERMINAL, one.what, done)
+        self._show_text(done)
+        if one.taken_back:
+            self._say(SHOP_TERMINAL, "… brought back", await shop.order_cancel(done.order_no))
+            confirmed = await shop.order_cancel_confirm(done.order_no)
+            self._say(SHOP_TERMINAL, "… cancellation confirmed", confirmed)
+
     async def _cash_up(self) -> None:
-        self._chapter("Evening: the courier brings the cash to the station")
+        self._chapter("Evening: courier and clerk hand the cash in")
         owed = await trio.to_thread.run_sync(_json, "couriers", "list", self._data)
-        mine = next(c for c in owed["couriers"] if c["courier_id"] == COURIER)
-        arguments = ("couriers", "hand-in", COURIER, "--amount", _plain(mine["cash_minor"]))
-        done = await trio.to_thread.run_sync(_run, *arguments, "--data", str(self._data))
-        self._console.print(f"  {done.stdout.decode().strip()}", markup=False)
+        for one in owed["couriers"]:
+            if one["cash_minor"]:
+                name, amount = one["courier_id"], _plain(one["cash_minor"])
+                arguments = ("couriers", "hand-in", name, "--amount", amount)
+                done = await trio.to_thread.run_sync(_run, *arguments, "--data", str(self._data))
+                self._console.print(f"  {done.stdout.decode().strip()}", markup=False)
 
     async def _client(self, terminal_id: str) -> TerminalClient:
         path = self._data / "terminals" / f"{terminal_id}.json"
@@ -260,7 +282,7 @@ class _Day:
             identity(self._estate, terminal_id), store.load() or TerminalState(terminal_id)
         )
         client = TerminalClient(terminal, store, TerminalLink(tcp(host, int(port))))
-        self._clients[terminal_id] = await self._stack.enter_async_context(client)
+        self.clients[terminal_id] = await self._stack.enter_async_context(client)
         return client
 
     def _card(self, name: str) -> Card:
@@ -268,6 +290,10 @@ class _Day:
 
     def _chapter(self, title: str) -> None:
         self._console.print(f"\n[bold cyan]{title}[/]")
+
+    def _show_text(self, result: Result) -> None:
+        for line in result.order.text if result.order else ():
+            self._console.print(f"            [dim]│ {line}[/]")
 
     def _say(self, terminal_id: str, what: str, result: Result) -> None:
         colour = "green" if result.approved else "yellow" if result.answered else "red"
@@ -296,9 +322,10 @@ async def _until_quiet(data: Path) -> None:
             await trio.sleep(POLL_S)
 
 
-def _read_books(data: Path, terminals: dict[str, TerminalState]) -> Books:
+def _read_books(data: Path, estate: Estate, clients: dict[str, TerminalClient]) -> Books:
+    shop = clients[SHOP_TERMINAL].terminal.identity.merchant_id
     return Books(
-        terminals=terminals,
+        terminals={tid: client.state for tid, client in clients.items()},
         journal=_json("journal", "list", data)["transactions"],
         trial_balance=_json("ledger", "trial-balance", data),
         verified=_run("ledger", "verify", "--data", str(data)).returncode == 0,
@@ -306,6 +333,8 @@ def _read_books(data: Path, terminals: dict[str, TerminalState]) -> Books:
         orders=_json("order-sim", "orders", data)["orders"],
         switch_orders=_json("orders", "list", data)["orders"],
         couriers=_json("couriers", "list", data)["couriers"],
+        shelves=shelves(estate.items, shop),
+        stock=_json("order-sim", "stock", data)["stock"],
     )
 
 
@@ -347,7 +376,9 @@ def _show_agreement(console: Console, agreement: Agreement) -> None:
     for difference in agreement.differences:
         console.print(f"  [red]✗ {difference}[/]")
     if agreement.holds:
-        console.print("  [bold green]✓ terminal, switch, ledger, bank and order system agree[/]")
+        console.print(
+            "  [bold green]✓ terminal, switch, ledger, bank, order system and shelves agree[/]"
+        )
 
 
 def _money(amount_minor: int) -> str:

@@ -1,7 +1,7 @@
 """``acquirer report``: payments by means, fees, net due, what is open and returned, cash in hand.
 
-By merchant, courier, station, terminal, day or means, over a span of business dates; as a table, JSON,
-CSV, an Excel workbook or a PNG chart. Reads the books beside a running switch.
+By merchant, courier, station, terminal, day or means, over a span of business dates; as a table,
+JSON, CSV, an Excel workbook or a PNG chart. Reads the books beside a running switch.
 """
 
 from __future__ import annotations
