@@ -307,10 +307,17 @@ class Session:
         if len(self._answered) > ANSWERED_MAX:
             del self._answered[next(iter(self._answered))]
 
-    async def _was_reversed(self, request: Request) -> bool:
-        """Whether its reversal was answered 00, be it that there was nothing left to undo."""
-        undo = await self._find(request, Role.REVERSAL)
-        return undo is not None and undo.response_code == APPROVED
+    async def _is_undone(self, request: Request, entry: Entry) -> bool:
+        """Whether an answer that approves may not be given again.
+
+        A reversal that found nothing left to undo was answered 00 too.
+        """
+        if entry.state in (State.REVERSING, State.REVERSED):
+            return True
+        if entry.response_code != APPROVED:
+            return False
+        reversal = await self._find(request, Role.REVERSAL)
+        return reversal is not None and reversal.response_code == APPROVED
 
     async def _find(self, request: Request, role: Role = Role.ORIGINAL) -> Entry | None:
         return await self._context.book.find_entry(
@@ -328,11 +335,8 @@ class Session:
             entry = await self._find(request)
             if entry is None or entry.fingerprint != request.fingerprint:
                 return Answer("94")
-            if entry.state in (State.REVERSING, State.REVERSED):
-                return Answer("94")
             if entry.state not in (State.RECEIVED, State.SENT):
-                is_undone = entry.response_code == APPROVED and await self._was_reversed(request)
-                return Answer("94") if is_undone else answer_of(entry)
+                return Answer("94") if await self._is_undone(request, entry) else answer_of(entry)
             if self._context.monotonic() + pause_s > give_up_at:
                 raise BookUncertain("the first request of this STAN has no outcome yet")
             await trio.sleep(pause_s)
