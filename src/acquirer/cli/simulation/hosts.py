@@ -68,8 +68,8 @@ class _BankWriter:
 
 
 def _cleared(unit: Entry) -> str:
-    """The refusal of every fourth void, as of what was cleared already: it wants a refund."""
-    return "12" if unit.kind == "void" and unit.amount_minor % 4 == 0 else unit.forced
+    """The refusal of every other void, as of what was cleared already: it wants a refund."""
+    return "12" if unit.kind == "void" and unit.amount_minor % 2 == 0 else unit.forced
 
 
 class SimBank:
