@@ -7,11 +7,9 @@ Source: terminal interface, part 5, row 4; postings, "Card sale" and "COD paid i
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
-from acquirer.codecs.pan import Pan
-from acquirer.codecs.track2 import Track2
 from acquirer.ledger.entries import (
     Entry,
     InsertEntry,
@@ -24,10 +22,8 @@ from acquirer.ledger.entries import (
     Step,
 )
 from acquirer.ledger.postings import card_sale, cash_on_delivery, courier_account
-from acquirer.routing.bank_messages import BankRequest
 from acquirer.routing.outcomes import Replied
 from acquirer.switch.context import Context
-from acquirer.switch.errors import HsmRefused, response_code_for
 from acquirer.switch.journal import free_order_steps, move_order, new_entry, refuse
 from acquirer.switch.order_desk import (
     WAYS,
@@ -45,15 +41,8 @@ from acquirer.switch.transactions.order_group import (
     record_parts,
     settle_parts,
 )
-from acquirer.switch.transactions.steps import (
-    ProtectedPin,
-    bank_request,
-    forward,
-    protect_pin,
-    route,
-    settle,
-    zpk_for,
-)
+from acquirer.switch.transactions.ready_card import ReadyCard, ready_card
+from acquirer.switch.transactions.steps import card_request, forward, settle
 
 KIND: Literal["order_payment"] = "order_payment"
 CARD, CASH, NOTHING = "000000", "900000", "910000"
@@ -114,34 +103,6 @@ async def _refuse_order(
     return await refuse(context, request, KIND, code, order_no=order.order_no, reply=reply)
 
 
-@dataclass(frozen=True, slots=True)
-class _Ready:
-    """A card that can be charged: its bank is up, its PIN under the bank's key."""
-
-    pan: Pan
-    track: Track2 | None
-    bank: str
-    pin: ProtectedPin | None
-
-
-async def _ready(context: Context, request: Request, order_no: str) -> _Ready | Outcome:
-    pan, track = request.card()
-    if request.pin_format_wrong():
-        return await refuse(context, request, KIND, "99", pan=pan, order_no=order_no)
-    bank = route(context, request, KIND, pan)
-    if bank is None:
-        return await refuse(context, request, KIND, "92", pan=pan, order_no=order_no)
-    zpk = zpk_for(context, request, KIND, bank, pan)
-    if zpk is None:
-        return await refuse(context, request, KIND, "91", pan=pan, order_no=order_no)
-    try:
-        pin = await protect_pin(context, request, zpk, pan)
-    except HsmRefused as error:
-        code = response_code_for(error)
-        return await refuse(context, request, KIND, code, pan=pan, order_no=order_no)
-    return _Ready(pan, track, bank, pin)
-
-
 async def _pay_several(
     context: Context, request: Request, first: Found, more: list[str], courier_id: str
 ) -> Outcome:
@@ -154,48 +115,46 @@ async def _pay_several(
             return await _refuse_order(context, request, one.order, code)
     if request.amount_minor != sum(one.due_minor for one in found):
         return await refuse(context, request, KIND, "64")
-    ready = await _ready(context, request, "")
-    if not isinstance(ready, _Ready):
-        return ready
+    card = await ready_card(context, request, KIND)
+    if not isinstance(card, ReadyCard):
+        return card
 
     entry = await new_entry(
         context,
         request,
         KIND,
         State.SENT,
-        pan=ready.pan,
-        bank=ready.bank,
+        pan=card.pan,
+        bank=card.bank,
         courier_id=courier_id,
     )
     parts, refused = await record_parts(context, request, entry, found)
     if refused:
         return refused
 
-    outcome = await forward(context, request, entry, _message(context, request, entry, ready))
+    outcome = await forward(
+        context, request, entry, card_request(context, request, entry, KIND, card)
+    )
 
     answer = await settle_parts(context, request, entry, parts, found, outcome)
     context.events_queued()
     return answer
 
 
-def _message(context: Context, request: Request, entry: Entry, ready: _Ready) -> BankRequest:
-    return bank_request(context, request, entry, KIND, ready.pan, ready.track, ready.pin)
-
-
 async def _pay_by_card(
     context: Context, request: Request, order: OrderRow, courier_id: str
 ) -> Outcome:
-    ready = await _ready(context, request, order.order_no)
-    if not isinstance(ready, _Ready):
-        return ready
+    card = await ready_card(context, request, KIND, order.order_no)
+    if not isinstance(card, ReadyCard):
+        return card
 
     entry = await new_entry(
         context,
         request,
         KIND,
         State.SENT,
-        pan=ready.pan,
-        bank=ready.bank,
+        pan=card.pan,
+        bank=card.bank,
         order_no=order.order_no,
         courier_id=courier_id,
     )
@@ -203,7 +162,9 @@ async def _pay_by_card(
     if refused := await _record(context, request, order, entry, (claim,)):
         return refused
 
-    outcome = await forward(context, request, entry, _message(context, request, entry, ready))
+    outcome = await forward(
+        context, request, entry, card_request(context, request, entry, KIND, card)
+    )
 
     claimed = replace(order, paying_id=entry.id)
     approval_code = outcome.message.get(38) if isinstance(outcome, Replied) else ""

@@ -1,4 +1,4 @@
-"""The legs that card transactions share: protect the PIN, forward to the bank, settle.
+"""The legs that card transactions share: ask the bank, settle.
 
 Each transaction's own module reads from top to bottom and calls these; what differs between
 transactions is given as steps, never as a branch on the kind in here.
@@ -15,13 +15,12 @@ from acquirer.codecs.pan import Pan
 from acquirer.codecs.track2 import Track2
 from acquirer.ledger.entries import Entry, State, Step, UpdateEntry
 from acquirer.routing.bank_messages import BankRequest, Kind, OriginalData
-from acquirer.routing.choice import Route, RouteFacts, choose
 from acquirer.routing.outcomes import BankOutcome, NoReply, NotSent, NotSentReason
-from acquirer.routing.strategies import LinkFacts
 from acquirer.switch.context import Context
 from acquirer.switch.journal import NO_ANSWER, undo_steps
 from acquirer.switch.request import Answer, Outcome, Request
 from acquirer.switch.stand_in import advice_step, approval_code_of
+from acquirer.switch.transactions.ready_card import ProtectedPin, ReadyCard
 
 APPROVED_CODES = frozenset({"00"})
 # Approvals with a condition (show an identification, in part, VIP, update track 3) that terminals
@@ -30,53 +29,6 @@ CONDITIONAL_APPROVALS = frozenset({"08", "10", "11", "16"})
 ANSWER_MARGIN_S = 2.0
 APPROVAL_CODE_CHARACTERS = 6
 BALANCE_CHARACTERS = 20
-
-
-def route(context: Context, request: Request, kind: str, pan: Pan) -> str | None:
-    """The bank for this card and transaction, or None where no rule covers it (92)."""
-    facts = RouteFacts(pan, kind, request.terminal.settings.merchant_id)
-    chosen = choose(facts, context.routes)
-    return chosen.first_up(context.banks.is_up) if isinstance(chosen, Route) else None
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class ProtectedPin:
-    """A PIN block as a bank link takes it.
-
-    Attributes:
-        block: 8 bytes.
-        zpk: the key under the LMK that it is under; another link may not know it.
-    """
-
-    block: bytes
-    zpk: str
-
-
-def zpk_for(context: Context, request: Request, kind: str, bank: str, pan: Pan) -> str | None:
-    """The key of the link that will take this transaction; None where the bank is not up.
-
-    Empty where it is not, but the payment has no PIN to translate and may be stood in for.
-    """
-    zpk = context.banks.zpk(bank, LinkFacts(pan.digits, request.amount_minor))
-    if zpk is None and not request.message.get(52) and context.stand_in.rule_for(bank, kind):
-        return ""
-    return zpk
-
-
-async def protect_pin(
-    context: Context, request: Request, zpk: str, pan: Pan
-) -> ProtectedPin | None:
-    """The PIN block under the bank's key, or None where the request has no PIN.
-
-    Raises:
-        HsmRefused: the block does not open under the terminal's key, or holds no PIN.
-        HsmUnavailable: no module answers.
-    """
-    pin_block = request.message.binary(52)
-    if not pin_block:
-        return None
-    block = await context.hsm.translate_pin(request.keys.tpk, zpk, pin_block, pan.account_number)
-    return ProtectedPin(block, zpk)
 
 
 def bank_request(
@@ -120,6 +72,13 @@ def bank_request(
         approval_code=original.approval_code if original else "",
         original=original_data(original, settings.acquirer_id) if original else None,
     )
+
+
+def card_request(
+    context: Context, request: Request, entry: Entry, kind: Kind, card: ReadyCard
+) -> BankRequest:
+    """What the bank is asked about a card that is there."""
+    return bank_request(context, request, entry, kind, card.pan, card.track, card.pin)
 
 
 def original_data(entry: Entry, acquirer_id: str) -> OriginalData:
