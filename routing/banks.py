@@ -227,6 +227,11 @@ class Banks:
         """Every link's state and counters, in the order of the configuration."""
         return [link.status() for link in self._links.values()]
 
+    def states_of(self, banks: Iterable[BankSettings]) -> list[LinkStatus]:
+        """As :meth:`states`, of the links to these banks."""
+        names = {bank.name for bank in banks}
+        return [status for status in self.states() if status.bank in names]
+
     async def wait_up(self, bank: str) -> None:
         """Wait until transactions can go to this bank.
 

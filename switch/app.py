@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -24,6 +25,7 @@ from acquirer.routing.banks import Banks
 from acquirer.routing.choice import route_table
 from acquirer.routing.errors import RoutingError
 from acquirer.routing.orders.client import Delivery, OrderSystems
+from acquirer.routing.orders.iso_system import check_host
 from acquirer.routing.orders.outbox import OutboxEvent, OutboxSettings, Wake, run_outbox
 from acquirer.switch.alarms import keep_watching
 from acquirer.switch.clock import Calendar, WallClock
@@ -114,25 +116,28 @@ async def run_switch(
     async with (
         around.open_books(settings, around.wall_ms) as book,
         trio.open_nursery() as background,
-        OrderSystems(
-            settings.order_systems,
-            wall_s=lambda: around.wall_ms() / 1000,
-            connect=around.connect_orders,
-        ) as orders,
+        AsyncExitStack() as stack,
     ):
         transport = around.hsm or _transport(settings.hsm, background, execute, file)
         hsm = Hsm(transport)
         metrics = Metrics()
         book.on_commit = metrics.tally.take
-        book.on_commit = metrics.tally.take
         late = LateReplies(metrics.late_replies.inc)
         banks = Banks(
-            settings.banks,
+            [*settings.banks, *settings.order_hosts],
             HsmLinkSecurity(hsm),
             on_unmatched=late.note,
             random=around.random,
             wall=lambda: datetime.fromtimestamp(around.wall_ms() / 1000, UTC),
             connect=around.connect_bank,
+        )
+        orders = await stack.enter_async_context(
+            OrderSystems(
+                settings.order_systems,
+                wall_s=lambda: around.wall_ms() / 1000,
+                connect=around.connect_orders,
+                links=banks,
+            )
         )
         vault = CardVault(await _data_key(hsm, settings, file), around.random_bytes)
         secrets = EventSecrets(settings, file, lambda: _checked(read() if read else settings, file))
@@ -173,7 +178,7 @@ async def run_switch(
         serve = partial(
             around.serve_http,
             settings.listen.http,
-            ready=readiness(banks.states, modules),
+            ready=readiness(lambda: banks.states_of(settings.banks), modules),
             registry=metrics.registry,
             operator=operator_routes(context, settings.operator_token),
         )
@@ -228,8 +233,14 @@ def check(settings: SwitchSettings, file: str) -> None:
         route_table(settings.routes, [bank.name for bank in settings.banks])
         for bank in settings.banks:
             bank.check()
+        for order_host in settings.order_hosts:
+            check_host(order_host)
     except RoutingError as error:
         raise ConfigError(file, "", str(error)) from None
+    hosts = {"", *(host.name for host in settings.order_hosts)}
+    for index, system in enumerate(settings.order_systems):
+        if system.host not in hosts:
+            raise ConfigError(file, f"order_systems[{index}].host", "no such order host")
 
 
 def _checked(settings: SwitchSettings, file: str) -> SwitchSettings:

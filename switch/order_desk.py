@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+import structlog
 import trio
 
 from acquirer.codecs.de59 import De59
@@ -30,6 +31,8 @@ from acquirer.switch.order_life import EXCEPTION, RESCHEDULED, TO_PAY
 from acquirer.switch.order_text import printable
 from acquirer.switch.order_types import SHOWN
 from acquirer.switch.request import Request
+
+log = structlog.get_logger("acquirer.orders")
 
 HELD_WAITS_MAX = 24
 HELD_WAIT_S = 0.25
@@ -122,7 +125,13 @@ async def ask_system(
         return NoOrder("25")
     if isinstance(reply, OrderSystemDown):
         return NoOrder("91")
-    return NoOrder("68") if isinstance(reply, OrderSystemSilent) else reply
+    if isinstance(reply, OrderSystemSilent):
+        return NoOrder("68")
+    if reply.currency_code != merchant.currency_code:
+        # Taken at its word, it would be paid in the merchant's own currency.
+        log.error("order_in_another_currency", merchant_id=merchant.merchant_id)
+        return NoOrder("91")
+    return reply
 
 
 def overlay(facts: OrderFacts, row: OrderRow | None, told: bool, now_ms: int) -> OrderRow:

@@ -267,6 +267,8 @@ class SwitchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         instance: name of this switch among those that share a database.
         utc_offset_minutes: local time of terminals and of the business date.
+        order_hosts: links to order systems that speak ISO 8583, named by ``order_systems.host``;
+            as those to banks, with a dialect whose DE59 is raw, such as ``order_host``.
         data_key: the card data key, enciphered by the security module (``vault.py``); with
             ``data_key_dek``, the DEK under the LMK that it is enciphered under.
         operator_token: what operator commands must present; empty allows none.
@@ -289,6 +291,7 @@ class SwitchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     orders: OrderSettings = OrderSettings()
     order_types: list[OrderTypeSettings] = []
     order_systems: list[OrderSystemSettings] = []
+    order_hosts: list[BankSettings] = []
     data_key: str = ""
     data_key_dek: str = ""
     operator_token: str = ""

@@ -13,6 +13,8 @@ from typing import Literal, Protocol
 
 from acquirer.codecs.errors import LocalFormatError
 from acquirer.codecs.message import Message
+from acquirer.routing.errors import BankSettingsError
+from acquirer.routing.link_traffic import wire_format
 from acquirer.routing.orders.adapter import (
     Delivered,
     Delivery,
@@ -36,6 +38,7 @@ from acquirer.routing.orders.iso_messages import (
 )
 from acquirer.routing.orders.messages import NewOrder
 from acquirer.routing.outcomes import BankOutcome, NoReply, Replied
+from acquirer.routing.settings import BankSettings
 
 _DONE = "00"
 _UNKNOWN = "25"
@@ -138,6 +141,18 @@ class IsoOrderSystem:
         if isinstance(outcome, NoReply) and outcome.reason == "timeout":
             return OrderSystemSilent()
         return (_Unfit if outcome.reason == "format" else OrderSystemDown)(outcome.reason)
+
+
+def check_host(settings: BankSettings) -> None:
+    """Check the settings of the links to an order host.
+
+    Raises:
+        BankSettingsError: they contradict each other, or the dialect cannot carry the items.
+    """
+    settings.check()
+    dialect, _ = wire_format(settings)
+    if dialect.types.get(59) != "raw":
+        raise BankSettingsError(settings.name, "dialect", "field 59 must be of type raw")
 
 
 def _facts(reply: Message, merchant_id: str, order_no: str) -> OrderReply:

@@ -75,9 +75,15 @@ def _refusal(request: Request, found: Found) -> str:
     way = request.message.processing_code
     if code := _unpayable(way, found):
         return code
+    if _in_other_currency(request, found):
+        return "64"
     if request.amount_minor != found.due_minor:
         return "" if way == NOTHING and not request.message.get(4) else "64"
     return "13" if way != NOTHING and found.due_minor == 0 else ""
+
+
+def _in_other_currency(request: Request, found: Found) -> bool:
+    return request.message.get(49) not in ("", found.order.currency_code)
 
 
 def _unpayable(way: str, found: Found) -> str:
@@ -113,7 +119,8 @@ async def _pay_several(
     for one in found:
         if code := _unpayable(CARD, one) or ("" if one.due_minor else "13"):
             return await _refuse_order(context, request, one.order, code)
-    if request.amount_minor != sum(one.due_minor for one in found):
+    due_minor = sum(one.due_minor for one in found)
+    if request.amount_minor != due_minor or _in_other_currency(request, first):
         return await refuse(context, request, KIND, "64")
     card = await ready_card(context, request, KIND)
     if not isinstance(card, ReadyCard):

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from inspect import isawaitable
 from pathlib import Path
 from typing import Any
@@ -28,8 +30,9 @@ from acquirer.config.estate import Card, load_estate
 from acquirer.hosts_sim.bank import report
 from acquirer.hosts_sim.bank.server import serve as serve_bank
 from acquirer.hosts_sim.bank.settings import BankSimSettings, Match, Rule
-from acquirer.hosts_sim.orders.server import run_order_sim
-from acquirer.hosts_sim.orders.settings import OrderSimSettings
+from acquirer.hosts_sim.orders.iso_link import serve_iso
+from acquirer.hosts_sim.orders.server import opened_app, serve_http
+from acquirer.hosts_sim.orders.settings import IsoSettings, OrderSimSettings
 from acquirer.hosts_sim.orders.settings import Rule as OrderRule
 from acquirer.hosts_sim.orders.store import EventRow, OrderRow, read_events, read_orders
 from acquirer.hsm_sim.configuration import HsmTable
@@ -92,6 +95,8 @@ class World:
 
     Attributes:
         changes: keys to change in tables of the switch's configuration, at its next start.
+        hosted: merchants whose orders are asked for over ISO 8583.
+        max_age_s: for how long the order system lets its answers be used again.
         around: what the switch has instead of the real clock, sockets or database.
         read: reads the switch's file again.
         running: the switch's addresses and its drain.
@@ -106,6 +111,8 @@ class World:
     addresses: dict[str, str] = field(default_factory=dict)
     terminals: dict[str, PosTerminal] = field(default_factory=dict)
     running: Running | None = None
+    hosted: list[str] = field(default_factory=list)
+    max_age_s: int = 0
     around: Surroundings = REAL_WORLD
     read: Callable[[], SwitchSettings] | None = None
 
@@ -176,8 +183,18 @@ class World:
             listen=self.addresses.get("orders", LOOPBACK),
             data=str(self.folder),
             rules=self.order_rules,
+            max_age_s=self.max_age_s,
         )
-        await run_order_sim(settings, task_status=task_status)
+        host = IsoSettings(
+            listen=self.addresses.get("order_host", LOOPBACK),
+            security="zone",
+            zmk=self.estate.banks[0].zmk,
+        )
+        with opened_app(settings) as app:
+            async with trio.open_nursery() as nursery:
+                serve = partial(serve_iso, app, host, time.time)
+                self.addresses["order_host"] = await nursery.start(serve)
+                await serve_http(app, settings, task_status=task_status)
 
     async def _switch(self, task_status: trio.TaskStatus[Running]) -> None:
         await run_switch(
@@ -211,6 +228,13 @@ class World:
             document["hsm"] = in_process
         document["order_systems"][0]["timeout_s"] = ORDERS_TIMEOUT_S
         document["banks"][0] |= {"reconnect_first_s": 0.05, "reconnect_cap_s": 0.1}
+        if self.hosted:
+            host = {"name": "order-host", "address": self.addresses["order_host"]}
+            document["order_hosts"] = [
+                document["banks"][0] | host | {"dialect": "order_host", "timeout_s": 1.0}
+            ]
+            system = {"name": "hosted", "host": "order-host", "merchants": self.hosted}
+            document["order_systems"].insert(0, system | {"timeout_s": ORDERS_TIMEOUT_S})
         for table, changed in self.changes.items():
             is_table = isinstance(changed, dict)
             document[table] = document.get(table, {}) | changed if is_table else changed

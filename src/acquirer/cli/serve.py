@@ -22,6 +22,7 @@ from acquirer.hsm_sim.configuration import HsmTable
 from acquirer.hsm_sim.errors import HsmConfigError
 from acquirer.ledger.errors import LedgerError
 from acquirer.routing.errors import RoutingError
+from acquirer.routing.settings import BankSettings
 from acquirer.switch.app import Execute, Running, run_switch
 from acquirer.switch.settings import HsmSettings, SwitchSettings
 
@@ -92,16 +93,19 @@ def _with_certificates(settings: SwitchSettings, folder: Path) -> SwitchSettings
         }
         return msgspec.structs.replace(tls, **files)
 
-    banks = [
-        msgspec.structs.replace(
-            bank,
-            tls=found(bank.tls),
-            links=[msgspec.structs.replace(link, tls=found(link.tls)) for link in bank.links],
-        )
-        for bank in settings.banks
-    ]
+    def all_found(banks: list[BankSettings]) -> list[BankSettings]:
+        return [
+            msgspec.structs.replace(
+                bank,
+                tls=found(bank.tls),
+                links=[msgspec.structs.replace(link, tls=found(link.tls)) for link in bank.links],
+            )
+            for bank in banks
+        ]
+
     listen = msgspec.structs.replace(settings.listen, tls=found(settings.listen.tls))
-    return msgspec.structs.replace(settings, banks=banks, listen=listen)
+    banks, hosts = all_found(settings.banks), all_found(settings.order_hosts)
+    return msgspec.structs.replace(settings, banks=banks, order_hosts=hosts, listen=listen)
 
 
 async def _serve(path: Path) -> None:
