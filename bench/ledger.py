@@ -14,9 +14,17 @@ import time
 from pathlib import Path
 
 from acquirer.ledger.database import Database, Session
-from acquirer.ledger.entries import CardRecord, Entry, InsertEntry, Post, Role, State, UpdateEntry
+from acquirer.ledger.entries import (
+    CardRecord,
+    Entry,
+    InsertEntry,
+    Role,
+    State,
+    UpdateEntry,
+)
 from acquirer.ledger.migrate import migrate
 from acquirer.ledger.postings import FeeRate, card_sale
+from acquirer.ledger.transfer_steps import Post
 from acquirer.ledger.writer import Unit, Writer
 
 GROUPS = (1, 8, 32)

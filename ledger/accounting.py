@@ -14,7 +14,9 @@ from typing import Any, NamedTuple
 
 from acquirer.ledger import statements as sql
 from acquirer.ledger.database import Row, Session, Sql
-from acquirer.ledger.entries import (
+from acquirer.ledger.errors import BookUnavailable
+from acquirer.ledger.schema import CHAIN_LENGTH_MAX
+from acquirer.ledger.transfer_steps import (
     OpenAccount,
     Post,
     PostPending,
@@ -22,8 +24,6 @@ from acquirer.ledger.entries import (
     PostReversed,
     Resolution,
 )
-from acquirer.ledger.errors import BookUnavailable
-from acquirer.ledger.schema import CHAIN_LENGTH_MAX
 from acquirer.ledger.transfers import GENESIS, Staged, chain_link, effect, normal_side
 
 ACCOUNTS_CACHED_MAX = 50_000

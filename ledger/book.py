@@ -21,7 +21,6 @@ from acquirer.ledger.entries import (
     Entry,
     Event,
     OrderRow,
-    Posting,
     Role,
     SafItem,
     Step,
@@ -32,6 +31,7 @@ from acquirer.ledger.errors import BookUnavailable, UnitRefused
 from acquirer.ledger.opening import Opening
 from acquirer.ledger.states import change_is_legal
 from acquirer.ledger.takings import Takings, takings
+from acquirer.ledger.transfer_steps import Posting
 from acquirer.ledger.writer import Query, Writer
 
 QUEUE_UNITS_MAX = 4_096

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from acquirer.ledger.entries import Posting
+from acquirer.ledger.transfer_steps import Posting
 
 MDR_INCOME = "income:mdr"
 COD_FEE_INCOME = "income:cod-fee"

@@ -9,7 +9,13 @@ from sqlalchemy import bindparam, select, text
 
 from acquirer.ledger import statements as sql
 from acquirer.ledger.database import Session, Sql
-from acquirer.ledger.entries import CourierRow, Entry, OrderRow, Posting, Role, TerminalRow
+from acquirer.ledger.entries import (
+    CourierRow,
+    Entry,
+    OrderRow,
+    Role,
+    TerminalRow,
+)
 from acquirer.ledger.rows import ENTRY_COLUMNS, courier_of, entry_of, order_of, terminal_of
 from acquirer.ledger.schema import (
     UNCONFIRMED,
@@ -21,6 +27,7 @@ from acquirer.ledger.schema import (
     terminals,
     transfers,
 )
+from acquirer.ledger.transfer_steps import Posting
 
 _ENTRY: Sequence[Any] = [journal.c[name] for name in ENTRY_COLUMNS]
 

@@ -16,11 +16,6 @@ from acquirer.ledger.database import Session
 from acquirer.ledger.entries import (
     FinishSaf,
     InsertEntry,
-    OpenAccount,
-    Post,
-    PostPending,
-    PostPendingResolve,
-    PostReversed,
     PutCourier,
     PutOrder,
     PutTerminal,
@@ -32,6 +27,13 @@ from acquirer.ledger.entries import (
     WriteOffSaf,
 )
 from acquirer.ledger.rows import entry_row, update_row
+from acquirer.ledger.transfer_steps import (
+    OpenAccount,
+    Post,
+    PostPending,
+    PostPendingResolve,
+    PostReversed,
+)
 
 
 def _insert_entry(session: Session, _accounting: Accounting, step: InsertEntry) -> bool:

@@ -11,8 +11,14 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any
 
-from acquirer.ledger.entries import CourierRow, Entry, InsertEntry, Post, PutCourier
+from acquirer.ledger.entries import (
+    CourierRow,
+    Entry,
+    InsertEntry,
+    PutCourier,
+)
 from acquirer.ledger.postings import cash_handed_in, courier_account
+from acquirer.ledger.transfer_steps import Post
 from acquirer.switch.context import Context
 from acquirer.switch.journal import own_entry
 

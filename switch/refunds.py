@@ -12,8 +12,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal
 
-from acquirer.ledger.entries import Entry, InsertEntry, Post, QueueSaf, SafItem, State, Step
+from acquirer.ledger.entries import (
+    Entry,
+    InsertEntry,
+    QueueSaf,
+    SafItem,
+    State,
+    Step,
+)
 from acquirer.ledger.postings import MDR_INCOME, merchant_account, refund, split_minor
+from acquirer.ledger.transfer_steps import Post
 from acquirer.routing.bank_messages import request_mti
 from acquirer.switch.context import Context
 from acquirer.switch.journal import PART

@@ -12,14 +12,16 @@ import re
 from acquirer.ledger.entries import (
     Entry,
     InsertEntry,
-    Post,
-    Posting,
     ReviveSaf,
     SafItem,
     Step,
     WriteOffSaf,
 )
 from acquirer.ledger.postings import scheme_account
+from acquirer.ledger.transfer_steps import (
+    Post,
+    Posting,
+)
 from acquirer.switch.context import Context
 from acquirer.switch.journal import UNDOING, own_entry
 from acquirer.switch.operations import OPERATOR, Done, Refused

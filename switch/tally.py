@@ -15,13 +15,13 @@ from prometheus_client import CollectorRegistry, Counter
 from acquirer.ledger.entries import (
     Entry,
     InsertEntry,
-    PostReversed,
     QueueEvent,
     QueueSaf,
     State,
     Step,
     UpdateEntry,
 )
+from acquirer.ledger.transfer_steps import PostReversed
 from acquirer.switch.order_events import MEANS
 
 UNDER_WAY_MAX = 10_000

@@ -18,7 +18,6 @@ from acquirer.ledger.entries import (
     Entry,
     InsertEntry,
     OrderRow,
-    PostReversed,
     QueueEvent,
     Role,
     State,
@@ -26,6 +25,7 @@ from acquirer.ledger.entries import (
     UpdateEntry,
 )
 from acquirer.ledger.errors import BookError
+from acquirer.ledger.transfer_steps import PostReversed
 from acquirer.routing.bank_messages import BankRequest
 from acquirer.routing.outcomes import Replied
 from acquirer.switch.context import Context

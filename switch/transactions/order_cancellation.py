@@ -17,12 +17,12 @@ from acquirer.ledger.entries import (
     Entry,
     InsertEntry,
     OrderRow,
-    PostReversed,
     QueueEvent,
     State,
     Step,
     UpdateEntry,
 )
+from acquirer.ledger.transfer_steps import PostReversed
 from acquirer.routing.outcomes import BankOutcome, Replied
 from acquirer.switch.context import Context
 from acquirer.switch.journal import PART, move_order, new_entry, refuse, release_steps

@@ -17,7 +17,6 @@ from acquirer.ledger.entries import (
     Event,
     InsertEntry,
     OrderRow,
-    Post,
     PutOrder,
     QueueEvent,
     State,
@@ -25,6 +24,7 @@ from acquirer.ledger.entries import (
     UpdateEntry,
 )
 from acquirer.ledger.postings import card_sale
+from acquirer.ledger.transfer_steps import Post
 from acquirer.routing.outcomes import BankOutcome, Replied
 from acquirer.switch.context import Context
 from acquirer.switch.journal import (

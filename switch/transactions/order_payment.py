@@ -14,14 +14,16 @@ from acquirer.ledger.entries import (
     Entry,
     InsertEntry,
     OrderRow,
-    Post,
-    Posting,
     PutOrder,
     QueueEvent,
     State,
     Step,
 )
 from acquirer.ledger.postings import card_sale, cash_on_delivery, courier_account
+from acquirer.ledger.transfer_steps import (
+    Post,
+    Posting,
+)
 from acquirer.routing.outcomes import Replied
 from acquirer.switch.context import Context
 from acquirer.switch.journal import free_order_steps, move_order, new_entry, refuse

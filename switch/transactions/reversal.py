@@ -16,7 +16,6 @@ from acquirer.ledger.entries import (
     Entry,
     InsertEntry,
     OrderRow,
-    PostReversed,
     QueueEvent,
     Role,
     State,
@@ -24,6 +23,7 @@ from acquirer.ledger.entries import (
     UpdateEntry,
 )
 from acquirer.ledger.errors import BookBusy
+from acquirer.ledger.transfer_steps import PostReversed
 from acquirer.switch.context import Context
 from acquirer.switch.journal import (
     REVERSIBLE,

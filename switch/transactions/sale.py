@@ -6,8 +6,12 @@ Source: terminal interface, part 4; postings, "Card sale".
 
 from __future__ import annotations
 
-from acquirer.ledger.entries import InsertEntry, Post, State
+from acquirer.ledger.entries import (
+    InsertEntry,
+    State,
+)
 from acquirer.ledger.postings import card_sale
+from acquirer.ledger.transfer_steps import Post
 from acquirer.switch.context import Context
 from acquirer.switch.journal import new_entry, refuse
 from acquirer.switch.request import Outcome, Repeat, Request

@@ -11,11 +11,11 @@ from acquirer.codecs.pan import Pan
 from acquirer.ledger.entries import (
     Entry,
     InsertEntry,
-    PostReversed,
     Role,
     State,
     UpdateEntry,
 )
+from acquirer.ledger.transfer_steps import PostReversed
 from acquirer.switch.context import Context
 from acquirer.switch.journal import new_entry, refuse, release_steps
 from acquirer.switch.request import Outcome, Repeat, Request

@@ -10,8 +10,17 @@ from typer.testing import CliRunner, Result
 
 from acquirer.cli.ledger import journal_app, ledger_app
 from acquirer.ledger.database import Database
-from acquirer.ledger.entries import Entry, InsertEntry, Post, Posting, Role, State
+from acquirer.ledger.entries import (
+    Entry,
+    InsertEntry,
+    Role,
+    State,
+)
 from acquirer.ledger.migrate import migrate
+from acquirer.ledger.transfer_steps import (
+    Post,
+    Posting,
+)
 from acquirer.ledger.writer import Writer
 
 DATE = "2026-01-02"

@@ -20,13 +20,15 @@ from acquirer.ledger.entries import (
     Entry,
     InsertEntry,
     OrderRow,
-    Post,
-    PostReversed,
     PutOrder,
     Role,
     State,
 )
 from acquirer.ledger.postings import FeeRate, card_sale, cash_on_delivery, refund
+from acquirer.ledger.transfer_steps import (
+    Post,
+    PostReversed,
+)
 
 pytestmark = pytest.mark.anyio
 

@@ -9,8 +9,15 @@ import time
 import trio
 
 from acquirer.ledger.book import Book, open_book
-from acquirer.ledger.entries import Entry, InsertEntry, Post, Role, State, UpdateEntry
+from acquirer.ledger.entries import (
+    Entry,
+    InsertEntry,
+    Role,
+    State,
+    UpdateEntry,
+)
 from acquirer.ledger.postings import FeeRate, card_sale
+from acquirer.ledger.transfer_steps import Post
 
 TASKS = 8
 

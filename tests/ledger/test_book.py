@@ -18,9 +18,6 @@ from acquirer.ledger.entries import (
     Failed,
     InsertEntry,
     OrderRow,
-    Post,
-    Posting,
-    PostPending,
     PutCourier,
     PutOrder,
     PutTerminal,
@@ -35,6 +32,11 @@ from acquirer.ledger.errors import (
     BookUncertain,
     InstanceTaken,
     UnitRefused,
+)
+from acquirer.ledger.transfer_steps import (
+    Post,
+    Posting,
+    PostPending,
 )
 
 pytestmark = pytest.mark.anyio

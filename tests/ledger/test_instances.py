@@ -10,11 +10,7 @@ from acquirer.ledger.entries import (
     Entry,
     Failed,
     InsertEntry,
-    OpenAccount,
     OrderRow,
-    Post,
-    Posting,
-    PostReversed,
     PutOrder,
     QueueSaf,
     SafItem,
@@ -26,6 +22,12 @@ from acquirer.ledger.entries import (
 from acquirer.ledger.migrate import migrate
 from acquirer.ledger.queues import claim_saf
 from acquirer.ledger.reads import account_sums
+from acquirer.ledger.transfer_steps import (
+    OpenAccount,
+    Post,
+    Posting,
+    PostReversed,
+)
 from acquirer.ledger.verify import verify
 from acquirer.ledger.writer import Query, Result, Unit, Writer
 

@@ -15,6 +15,11 @@ from acquirer.ledger.entries import (
     Entry,
     Failed,
     InsertEntry,
+    State,
+    Step,
+)
+from acquirer.ledger.reads import account_sums
+from acquirer.ledger.transfer_steps import (
     OpenAccount,
     Post,
     Posting,
@@ -22,10 +27,7 @@ from acquirer.ledger.entries import (
     PostPendingResolve,
     PostReversed,
     Resolution,
-    State,
-    Step,
 )
-from acquirer.ledger.reads import account_sums
 from acquirer.ledger.verify import verify
 from acquirer.ledger.writer import Query, Writer
 

@@ -5,10 +5,19 @@ from collections.abc import Callable
 import pytest
 
 from acquirer.ledger.database import Database
-from acquirer.ledger.entries import Entry, InsertEntry, Post, Posting, PostPending, PostReversed
+from acquirer.ledger.entries import (
+    Entry,
+    InsertEntry,
+)
 from acquirer.ledger.errors import LedgerError
 from acquirer.ledger.money import format_minor
 from acquirer.ledger.reports import BalanceLine, journal_lines, statements, trial_balance
+from acquirer.ledger.transfer_steps import (
+    Post,
+    Posting,
+    PostPending,
+    PostReversed,
+)
 from acquirer.ledger.transfers import normal_side
 from acquirer.ledger.writer import Writer
 

@@ -12,10 +12,18 @@ from sqlalchemy import create_engine
 
 from acquirer.ledger import migrate as migrate_module
 from acquirer.ledger.database import Database, Session
-from acquirer.ledger.entries import Entry, InsertEntry, OpenAccount, Post, Posting
+from acquirer.ledger.entries import (
+    Entry,
+    InsertEntry,
+)
 from acquirer.ledger.errors import SchemaError
 from acquirer.ledger.migrate import migrate, stored_version
 from acquirer.ledger.schema import APPEND_ONLY, SCHEMA_VERSION, metadata
+from acquirer.ledger.transfer_steps import (
+    OpenAccount,
+    Post,
+    Posting,
+)
 from acquirer.ledger.writer import Writer
 
 

@@ -14,17 +14,10 @@ from acquirer.ledger.entries import (
     Entry,
     Event,
     InsertEntry,
-    OpenAccount,
     OrderRow,
-    Post,
-    Posting,
-    PostPending,
-    PostPendingResolve,
-    PostReversed,
     PutOrder,
     QueueEvent,
     QueueSaf,
-    Resolution,
     SafItem,
     State,
     UpdateOrder,
@@ -32,6 +25,15 @@ from acquirer.ledger.entries import (
 from acquirer.ledger.errors import BooksDiffer
 from acquirer.ledger.postings import refund
 from acquirer.ledger.schema import APPEND_ONLY
+from acquirer.ledger.transfer_steps import (
+    OpenAccount,
+    Post,
+    Posting,
+    PostPending,
+    PostPendingResolve,
+    PostReversed,
+    Resolution,
+)
 from acquirer.ledger.verify import Verified, verify
 from acquirer.ledger.writer import Query, Writer
 

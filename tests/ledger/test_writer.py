@@ -11,11 +11,7 @@ from acquirer.ledger.entries import (
     Failed,
     FinishSaf,
     InsertEntry,
-    OpenAccount,
     OrderRow,
-    Post,
-    Posting,
-    PostReversed,
     PutCourier,
     PutOrder,
     PutTerminal,
@@ -30,6 +26,12 @@ from acquirer.ledger.entries import (
 )
 from acquirer.ledger.errors import UnitRefused
 from acquirer.ledger.reads import account_sums, entry, order
+from acquirer.ledger.transfer_steps import (
+    OpenAccount,
+    Post,
+    Posting,
+    PostReversed,
+)
 from acquirer.ledger.writer import Query, Writer
 
 MakeEntry = Callable[..., Entry]
