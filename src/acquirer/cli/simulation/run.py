@@ -13,35 +13,27 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import structlog
 import trio
 
-from acquirer.cli.provision import BankChoice, switch_config
 from acquirer.cli.simulation.checks import Auditor, final
 from acquirer.cli.simulation.clock import DayClock
 from acquirer.cli.simulation.day import Day, Faults
 from acquirer.cli.simulation.disk import new_database
 from acquirer.cli.simulation.hosts import SimBank, SimOrders
-from acquirer.cli.simulation.module import HEADER_LENGTH, new_module
+from acquirer.cli.simulation.module import new_module
 from acquirer.cli.simulation.network import Host, Network, Route, serving
+from acquirer.cli.simulation.parties import couriers, estate_of, settings_of
 from acquirer.cli.simulation.players import Budget, Player
 from acquirer.cli.simulation.process import Parts, SwitchProcess
 from acquirer.cli.simulation.trace import Trace
 from acquirer.cli.simulation.watchdog import Watchdog
-from acquirer.config.estate import Courier, Estate, Order, load_estate
-from acquirer.hsm_sim.operator import variant_test_lmk, wrap_key
-from acquirer.switch.hsm.client import DEK, Hsm
-from acquirer.switch.hsm.transport import InProcessTransport
-from acquirer.switch.settings import SwitchSettings
-from acquirer.switch.vault import data_key_with_check
 from acquirer.terminals_sim.identity import identity
 
 MORNING = datetime(2026, 11, 21, 1, 0, tzinfo=UTC)
@@ -50,7 +42,6 @@ DAY_MAX_S = 4_000.0
 HEALING_MAX_S = 900.0
 CLOCK_JUMP_MAX_MS = 120_000
 CLOCK_LOOK_S = 1.0
-ORDERS_A_MERCHANT = 14
 _LAZY_S = 3.0
 
 
@@ -156,7 +147,7 @@ class _World:
         self.agenda = agenda
         self.network = Network(self.agenda, self.faults, trace, day.draw("network"))
         self.auditor = Auditor(self.file)
-        self.estate = _estate(day)
+        self.estate = estate_of(day)
         self.offset_ms = 0
         module = new_module(day.draw("module"))
         self.bank = SimBank(
@@ -176,7 +167,7 @@ class _World:
         )
         self.switch = SwitchProcess(
             Parts(
-                settings=_settings(),
+                settings=settings_of(day),
                 file=self.file,
                 network=self.network,
                 faults=self.faults,
@@ -299,76 +290,6 @@ async def _heal(world: _World) -> str:
         pause_s = min(pause_s * 1.5, _LAZY_S)
 
 
-# --- who there is -----------------------------------------------------------------------------
-
-
-@lru_cache(maxsize=1)
-def _couriers() -> tuple[Courier, ...]:
-    """One courier for each terminal, so that each can be paid orders at."""
-    return tuple(
-        Courier(f"S{terminal.terminal_id}", terminal.merchant_id, terminal.terminal_id[-6:])
-        for terminal in load_estate().terminals
-    )
-
-
-def _estate(day: Day) -> Estate:
-    """The demo estate with couriers and orders of the day."""
-    draw = day.draw("orders")
-    estate = load_estate()
-    orders = []
-    for merchant in estate.merchants:
-        for number in range(ORDERS_A_MERCHANT):
-            is_free = draw.random() < 0.2
-            orders.append(
-                Order(
-                    order_no=f"{merchant.mcc}{number:04d}",
-                    merchant_id=merchant.merchant_id,
-                    amount_minor=0 if is_free else draw.randint(1, 20_000),
-                    pay_ways="3" if is_free else draw.choice(("1", "12", "12", "2")),
-                    text="Parcel",
-                )
-            )
-    return msgspec.structs.replace(estate, couriers=list(_couriers()), orders=orders)
-
-
-@lru_cache(maxsize=1)
-def _settings() -> SwitchSettings:
-    """The switch's configuration: that of ``acquirer up``, with zone security."""
-    estate = msgspec.structs.replace(load_estate(), couriers=list(_couriers()))
-    lmk = variant_test_lmk(test_lmk=True)
-    dek = wrap_key(lmk, DEK, bytes(range(1, 17)), "U")
-    document = switch_config(
-        estate,
-        pos="switch:1",
-        http="switch:2",
-        hsm="module:1",
-        bank="bank:1",
-        orders="orders:1",
-        choice=BankChoice(security="zone"),
-        database_url="sqlite://",
-        data_key={"data_key": _data_key(dek), "data_key_dek": dek},
-    )
-    return msgspec.convert(document, SwitchSettings)
-
-
-def _data_key(dek: str) -> str:
-    from random import Random
-
-    module = new_module(Random(0))
-    hsm = Hsm(InProcessTransport(module.execute, HEADER_LENGTH))
-    sealed: bytes = trio_free(hsm.encipher, dek, data_key_with_check(bytes(range(32))))
-    return sealed.hex().upper()
-
-
-def trio_free(call: Callable[..., Any], *arguments: Any) -> Any:
-    """The result of an async function that never waits."""
-    try:
-        call(*arguments).send(None)
-    except StopIteration as done:
-        return done.value
-    raise RuntimeError("it waited")
-
-
 def _players(world: _World, day: Day) -> list[Player]:
     estate = world.estate
     cards = [card for card in estate.cards if not card.status]
@@ -388,7 +309,7 @@ def _players(world: _World, day: Day) -> list[Player]:
             world.trace,
             day.draw(terminal.terminal_id),
         )
-        for terminal, courier in list(zip(estate.terminals, _couriers(), strict=True))[
+        for terminal, courier in list(zip(estate.terminals, couriers(), strict=True))[
             : day.terminals
         ]
     ]
