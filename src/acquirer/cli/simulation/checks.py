@@ -302,6 +302,7 @@ def _orders(auditor: Auditor, orders: sqlite3.Connection) -> Iterator[str]:
             yield f"{where}: {status} paid by {payment_rrn} here, {theirs} at the order system"
     for merchant_id, order_no, count in auditor.rows(
         "SELECT merchant_id, order_no, count(*) FROM journal WHERE state = 'approved'"
-        " AND kind = 'order_payment' GROUP BY merchant_id, order_no HAVING count(*) > 1"
+        " AND kind IN ('order_payment', 'order_part') AND order_no <> ''"
+        " GROUP BY merchant_id, order_no HAVING count(*) > 1"
     ):
         yield f"order {order_no} of {merchant_id}: paid {count} times"

@@ -37,6 +37,7 @@ SIGN_ON_TRIES_MAX = 200
 UNREACHED_TRIES_MAX = 50
 UNREACHED_PAUSE_S = 1.0
 HOT_ORDERS = 3
+GROUP = 2
 AMOUNT_MINOR_MAX = 9_000
 _FRAME_HEADER_BYTES = 2
 
@@ -51,6 +52,7 @@ PAYMENTS = {
     "sale_reversed": 6,
     "payment_reversed": 4,
     "payment_cancelled": 5,
+    "group": 4,
 }
 # What may come before it.
 ASIDES = {
@@ -263,6 +265,29 @@ class Player:
 
     async def _delivery(self) -> None:
         await self._pay("delivery")
+
+    async def _group(self) -> None:
+        """Two orders in one swipe; confirmed one by one, or reversed together."""
+        if self.state.courier_id != self._courier.courier_id:
+            await self._courier_on()
+        fitting = [one for one in self._orders if "1" in one.pay_ways and one.amount_minor]
+        if len(fitting) < GROUP:
+            await self._sale()
+            return
+        orders = self._draw.sample(fitting[:HOT_ORDERS], GROUP)
+        first, *more = [order.order_no for order in orders]
+        card = self._draw.choice(self._cards)
+        paid = self._note(await self._client.pay_order(first, "card", card, more=more))
+        if paid.kind != "order_payment" or not paid.approved:
+            return
+        if self._draw.random() < 0.3:
+            self._note(await self._client.reverse())
+            return
+        for order in orders:
+            if order in self._orders:
+                self._orders.remove(order)
+            if self._draw.random() < 0.85 and self.state.order(order.order_no):
+                self._note(await self._client.order_confirm(order.order_no))
 
     async def _payment_reversed(self) -> None:
         paid = await self._pay(self._draw.choice(("card", "cash", "delivery")), confirm=False)
