@@ -49,8 +49,8 @@ def decode(
     """Print a message field by field, masked, with TPDU, header and bitmap explained.
 
     HEX is a message, with or without its length prefix, TPDU and header. PIN blocks stay hidden; of
-    the working keys in a sign-on's reply name, length and check value are told (``keys`` in JSON). The exit code is 1 if
-    any message did not decode.
+    the working keys in a sign-on's reply name, length and check value are told (``keys`` in JSON).
+    The exit code is 1 if any message did not decode.
 
     Examples:
 

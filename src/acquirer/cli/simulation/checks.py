@@ -7,7 +7,7 @@ not hold gives a sentence; the first word group before the colon names the check
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from math import inf
 from pathlib import Path
 
@@ -29,6 +29,14 @@ _FRAME_HEADER_BYTES = 2
 # An approval that was being sealed when a reversal came on another connection may still leave.
 OVERLAP_S = 5.0
 _FINAL = frozenset({"approved", "declined", "reversed", "voided", "refunded", "refused"})
+CASH = "assets:courier:"
+# What an order's status may be where a terminal holds its payment at a stage.
+STAGES = {
+    "paid": ("01", "02", "03"),
+    "confirmed": ("02", "03"),
+    "signed": ("03",),
+    "cancelled": ("04",),
+}
 # What is left of a payment once its refunds are taken off.
 _LEFT = (
     "amount_minor - (SELECT coalesce(sum(r.amount_minor), 0) FROM {0} r"
@@ -153,6 +161,7 @@ def final(
     yield from _differ("bank", at_bank, "switch", by_card)
     yield from _money(auditor, bank, by_card)
     yield from _orders(auditor, orders)
+    yield from _orders_at_terminals(auditor, states)
 
 
 def _ledger(file: Path) -> Iterator[str]:
@@ -243,13 +252,17 @@ def _money(auditor: Auditor, bank: sqlite3.Connection, by_card: dict[str, int]) 
     receivable = sum(net for name, net in accounts.items() if name.startswith("assets:scheme:"))
     if receivable != standing:
         yield f"money: the receivable is {receivable}, the card payments sum to {standing}"
-    cash = sum(net for name, net in accounts.items() if name.startswith("assets:courier:"))
-    (paid_in_cash,) = auditor.rows(
-        "SELECT coalesce(sum(amount_minor), 0) FROM journal"
-        " WHERE state = 'approved' AND kind = 'order_payment' AND processing_code = '900000'"
-    )[0]
-    if cash != paid_in_cash:
-        yield f"money: couriers hold {cash}, the cash payments sum to {paid_in_cash}"
+    taken = {
+        str(courier_id): int(str(sum_minor))
+        for courier_id, sum_minor in auditor.rows(
+            "SELECT courier_id, sum(amount_minor) FROM journal WHERE state = 'approved'"
+            " AND kind = 'order_payment' AND processing_code = '900000' GROUP BY courier_id"
+        )
+    }
+    for courier_id in sorted(taken.keys() | _couriers(accounts)):
+        held, paid_in_cash = accounts.get(CASH + courier_id, 0), taken.get(courier_id, 0)
+        if held != paid_in_cash:
+            yield f"money: courier {courier_id} holds {held}, took {paid_in_cash} in cash"
     spent = dict(
         bank.execute(
             "SELECT token, sum(CASE kind WHEN 'sale' THEN amount_minor ELSE -amount_minor END)"
@@ -266,6 +279,32 @@ def _money(auditor: Auditor, bank: sqlite3.Connection, by_card: dict[str, int]) 
                 f"money: card {masked} has {balance}, which is not {opening} less its purchases"
                 f" of {spent.get(token, 0)}"
             )
+
+
+def _couriers(accounts: Mapping[str, int]) -> set[str]:
+    return {name.removeprefix(CASH) for name in accounts if name.startswith(CASH)}
+
+
+def _orders_at_terminals(auditor: Auditor, states: list[TerminalState]) -> Iterator[str]:
+    """What a terminal holds as paid is paid by that payment, and at least as far along."""
+    known = {
+        (str(terminal_id), str(order_no)): (str(status), str(rrn))
+        for terminal_id, order_no, status, rrn in auditor.rows(
+            "SELECT p.terminal_id, o.order_no, o.status, p.rrn"
+            " FROM orders o JOIN journal p ON p.id = o.payment_id"
+        )
+    }
+    for state in states:
+        for held in state.orders:
+            wanted = STAGES.get(held.stage, ())
+            found = known.get((state.terminal_id, held.order_no), ("unpaid", ""))
+            if state.order(held.order_no) is not held or not wanted:
+                continue
+            if found[0] not in wanted or found[1] != held.rrn:
+                yield (
+                    f"order {held.order_no}: {held.stage} by {held.rrn} at terminal"
+                    f" {state.terminal_id}, {found} at the switch"
+                )
 
 
 def _orders(auditor: Auditor, orders: sqlite3.Connection) -> Iterator[str]:

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 import traceback
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache, partial
@@ -70,12 +71,18 @@ class Report:
     lines: list[str] = field(default_factory=list)
 
 
-def run_day(day: Day, *, keep_trace: bool = False) -> Report:
+def run_day(
+    day: Day,
+    *,
+    keep_trace: bool = False,
+    play: Callable[[World], Awaitable[None]] | None = None,
+) -> Report:
     """Live through a day.
 
     Args:
         day: what the seed and its options make it.
         keep_trace: fill ``Report.lines``.
+        play: what happens before everything heals; :func:`play_all` where it is not told.
     """
     started_at = time.process_time()
     report = Report(day)
@@ -94,7 +101,8 @@ def run_day(day: Day, *, keep_trace: bool = False) -> Report:
         scheduler._r.seed(day.seed)
         clock = DayClock()
         dog = Watchdog(clock)
-        trio.run(_day, report, trace, folder, dog, clock, clock=clock, instruments=[dog])
+        world = partial(World, report, trace, folder, clock)
+        trio.run(_day, world, folder, dog, play or play_all, clock=clock, instruments=[dog])
         report.virtual_s = clock.current_time()
     finally:
         scheduler._ALLOW_DETERMINISTIC_SCHEDULING = is_deterministic
@@ -135,7 +143,7 @@ _memory_folders: list[tempfile.TemporaryDirectory[str]] = []
 # --- the world --------------------------------------------------------------------------------
 
 
-class _World:
+class World:
     """All parts of a day, put together."""
 
     def __init__(self, report: Report, trace: Trace, folder: Path, agenda: DayClock) -> None:
@@ -190,9 +198,15 @@ class _World:
         self.orders.store.close()
 
 
-async def _day(report: Report, trace: Trace, folder: Path, dog: Watchdog, clock: DayClock) -> None:
+async def _day(
+    make_world: Callable[[], World],
+    folder: Path,
+    dog: Watchdog,
+    play: Callable[[World], Awaitable[None]],
+) -> None:
     await new_database(folder.parent, folder / "switch.sqlite3")
-    world = _World(report, trace, folder, clock)
+    world = make_world()
+    report = world.report
     try:
         with dog.scope, trio.move_on_after(DAY_MAX_S) as whole:
             async with trio.open_nursery() as nursery:
@@ -201,7 +215,7 @@ async def _day(report: Report, trace: Trace, folder: Path, dog: Watchdog, clock:
                         Host(name), serving(nursery, serve), is_framed=name == "bank"
                     )
                 nursery.start_soon(world.switch.run)
-                await _live_through(world)
+                await _live_through(world, play)
                 nursery.cancel_scope.cancel()
         if whole.cancelled_caught:
             report.findings.append("time: the day did not end")
@@ -215,16 +229,21 @@ async def _day(report: Report, trace: Trace, folder: Path, dog: Watchdog, clock:
         world.close()
 
 
-async def _live_through(world: _World) -> None:
-    report, day = world.report, world.report.day
-    budget = Budget(day.payments)
+async def play_all(world: World) -> None:
+    """Every terminal pays, until the day's payments are used up."""
+    budget = Budget(world.report.day.payments)
+    async with trio.open_nursery() as playing:
+        for player in world.players:
+            playing.start_soon(player.play, budget)
+    world.report.payments = world.report.day.payments
+
+
+async def _live_through(world: World, play: Callable[[World], Awaitable[None]]) -> None:
+    report = world.report
     async with trio.open_nursery() as trouble:
         trouble.start_soon(_troubles, world)
-        async with trio.open_nursery() as playing:
-            for player in world.players:
-                playing.start_soon(player.play, budget)
+        await play(world)
         trouble.cancel_scope.cancel()
-    report.payments = day.payments
     world.trace.note("day", "heals")
     world.faults.heal()
     world.network.heal()
@@ -248,7 +267,7 @@ async def _live_through(world: _World) -> None:
     report.findings += _left_behind(world)
 
 
-def _left_behind(world: _World) -> list[str]:
+def _left_behind(world: World) -> list[str]:
     """Connections that a stopped switch left open."""
     return [
         f"tasks: connection {name} is still open"
@@ -257,7 +276,7 @@ def _left_behind(world: _World) -> list[str]:
     ]
 
 
-async def _troubles(world: _World) -> None:
+async def _troubles(world: World) -> None:
     """Faults that belong to no message: the process's own, and the clock's."""
     faults = world.faults
     while True:
@@ -271,7 +290,7 @@ async def _troubles(world: _World) -> None:
             world.switch.restart()
 
 
-async def _heal(world: _World) -> str:
+async def _heal(world: World) -> str:
     """Let everybody deliver what is owed; what is left when the time is over."""
     deadline = trio.current_time() + HEALING_MAX_S
     pause_s = 0.2
@@ -290,7 +309,7 @@ async def _heal(world: _World) -> str:
         pause_s = min(pause_s * 1.5, _LAZY_S)
 
 
-def _players(world: _World, day: Day) -> list[Player]:
+def _players(world: World, day: Day) -> list[Player]:
     estate = world.estate
     cards = [card for card in estate.cards if not card.status]
     cards += [card for card in estate.cards if card.status][:1]
