@@ -1,6 +1,7 @@
 """Order systems over ISO 8583: the messages, what replies mean, and the simulator's order host."""
 
 import json
+import re
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -63,6 +64,7 @@ ORDER = next(order for order in ESTATE.orders if order.amount_minor and "2" in o
 MERCHANT = ORDER.merchant_id
 NUMBERS = Numbers("000017", "1121081530", "00085500")
 NOW_S = 1_795_000_000.0
+OWN_TAGS = "OL OI OV OK IT EI ET EA EM ES EW"
 SECRETS = {MERCHANT: ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"]}
 
 
@@ -168,6 +170,27 @@ def test_a_notice_that_was_tried_before_says_so() -> None:
     assert notice_message(first, NUMBERS).mti == "0220"
     assert notice_message(again, NUMBERS).mti == "0221"
     assert notice_message(again, NUMBERS).fields == notice_message(first, NUMBERS).fields
+
+
+def test_the_pages_example_is_what_is_written() -> None:
+    """Question, answer, notice and its answer, byte by byte; and every tag is in its table."""
+    page = (Path(__file__).parents[2] / "docs/order-host.md").read_text("utf-8")
+    frames = re.findall(r"```\n([0-9A-F\n]+)```", page)
+    asked, answer, told, taken = (
+        DIALECT.decode(bytes.fromhex(frame.replace("\n", ""))[2:]) for frame in frames
+    )
+    question = Question(MERCHANT, "SP20261121001", "10000001", "C1001")
+    assert over_the_wire(query_message(question, NUMBERS)) == asked
+    facts = facts_of(answer, MERCHANT, "SP20261121001")
+    assert (facts.amount_minor, facts.pay_ways, facts.max_age_s) == (21_478, "123", 0)
+    document = json.loads(request_of(told, SECRETS, NOW_S).body)
+    data = msgspec.convert(document["data"], EventData)
+    event_id = De59.parse(told.binary(59)).text("EI")
+    again = build_event(event_id, document["type"], data, 1_795_248_930_123)
+    numbers = Numbers("000018", "1121081531", NUMBERS.acquirer_id)
+    assert over_the_wire(notice_message(again, numbers)) == told
+    assert (taken.mti, taken.get(39), taken.get(37)) == ("0230", "00", told.get(37))
+    assert set(re.findall("`(O[LIVK]|IT|E[ITAMSW])`", page)) == set(OWN_TAGS.split())
 
 
 # What a reply means.
