@@ -67,7 +67,7 @@ def settle(
     if trusted and reply.response_code == NOT_SIGNED_ON_HERE:
         after = _without_courier(after, identity.encoding, request)
     if outcome == "approved":
-        after = _effect(after, identity.encoding, request)
+        after = _effect(after, identity.encoding, request, reply)
     return after, outcome
 
 
@@ -191,7 +191,7 @@ def _in_journal(
     return after.with_entry_changed(request.batch, request.stan, **changes)
 
 
-def _effect(after: TerminalState, encoding: str, request: Request) -> TerminalState:
+def _effect(after: TerminalState, encoding: str, request: Request, reply: Reply) -> TerminalState:
     kind, sent = request.kind, request.message
     if kind == kinds.SIGN_OFF:
         return replace(after, wrapped_keys="", network_code="", sign_on_due=False)
@@ -220,9 +220,20 @@ def _effect(after: TerminalState, encoding: str, request: Request) -> TerminalSt
         if kind.name in _STAGES:
             order_no = _orders_in(request, encoding)[0]
             after = after.with_stage(batch, stan, _STAGES[kind.name], order_no)
-        if kind in (kinds.VOID, kinds.ORDER_CANCEL):
+        if kind == kinds.VOID:
             after = after.with_entry_changed(batch, stan, state="voided")
+        elif kind == kinds.ORDER_CANCEL:
+            after = _given_back(after, batch, stan, reply)
     return after
+
+
+def _given_back(after: TerminalState, batch: str, stan: str, reply: Reply) -> TerminalState:
+    """Of a payment for several orders, DE4 of the reply says what the card gets back."""
+    entry = after.entry(batch, stan)
+    part_minor = int(reply.message.get(4) or 0)
+    if entry is None or not 0 < part_minor < entry.amount_minor:
+        return after.with_entry_changed(batch, stan, state="voided")
+    return after.with_entry_changed(batch, stan, amount_minor=entry.amount_minor - part_minor)
 
 
 def _orders_in(request: Request, encoding: str) -> list[str]:

@@ -249,7 +249,10 @@ async def _give_back(
 async def _entry(
     context: Context, request: Request, order: OrderRow, payment: Entry, courier_id: str
 ) -> Entry:
-    """The row of a cancellation that needs no word of a bank."""
+    """The row of a cancellation that needs no word of a bank.
+
+    Of one order of several its reply says in DE4 what goes back: the terminal knows the sum only.
+    """
     draft = await new_entry(
         context,
         request,
@@ -260,6 +263,7 @@ async def _entry(
         original_id=payment.id,
         amount_minor=payment.amount_minor,
         response_code="00",
+        reply={4: f"{payment.amount_minor:012d}"} if payment.kind == PART else None,
     )
     return replace(draft, currency_code=payment.currency_code)
 

@@ -127,6 +127,25 @@ async def test_a_payment_of_a_closed_day_is_refunded_at_once(
         assert 0 == world.receivable()
 
 
+async def test_a_reversal_races_the_cancellation_of_one_order(
+    open_world: Callable[..., Any],
+) -> None:
+    """Either all orders are open again, or one is cancelled and the others stay paid."""
+    orders = {order.order_no: order.amount_minor for order in load_estate().orders}
+    numbers = ("SP20261121001", "SP20261121002")
+    total = sum(orders[number] for number in numbers)
+    async with open_world() as world:
+        terminal = await world.with_courier()
+        outcomes = {("00", "12"): 0, ("00", "94"): 0, ("12", "00"): orders[numbers[1]]}
+        frame = payment(terminal, *numbers, amount_minor=total)
+        paid = await world.ask(frame)
+        replies = await world.ask_all(
+            terminal.reversal(frame), cancellation(terminal, numbers[0], paid)
+        )
+        await world.agree()
+        assert outcomes[replies[0].code, replies[1].code] == world.receivable()
+
+
 async def test_one_order_of_several_is_refunded_alone(open_world: Callable[..., Any]) -> None:
     """The others go on as they are, until the last one is given back too; never more than that."""
     orders = {order.order_no: order.amount_minor for order in load_estate().orders}
@@ -145,6 +164,7 @@ async def test_one_order_of_several_is_refunded_alone(open_world: Callable[..., 
         await world.until(lambda: world.order(first).state == "cancelled")
         assert "12" == (await world.ask(terminal.reversal(frame))).code
         cancelled = next(reply for reply in twice if reply.code == "00")
+        assert f"{orders[first]:012d}" == cancelled[4]
         names = {61: f"{terminal.batch}{cancelled[11]}{cancelled[13]}"}
         confirm = terminal.order("0220", "200000", "76", de59(ON=first), names)
         assert "00" == (await world.ask(confirm)).code

@@ -392,6 +392,21 @@ def test_order_cancellation_and_its_confirmation(
     assert confirm.get(61) == message.get(61)
 
 
+def test_one_order_of_several_lessens_the_payment(
+    host: Any, signed_on: Terminal, card: Card, act: Any
+) -> None:
+    """By DE4 of the cancellation's reply; with the last of them the payment is gone."""
+    shown = present(card)
+    paid = signed_on.order_payment("SP1", 500, "card", shown, more=("SP2",))
+    answered(host, signed_on, paid)
+    seen = []
+    for order_no, amount in (("SP1", 200), ("SP2", 300)):
+        host.script.append(act(fields={4: f"{amount:012d}"}))
+        answered(host, signed_on, signed_on.order_cancel(order_no))
+        seen.append((signed_on.state.journal[0].amount_minor, signed_on.state.journal[0].state))
+    assert [(300, "approved"), (300, "voided")] == seen
+
+
 def test_a_mangled_repeat_does_not_end_a_cancellation(
     host: Any, signed_on: Terminal, card: Card, act: Any
 ) -> None:
