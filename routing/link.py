@@ -2,8 +2,9 @@
 
 ``BankLink.run`` connects, signs on, changes keys, keeps alive and connects again; ``request``
 sends one transaction. What state follows which event says ``link_states``; what travels,
-``link_traffic``; MACs and zone keys, ``link_keys``. A transaction costs one encoding and shares
-its ``send_all`` with what else is ready; nothing is logged for it.
+``link_traffic``; how a request is sealed and its reply checked, ``link_requests``; MACs and zone
+keys, ``link_keys``. A transaction costs one encoding and shares its ``send_all`` with what else
+is ready; nothing is logged for it.
 Source: bank interface, "Life of a link". Start reading at :meth:`BankLink.request`.
 """
 
@@ -17,38 +18,27 @@ from math import inf
 import structlog
 import trio
 
-from acquirer.codecs.errors import LocalFormatError
 from acquirer.codecs.message import Message
 from acquirer.routing import network
-from acquirer.routing.bank_messages import BankRequest, echoes, to_message
-from acquirer.routing.errors import SecurityUnavailableError
-from acquirer.routing.link_keys import LinkKeys, link_keys
+from acquirer.routing.bank_messages import BankRequest, to_message
+from acquirer.routing.link_keys import link_keys
 from acquirer.routing.link_network import LinkNetwork
+from acquirer.routing.link_requests import LinkRequests
 from acquirer.routing.link_states import LinkEvent, LinkState, next_state
 from acquirer.routing.link_streams import Connect, LinkListener, open_tcp
 from acquirer.routing.link_traffic import LinkTraffic, wire_format
 from acquirer.routing.mux import MatchKey
-from acquirer.routing.outcomes import (
-    BankOutcome,
-    LinkCounters,
-    LinkStatus,
-    NoReply,
-    NotSent,
-    Replied,
-)
+from acquirer.routing.outcomes import BankOutcome, LinkCounters, LinkStatus
 from acquirer.routing.ports import LinkSecurity
 from acquirer.routing.retry import RetrySchedule
 from acquirer.routing.settings import BankSettings, LinkSettings
 
 _STEADY_S = 5.0
-_BAD_MACS_MAX = 3
 _SIGN_OFF_S = 1.0
 _PLAIN_ANSWERS = frozenset({network.SIGN_ON, network.SIGN_OFF, network.CUTOVER, network.ECHO})
 
 _HOLDABLE = frozenset(LinkState) - {LinkState.DOWN, LinkState.SIGNING_ON, LinkState.HELD}
 _KEYS_COME = frozenset({LinkEvent.KEYS_INSTALLED, LinkEvent.KEYS_PROMISED})
-_LINK_DOWN = NotSent("link down")
-_EXPIRED = NotSent("expired")
 
 _log = structlog.get_logger("acquirer.routing")
 
@@ -105,8 +95,6 @@ class BankLink:
         self._stirred = self._traffic.stirred
         self._schedule = RetrySchedule(settings.reconnect_first_s, settings.reconnect_cap_s)
         self._session_scope = trio.CancelScope()
-        self._session_number = 0
-        self._bad_macs = 0
         self._network = LinkNetwork(
             settings,
             self._dialect,
@@ -115,6 +103,15 @@ class BankLink:
             wall=wall,
             counters=self.counters,
             names=self._names,
+        )
+        self._requests = LinkRequests(
+            self._dialect,
+            self._traffic,
+            self._keys,
+            counters=self.counters,
+            names=self._names,
+            is_up=lambda: self.is_up,
+            on_doubted_keys=lambda: self._advance(LinkEvent.SILENT),
         )
 
     # What the switch asks of a link.
@@ -139,32 +136,7 @@ class BankLink:
             message: a request of class 01, 02, 04 or 06 with the fields of the match key.
             deadline: on trio's clock.
         """
-        if self.state is not LinkState.UP:
-            return _LINK_DOWN
-        session = self._session_number
-        try:
-            if self._keys is None:
-                raw = self._dialect.encode(message)
-            else:
-                raw = await self._keys.seal(message)
-                if session != self._session_number or self.state is not LinkState.UP:
-                    return _LINK_DOWN
-            frame = self._traffic.frame(raw)
-        except LocalFormatError as error:
-            _log.error("bank_format", **self._names, field=error.field)
-            return NotSent("format")
-        except SecurityUnavailableError:
-            return NotSent("security")
-        if trio.current_time() >= deadline:
-            return _EXPIRED
-        outcome = await self._traffic.exchange(message, frame, deadline)
-        if self._keys is not None:
-            outcome = await self._checked(self._keys, outcome, message, deadline)
-        if isinstance(outcome, Replied) and not echoes(message, outcome.message):
-            self.counters.mismatched += 1
-            _log.error("bank_reply_differs", **self._names, rrn=message.get(37))
-            return NoReply("mismatch")
-        return outcome
+        return await self._requests.exchange(message, deadline)
 
     @property
     def zpk(self) -> str | None:
@@ -255,43 +227,11 @@ class BankLink:
             was_steady = await self._session(stream)
             failed = 1 if was_steady else failed + 1
 
-    async def _checked(
-        self, keys: LinkKeys, outcome: BankOutcome, message: Message, deadline: float
-    ) -> BankOutcome:
-        """The outcome if its MAC is right; a reply with a bad MAC counts as none."""
-        session = self._session_number
-        is_forged = False
-        while isinstance(outcome, Replied):
-            try:
-                if await keys.is_genuine(outcome.message, trio.current_time()):
-                    self._bad_macs = 0
-                    return outcome
-            except SecurityUnavailableError:
-                return NoReply("security")
-            self.counters.mac_errors += 1
-            self._doubt_keys(session)
-            is_forged = True
-            if session != self._session_number or trio.current_time() >= deadline:
-                break
-            again = await self._traffic.wait_again(message, deadline)
-            if again is None:
-                break
-            outcome = again
-        return NoReply("bad mac") if is_forged else outcome
-
-    def _doubt_keys(self, session: int) -> None:
-        """Connect anew, and so change keys, where no MAC is right any more."""
-        self._bad_macs += 1
-        if self._bad_macs >= _BAD_MACS_MAX and session == self._session_number and self.is_up:
-            _log.warning("link_keys_doubted", **self._names, bad_macs=self._bad_macs)
-            self._advance(LinkEvent.SILENT)
-
     # One connection.
 
     async def _session(self, stream: trio.abc.Stream) -> bool:
         """Use a connection until it is lost; say whether it served for a while."""
-        self._session_number += 1
-        self._bad_macs = 0
+        self._requests.begin()
         self._network.has_fresh_keys = False
         self.counters.connects += 1
         up_at = inf
@@ -338,17 +278,9 @@ class BankLink:
                 await self._answer(envelope, message)
             elif message.mti[1] == "8":
                 self.counters.unmatched += 1
-            elif self._keys is None or await self._is_genuine(self._keys, message):
+            elif await self._requests.is_genuine(message):
                 self.counters.unmatched += 1
                 self._on_unmatched(message)
-
-    async def _is_genuine(self, keys: LinkKeys, message: Message) -> bool:
-        try:
-            is_genuine = await keys.is_genuine(message, trio.current_time())
-        except SecurityUnavailableError:
-            return False
-        self.counters.mac_errors += not is_genuine
-        return is_genuine
 
     # What a link does in each state.
 

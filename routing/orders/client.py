@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import cycle
+from itertools import count
 from types import TracebackType
 from typing import Self
 
@@ -50,7 +50,7 @@ __all__ = [
 ]
 
 CACHED_ORDERS_MAX = 10_000
-_STANS = range(1, 1_000_000)
+STANS = 999_999
 
 
 class OrderSystems:
@@ -78,7 +78,7 @@ class OrderSystems:
     ) -> None:
         self._systems = tuple(systems)
         # One sequence for all hosts, so that no two messages of one second have the same number.
-        stans = map("{:06d}".format, cycle(_STANS))
+        stans = (f"{number % STANS + 1:06d}" for number in count())
 
         def adapter(system: OrderSystemSettings) -> OrderSystem:
             if not system.host:
