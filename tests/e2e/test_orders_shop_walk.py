@@ -36,7 +36,8 @@ BANK = [
 ]
 # Fewer failures of notices than close a lane, which would then wait for ten seconds.
 MERCHANTS_SYSTEM = [
-    OrderRule("lost_answer", on="events", times=2),
+    OrderRule("down", on="events", times=1),
+    OrderRule("lost_answer", on="events", times=1),
     OrderRule("lost_answer", on="query", times=3),
 ]
 
