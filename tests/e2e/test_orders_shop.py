@@ -9,9 +9,17 @@ from typing import Any
 import pytest
 from pos_terminal import PosTerminal, Reply, de59
 
+from acquirer.cli.demo_shop import DEALS, LOOKED_UP, shelves
 from acquirer.config.estate import load_estate
 from acquirer.hosts_sim.orders.settings import Rule
 from acquirer.hosts_sim.orders.store import read_movements, read_stock
+from acquirer.terminals_sim import identity as who
+from acquirer.terminals_sim.client import TerminalClient
+from acquirer.terminals_sim.link import TerminalLink, tcp
+from acquirer.terminals_sim.shop import TODAY, deal
+from acquirer.terminals_sim.state import TerminalState
+from acquirer.terminals_sim.store import MemoryStore
+from acquirer.terminals_sim.terminal import Terminal
 
 pytestmark = pytest.mark.anyio
 
@@ -262,3 +270,28 @@ async def test_an_order_system_that_is_down_slow_or_loses_answers(
         await world.until(lambda: world.order(lost).state == "paid")
         assert before - 3 == till.stock()
         assert "00" == (await till.query("TODAY")).code
+
+
+async def test_the_demos_deals_by_the_terminal_simulator(open_world: Callable[..., Any]) -> None:
+    """They leave the merchant's stock as the shelves are."""
+    async with open_world() as world:
+        host, _, port = world.pos.rpartition(":")
+        me = who.identity(world.estate, TILL)
+        terminal = Terminal(me, TerminalState(TILL))
+        link = TerminalLink(tcp(host, int(port)))
+        async with TerminalClient(terminal, MemoryStore(), link) as client:
+            await client.sign_on()
+            await client.courier_sign_on(CLERK, who.courier(world.estate, CLERK).password)
+            assert (await client.order_query(LOOKED_UP)).approved
+            for one in DEALS:
+                payer = who.card(world.estate, one.card) if one.card else None
+                done = await deal(client, one.product, one.lines, one.way, payer)
+                assert done.approved
+                if one.taken_back:
+                    assert (await client.order_cancel(done.order_no)).approved
+                    assert (await client.order_cancel_confirm(done.order_no)).approved
+            today = await client.order_query(TODAY)
+        assert today.order is not None
+        assert "现金 Cash 1: 46.90" in today.order.text
+        there = shelves(world.estate.items, me.merchant_id)
+        await world.until(lambda: there == {r.code: r.stock for r in read_stock(world.folder)})
