@@ -204,8 +204,8 @@ def _standing(auditor: Auditor) -> dict[str, int]:
 def _with_bank(auditor: Auditor) -> dict[str, tuple[int, bool]]:
     rows = auditor.rows(
         "SELECT rrn, " + _LEFT.format("journal") + " AS left_minor, bank <> '' FROM journal"
-        " WHERE kind IN ('sale', 'order_payment') AND (state = 'approved'"
-        " OR (state = 'refunded' AND left_minor <> 0))"
+        " WHERE kind IN ('sale', 'order_payment') AND state IN ('approved', 'refunded')"
+        " AND (left_minor <> 0 OR amount_minor = 0)"
     )
     return {str(rrn): (int(str(amount)), bool(is_card)) for rrn, amount, is_card in rows}
 
@@ -290,8 +290,9 @@ def _orders_at_terminals(auditor: Auditor, states: list[TerminalState]) -> Itera
     known = {
         (str(terminal_id), str(order_no)): (str(status), str(rrn))
         for terminal_id, order_no, status, rrn in auditor.rows(
-            "SELECT p.terminal_id, o.order_no, o.status, p.rrn"
+            "SELECT p.terminal_id, o.order_no, o.status, coalesce(whole.rrn, p.rrn)"
             " FROM orders o JOIN journal p ON p.id = o.payment_id"
+            " LEFT JOIN journal whole ON whole.id = p.original_id AND p.kind = 'order_part'"
         )
     }
     for state in states:

@@ -15,6 +15,7 @@ from random import Random
 import trio
 
 from acquirer.cli.simulation.day import Faults
+from acquirer.cli.simulation.habits import ASIDES, PAYMENTS, Budget
 from acquirer.cli.simulation.network import Host, Network
 from acquirer.cli.simulation.process import SWITCH
 from acquirer.cli.simulation.trace import Trace
@@ -40,47 +41,6 @@ HOT_ORDERS = 3
 GROUP = 2
 AMOUNT_MINOR_MAX = 9_000
 _FRAME_HEADER_BYTES = 2
-
-# What a payment is drawn from, with weights.
-PAYMENTS = {
-    "sale": 46,
-    "void": 10,
-    "order": 20,
-    "cash": 6,
-    "delivery": 4,
-    "void_against_reversal": 4,
-    "sale_reversed": 6,
-    "payment_reversed": 4,
-    "payment_cancelled": 5,
-    "group": 4,
-}
-# What may come before it.
-ASIDES = {
-    "nothing": 60,
-    "balance": 3,
-    "echo": 1,
-    "sign_on": 2,
-    "courier_again": 2,
-    "wrong_password": 1,
-    "reverse": 3,
-    "repeat": 4,
-    "query": 3,
-    "receipt": 2,
-    "old_confirmation": 3,
-    "exception": 2,
-}
-
-
-class Budget:
-    """How many payments the day has left, over all terminals."""
-
-    def __init__(self, payments: int) -> None:
-        self._left = payments
-
-    def take(self) -> bool:
-        """One payment, if there is one left."""
-        self._left -= 1
-        return self._left >= 0
 
 
 class Player:
@@ -267,7 +227,7 @@ class Player:
         await self._pay("delivery")
 
     async def _group(self) -> None:
-        """Two orders in one swipe; confirmed one by one, or reversed together."""
+        """Two orders in one swipe; confirmed or cancelled one by one, or reversed together."""
         if self.state.courier_id != self._courier.courier_id:
             await self._courier_on()
         fitting = [one for one in self._orders if "1" in one.pay_ways and one.amount_minor]
@@ -286,8 +246,12 @@ class Player:
         for order in orders:
             if order in self._orders:
                 self._orders.remove(order)
-            if self._draw.random() < 0.85 and self.state.order(order.order_no):
+            if not self.state.order(order.order_no):
+                continue
+            if self._draw.random() < 0.8:
                 self._note(await self._client.order_confirm(order.order_no))
+            elif self._draw.random() < 0.5:
+                await self._cancel(order.order_no)
 
     async def _payment_reversed(self) -> None:
         paid = await self._pay(self._draw.choice(("card", "cash", "delivery")), confirm=False)
@@ -300,6 +264,9 @@ class Player:
         order_no = self._paid
         if paid is None or not paid.approved or self.state.order(order_no) is None:
             return
+        await self._cancel(order_no)
+
+    async def _cancel(self, order_no: str) -> None:
         self._note(await self._client.order_cancel(order_no))
         held = self.state.order(order_no)
         if held is not None and held.stage == "cancelled":

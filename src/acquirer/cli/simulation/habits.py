@@ -1,0 +1,47 @@
+"""What the terminals of a simulated day do, and how often.
+
+Each name is a method of ``players.Player`` with an underscore before it; the numbers are weights.
+"""
+
+from __future__ import annotations
+
+# What a payment is drawn from, with weights.
+PAYMENTS = {
+    "sale": 46,
+    "void": 10,
+    "order": 20,
+    "cash": 6,
+    "delivery": 4,
+    "void_against_reversal": 4,
+    "sale_reversed": 6,
+    "payment_reversed": 4,
+    "payment_cancelled": 5,
+    "group": 4,
+}
+# What may come before it.
+ASIDES = {
+    "nothing": 60,
+    "balance": 3,
+    "echo": 1,
+    "sign_on": 2,
+    "courier_again": 2,
+    "wrong_password": 1,
+    "reverse": 3,
+    "repeat": 4,
+    "query": 3,
+    "receipt": 2,
+    "old_confirmation": 3,
+    "exception": 2,
+}
+
+
+class Budget:
+    """How many payments the day has left, over all terminals."""
+
+    def __init__(self, payments: int) -> None:
+        self._left = payments
+
+    def take(self) -> bool:
+        """One payment, if there is one left."""
+        self._left -= 1
+        return self._left >= 0
