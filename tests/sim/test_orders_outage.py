@@ -5,7 +5,7 @@ from __future__ import annotations
 import trio
 
 from acquirer.cli.simulation.day import Day
-from acquirer.cli.simulation.players import Budget
+from acquirer.cli.simulation.habits import Budget
 from acquirer.cli.simulation.run import World, run_day
 
 PAYMENTS = 90

@@ -27,11 +27,12 @@ from acquirer.cli.simulation.checks import Auditor, final
 from acquirer.cli.simulation.clock import DayClock
 from acquirer.cli.simulation.day import Day, Faults
 from acquirer.cli.simulation.disk import new_database
+from acquirer.cli.simulation.habits import Budget
 from acquirer.cli.simulation.hosts import SimBank, SimOrders
 from acquirer.cli.simulation.module import new_module
 from acquirer.cli.simulation.network import Host, Network, Route, serving
 from acquirer.cli.simulation.parties import couriers, estate_of, settings_of
-from acquirer.cli.simulation.players import Budget, Player
+from acquirer.cli.simulation.players import Player
 from acquirer.cli.simulation.process import Parts, SwitchProcess
 from acquirer.cli.simulation.trace import Trace
 from acquirer.cli.simulation.watchdog import Watchdog
