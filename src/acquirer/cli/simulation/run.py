@@ -249,7 +249,7 @@ async def _live_through(world: World, play: Callable[[World], Awaitable[None]]) 
     world.faults.heal()
     world.network.heal()
     world.offset_ms = 0
-    debts = await _heal(world)
+    debts = await heal(world)
     for player in world.players:
         await player.close()
     if not await world.switch.stop():
@@ -291,7 +291,7 @@ async def _troubles(world: World) -> None:
             world.switch.restart()
 
 
-async def _heal(world: World) -> str:
+async def heal(world: World) -> str:
     """Let everybody deliver what is owed; what is left when the time is over."""
     deadline = trio.current_time() + HEALING_MAX_S
     pause_s = 0.2
