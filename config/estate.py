@@ -55,6 +55,7 @@ class Merchant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         cod_fixed_minor: added to that, minor units.
         order_text: Jinja2 template of what terminals show of an order; empty shows its own text.
         ask: what a courier must key in before a payment.
+        order_host: whether its order system speaks ISO 8583.
     """
 
     merchant_id: str
@@ -67,6 +68,7 @@ class Merchant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cod_fixed_minor: int = 0
     order_text: str = ""
     ask: list[str] = []
+    order_host: bool = False
 
 
 class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -93,6 +93,7 @@ class OrderLink(HostLink):
 async def serve_iso(
     app: OrderApp,
     settings: IsoSettings,
+    zmk: bytes,
     wall_s: Callable[[], float],
     *,
     task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
@@ -100,6 +101,7 @@ async def serve_iso(
     """Serve links until cancelled.
 
     Args:
+        zmk: zone master key, 16 bytes in clear (a test key).
         wall_s: wall clock, seconds since 1970 UTC.
         task_status: told ``host:port`` as bound.
 
@@ -124,7 +126,7 @@ async def serve_iso(
         rekey_s=0.0,
         in_flight_max=_IN_FLIGHT_MAX,
         frame_bytes_max=_FRAME_BYTES_MAX,
-        zmk=bytes.fromhex(settings.zmk),
+        zmk=zmk,
         wall=datetime.now,
         random_bytes=os.urandom,
     )

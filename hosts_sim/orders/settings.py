@@ -64,20 +64,15 @@ class IsoSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         listen: ``host:port``; port 0 takes a free one.
         dialect: a shipped dialect or the path of a dialect file.
-        security: ``zone`` for MACs and key exchange, ``none`` for neither.
+        security: ``zone`` for MACs and key exchange under the zone master key of the estate's first
+            bank, ``none`` for neither.
         mac: the MAC's algorithm in ``zone``.
-        zmk: zone master key, a clear test key of 32 hexadecimal digits; for ``zone``.
     """
 
     listen: str = "127.0.0.1:0"
     dialect: str = "order_host"
     security: Literal["none", "zone"] = "none"
     mac: Literal["x919", "x99", "cmac"] = "x919"
-    zmk: Annotated[str, msgspec.Meta(pattern="^([0-9A-Fa-f]{32})?$")] = ""
-
-    def __post_init__(self) -> None:
-        if self.security == "zone" and not self.zmk:
-            raise ValueError("zone security needs a zmk")
 
 
 class OrderSimSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

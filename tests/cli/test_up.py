@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import structlog
 import typer
 from typer.testing import CliRunner
 
@@ -236,9 +237,10 @@ def test_a_wrong_estate_names_file_key_and_reason(
 
 def refused(*options: str) -> str:
     """The one line that ``up`` ends with, in this process: it starts no other."""
-    app = typer.Typer()
+    app, logging_before = typer.Typer(), structlog.get_config()
     register(app)
     ran = CliRunner().invoke(app, list(options))
+    structlog.configure(**logging_before)
     assert (2, 1) == (ran.exit_code, len(ran.stderr.splitlines()))
     return ran.stderr
 

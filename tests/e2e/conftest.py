@@ -188,11 +188,11 @@ class World:
         host = IsoSettings(
             listen=self.addresses.get("order_host", LOOPBACK),
             security="zone",
-            zmk=self.estate.banks[0].zmk,
         )
+        zmk = bytes.fromhex(self.estate.banks[0].zmk)
         with opened_app(settings) as app:
             async with trio.open_nursery() as nursery:
-                serve = partial(serve_iso, app, host, time.time)
+                serve = partial(serve_iso, app, host, zmk, time.time)
                 self.addresses["order_host"] = await nursery.start(serve)
                 await serve_http(app, settings, task_status=task_status)
 

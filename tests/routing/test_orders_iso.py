@@ -375,8 +375,8 @@ async def hosting(
                 await serve_http(app, settings, task_status=task_status)
 
             async def iso(task_status: trio.TaskStatus[str]) -> None:
-                front = IsoSettings(security=security, zmk=zmk)
-                await serve_iso(app, front, time.time, task_status=task_status)
+                front, key = IsoSettings(security=security), bytes.fromhex(zmk)
+                await serve_iso(app, front, key, time.time, task_status=task_status)
 
             url = f"http://{await nursery.start(http)}"
             host = BankSettings(

@@ -37,6 +37,7 @@ from acquirer.terminals_sim.store import FileStore
 from acquirer.terminals_sim.terminal import Terminal
 
 COURIER_TERMINAL, SHOP_TERMINAL, HOMESHOP_TERMINAL = "10000001", "10000003", "10000004"
+HOME_COURIER, HOME_ORDER = "C3001", "HS20261121001"
 COURIER, CLERK = "C1001", "C2001"
 DROPPED_MINOR = 6668
 QUIET_S = 20.0
@@ -113,6 +114,7 @@ class _Day:
         await self._shop_hours()
         await self._a_bank_that_does_not_answer()
         await self._deliveries()
+        await self._homeshop()
         await self._bills()
         await self._till()
         await self._cash_up()
@@ -216,17 +218,22 @@ class _Day:
     async def _deliver(
         self, client: TerminalClient, order_no: str, cards: list[str], signed_by: str
     ) -> None:
+        terminal_id = client.terminal.identity.terminal_id
         due = await self._ask(client, order_no)
         for name in cards:
-            payment = await client.order_payment(
-                order_no, due, card=self._card(name), courier_id=COURIER
-            )
-            self._say(COURIER_TERMINAL, f"… paid by card, {name}", payment)
+            payment = await client.order_payment(order_no, due, card=self._card(name))
+            self._say(terminal_id, f"… paid by card, {name}", payment)
             if payment.approved:
                 break
-        self._say(COURIER_TERMINAL, "… confirmed", await client.order_confirm(order_no))
+        self._say(terminal_id, "… confirmed", await client.order_confirm(order_no))
         signed = await client.order_receipt(order_no, signed_by)
-        self._say(COURIER_TERMINAL, f"… signed for by {signed_by}", signed)
+        self._say(terminal_id, f"… signed for by {signed_by}", signed)
+
+    async def _homeshop(self) -> None:
+        self._chapter("Homeshop: its orders live behind an ISO 8583 order host")
+        client = self.clients[HOMESHOP_TERMINAL]
+        await client.courier_sign_on(HOME_COURIER, courier(self._estate, HOME_COURIER).password)
+        await self._deliver(client, HOME_ORDER, ["judy"], "Chen Jie")
 
     async def _bills(self) -> None:
         self._chapter("At the counter: an electricity bill and an insurance premium")

@@ -26,6 +26,7 @@ from acquirer.cli.process import (
     run_service,
     until_signalled,
 )
+from acquirer.config.estate import load_estate
 from acquirer.config.loading import ConfigError
 from acquirer.hosts_sim.orders.errors import NoBooksError, StoreError
 from acquirer.hosts_sim.orders.iso_link import serve_iso
@@ -137,7 +138,8 @@ async def _run(
         async with trio.open_nursery() as nursery:
             addresses = {"orders": await nursery.start(partial(serve_http, app, settings))}
             if settings.iso is not None:
-                serve = partial(serve_iso, app, settings.iso, time.time)
+                zmk = bytes.fromhex(load_estate(settings.estate).banks[0].zmk)
+                serve = partial(serve_iso, app, settings.iso, zmk, time.time)
                 addresses["order_host"] = await nursery.start(serve)
             task_status.started(addresses)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ ZERO_ACCOUNT = "0" * 12
 HEADER_LENGTH = 8
 TOKEN_BYTES = 32
 LOOPBACK = "127.0.0.1"
+ORDER_HOST = "order-host"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +87,13 @@ def switch_config(
     choice: BankChoice,
     database_url: str,
     data_key: dict[str, str],
+    order_host: str = "",
 ) -> dict[str, Any]:
-    """The switch's configuration; keys and passwords under the test LMK."""
+    """The switch's configuration; keys and passwords under the test LMK.
+
+    Args:
+        order_host: where merchants with an order host are asked; empty asks them over HTTP too.
+    """
     lmk = variant_test_lmk(test_lmk=True)
 
     def key(key_type: str, clear: str) -> str:
@@ -112,7 +119,7 @@ def switch_config(
             for b in estate.banks
         ],
         "routes": [{"bank": b.name, "bins": b.bins} for b in estate.banks],
-        "order_systems": [{"name": "orders", "url": f"http://{orders}"}],
+        **_order_systems(estate, orders, order_host, key),
         "merchants": [
             {
                 "merchant_id": m.merchant_id,
@@ -162,6 +169,26 @@ def switch_config(
             for c in estate.couriers
         ],
     }
+
+
+def _order_systems(
+    estate: Estate, orders: str, order_host: str, key: Callable[[str, str], str]
+) -> dict[str, Any]:
+    over_http = {"name": "orders", "url": f"http://{orders}"}
+    hosted = [merchant.merchant_id for merchant in estate.merchants if merchant.order_host]
+    if not (order_host and hosted):
+        return {"order_systems": [over_http]}
+    bank = only_bank(estate)
+    host = {
+        "name": ORDER_HOST,
+        "address": order_host,
+        "acquirer_id": bank.acquirer_id,
+        "dialect": "order_host",
+        "security": "zone",
+        "zmk": key("000", bank.zmk),
+    }
+    over_iso = {"name": ORDER_HOST, "host": ORDER_HOST, "merchants": hosted}
+    return {"order_hosts": [host], "order_systems": [over_iso, over_http]}
 
 
 def write_config(path: Path, document: dict[str, Any]) -> None:

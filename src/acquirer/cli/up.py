@@ -190,6 +190,7 @@ async def running_estate(options: UpOptions, on_give_up: Callable[[], None]) -> 
                 hsm=addresses["hsm"],
                 bank=addresses["bank"],
                 orders=addresses["orders"],
+                order_host=addresses["order_host"],
                 choice=options.bank,
                 database_url=options.database_url or "sqlite:///switch.sqlite3",
                 data_key=await _secrets(options.data, addresses["hsm"]),
@@ -248,6 +249,7 @@ def _check_ports(options: UpOptions) -> None:
 def _simulators(options: UpOptions, estate: Estate, estate_path: str) -> dict[str, dict[str, Any]]:
     """The configuration of each program that the switch needs, by command."""
     books = {"data": str(options.data), "estate": estate_path}
+    host = {"listen": f"{LOOPBACK}:0", "security": "zone"}
     documents: dict[str, dict[str, Any]] = {
         "hsm": {
             "hsm": {
@@ -256,7 +258,7 @@ def _simulators(options: UpOptions, estate: Estate, estate_path: str) -> dict[st
                 "test_lmk": True,
             }
         },
-        "order-sim": {"listen": options.listen("orders"), **books},
+        "order-sim": {"listen": options.listen("orders"), "iso": host, **books},
     }
     if not options.bank.address:
         documents["bank-sim"] = {
@@ -353,6 +355,8 @@ class Part:
             self._document["listen"] = {key: addresses[key] for key in listen}
         elif listen is not None:
             self._document["listen"] = next(iter(addresses.values()))
+            if "iso" in self._document:
+                self._document["iso"]["listen"] = addresses["order_host"]
         else:
             self._document["hsm"]["listen"] = addresses["hsm"]
 
