@@ -26,7 +26,12 @@ from acquirer.switch.order_events import MEANS
 
 UNDER_WAY_MAX = 10_000
 PAYMENTS = {"sale": "sale", "order_payment": "order"}
-GIVEN_BACK = {"void": "void", "order_cancellation": "cancellation", "reversal": "reversal"}
+GIVEN_BACK = {
+    "void": "void",
+    "order_cancellation": "cancellation",
+    "reversal": "reversal",
+    "refund": "refund",
+}
 EXCEPTION = "order_exception"
 _COUNTED = frozenset({*PAYMENTS, *GIVEN_BACK, EXCEPTION})
 
@@ -65,25 +70,24 @@ class Tally:
 
     def take(self, steps: Sequence[Step]) -> None:
         """Count what a unit did, after its commit."""
-        approved: Entry | None = None
+        approved: list[Entry] = []
         for step in steps:
             if type(step) is InsertEntry and step.entry.kind in _COUNTED:
                 if step.entry.state is State.APPROVED:
-                    approved = step.entry
+                    approved.append(step.entry)
                 elif step.entry.state is State.SENT:
                     self._remember(step.entry)
             elif type(step) is UpdateEntry and step.state is not None:
                 ended = self._under_way.pop(step.id, None)
                 if ended is not None and step.state is State.APPROVED:
-                    approved = ended
-        if approved is None:
-            return
-        if approved.kind in PAYMENTS:
-            self._count_payment(approved)
-        elif approved.kind == EXCEPTION:
-            self._exceptions.labels(approved.merchant_id).inc()
-        elif any(type(step) is PostReversed for step in steps):
-            self._count_given_back(approved, steps)
+                    approved.append(ended)
+        for entry in approved:
+            if entry.kind in PAYMENTS:
+                self._count_payment(entry)
+            elif entry.kind == EXCEPTION:
+                self._exceptions.labels(entry.merchant_id).inc()
+            elif entry.kind == "refund" or any(type(step) is PostReversed for step in steps):
+                self._count_given_back(entry, steps)
 
     def _remember(self, entry: Entry) -> None:
         self._under_way[entry.id] = entry

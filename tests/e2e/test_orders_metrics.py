@@ -11,6 +11,7 @@ import pytest
 from pos_terminal import PosTerminal, Reply, de59
 
 from acquirer.config.estate import load_estate
+from acquirer.hosts_sim.bank.settings import Match, Rule
 
 pytestmark = pytest.mark.anyio
 
@@ -49,7 +50,8 @@ def about(terminal: PosTerminal, order_no: str, paid: Reply) -> tuple[bytes, dic
 
 async def test_payments_by_means_and_what_was_given_back(open_world: Callable[..., Any]) -> None:
     """Repeats, refusals and undone undoings do not add up twice."""
-    async with open_world() as world:
+    void = Match(mti="0200", amount_minor=ORDERS["SP20261121005"], processing_code="20")
+    async with open_world(bank_rules=[Rule(void, response_code="12")]) as world:
         terminal = await world.with_courier()
 
         async def ask(frame: bytes, code: str = "00") -> Reply:
@@ -71,23 +73,29 @@ async def test_payments_by_means_and_what_was_given_back(open_world: Callable[..
         await ask(undo)
         sold = await ask(terminal.sale(ALICE, 2_000))
         await ask(terminal.sale(ALICE, 500))
-        void = terminal.void(ALICE, 2_000, sold)
-        await ask(void)
-        await ask(terminal.reversal(void))
+        undoing = terminal.void(ALICE, 2_000, sold)
+        await ask(undoing)
+        await ask(terminal.reversal(undoing))
         items = de59(ON="SP20261121002", OX="02", OC="C1001")
         await ask(terminal.order("0220", "930000", "77", items))
 
+        paid["5"] = await ask(pay(terminal, "SP20261121005", "card"))
+        cancel = about(terminal, "SP20261121005", paid["5"])
+        await ask(terminal.order("0200", "200000", "75", *cancel))
+
         card, cash = float(ORDERS["SP20261121001"]), float(ORDERS["SP20261121003"])
         expected = {
-            "payments_total order card": 1,
+            "payments_total order card": 2,
             "payments_total order cash": 1,
             "payments_total order none": 1,
             "payments_total sale card": 2,
-            "payments_minor_total order card": card,
+            "payments_minor_total order card": card + ORDERS["SP20261121005"],
             "payments_minor_total order cash": cash,
             "payments_minor_total order none": 0,
             "payments_minor_total sale card": 2_500,
             "given_back_total reversal order card": 1,
+            "given_back_total refund order card": 1,
+            "given_back_minor_total refund order card": ORDERS["SP20261121005"],
             "given_back_total cancellation order cash": 1,
             "given_back_total void sale card": 1,
             "given_back_total void_undone sale card": 1,
