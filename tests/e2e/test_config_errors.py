@@ -60,6 +60,14 @@ IN_PROCESS = {
     "out of range": (_set("limits", "idle_s", -1), "limits.idle_s"),
     "no such choice": (_set("hsm", "transport", "pigeon"), "hsm.transport"),
     "unknown encoding": (_set("profiles", 0, "encoding", "klingon"), "profiles"),
+    "order host that is not there": (
+        _set("order_systems", 0, {"name": "a", "host": "nobody"}),
+        "order_systems[0].host",
+    ),
+    "dialect without items": (
+        _set("order_hosts", [{"name": "a", "address": "host:1", "acquirer_id": "1"}]),
+        "field 59 must be of type raw",
+    ),
     "route to nowhere": (_set("routes", 0, "bank", "elsewhere"), "elsewhere"),
 }
 AS_PROGRAM = {

@@ -40,6 +40,8 @@ def test_the_first_system_that_serves_merchant_and_number(
         {"url": "http://host:99999"},
         {"url": "http://[::1"},
         {"url": "http://host/a b"},
+        {"url": ""},
+        {"host": "orders"},
         {"order_no_pattern": "("},
         {"timeout_s": 0.0},
         {"connections_max": 0},
