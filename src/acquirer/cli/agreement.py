@@ -15,6 +15,7 @@ from acquirer.terminals_sim.state import TerminalState
 
 PAYMENTS = frozenset({"sale", "order_payment"})
 PAID_STATES = frozenset({"paid", "confirmed", "signed_for"})
+PART = "order_part"
 SCHEME = "assets:scheme:"
 EFFECTIVE = frozenset({"approved", "refunded"})
 
@@ -58,7 +59,16 @@ def compare(books: Books) -> Agreement:
     agreement = Agreement()
     payments = _left(books.journal, "id", "original_id")
     switch = {t["rrn"]: left for t, left in payments if _by_card(t)}
-    orders = {t["rrn"]: left for t, left in payments if t["kind"] == "order_payment"}
+    alone = {t["rrn"]: left for t, left in payments if t["kind"] == "order_payment"}
+    # A payment of several orders belongs to none; each has its part of it.
+    orders = {
+        t["rrn"]: left for t, left in payments if t["kind"] == "order_payment" and t["order_no"]
+    }
+    orders |= {
+        t["rrn"]: t["amount_minor"]
+        for t in books.journal
+        if t["kind"] == PART and t["state"] == "approved"
+    }
     terminals = {
         entry.rrn: entry.amount_minor
         for state in books.terminals.values()
@@ -75,7 +85,7 @@ def compare(books: Books) -> Agreement:
         "bank": bank,
         "order system (orders only)": system,
     }
-    _differ(agreement, "terminals", terminals, "switch", switch | orders)
+    _differ(agreement, "terminals", terminals, "switch", switch | alone)
     _differ(agreement, "bank", bank, "switch", switch)
     _differ(agreement, "order system", system, "switch", orders)
     receivable = sum(

@@ -7,23 +7,28 @@ what it believes and compares. Exit code 0 only where all agree.
 from __future__ import annotations
 
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import msgspec
 import trio
 import typer
 from rich.console import Console
-from rich.table import Table
 
-from acquirer.cli.agreement import Agreement, Books, compare
-from acquirer.cli.demo_shop import DEALS, LOOKED_UP, Deal, shelves
+from acquirer.cli.agreement import compare
+from acquirer.cli.demo_books import (
+    ask_json,
+    read_books,
+    run_command,
+    show_agreement,
+    show_trial_balance,
+    until_quiet,
+)
+from acquirer.cli.demo_shop import DEALS, LOOKED_UP, Deal
 from acquirer.cli.logs import configure_logging
-from acquirer.cli.process import program, run_service
+from acquirer.cli.process import run_service
 from acquirer.cli.up import UpOptions, running_estate
 from acquirer.config.estate import Card, Estate, load_estate
 from acquirer.terminals_sim.client import TerminalClient
@@ -40,8 +45,6 @@ COURIER_TERMINAL, SHOP_TERMINAL, HOMESHOP_TERMINAL = "10000001", "10000003", "10
 HOME_COURIER, HOME_ORDER = "C3001", "HS20261121001"
 COURIER, CLERK = "C1001", "C2001"
 DROPPED_MINOR = 6668
-QUIET_S = 20.0
-POLL_S = 0.3
 PIPE_COLUMNS = 110
 
 
@@ -87,11 +90,12 @@ async def _demo(data: Path, report: Callable[[bool], None]) -> None:
         async with AsyncExitStack() as stack:
             day = _Day(console, estate, data, addresses["pos"], stack)
             await day.play()
-            await _until_quiet(data)
-            books = await trio.to_thread.run_sync(_read_books, data, estate, day.clients)
+            await until_quiet(data)
+            shop = identity(estate, SHOP_TERMINAL).merchant_id
+            books = await trio.to_thread.run_sync(read_books, data, estate, day.clients, shop)
         agreement = compare(books)
-        _show_trial_balance(console, books)
-        _show_agreement(console, agreement)
+        show_trial_balance(console, books)
+        show_agreement(console, agreement)
         report(agreement.holds)
 
 
@@ -171,6 +175,7 @@ class _Day:
         await self._without_card(client, "3", "delivery", "Liu Yang")
         await self._a_change_of_mind(client, orders[2].order_no)
         await self._nobody_there(client, orders[3].order_no)
+        await self._two_in_one_swipe(client, [order.order_no for order in orders[4:6]])
 
     async def _without_card(
         self, client: TerminalClient, ways: str, way: str, signed_by: str
@@ -202,6 +207,18 @@ class _Day:
         self._say(COURIER_TERMINAL, "… cancelled", await client.order_cancel(order_no))
         confirmed = await client.order_cancel_confirm(order_no)
         self._say(COURIER_TERMINAL, "… cancellation confirmed", confirmed)
+
+    async def _two_in_one_swipe(self, client: TerminalClient, numbers: list[str]) -> None:
+        """Two parcels for one house: one authorisation, then each goes its own way."""
+        due = [await self._ask(client, order_no) for order_no in numbers]
+        paid = await client.order_payment(
+            numbers[0], sum(due), card=self._card("bob"), more=numbers[1:]
+        )
+        self._say(COURIER_TERMINAL, "… both in one swipe, bob", paid)
+        for order_no in numbers:
+            self._say(COURIER_TERMINAL, "… confirmed", await client.order_confirm(order_no))
+            signed = await client.order_receipt(order_no, "Zhao Lei")
+            self._say(COURIER_TERMINAL, "… signed for by Zhao Lei", signed)
 
     async def _nobody_there(self, client: TerminalClient, order_no: str) -> None:
         await self._ask(client, order_no)
@@ -273,12 +290,14 @@ class _Day:
 
     async def _cash_up(self) -> None:
         self._chapter("Evening: courier and clerk hand the cash in")
-        owed = await trio.to_thread.run_sync(_json, "couriers", "list", self._data)
+        owed = await trio.to_thread.run_sync(ask_json, "couriers", "list", self._data)
         for one in owed["couriers"]:
             if one["cash_minor"]:
                 name, amount = one["courier_id"], _plain(one["cash_minor"])
                 arguments = ("couriers", "hand-in", name, "--amount", amount)
-                done = await trio.to_thread.run_sync(_run, *arguments, "--data", str(self._data))
+                done = await trio.to_thread.run_sync(
+                    run_command, *arguments, "--data", str(self._data)
+                )
                 self._console.print(f"  {done.stdout.decode().strip()}", markup=False)
 
     async def _client(self, terminal_id: str) -> TerminalClient:
@@ -313,83 +332,6 @@ class _Day:
             f"  [dim]{terminal_id}[/]  {what:<32}{amount}   [{colour}]{code} {words}[/]"
             + ("  [dim]reversed by the terminal[/]" if result.reversed else "")
         )
-
-
-async def _until_quiet(data: Path) -> None:
-    """Wait until nothing is owed to the bank or to the order system any more."""
-    with trio.move_on_after(QUIET_S):
-        while True:
-            journal = await trio.to_thread.run_sync(_json, "journal", "list", data)
-            untold = await trio.to_thread.run_sync(
-                _json, "orders", "events", data, "list", "--state", "pending"
-            )
-            owed = [t for t in journal["transactions"] if t["state"] in ("timed_out", "reversing")]
-            if not owed and not untold["events"]:
-                return
-            await trio.sleep(POLL_S)
-
-
-def _read_books(data: Path, estate: Estate, clients: dict[str, TerminalClient]) -> Books:
-    shop = clients[SHOP_TERMINAL].terminal.identity.merchant_id
-    return Books(
-        terminals={tid: client.state for tid, client in clients.items()},
-        journal=_json("journal", "list", data)["transactions"],
-        trial_balance=_json("ledger", "trial-balance", data),
-        verified=_run("ledger", "verify", "--data", str(data)).returncode == 0,
-        bank=_json("bank-sim", "transactions", data)["transactions"],
-        orders=_json("order-sim", "orders", data)["orders"],
-        switch_orders=_json("orders", "list", data)["orders"],
-        couriers=_json("couriers", "list", data)["couriers"],
-        shelves=shelves(estate.items, shop),
-        stock=_json("order-sim", "stock", data)["stock"],
-    )
-
-
-def _json(group: str, command: str, data: Path, *more: str) -> Any:
-    result = _run(group, command, *more, "--data", str(data), "--json")
-    if result.returncode:
-        raise RuntimeError(f"acquirer {group} {command} failed: {result.stderr.decode()}")
-    return msgspec.json.decode(result.stdout)
-
-
-def _run(*arguments: str) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(program(*arguments), capture_output=True, check=False)
-
-
-def _show_trial_balance(console: Console, books: Books) -> None:
-    console.print("\n[bold cyan]Evening: the trial balance[/]")
-    table = Table(box=None, padding=(0, 2))
-    table.add_column("account")
-    table.add_column("debit", justify="right")
-    table.add_column("credit", justify="right")
-    for line in books.trial_balance["lines"]:
-        table.add_row(line["account"], _money(line["debit_minor"]), _money(line["credit_minor"]))
-    debit = sum(line["debit_minor"] for line in books.trial_balance["lines"])
-    credit = sum(line["credit_minor"] for line in books.trial_balance["lines"])
-    table.add_section()
-    table.add_row("[bold]total", f"[bold]{_money(debit)}", f"[bold]{_money(credit)}")
-    console.print(table)
-
-
-def _show_agreement(console: Console, agreement: Agreement) -> None:
-    console.print("\n[bold cyan]Do all parties tell the same story?[/]")
-    table = Table(box=None, padding=(0, 2))
-    table.add_column("party")
-    table.add_column("payments", justify="right")
-    table.add_column("amount", justify="right")
-    for party, payments in agreement.parties.items():
-        table.add_row(party, str(len(payments)), _money(sum(payments.values())))
-    console.print(table)
-    for difference in agreement.differences:
-        console.print(f"  [red]✗ {difference}[/]")
-    if agreement.holds:
-        console.print(
-            "  [bold green]✓ terminal, switch, ledger, bank, order system and shelves agree[/]"
-        )
-
-
-def _money(amount_minor: int) -> str:
-    return f"{amount_minor / 100:,.2f}" if amount_minor else ""
 
 
 def _plain(amount_minor: int) -> str:
