@@ -118,7 +118,7 @@ async def ask_system(
             courier_id=request.text("OC"),
         )
     else:
-        reply = await context.orders.open(opening, *merchant.secrets)
+        reply = await context.orders.open(opening, *context.event_secrets.of(opening.merchant_id))
     if isinstance(reply, NotOpened):
         return NoOrder(NOT_OPENED[reply.reason], printable(reply.detail))
     if isinstance(reply, UnknownOrder):

@@ -31,10 +31,13 @@ NEW = "whsec_bmV3LW5ldy1uZXctbmV3LW5ldy1uZXctbmV3LW5ldyE="
 ORDER = next(one for one in load_estate().orders if one.order_no == "SP20261121003")
 
 
-def write(file: Path, settings: SwitchSettings, *secrets: str) -> None:
-    """The switch's file with other secrets of its first merchant."""
+def write(file: Path, settings: SwitchSettings, *secrets: str, merchant: int = 0) -> None:
+    """The switch's file with other secrets of one merchant."""
     document = _without_none(msgspec.to_builtins(settings))
-    document["merchants"][0] |= {"event_secret": secrets[0], "event_secrets": list(secrets[1:])}
+    document["merchants"][merchant] |= {
+        "event_secret": secrets[0],
+        "event_secrets": list(secrets[1:]),
+    }
     file.write_bytes(tomli_w.dumps(document).encode())
 
 
@@ -138,6 +141,21 @@ async def test_new_secrets_sign_without_a_restart(open_world: Any, tmp_path: Pat
         await world.until(lambda: not pending(world.url))
         assert [[NEW]] == [signers([OLD, NEW], notice) for notice in receiver.notices[2:]]
         nursery.cancel_scope.cancel()
+
+
+async def test_orders_are_opened_under_the_secrets_of_now(open_world: Any, tmp_path: Path) -> None:
+    """A till's new order is signed like a notice; a secret that the merchant lacks opens none."""
+    file = tmp_path / "switch.toml"
+    known = load_estate().merchants[1].event_secret
+    async with open_world(read=partial(load_switch_settings, file)) as world:
+        settings = await world.settings()
+        terminal = await world.with_courier("10000003", "C2001")
+        for number, (secrets, code) in enumerate((((NEW,), "91"), ((NEW, known), "00"))):
+            write(file, settings, *secrets, merchant=1)
+            world.running.secrets.reload()
+            items = de59(ON=f"S10000003{number:012d}", OC="C2001", IT="1001*1")
+            reply = await world.ask(terminal.order("0200", "380000", "71", items))
+            assert code == reply.code
 
 
 async def what_cannot_be_used_changes_nothing(
