@@ -50,8 +50,8 @@ from acquirer.switch.vault import data_key_with_check
 LOOPBACK = "127.0.0.1:0"
 HEADER = 8
 BANK_TIMEOUT_S = 0.4
-ORDERS_TIMEOUT_S = 0.4
-LONG_S = 10.0
+ORDERS_TIMEOUT_S = 1.0
+LONG_S = 30.0
 
 # Amounts on which the bank misbehaves. "drop" and the like keep the money: the reply is lost.
 DROP, LATE, REFUSED, SLOW, GARBAGE = 6601, 6602, 6603, 6604, 6605
