@@ -2,7 +2,8 @@
 
 A base key may have a flag before it: ``*`` type 1, ``~`` type 2 (one key for each direction). A
 serial number has a descriptor of 3 digits, whose sum says its length: identifiers of so many digits
-and 5 of the counter; under an AES base key it has 24 digits whatever the descriptor says.
+and 5 of the counter, or 20 digits where the F in front are written out; under an AES base key it
+has 24 digits whatever the descriptor says.
 Source: hsm-interface, commands CA, G0, GO, GQ, GW.
 """
 
@@ -58,6 +59,9 @@ def read_ksn(body: Body, bdk: KeyField) -> bytes:
         size = 0
     if size not in _TDES_KSN_DIGITS:
         raise Refusal("15", "the KSN descriptor does not describe 12 to 20 digits")
+    fill = _TDES_KSN_DIGITS.stop - 1 - size
+    if fill and body.peek(fill) == "F" * fill:
+        size += fill
     try:
         return bytes.fromhex(body.take(size).rjust(_TDES_KSN_DIGITS.stop - 1, "F"))
     except ValueError:

@@ -97,10 +97,13 @@ def _mac(body: Body, *, verify: bool) -> tuple[str, str]:
     if role is None:
         raise Refusal("05", "MACs take key types 003, 008 and FFF")
     text = body.key(role)
-    iv = body.hex_bytes(2 * block_bytes(text)) if mode in (MIDDLE, LAST) else None
-    data = body.data(input_format, body.hex_number(4))
     finished = mode in (ONLY, LAST)
-    given = body.take(digits) if verify and finished else ""
+    given_digits = digits if verify and finished else 0
+    iv_digits = 2 * block_bytes(text)
+    has_iv = mode in (MIDDLE, LAST) or _starts_with_iv(body, iv_digits, given_digits)
+    iv = body.hex_bytes(iv_digits) if has_iv else None
+    data = body.data(input_format, body.hex_number(4))
+    given = body.take(given_digits)
     key = body.end().key(text)
     if algorithm == CUP_ECB:
         if mode != ONLY or digits != 8 or len(key.clear) > 16:
@@ -113,6 +116,19 @@ def _mac(body: Body, *, verify: bool) -> tuple[str, str]:
     if padding == 3 and mode == LAST:
         raise Refusal("09", "padding method 3 needs the whole message at once")
     return _ALGORITHMS[algorithm](key, data, padding, iv).hex().upper()[:digits], given
+
+
+def _starts_with_iv(body: Body, iv_digits: int, given_digits: int) -> bool:
+    """Whether an IV stands where none need be, as some senders write it: nothing else would fit."""
+
+    def fits(skipped: int) -> bool:
+        try:
+            size = int(body.peek(skipped + 4)[skipped:], 16)
+        except ValueError:
+            return False
+        return body.fits(skipped + 4 + size + given_digits)
+
+    return not fits(0) and fits(iv_digits)
 
 
 def _whole_blocks(data: bytes, size: int = 8) -> None:

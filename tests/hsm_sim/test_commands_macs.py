@@ -152,3 +152,12 @@ def test_large_messages(send: Send, key: KeyMaker) -> None:
     last = send(f"MS3110{wrapped}{middle}0003{text(DATA[96:99])}")
     assert f"MT00{mac.x919(clear, DATA[:99]).hex().upper()}" == last
     assert send(f"MS0100{wrapped}0008{text(DATA[:8])}")[:2] == "MT"
+
+
+def test_an_iv_of_zeros_may_be_written_out(send: Send) -> None:
+    """M6 and M8 of a whole message take an IV where some senders write one. Source: thalessim."""
+    key = "U19D25F349FD03CC3556BB05F65283CA1"
+    data = "72C29C2371CC9BDB65B779B8E8D37B29ECC154AA56A8799FAE2F498F76ED92F2"
+    for iv in ("", "0" * 16):
+        assert "M7005F1448EE" == send(f"M601032003{key}{iv}0040{data}")
+        assert "M900" == send(f"M801032003{key}{iv}0040{data}5F1448EE")
