@@ -94,7 +94,8 @@ async def find_order(
     if rules.product in SHOWN:
         # An item or a sum: to look at, and nothing that could be paid or delivered.
         return NoOrder("12")
-    facts = await ask_system(context, request, order_no, opening)
+    changes = (row.changes if row is not None else 0) if told else None
+    facts = await ask_system(context, request, order_no, opening, changes)
     if isinstance(facts, NoOrder):
         return facts
     order = overlay(facts, row, told, request.now_ms)
@@ -105,9 +106,17 @@ async def find_order(
 
 
 async def ask_system(
-    context: Context, request: Request, order_no: str, opening: NewOrder | None = None
+    context: Context,
+    request: Request,
+    order_no: str,
+    opening: NewOrder | None = None,
+    changes: int | None = 0,
 ) -> OrderFacts | NoOrder:
-    """What the merchant's order system says of an order, which it opens first where it is new."""
+    """What the merchant's order system says of an order, which it opens first where it is new.
+
+    Args:
+        changes: of the order here; see :meth:`OrderSystems.query`.
+    """
     merchant = request.terminal.merchant
     reply: OrderReply | NotOpened
     if opening is None:
@@ -116,9 +125,11 @@ async def ask_system(
             order_no,
             terminal_id=request.terminal.terminal_id,
             courier_id=request.text("OC"),
+            changes=changes,
         )
     else:
-        reply = await context.orders.open(opening, *context.event_secrets.of(opening.merchant_id))
+        secrets = context.event_secrets.of(opening.merchant_id)
+        reply = await context.orders.open(opening, *secrets, changes=changes)
     if isinstance(reply, NotOpened):
         return NoOrder(NOT_OPENED[reply.reason], printable(reply.detail))
     if isinstance(reply, UnknownOrder):

@@ -88,7 +88,7 @@ class OrderSystems:
             return IsoOrderSystem(system.host, links, stans.__next__, wall_s)
 
         self._adapters = [adapter(system) for system in systems]
-        self._cache: dict[tuple[str, str], tuple[float, OrderFacts]] = {}
+        self._cache: dict[tuple[str, str], tuple[float, int, OrderFacts]] = {}
         self._asking: dict[tuple[str, str], object] = {}
 
     def __repr__(self) -> str:
@@ -123,38 +123,45 @@ class OrderSystems:
         *,
         terminal_id: str = "",
         courier_id: str = "",
+        changes: int | None = 0,
     ) -> OrderReply:
         """Ask what is owed for an order.
 
         Args:
             timeout_s: longest wait; the system's own setting where it is shorter or this is None.
             terminal_id, courier_id: who asks, for systems that want to know.
+            changes: how often the books say that the order has changed, which another process may
+                have done: an answer serves again at this count only. None where the merchant has
+                yet to be told of a change: it serves this once.
         """
         index = choose_system(self._systems, merchant_id, order_no)
         if index is None:
             return OrderSystemDown("no order system serves this order")
-        cached = self._cached(merchant_id, order_no)
+        cached = self._cached(merchant_id, order_no, changes)
         if cached is not None:
             return cached
         question = Question(merchant_id, order_no, terminal_id, courier_id)
         deadline = self._deadline(index, timeout_s)
-        with self._keeping(index, merchant_id, order_no) as keep:
+        with self._keeping(index, merchant_id, order_no, changes) as keep:
             reply = await self._adapters[index].query(question, deadline)
             keep(reply)
         return reply
 
-    async def open(self, order: NewOrder, *secrets: str) -> OrderReply | NotOpened:
+    async def open(
+        self, order: NewOrder, *secrets: str, changes: int | None = 0
+    ) -> OrderReply | NotOpened:
         """Have an order come into being, priced by the order system; the same again is harmless.
 
         Args:
             order: what a shop's terminal sells, takes in or has counted.
             secrets: the merchant's webhook secrets, the newest first; several while rotating.
+            changes: as in :meth:`query`.
         """
         index = choose_system(self._systems, order.merchant_id, order.order_no)
         if index is None:
             return OrderSystemDown("no order system serves this order")
         self.forget(order.merchant_id, order.order_no)
-        with self._keeping(index, order.merchant_id, order.order_no) as keep:
+        with self._keeping(index, order.merchant_id, order.order_no, changes) as keep:
             reply = await self._adapters[index].open(order, secrets, self._deadline(index))
             keep(reply)
         return reply
@@ -181,7 +188,7 @@ class OrderSystems:
 
     @contextmanager
     def _keeping(
-        self, index: int, merchant_id: str, order_no: str
+        self, index: int, merchant_id: str, order_no: str, changes: int | None
     ) -> Iterator[Callable[[OrderReply | NotOpened], None]]:
         """Keep the reply to a question for as long as the merchant and our settings allow.
 
@@ -191,8 +198,10 @@ class OrderSystems:
         self._asking[key] = mark
 
         def keep(reply: OrderReply | NotOpened) -> None:
-            if isinstance(reply, OrderFacts) and self._asking.get(key) is mark:
-                self._keep(reply, min(reply.max_age_s, self._systems[index].cache_s))
+            if not isinstance(reply, OrderFacts) or changes is None:
+                return
+            if self._asking.get(key) is mark:
+                self._keep(reply, changes, min(reply.max_age_s, self._systems[index].cache_s))
 
         try:
             yield keep
@@ -205,21 +214,21 @@ class OrderSystems:
         self._cache.pop((merchant_id, order_no), None)
         self._asking.pop((merchant_id, order_no), None)
 
-    def _cached(self, merchant_id: str, order_no: str) -> OrderFacts | None:
+    def _cached(self, merchant_id: str, order_no: str, changes: int | None) -> OrderFacts | None:
         kept = self._cache.get((merchant_id, order_no))
         if kept is None:
             return None
-        until, facts = kept
-        if trio.current_time() < until:
+        until, at_changes, facts = kept
+        if at_changes == changes and trio.current_time() < until:
             return facts
         self.forget(merchant_id, order_no)
         return None
 
-    def _keep(self, facts: OrderFacts, age_s: float) -> None:
+    def _keep(self, facts: OrderFacts, changes: int, age_s: float) -> None:
         if age_s <= 0:
             return
         self.forget(facts.merchant_id, facts.order_no)
         if len(self._cache) >= CACHED_ORDERS_MAX:
             del self._cache[next(iter(self._cache))]
         until = trio.current_time() + age_s
-        self._cache[facts.merchant_id, facts.order_no] = (until, facts)
+        self._cache[facts.merchant_id, facts.order_no] = (until, changes, facts)

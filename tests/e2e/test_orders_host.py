@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -158,3 +159,27 @@ async def test_a_query_is_answered_from_memory_while_the_merchant_allows_it(
         merchant_changes(world.folder, order.order_no, order.amount_minor + 100)
         again = await ask(world, terminal, QUERY, order.order_no)
         assert first[4] == again[4] == f"{order.amount_minor:012d}"
+
+
+async def test_another_process_does_not_sell_a_cancelled_order_again(
+    open_world: Callable[..., Any], postgresql_url: str
+) -> None:
+    """It has asked before: paid, cancelled and told by its sibling, the order is not to pay."""
+    order = ORDERS[0]
+    async with open_world(url=postgresql_url, hosted=[MERCHANT], max_age_s=600) as world:
+        terminal = await world.with_courier()
+        sibling = replace(world, changes={"instance": "switch-2"})
+        sibling._data_key = world._data_key
+        await sibling.start_switch()
+        asked = await ask(sibling, terminal, QUERY, order.order_no)
+        assert f"{order.amount_minor:012d}" == asked[4]
+        paid = await pay(world, terminal, order.order_no, order.amount_minor)
+        for row in (CANCEL, CANCELLED):
+            assert (
+                "00"
+                == (await ask(world, terminal, row, order.order_no, about(terminal, paid))).code
+            )
+        await world.until(lambda: len(world.events(order.order_no)) == 3)
+        assert "12" == (await pay(sibling, terminal, order.order_no, order.amount_minor)).code
+        await sibling.drain()
+        await world.agree()

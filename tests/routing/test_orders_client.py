@@ -338,6 +338,22 @@ async def test_an_event_ends_the_use_of_a_kept_answer() -> None:
         assert [request[:4] for request in server.requests] == ["GET ", "POST", "GET "]
 
 
+async def test_a_kept_answer_is_of_one_state_of_the_order() -> None:
+    """Another process may have changed the order, and told the merchant, since it was asked."""
+    async with serving(lambda _: reply(facts(max_age_s=60))) as server, client(server) as orders:
+        for changes, requests in ((0, 1), (0, 1), (4, 2), (4, 2), (None, 3), (5, 4), (5, 4)):
+            await orders.query(MERCHANT, "SP1", 5, changes=changes)
+            assert len(server.requests) == requests
+
+
+async def test_an_answer_before_the_merchant_was_told_is_not_kept() -> None:
+    """The switch counted the change already; the merchant did not know of it yet."""
+    async with serving(lambda _: reply(facts(max_age_s=60))) as server, client(server) as orders:
+        await orders.query(MERCHANT, "SP1", 5, changes=None)
+        await orders.query(MERCHANT, "SP1", 5, changes=4)
+        assert len(server.requests) == 2
+
+
 async def test_an_answer_from_before_an_event_is_not_kept() -> None:
     """The question was on its way when the merchant was told; the answer may be from before."""
     asked, told = trio.Event(), trio.Event()
