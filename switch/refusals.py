@@ -12,7 +12,7 @@ from collections import deque
 import structlog
 import trio
 
-from acquirer.ledger.errors import BookError
+from acquirer.ledger.errors import BookError, UnitRefused
 from acquirer.switch.context import Context
 from acquirer.switch.journal import refuse
 from acquirer.switch.request import Request
@@ -47,11 +47,16 @@ class Refusals:
                 self._added = trio.Event()
 
     async def record(self) -> None:
-        """Record what waits; what the books do not take now is left."""
+        """Record what waits; what the books do not take now is left.
+
+        What they will never take is dropped: a copy of it could not be recorded, nor approved.
+        """
         while self._waiting:
             request, kind, response_code = item = self._waiting[0]
             try:
                 await refuse(self._context, request, kind, response_code)
+            except UnitRefused as error:
+                log.error("refusal_not_recorded", kind=kind, reason=str(error))
             except BookError as error:
                 log.warning("books_refuse", reason=str(error))
                 return
