@@ -108,4 +108,5 @@ async def returned_fee(context: Context, payment: Entry, part: Entry | None) -> 
         return fee_minor
     parts = [e for e in await context.book.entries_of_original(payment.id) if e.kind == PART]
     shares = split_minor(fee_minor, [one.amount_minor for one in parts])
-    return shares[[one.id for one in parts].index(part.id)]
+    # The remainder, which the largest part has, may be more than the part itself was paid.
+    return min(shares[[one.id for one in parts].index(part.id)], part.amount_minor)
