@@ -222,7 +222,7 @@ class BankLink:
                     stream = await self._connect(self.settings)
             except (OSError, trio.TooSlowError) as error:
                 failed += 1
-                _log.warning("link_unreachable", **self._names, reason=type(error).__name__)
+                _log.warning("link_unreachable", **self._names, reason=str(error) or "time-out")
                 continue
             was_steady = await self._session(stream)
             failed = 1 if was_steady else failed + 1

@@ -84,12 +84,17 @@ def _hsm_unavailable(now: Reading, before: Reading) -> bool:
     return bool(none_up) or _grew("hsm_unavailable")(now, before)
 
 
+def _books_unavailable(now: Reading, before: Reading) -> bool:
+    # A database that is locked or full can still be read.
+    return now.depths is None or _grew("books_unavailable")(now, before)
+
+
 Condition = Callable[[Reading, Reading], bool]
 
 ALARMS: Mapping[str, Condition] = MappingProxyType(
     {
         "failed_requests": _grew("failed_requests"),
-        "books_unavailable": lambda now, _: now.depths is None,
+        "books_unavailable": _books_unavailable,
         "uncertain_answers": _grew("uncertain_answers"),
         "hsm_unavailable": _hsm_unavailable,
         "bank_down": _bank_down,
@@ -115,7 +120,6 @@ ALARMS: Mapping[str, Condition] = MappingProxyType(
 # These say how things are, so they end when the condition does; the others are held for a while.
 STANDING = frozenset(
     {
-        "books_unavailable",
         "bank_down",
         "link_down",
         "hsm_module_down",

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from acquirer.ledger.errors import BookUnavailable
 from acquirer.ledger.gauges import Gauges
 from acquirer.ledger.queues import Depth
 from acquirer.switch.errors import HsmUnavailable
@@ -52,6 +53,9 @@ class Metrics:
         self.hsm_unavailable = self._counter(
             "hsm_unavailable", "Requests that no security module answered in time"
         )
+        self.books_unavailable = self._counter(
+            "books_unavailable", "Requests that the books could not take"
+        )
         self.stood_in = self._counter("stood_in", "Payments approved in a bank's place")
         self.connections = Gauge(
             "acquirer_terminal_connections", "Open terminal connections", registry=self.registry
@@ -93,6 +97,8 @@ class Metrics:
         """Count what kept a request from being handled, where an operator must mend it."""
         if isinstance(error, HsmUnavailable):
             self.hsm_unavailable.inc()
+        elif isinstance(error, BookUnavailable):
+            self.books_unavailable.inc()
 
     def counts(self) -> dict[str, float]:
         """The plain counters by name, without prefix."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
 
+from acquirer.ledger.errors import BookUnavailable
 from acquirer.ledger.queues import Depth
 from acquirer.routing.link_states import LinkState
 from acquirer.routing.outcomes import LinkCounters, LinkStatus
@@ -57,6 +58,14 @@ def test_dead_letters_and_old_ones() -> None:
     assert ["saf_dead_letter", "saf_overdue", "notice_dead_letter", "notice_overdue"] == begun(
         {}, {"depths": old}
     )
+
+
+def test_books_that_can_be_read_but_not_written() -> None:
+    """A locked or full database is found by the requests that it does not take."""
+    metrics = Metrics()
+    before = metrics.counts()
+    metrics.not_handled(BookUnavailable("database is locked"))
+    assert ["books_unavailable"] == begun({"counts": before}, {"counts": metrics.counts()})
     assert ["books_unavailable"] == begun({}, {"depths": None})
 
 
