@@ -22,7 +22,7 @@ from acquirer.routing.bank_messages import BankRequest, Kind
 from acquirer.routing.outcomes import BankOutcome, NotSent, Replied
 from acquirer.routing.retry import RetrySchedule
 from acquirer.switch.context import Context
-from acquirer.switch.journal import unclaim_step
+from acquirer.switch.journal import UNDOING, unclaim_step
 from acquirer.switch.settings import SafSettings
 from acquirer.switch.transactions.steps import original_data
 
@@ -34,6 +34,9 @@ IDLE_S = 1.0
 UNDECIDED_CODES = frozenset({"30", "68", "90", "91", "96", "98", "A0"})
 KINDS: dict[str, Kind] = {"reversal": "reversal", "advice": "advice", "refund": "refund"}
 TAKEN_CODES = frozenset({"00", "94"})
+# The bank has no void now. With any other answer it may have one still, and the payment, given
+# back once more, would reach the card twice.
+NO_VOID_CODES = TAKEN_CODES | {"25"}
 
 
 @dataclass(slots=True)
@@ -41,7 +44,7 @@ class SafCounters:
     """What happened to one bank's items since the program started.
 
     ``expired`` counts those that were too old or tried too often, ``refused`` the advices that
-    the bank did not take; both are dead letters then.
+    the bank did not take and the voids that it did not undo; both are dead letters then.
     """
 
     sent: int = 0
@@ -149,7 +152,7 @@ class SafWorker:
 
     async def _answered(self, item: SafItem, original: Entry, code: str) -> None:
         now_ms = self._context.wall_ms()
-        if item.kind != "reversal" and code not in TAKEN_CODES:
+        if _is_refused(item, original, code):
             self.counters.refused += 1
             log.error(f"{item.kind}_refused", bank=self.bank, item=item.id, response_code=code)
             await self._context.book.dead_saf(item.id, now_ms)
@@ -186,6 +189,13 @@ class SafWorker:
             return
         pause_s = self._schedule.pause_s(max(attempts, 1), self._random())
         await self._context.book.retry_saf(item.id, attempts, now_ms + round(pause_s * 1000))
+
+
+def _is_refused(item: SafItem, original: Entry, code: str) -> bool:
+    """Whether a bank's answer leaves open what an operator must decide."""
+    if item.kind != "reversal":
+        return code not in TAKEN_CODES
+    return original.kind in UNDOING and code not in NO_VOID_CODES
 
 
 def undone_steps(original: Entry) -> list[Step]:

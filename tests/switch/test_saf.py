@@ -185,6 +185,26 @@ async def test_an_answer_ends_the_item_and_the_undoing(url: str) -> None:
         assert [] == await desk.book.saf_pending()
 
 
+@pytest.mark.parametrize(
+    ("code", "is_undone"), [("00", True), ("25", True), ("94", True), ("12", False), ("57", False)]
+)
+async def test_a_void_that_the_bank_does_not_undo_keeps_its_claim(
+    url: str, code: str, is_undone: bool
+) -> None:
+    """The bank may hold the payment voided: given back again, the card would get it twice."""
+    async with desk_of(url, replied(code)) as desk:
+        await desk.book.commit(InsertEntry(sale(1, state=State.APPROVED, claimed_by=2)))
+        await owe(desk.book, 2, kind="order_cancellation", original_id=1)
+        await desk.send(2)
+        payment = await desk.book.entry(1)
+        assert payment is not None
+        assert is_undone == (payment.claimed_by is None)
+        ended = State.REVERSED if is_undone else State.TIMED_OUT
+        assert ended is await state_of(desk.book, 2)
+        assert int(not is_undone) == desk.worker.counters.refused
+        assert isinstance(await retry_saf(desk.context, 102), Refused) is is_undone
+
+
 async def test_repeats_say_so_and_take_other_links(url: str) -> None:
     """The same message under its first STAN, as a repeat from the second try on."""
     async with desk_of(url, NoReply(), replied("96"), replied("00")) as desk:
