@@ -81,8 +81,8 @@ def compare(books: Books) -> Agreement:
     }
     agreement.parties = {
         "terminals": terminals,
-        "switch": switch,
-        "bank": bank,
+        "switch (cards only)": switch,
+        "bank (cards only)": bank,
         "order system (orders only)": system,
     }
     _differ(agreement, "terminals", terminals, "switch", switch | alone)

@@ -57,8 +57,8 @@ def console(
 
     Example: acquirer hsm console --connect 127.0.0.1:1500 --header-length 4
 
-    A line is a command code and its body, such as NC or A00001U; bytes that have no key are
-    written as in x19 with a backslash before it.
+    A line is a command code and its body, such as NC or A00001U; a byte that has no
+    key is a backslash, x and two hexadecimal digits.
     """
     with telling_refusals():
         if connect:

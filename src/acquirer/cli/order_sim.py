@@ -15,9 +15,10 @@ from typing import Annotated
 import msgspec
 import trio
 import typer
-from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from acquirer.cli.books import console
 from acquirer.cli.logs import configure_logging
 from acquirer.cli.process import (
     die_with_parent,
@@ -49,13 +50,22 @@ order_sim_app = typer.Typer(
 Data = Annotated[Path, typer.Option("--data", help="Folder of the simulator's books.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")]
 
+HEADINGS = {
+    "order_no": "order",
+    "merchant_id": "merchant",
+    "terminal_id": "terminal",
+    "courier_id": "courier",
+    "approval_code": "approval",
+}
+NOT_SHOWN = frozenset({"currency_code", "status"})  # --json has them
+
 
 @order_sim_app.callback()
 def order_sim(
     context: typer.Context,
     config: Annotated[Path | None, typer.Option("--config", help="TOML settings.")] = None,
 ) -> None:
-    """Serve orders over HTTP, and over ISO 8583 where the settings have ``[iso]``.
+    """Serve orders over HTTP, and over ISO 8583 where the settings have a table ``iso``.
 
     One JSON line on stdout says when, and where.
 
@@ -151,7 +161,6 @@ def _list(
     data: Path,
     as_json: bool,
 ) -> None:
-    columns = row_type.__struct_fields__
     try:
         rows = read(data)
     except (NoBooksError, StoreError) as error:
@@ -159,7 +168,17 @@ def _list(
     if as_json:
         typer.echo(msgspec.json.encode({title: rows}).decode())
         return
-    table = Table(*columns)
+    # A merchant's books are wide; what no row has is left out.
+    columns = [
+        column
+        for column in row_type.__struct_fields__
+        if column not in NOT_SHOWN and (not rows or any(getattr(row, column) != "" for row in rows))
+    ]
+    table = Table(title=title.capitalize())
+    for column in columns:
+        numeric = any(isinstance(getattr(row, column), int) for row in rows)
+        heading = HEADINGS.get(column, column.replace("_", " "))
+        table.add_column(heading, justify="right" if numeric else "left")
     for row in rows:
-        table.add_row(*(str(getattr(row, column)) for column in columns))
-    Console().print(table)
+        table.add_row(*(escape(str(getattr(row, column))) for column in columns))
+    console().print(table)
