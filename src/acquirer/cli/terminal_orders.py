@@ -181,7 +181,10 @@ def order_cancel(context: typer.Context, order_no: OrderArgument) -> None:
 
     async def action(client: TerminalClient) -> Result:
         result = await client.order_cancel(order_no)
-        return await client.order_cancel_confirm(order_no) if result.approved else result
+        if result.approved:
+            confirmed = await client.order_cancel_confirm(order_no)
+            return result if confirmed.approved else confirmed
+        return result
 
     play(context.obj, action)
 
