@@ -167,7 +167,10 @@ def _after_repeated(
         paid = De61.parse(request.message.get(61))
         batch, stan = paid.original_batch, paid.original_stan
         after = after.with_stage(batch, stan, "reversed", _orders_in(request, encoding)[0])
-        after = after.with_entry_changed(batch, stan, state="reversed")
+        # One of several orders may have been cancelled alone; the others still stand then.
+        stages = {o.stage for o in after.orders if (o.batch, o.stan) == (batch, stan)}
+        if stages <= {"reversed"}:
+            after = after.with_entry_changed(batch, stan, state="reversed")
     return after
 
 

@@ -460,6 +460,18 @@ def test_confirmation_waits_until_the_switch_has_it(
     assert signed_on.state.open_orders == ()
 
 
+def test_confirmation_of_one_order_that_was_given_back(
+    host: Any, signed_on: Terminal, card: Card, act: Any
+) -> None:
+    """12 to one order of several leaves the payment of the others standing."""
+    paid = signed_on.order_payment("SP1", 500, "card", present(card), more=("SP2",))
+    answered(host, signed_on, paid)
+    for order_no, state in (("SP1", "approved"), ("SP2", "reversed")):
+        host.script.append(act(fields={39: "12"}))
+        answered(host, signed_on, signed_on.order_confirm(order_no))
+        assert signed_on.state.journal[0].state == state
+
+
 def test_confirmation_of_a_reversed_payment(
     host: Any, signed_on: Terminal, card: Card, act: Any
 ) -> None:
