@@ -56,6 +56,7 @@ class Merchant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         order_text: Jinja2 template of what terminals show of an order; empty shows its own text.
         ask: what a courier must key in before a payment.
         order_host: whether its order system speaks ISO 8583.
+        part_payment: whether its order system lets an order be paid in parts.
     """
 
     merchant_id: str
@@ -69,6 +70,7 @@ class Merchant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     order_text: str = ""
     ask: list[str] = []
     order_host: bool = False
+    part_payment: bool = False
 
 
 class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

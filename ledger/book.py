@@ -18,6 +18,7 @@ from acquirer.ledger.drivers import Driver, InlineDriver, ThreadDriver
 from acquirer.ledger.entries import (
     CommitResult,
     CourierRow,
+    Desk,
     Entry,
     Event,
     OrderRow,
@@ -163,13 +164,9 @@ class Book:
         found: CourierRow | None = await self._read(reads.courier_at, terminal_id)
         return found
 
-    async def desk(
-        self, merchant_id: str, order_no: str, courier_id: str
-    ) -> tuple[CourierRow | None, OrderRow | None, bool]:
+    async def desk(self, merchant_id: str, order_no: str, courier_id: str) -> Desk:
         """A courier, an order, and whether the merchant has been told all of it, in one read."""
-        found: tuple[CourierRow | None, OrderRow | None, bool] = await self._read(
-            reads.desk, merchant_id, order_no, courier_id
-        )
+        found: Desk = await self._read(reads.desk, merchant_id, order_no, courier_id)
         return found
 
     async def order_payments(

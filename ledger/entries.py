@@ -121,7 +121,8 @@ class OrderRow:
         paying_id: the journal entry that is paying it at this moment.
         payment_id: the journal entry that paid it.
         queried_at_ms: when the order system last told these facts.
-        changes: how often something that happened here has changed it.
+        changes: how often something that happened here has changed it, or claimed a part of it.
+        part_of: the order whose part it is, or empty.
     """
 
     merchant_id: str
@@ -135,6 +136,29 @@ class OrderRow:
     paying_id: int | None = None
     payment_id: int | None = None
     changes: int = 0
+    part_of: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What must be known before a question about an order is put to its merchant.
+
+    An order and its parts are a family; most orders have none.
+
+    Attributes:
+        told: whether the merchant has been told of all that happened here to the order, and to
+            the rest of its family.
+        whole: the order that it is a part of, where it is here.
+        in_parts: whether it has parts, or is one.
+        held: whether a payment or cancellation of another of its family is under way.
+    """
+
+    courier: CourierRow | None
+    order: OrderRow | None
+    told: bool
+    whole: OrderRow | None = None
+    in_parts: bool = False
+    held: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,12 +285,14 @@ class PutOrder:
 @dataclass(frozen=True, slots=True)
 class UpdateOrder:
     """Compare-and-set on an order: all three of status, paying_id and payment_id must be as
-    ``expected``; they are then written as ``new`` says."""
+    ``expected``; they are then written as ``new`` says. Where ``expected_changes`` is not None, the
+    order's count of changes must be that too. Any such step adds one to it."""
 
     merchant_id: str
     order_no: str
     expected: tuple[str, int | None, int | None]
     new: tuple[str, int | None, int | None]
+    expected_changes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import bindparam, select, text
+from sqlalchemy import and_, bindparam, func, select, text
 
 from acquirer.ledger import statements as sql
 from acquirer.ledger.database import Session, Sql
 from acquirer.ledger.entries import (
     CourierRow,
+    Desk,
     Entry,
     OrderRow,
     Role,
@@ -18,6 +19,7 @@ from acquirer.ledger.entries import (
 )
 from acquirer.ledger.rows import ENTRY_COLUMNS, courier_of, entry_of, order_of, terminal_of
 from acquirer.ledger.schema import (
+    PARTS,
     UNCONFIRMED,
     accounts,
     couriers,
@@ -78,6 +80,19 @@ _UNTOLD = Sql(
         outbox.c.delivered_at_ms.is_(None),
         outbox.c.merchant_id == bindparam("merchant"),
         outbox.c.order_no == bindparam("no"),
+    )
+    .limit(1)
+)
+_parts = and_(
+    orders.c.merchant_id == bindparam("merchant"), orders.c.part_of == bindparam("no"), PARTS
+)
+_COUNT_PARTS = Sql(select(func.count(), func.count(orders.c.paying_id)).where(_parts))
+_UNTOLD_PART = Sql(
+    select(outbox.c.seq)
+    .where(
+        outbox.c.delivered_at_ms.is_(None),
+        outbox.c.merchant_id == bindparam("merchant"),
+        outbox.c.order_no.in_(select(orders.c.order_no).where(_parts)),
     )
     .limit(1)
 )
@@ -162,13 +177,25 @@ def courier(session: Session, courier_id: str) -> CourierRow | None:
     return None if row is None else courier_of(row)
 
 
-def desk(
-    session: Session, merchant_id: str, order_no: str, courier_id: str
-) -> tuple[CourierRow | None, OrderRow | None, bool]:
-    """A courier, an order, and whether the merchant has been told all of it."""
+def desk(session: Session, merchant_id: str, order_no: str, courier_id: str) -> Desk:
+    """A courier, an order, its family, and whether the merchant has been told all of it.
+
+    The orders are read before what their parts are doing, and that before the notices, so that
+    with several processes whatever is missed here has changed the order's count since.
+    """
     found = order(session, merchant_id, order_no)
-    told = found is None or not untold(session, merchant_id, order_no)
-    return courier(session, courier_id), found, told
+    clerk = courier(session, courier_id)
+    if found is None:
+        return Desk(clerk, None, told=True)
+    whole_no = found.part_of or order_no
+    whole = order(session, merchant_id, whole_no) if found.part_of else None
+    parts, held = session.row(_COUNT_PARTS, merchant=merchant_id, no=whole_no) or (0, 0)
+    told = not untold(session, merchant_id, whole_no)
+    if parts and told:
+        told = session.row(_UNTOLD_PART, merchant=merchant_id, no=whole_no) is None
+    if whole is not None:
+        held += (whole.paying_id is not None) - (found.paying_id is not None)
+    return Desk(clerk, found, told, whole, in_parts=parts > 0, held=held > 0)
 
 
 def order_payments(

@@ -25,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import sqlite
 
 # The migration that creates exactly these tables; a test holds them equal.
-SCHEMA_VERSION = "0007"
+SCHEMA_VERSION = "0008"
 
 # Names of constraints are fixed, so that both databases and later migrations agree on them.
 metadata = MetaData(
@@ -232,6 +232,8 @@ journal = Table(
 
 # Written out wherever it is asked for, so that SQLite sees that the partial index serves.
 UNCONFIRMED = text("status = '01'")
+# The same; most orders are no part of another.
+PARTS = text("part_of <> ''")
 
 orders = Table(
     "orders",
@@ -247,6 +249,14 @@ orders = Table(
     _maybe_integer("paying_id"),
     _maybe_integer("payment_id"),
     _integer("changes", 0),
+    _text("part_of", ""),
+    Index(
+        "ix_orders_parts",
+        "merchant_id",
+        "part_of",
+        sqlite_where=PARTS,
+        postgresql_where=PARTS,
+    ),
     Index(
         "ix_orders_unconfirmed",
         "payment_id",

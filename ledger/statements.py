@@ -216,6 +216,7 @@ PUT_ORDER = Sql(
             "pay_ways": _put_order.excluded.pay_ways,
             "text": _put_order.excluded.text,
             "queried_at_ms": _put_order.excluded.queried_at_ms,
+            "part_of": _put_order.excluded.part_of,
         },
         where=orders.c.changes == _put_order.excluded.changes,
     )
@@ -229,6 +230,7 @@ UPDATE_ORDER = Sql(
         orders.c.status == _given("old_status"),
         func.coalesce(orders.c.paying_id, 0) == _given("old_paying_id"),
         func.coalesce(orders.c.payment_id, 0) == _given("old_payment_id"),
+        orders.c.changes == func.coalesce(_given("old_changes"), orders.c.changes),
     )
     .values(
         status=_given("new_status"),

@@ -63,6 +63,7 @@ def _put_order(session: Session, _accounting: Accounting, step: PutOrder) -> boo
         paying_id=order.paying_id,
         payment_id=order.payment_id,
         changes=order.changes,
+        part_of=order.part_of,
     )
     return True
 
@@ -77,6 +78,7 @@ def _update_order(session: Session, _accounting: Accounting, step: UpdateOrder) 
         old_status=status,
         old_paying_id=paying_id or 0,
         old_payment_id=payment_id or 0,
+        old_changes=step.expected_changes,
         new_status=new_status,
         new_paying_id=new_paying_id,
         new_payment_id=new_payment_id,

@@ -257,6 +257,23 @@ def unpay_step(order: OrderRow) -> UpdateOrder:
     return move_order(order, ("00" if order.amount_minor else "06", None, None))
 
 
+def claim_steps(
+    order: OrderRow, whole: OrderRow | None, new: tuple[str, int | None, int | None]
+) -> tuple[UpdateOrder, ...]:
+    """Take an order for a payment, unless anything has happened to it since it was asked about.
+
+    Args:
+        whole: the order that it is a part of. It must not have changed either, in particular by
+            a payment of its own or of another part, and counts this as a change: so of all
+            payments of one family only those follow each other that know of each other.
+    """
+    claim = replace(move_order(order, new), expected_changes=order.changes)
+    if whole is None:
+        return (claim,)
+    note = move_order(whole, (whole.status, None, None))
+    return (claim, replace(note, expected_changes=whole.changes))
+
+
 def move_order(order: OrderRow, new: tuple[str, int | None, int | None]) -> UpdateOrder:
     """The step that changes an order's status, payer and payment, unless somebody else has."""
     expected = (order.status, order.paying_id, order.payment_id)

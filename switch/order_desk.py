@@ -15,7 +15,7 @@ import trio
 
 from acquirer.codecs.de59 import De59
 from acquirer.codecs.errors import RemoteFormatError
-from acquirer.ledger.entries import CourierRow, Entry, OrderRow, State
+from acquirer.ledger.entries import CourierRow, Desk, Entry, OrderRow, State
 from acquirer.ledger.errors import BookBusy
 from acquirer.routing.orders.client import (
     NotOpened,
@@ -24,7 +24,7 @@ from acquirer.routing.orders.client import (
     OrderSystemSilent,
     UnknownOrder,
 )
-from acquirer.routing.orders.messages import NewOrder, OrderFacts
+from acquirer.routing.orders.messages import NewOrder, NewPart, OrderFacts
 from acquirer.switch.context import Context
 from acquirer.switch.journal import PART
 from acquirer.switch.order_life import EXCEPTION, RESCHEDULED, TO_PAY
@@ -36,8 +36,16 @@ log = structlog.get_logger("acquirer.orders")
 
 HELD_WAITS_MAX = 24
 HELD_WAIT_S = 0.25
+TOLD_WAITS_MAX = 6
+TOLD_WAIT_S = 0.25
 WAYS = {"000000": "1", "900000": "2", "910000": "3"}
-NOT_OPENED = {"conflict": "94", "unknown_item": "25", "refused": "12"}
+NOT_OPENED = {
+    "conflict": "94",
+    "unknown_item": "25",
+    "part_not_allowed": "57",
+    "part_too_large": "61",
+    "refused": "12",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +67,15 @@ class Found:
     Attributes:
         again: its exception was a rescheduling.
         reference: the merchant's own payment reference (``OP``), or empty.
+        whole: the order that it is a part of, as it was here before the question.
+        held: whether its order, or another part of it, was being paid or cancelled then.
     """
 
     order: OrderRow
     again: bool = False
     reference: str = ""
+    whole: OrderRow | None = None
+    held: bool = False
 
     @property
     def due_minor(self) -> int:
@@ -87,29 +99,54 @@ async def find_order(
     """
     merchant_id = request.terminal.settings.merchant_id
     # Before the question, so that an answer that was given after the notice counts.
-    courier, row, told = await context.book.desk(merchant_id, order_no, courier_id)
-    if courier_id and not signed_on_here(context, request, courier_id, courier):
+    desk = await _desk(context, merchant_id, order_no, courier_id)
+    row = desk.order
+    if courier_id and not signed_on_here(context, request, courier_id, desk.courier):
         return NoOrder("58")
     rules = context.order_types.rules_for(merchant_id, order_no)
     if rules.product in SHOWN:
         # An item or a sum: to look at, and nothing that could be paid or delivered.
         return NoOrder("12")
-    changes = (row.changes if row is not None else 0) if told else None
+    if desk.in_parts and not desk.told and not _moves(row):
+        # The row does not say what parts have been paid, and the merchant does not know it yet.
+        return NoOrder("91")
+    changes = (row.changes if row is not None else 0) if desk.told else None
+    if desk.in_parts:
+        # A part that is given back does not count as a change of its order.
+        changes = None
     facts = await ask_system(context, request, order_no, opening, changes)
     if isinstance(facts, NoOrder):
         return facts
-    order = overlay(facts, row, told, request.now_ms)
+    order = overlay(facts, row, desk.told, request.now_ms)
     if rules.words is not None:
         order = replace(order, text=rules.words.render(facts))
     again = order.status == EXCEPTION and await _rescheduled(context, order)
-    return Found(order, again, facts.reference)
+    return Found(order, again, facts.reference, desk.whole, desk.held)
+
+
+async def _desk(context: Context, merchant_id: str, order_no: str, courier_id: str) -> Desk:
+    """What is known here; of an order in parts once its merchant knows all, if that is soon.
+
+    A terminal that has had one part paid asks for the next while the notice is on its way.
+    """
+    for _ in range(TOLD_WAITS_MAX):
+        desk = await context.book.desk(merchant_id, order_no, courier_id)
+        if desk.told or not desk.in_parts or _moves(desk.order):
+            return desk
+        await trio.sleep(TOLD_WAIT_S)
+    return await context.book.desk(merchant_id, order_no, courier_id)
+
+
+def _moves(row: OrderRow | None) -> bool:
+    """Whether an order's money has moved here or is moving."""
+    return row is not None and (row.paying_id is not None or row.payment_id is not None)
 
 
 async def ask_system(
     context: Context,
     request: Request,
     order_no: str,
-    opening: NewOrder | None = None,
+    opening: NewOrder | NewPart | None = None,
     changes: int | None = 0,
 ) -> OrderFacts | NoOrder:
     """What the merchant's order system says of an order, which it opens first where it is new.
@@ -151,7 +188,7 @@ def overlay(facts: OrderFacts, row: OrderRow | None, told: bool, now_ms: int) ->
     It does where money has moved or is moving here, and where the merchant has not yet been told
     of everything that has happened here (``told`` is false).
     """
-    if row is not None and (row.paying_id is not None or row.payment_id is not None or not told):
+    if row is not None and (_moves(row) or not told):
         return replace(row, text=facts.text, queried_at_ms=now_ms)
     return OrderRow(
         merchant_id=facts.merchant_id,
@@ -163,6 +200,7 @@ def overlay(facts: OrderFacts, row: OrderRow | None, told: bool, now_ms: int) ->
         text=facts.text,
         queried_at_ms=now_ms,
         changes=row.changes if row is not None else 0,
+        part_of=facts.part_of or (row.part_of if row is not None else ""),
     )
 
 

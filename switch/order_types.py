@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from acquirer.routing.orders.messages import whole_of
 from acquirer.switch.order_text import OrderText
 from acquirer.switch.settings import MerchantSettings, OrderTypeSettings
 
@@ -60,11 +61,12 @@ class OrderTypes:
         }
 
     def rules_for(self, merchant_id: str, order_no: str) -> OrderRules:
-        """What holds for an order of a merchant."""
+        """What holds for an order of a merchant; for a part what holds for its order."""
+        whole_no = whole_of(order_no) or order_no
         for one, pattern, rules in self._types:
             if one.merchants and merchant_id not in one.merchants:
                 continue
-            if pattern.fullmatch(order_no):
+            if pattern.fullmatch(order_no) or pattern.fullmatch(whole_no):
                 return rules
         return self._merchants.get(merchant_id, PLAIN)
 

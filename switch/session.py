@@ -41,7 +41,7 @@ FRAME_BYTES_MAX = 4096
 NO_KEYS = Keys()
 # Batch upload, settlement and management carry no MAC (part 4).
 CLASSES_WITHOUT_MAC = frozenset("358")
-ORDER_TAGS = frozenset({"ON", "IT", *MORE_TAGS})
+ORDER_TAGS = frozenset({"ON", "IT", "PA", *MORE_TAGS})
 POLL_FIRST_S = 0.05
 POLL_MAX_S = 1.0
 ANSWERED_MAX = 10_000

@@ -135,10 +135,11 @@ class TerminalClient:
         """Reverse what waits for it, else the last approved reversible transaction."""
         return await self.perform(kinds.REVERSAL, self.terminal.reverse)
 
-    async def order_query(self, order_no: str, courier_id: str = "") -> Result:
-        """Ask what is due; ``result.order`` has it."""
+    async def order_query(self, order_no: str, courier_id: str = "", part_minor: int = 0) -> Result:
+        """Ask what is due, or for a part of it; ``result.order`` has it."""
         return await self.perform(
-            kinds.ORDER_QUERY, lambda: self.terminal.order_query(order_no, courier_id)
+            kinds.ORDER_QUERY,
+            lambda: self.terminal.order_query(order_no, courier_id, part_minor=part_minor),
         )
 
     async def order_payment(
@@ -179,6 +180,7 @@ class TerminalClient:
         courier_id: str = "",
         more: Sequence[str] = (),
         fields: Mapping[str, str] | None = None,
+        part_minor: int = 0,
     ) -> Result:
         """Ask what is due and pay it; the query's result where that was not approved.
 
@@ -192,24 +194,27 @@ class TerminalClient:
             courier_id: where it is not the one who is signed on.
             more: further orders to pay in the same swipe.
             fields: what the merchant of the first order asks for, by name.
+            part_minor: pay so much of it, as an order of its own; ``result.order_no`` names it.
 
         Raises:
-            LocalRefusal: a value that the merchant asks for is missing.
+            LocalRefusal: a value that the merchant asks for is missing, or a part of several.
         """
-        due, given = 0, fields or {}
+        if part_minor and more:
+            raise LocalRefusal("a part is of one order")
+        due, given, named = 0, fields or {}, order_no
         asks: tuple[str, ...] = ()
         for number in (order_no, *more):
-            asked = await self.order_query(number, courier_id)
+            asked = await self.order_query(number, courier_id, part_minor)
             if not asked.approved or asked.order is None or asked.order.amount_minor is None:
                 return asked
             due += asked.order.amount_minor
             if number == order_no:
-                asks = asked.order.asks
+                asks, named = asked.order.asks, asked.order.order_no or number
         if missing := [name for name in asks if name not in given]:
             raise LocalRefusal(f"the merchant asks for: {', '.join(missing)}")
         chosen = way or ("delivery" if due == 0 else "card")
-        return await self.order_payment(
-            order_no,
+        paid = await self.order_payment(
+            named,
             due,
             chosen,
             card if chosen == "card" else None,
@@ -219,6 +224,7 @@ class TerminalClient:
             more=more,
             keyed=[given[name] for name in asks],
         )
+        return replace(paid, order_no=named) if part_minor else paid
 
     async def order_confirm(self, order_no: str) -> Result:
         """Confirm the payment of an order."""

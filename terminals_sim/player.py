@@ -62,6 +62,11 @@ def _order_pay(estate: Estate, terminal: Terminal, step: Step) -> Request:
     return terminal.order_payment(step.order, amount, way, shown, step.courier, step.more, keyed)
 
 
+def _order_query(estate: Estate, terminal: Terminal, step: Step) -> Request:
+    part_minor = parse_amount(step.part) if step.part else 0
+    return terminal.order_query(step.order, step.courier, step.items, part_minor)
+
+
 ACTIONS: dict[str, tuple[Kind, Builder]] = {
     "sign-on": (kinds.SIGN_ON, lambda e, t, s: t.sign_on(s.code)),
     "sign-off": (kinds.SIGN_OFF, lambda e, t, s: t.sign_off()),
@@ -72,7 +77,7 @@ ACTIONS: dict[str, tuple[Kind, Builder]] = {
     "reverse": (kinds.REVERSAL, lambda e, t, s: t.reverse()),
     "courier-sign-on": (kinds.COURIER_SIGN_ON, _courier_sign_on),
     "courier-sign-off": (kinds.COURIER_SIGN_OFF, lambda e, t, s: t.courier_sign_off(s.courier)),
-    "order-query": (kinds.ORDER_QUERY, lambda e, t, s: t.order_query(s.order, s.courier, s.items)),
+    "order-query": (kinds.ORDER_QUERY, _order_query),
     "order-pay": (kinds.ORDER_CARD, _order_pay),
     "order-confirm": (kinds.ORDER_CONFIRM, lambda e, t, s: t.order_confirm(s.order)),
     "order-sign": (kinds.ORDER_RECEIPT, lambda e, t, s: t.order_receipt(s.order, s.by)),

@@ -25,6 +25,7 @@ class OrderView:
         amount_minor: DE4, what is due; None where the reply has none.
         status: ``OS``; ``pay_ways``: ``OW``; ``text``: ``OT`` by lines; ``reference``: ``OP``.
         asks: ``OI``, the names of what is to be keyed in before a payment.
+        order_no: ``ON``; a part's number where a part was asked for.
     """
 
     amount_minor: int | None
@@ -33,6 +34,7 @@ class OrderView:
     text: tuple[str, ...] = ()
     reference: str = ""
     asks: tuple[str, ...] = ()
+    order_no: str = ""
 
     @property
     def status_in_words(self) -> str:
@@ -149,6 +151,7 @@ def _order(request: Request, message: Message, encoding: str) -> OrderView | Non
             tuple(items.text("OT", encoding).split("|")) if "OT" in items else (),
             items.text("OP", encoding),
             tuple(items.text("OI", encoding).split("|")) if "OI" in items else (),
+            items.text("ON", encoding),
         )
     except CodecError:
         return OrderView(amount)

@@ -78,6 +78,7 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     entry: Literal["stripe", "chip", "contactless", "keyed"] = "stripe"
     order: str = ""
     items: str = ""
+    part: str = ""
     more: list[str] = []
     fields: dict[str, str] = {}
     way: str = ""

@@ -176,9 +176,17 @@ class Terminal:
 
     # Orders
 
-    def order_query(self, order_no: str, courier_id: str = "", lines: str = "") -> Request:
-        """0200 380000, type 71; with ``lines`` (``IT``) it opens an order of a shop's."""
+    def order_query(
+        self, order_no: str, courier_id: str = "", lines: str = "", part_minor: int = 0
+    ) -> Request:
+        """0200 380000, type 71; with ``lines`` (``IT``) it opens an order of a shop's.
+
+        Args:
+            part_minor: opens a part of the order (``PA``), minor units; 0 for none.
+        """
         more = {"IT": lines} if lines else {}
+        if part_minor:
+            more["PA"] = str(part_minor)
         return self._request(kinds.ORDER_QUERY, {59: self._order_items(order_no, courier_id, more)})
 
     def order_payment(

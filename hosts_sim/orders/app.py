@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Literal
 from urllib.parse import unquote
 
@@ -19,6 +19,7 @@ import trio
 
 from acquirer.hosts_sim.orders.errors import NotSignedError, StoreError
 from acquirer.hosts_sim.orders.lifecycle import EventDocument, OrderState
+from acquirer.hosts_sim.orders.parts import PartOpening, PartRefused
 from acquirer.hosts_sim.orders.settings import Rule
 from acquirer.hosts_sim.orders.signature import check_signature
 from acquirer.hosts_sim.orders.stock import Opening, Refused
@@ -62,6 +63,8 @@ SILENCE = Reply(-1)
 _encode = msgspec.json.Encoder().encode
 _decode_event = msgspec.json.Decoder(EventDocument).decode
 _decode_opening = msgspec.json.Decoder(Opening).decode
+_decode_part = msgspec.json.Decoder(PartOpening).decode
+_decode_kind = msgspec.json.Decoder(dict[str, object]).decode
 
 
 class OrderApp:
@@ -72,6 +75,7 @@ class OrderApp:
         secrets: webhook secrets by merchant id; an attribute too.
         rules: faults, the first that matches counts.
         max_age_s: told to the switch with each answer.
+        part_payment: merchants whose orders may be paid in parts.
         now_s: wall clock.
     """
 
@@ -82,6 +86,7 @@ class OrderApp:
         *,
         rules: Sequence[Rule] = (),
         max_age_s: int = 0,
+        part_payment: Collection[str] = (),
         now_s: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
@@ -89,6 +94,7 @@ class OrderApp:
         self._rules = [(rule, re.compile(rule.order_no_pattern or ".*", re.S)) for rule in rules]
         self._taken: Counter[int] = Counter()
         self._max_age_s = max_age_s
+        self._part_payment = frozenset(part_payment)
         self._now_s = now_s
         self._waiting: list[_Ticket] = []
 
@@ -121,15 +127,16 @@ class OrderApp:
             order = self._store.order(merchant_id, order_no)
             if order is None and (item := self._store.item(merchant_id, order_no)):
                 order, fields = item.as_order(merchant_id, order_no), item.fields()
+            if order is None:
+                return _problem(404, "unknown_order")
+            return self._answer(order, fault, fields)
         except StoreError:
             return _problem(503, "books_unavailable")
-        if order is None:
-            return _problem(404, "unknown_order")
-        return _spoiled(order, self._max_age_s, fault, fields)
 
     async def _open(self, request: Request) -> Reply:
         try:
-            opening = _decode_opening(request.body)
+            is_part = _decode_kind(request.body).get("kind") == "part"
+            opening = (_decode_part if is_part else _decode_opening)(request.body)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             return _problem(400, "malformed", str(error))
         secrets = self.secrets.get(opening.merchant_id, ())
@@ -141,13 +148,34 @@ class OrderApp:
         if isinstance(fault, Reply):
             return fault
         try:
-            outcome = self._store.open(opening)
+            outcome = self._opened(opening)
+            if isinstance(outcome, OrderState):
+                return self._answer(outcome, fault, {})
         except StoreError:
             return _problem(503, "books_unavailable")
-        if isinstance(outcome, Refused):
-            status = 409 if outcome.error == "conflict" else 422
-            return _problem(status, outcome.error, outcome.detail)
-        return _spoiled(outcome, self._max_age_s, fault, {})
+        status = 409 if outcome.error == "conflict" else 422
+        return _problem(status, outcome.error, outcome.detail)
+
+    def _opened(self, opening: Opening | PartOpening) -> OrderState | Refused | PartRefused:
+        """The order that a document opens, or has opened.
+
+        Raises:
+            StoreError: nothing was written.
+        """
+        if isinstance(opening, Opening):
+            return self._store.open(opening)
+        if opening.merchant_id not in self._part_payment:
+            return PartRefused("part_not_allowed", opening.of)
+        return self._store.open_part(opening, self._now_s())
+
+    def _answer(self, order: OrderState, fault: str, fields: Mapping[str, str]) -> Reply:
+        """An order as it stands now, or spoiled by a fault.
+
+        Raises:
+            StoreError: the books cannot be read.
+        """
+        shown, part_of = self._store.shown(order, self._now_s())
+        return _spoiled(shown, part_of, self._max_age_s, fault, fields)
 
     async def _event(self, request: Request) -> Reply:
         try:
@@ -238,7 +266,9 @@ def _take(store: OrderStore, tickets: Sequence[_Ticket]) -> None:
         ticket.done.set()
 
 
-def _spoiled(order: OrderState, max_age_s: int, fault: str, fields: Mapping[str, str]) -> Reply:
+def _spoiled(
+    order: OrderState, part_of: str, max_age_s: int, fault: str, fields: Mapping[str, str]
+) -> Reply:
     """The answer to a query, right or as a fault wants it."""
     if fault == "garbage":
         return Reply(200, b"<html>")
@@ -260,6 +290,7 @@ def _spoiled(order: OrderState, max_age_s: int, fault: str, fields: Mapping[str,
                 "text": order.text,
                 "max_age_s": max_age_s,
                 "fields": fields,
+                "part_of": part_of,
             }
         ),
     )

@@ -21,6 +21,7 @@ from acquirer.codecs.message import Message, reply_mti
 from acquirer.hosts_sim.orders.app import Reply, Request
 
 QUERY, OPEN = "380000", "390000"
+PART = "4"
 _KINDS = {"1": "sale", "2": "stock_in", "3": "count"}
 _MEANS = {"1": "card", "2": "cash", "3": "none"}
 _EVENTS = {
@@ -41,6 +42,8 @@ _ITEMS = {
 }
 _ECHOED = (3, 4, 7, 11, 32, 37, 41, 42, 49)
 _QUERY_CODES = {200: "00", 400: "30", 404: "25"}
+# by the refusal's word, before the status
+_REFUSALS = {"unknown_item": "14", "part_not_allowed": "57", "part_too_large": "61"}
 _OPEN_CODES = {200: "00", 400: "30", 409: "94", 413: "30", 422: "12"}
 _NOTICE_CODES = {200: "00", 400: "30", 404: "25", 409: "09", 413: "30", 422: "12"}
 _HEAD_BYTES = 5
@@ -84,8 +87,7 @@ def reply_of(message: Message, reply: Reply) -> Message | None:
         return Message(reply_mti(message.mti), fields)
     codes = _QUERY_CODES if message.processing_code == QUERY else _OPEN_CODES
     fields[39] = codes.get(reply.status, "91")
-    if document.get("error") == "unknown_item":
-        fields[39] = "14"
+    fields[39] = _REFUSALS.get(document.get("error", ""), fields[39])
     if reply.status == 200:
         fields[4] = f"{document['amount_minor']:012d}"
         fields[42] = document["merchant_id"].ljust(15)
@@ -116,6 +118,17 @@ def _posted(path: str, id: str, body: bytes, secrets: Sequence[str], now_s: floa
 
 
 def _opening(message: Message, items: De59) -> dict[str, Any]:
+    whose = {
+        "merchant_id": message.need(42).strip(),
+        "terminal_id": message.need(41).strip(),
+        "courier_id": items.text("OC"),
+    }
+    if items.need("OK") == PART:
+        amount = items.need("PA")
+        if not (amount.isascii() and amount.isdigit()):
+            raise RemoteFormatError("an amount in minor units", field="59.PA")
+        part = {"kind": "part", "of": items.need("ON"), "part_id": items.need("PI")}
+        return {**part, "amount_minor": int(amount), **whose}
     lines = []
     for line in items.need("IT").split("|"):
         code, _, quantity = line.rpartition("*")
@@ -124,15 +137,8 @@ def _opening(message: Message, items: De59) -> dict[str, Any]:
         lines.append({"code": code, "quantity": int(quantity)})
     kind = _KINDS.get(items.need("OK"))
     if kind is None:
-        raise RemoteFormatError("1 sale, 2 goods taken in, 3 count", field="59.OK")
-    return {
-        "order_no": items.need("ON"),
-        "merchant_id": message.need(42).strip(),
-        "kind": kind,
-        "lines": lines,
-        "terminal_id": message.need(41).strip(),
-        "courier_id": items.text("OC"),
-    }
+        raise RemoteFormatError("1 sale, 2 taken in, 3 count, 4 part", field="59.OK")
+    return {"order_no": items.need("ON"), "kind": kind, "lines": lines, **whose}
 
 
 def _event(message: Message, items: De59) -> dict[str, Any]:
@@ -169,6 +175,7 @@ def _facts(document: Mapping[str, Any]) -> De59:
         "OS": document["status"],
         "OW": document["pay_ways"],
         "OL": str(document["max_age_s"]),
+        "PO": document.get("part_of", ""),
     }
     if fields := document.get("fields"):
         items |= {"OI": "|".join(fields), "OV": "|".join(fields.values())}

@@ -108,12 +108,18 @@ _AFTER = {
 }
 
 
-def decide(order: OrderState, event: EventDocument) -> Applied | History | Impossible:
-    """What an event that was never seen before does to its order."""
+def decide(
+    order: OrderState, event: EventDocument, left_minor: int | None = None
+) -> Applied | History | Impossible:
+    """What an event that was never seen before does to its order.
+
+    Args:
+        left_minor: of an order with parts, what they have not paid.
+    """
     steps = _STEPS.get(event.type)
     if steps is None:
         return Impossible("unknown event type")
-    contradiction = _contradiction(order, event)
+    contradiction = _contradiction(order, event, left_minor)
     if contradiction:
         return Impossible(contradiction)
     fits, behind = steps
@@ -133,13 +139,15 @@ def decide(order: OrderState, event: EventDocument) -> Applied | History | Impos
     return Applied(_changed(order, event, after))
 
 
-def _contradiction(order: OrderState, event: EventDocument) -> str:
+def _contradiction(order: OrderState, event: EventDocument, left_minor: int | None) -> str:
     """What in the event's facts cannot be true of this order at any time, or empty."""
     facts = event.data
     if facts.currency_code != order.currency_code:
         return "another currency"
     if event.type == "order.paid":
-        if facts.amount_minor != order.amount_minor:
+        # A part may have been given back since: then the rest that was paid is less than is left.
+        is_whole = facts.amount_minor == order.amount_minor
+        if not is_whole if left_minor is None else facts.amount_minor > left_minor:
             return "another amount than the order's"
         if PAY_WAYS[facts.means] not in order.pay_ways:
             return f"the merchant does not take {facts.means}"

@@ -65,7 +65,13 @@ def opened_app(settings: OrderSimSettings) -> Iterator[OrderApp]:
     try:
         currencies = {one.merchant_id: one.currency_code for one in estate.merchants}
         store.seed(estate.orders, currencies, estate.items)
-        yield OrderApp(store, secrets, rules=settings.rules, max_age_s=settings.max_age_s)
+        yield OrderApp(
+            store,
+            secrets,
+            rules=settings.rules,
+            max_age_s=settings.max_age_s,
+            part_payment=[one.merchant_id for one in estate.merchants if one.part_payment],
+        )
     finally:
         store.close()
 

@@ -23,6 +23,8 @@ from acquirer.hosts_sim.orders.lifecycle import (
     OrderState,
     decide,
 )
+from acquirer.hosts_sim.orders.parts import SCHEMA as PARTS_SCHEMA
+from acquirer.hosts_sim.orders.parts import PartOpening, PartRefused, Parts
 from acquirer.hosts_sim.orders.stock import (
     ITEM_ROWS,
     MOVEMENT_ROWS,
@@ -149,10 +151,11 @@ class OrderStore:
             self._db = sqlite3.connect(folder / FILE_NAME, isolation_level=None, timeout=5)
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
-            self._db.executescript(_SCHEMA + SCHEMA)
+            self._db.executescript(_SCHEMA + SCHEMA + PARTS_SCHEMA)
         except (sqlite3.Error, OSError) as error:
             raise StoreError(f"{folder / FILE_NAME}: {error}") from None
         self._stock = Stock(self._db)
+        self._parts = Parts(self._db)
 
     @property
     def connection(self) -> sqlite3.Connection:
@@ -207,6 +210,19 @@ class OrderStore:
             raise StoreError(str(error)) from None
         return None if row is None else OrderState(*row)
 
+    def shown(self, order: OrderState, now_s: float) -> tuple[OrderState, str]:
+        """An order as it is answered, and the order that it is a part of.
+
+        Raises:
+            StoreError: the file cannot be read.
+        """
+        try:
+            whole_no = self._parts.part_of(order)
+            whole = self.order(order.merchant_id, whole_no) if whole_no else None
+            return self._parts.shown(order, whole, now_s), whole_no
+        except sqlite3.Error as error:
+            raise StoreError(str(error)) from None
+
     def item(self, merchant_id: str, code: str) -> PricedItem | None:
         """An item of a merchant's price list, by code or barcode.
 
@@ -239,6 +255,35 @@ class OrderStore:
             self._roll_back()
             raise StoreError(str(error)) from None
         return outcome
+
+    def open_part(self, opening: PartOpening, now_s: float) -> OrderState | PartRefused:
+        """Have a part of an order come into being, or give it as it is where it was opened before.
+
+        Raises:
+            StoreError: nothing was written.
+        """
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            outcome = self._open_part(opening, now_s)
+            self._db.execute("COMMIT")
+        except (sqlite3.Error, StoreError) as error:
+            self._roll_back()
+            raise StoreError(str(error)) from None
+        return outcome
+
+    def _open_part(self, opening: PartOpening, now_s: float) -> OrderState | PartRefused:
+        number = self._parts.opened(opening)
+        if isinstance(number, PartRefused):
+            return number
+        order = self.order(opening.merchant_id, number or opening.of)
+        if order is None:
+            return PartRefused("unknown_order", opening.of)
+        if number is not None:
+            return order
+        part = self._parts.open(opening, order, now_s)
+        if isinstance(part, OrderState):
+            self._db.execute(_INSERT_ORDER, msgspec.structs.astuple(part))
+        return part
 
     def take(self, events: Sequence[Received]) -> list[Outcome]:
         """Decide on events one after another and keep orders and log, in one transaction.
@@ -288,15 +333,25 @@ class OrderStore:
         order = self.order(facts.merchant_id, facts.order_no)
         if order is None:
             return Outcome("unknown_order", "no such order")
-        decision = decide(order, event.document)
+        sums = self._parts.sums(order)
+        left_minor = order.amount_minor - sums.paid_minor if sums.count else None
+        decision = decide(order, event.document, left_minor)
         if isinstance(decision, Applied):
-            values = [getattr(decision.order, name) for name in _CHANGED]
-            self._db.execute(_UPDATE_ORDER, (*values, order.merchant_id, order.order_no))
-            self._stock.follow(order, decision.order, event.document.timestamp)
+            self._change(order, decision.order, event.document.timestamp)
+            if whole_no := self._parts.part_of(order):
+                whole = self.order(order.merchant_id, whole_no)
+                assert whole is not None
+                self._change(whole, self._parts.follow(whole), event.document.timestamp)
             return Outcome("applied")
         if isinstance(decision, History):
             return Outcome("history", "newer events have been applied")
         return Outcome("not_yet" if decision.not_yet else "impossible", decision.reason)
+
+    def _change(self, before: OrderState, after: OrderState, at: str) -> None:
+        """Write what has become of an order; its goods follow."""
+        values = [getattr(after, name) for name in _CHANGED]
+        self._db.execute(_UPDATE_ORDER, (*values, before.merchant_id, before.order_no))
+        self._stock.follow(before, after, at)
 
     def _roll_back(self) -> None:
         if self._db.in_transaction:

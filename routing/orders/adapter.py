@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from acquirer.routing.orders.messages import NewOrder, OrderFacts
+from acquirer.routing.orders.messages import NewOrder, NewPart, OrderFacts
 
 
 class UnknownOrder(msgspec.Struct, frozen=True):
@@ -29,6 +29,9 @@ class OrderSystemSilent(msgspec.Struct, frozen=True):
     """No answer in time; 68."""
 
 
+Refusal = Literal["conflict", "unknown_item", "part_not_allowed", "part_too_large", "refused"]
+
+
 class NotOpened(msgspec.Struct, frozen=True):
     """The order system understood, and will not open this order.
 
@@ -37,7 +40,7 @@ class NotOpened(msgspec.Struct, frozen=True):
         detail: why, for people at the terminal.
     """
 
-    reason: Literal["conflict", "unknown_item", "refused"]
+    reason: Refusal
     detail: str = ""
 
 
@@ -110,7 +113,7 @@ class OrderSystem(Protocol):
         """
 
     async def open(
-        self, order: NewOrder, secrets: Sequence[str], deadline: float
+        self, order: NewOrder | NewPart, secrets: Sequence[str], deadline: float
     ) -> OrderReply | NotOpened:
         """Have an order come into being, priced by the system; the same again is harmless."""
 

@@ -33,7 +33,7 @@ from acquirer.routing.orders.errors import OrderSettingsError
 from acquirer.routing.orders.http1 import HttpConnect, open_http
 from acquirer.routing.orders.http_system import HttpOrderSystem
 from acquirer.routing.orders.iso_system import HostLinks, IsoOrderSystem
-from acquirer.routing.orders.messages import NewOrder, OrderFacts
+from acquirer.routing.orders.messages import NewOrder, NewPart, OrderFacts, whole_of
 from acquirer.routing.orders.settings import OrderSystemSettings, choose_system
 
 __all__ = [
@@ -148,12 +148,12 @@ class OrderSystems:
         return reply
 
     async def open(
-        self, order: NewOrder, *secrets: str, changes: int | None = 0
+        self, order: NewOrder | NewPart, *secrets: str, changes: int | None = 0
     ) -> OrderReply | NotOpened:
         """Have an order come into being, priced by the order system; the same again is harmless.
 
         Args:
-            order: what a shop's terminal sells, takes in or has counted.
+            order: what a shop's terminal sells, takes in or has counted, or a part of an order.
             secrets: the merchant's webhook secrets, the newest first; several while rotating.
             changes: as in :meth:`query`.
         """
@@ -170,7 +170,8 @@ class OrderSystems:
         """Tell an event once.
 
         Args:
-            event: as the outbox keeps it; its order's cached answer is forgotten.
+            event: as the outbox keeps it; its order's cached answer is forgotten, and so is that
+                of the order that it is a part of.
             secrets: the merchant's webhook secrets, the newest first; several while rotating.
         """
         self.forget(event.merchant_id, event.order_no)
@@ -198,7 +199,7 @@ class OrderSystems:
         self._asking[key] = mark
 
         def keep(reply: OrderReply | NotOpened) -> None:
-            if not isinstance(reply, OrderFacts) or changes is None:
+            if not isinstance(reply, OrderFacts) or reply.part_of or changes is None:
                 return
             if self._asking.get(key) is mark:
                 self._keep(reply, changes, min(reply.max_age_s, self._systems[index].cache_s))
@@ -211,8 +212,9 @@ class OrderSystems:
 
     def forget(self, merchant_id: str, order_no: str) -> None:
         """Drop the cached answer of an order, because something has happened to it."""
-        self._cache.pop((merchant_id, order_no), None)
-        self._asking.pop((merchant_id, order_no), None)
+        for number in (order_no, whole_of(order_no)):
+            self._cache.pop((merchant_id, number), None)
+            self._asking.pop((merchant_id, number), None)
 
     def _cached(self, merchant_id: str, order_no: str, changes: int | None) -> OrderFacts | None:
         kept = self._cache.get((merchant_id, order_no))

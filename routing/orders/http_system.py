@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from hashlib import sha256
-from typing import Literal
 from urllib.parse import quote
 
 import trio
@@ -21,6 +20,7 @@ from acquirer.routing.orders.adapter import (
     OrderSystemDown,
     OrderSystemSilent,
     Question,
+    Refusal,
     Rejected,
     UnknownOrder,
     WebhookEvent,
@@ -29,8 +29,10 @@ from acquirer.routing.orders.errors import AnswerError, HttpError, OrderSettings
 from acquirer.routing.orders.http1 import HttpAnswer, HttpConnect, HttpPool
 from acquirer.routing.orders.messages import (
     NewOrder,
+    NewPart,
     OrderFacts,
     decode_facts,
+    decode_opened,
     decode_problem,
     encode_order,
 )
@@ -40,6 +42,11 @@ from acquirer.routing.orders.webhooks import sign
 _QUERY_HEADERS = [("accept", "application/json"), ("user-agent", "acquirer")]
 # Statuses after which the same event can never be taken; the rest may be mended within days.
 _PERMANENT = frozenset({400, 410, 413, 422})
+_REFUSALS: dict[str, Refusal] = {
+    "unknown_item": "unknown_item",
+    "part_not_allowed": "part_not_allowed",
+    "part_too_large": "part_too_large",
+}
 
 
 class HttpOrderSystem:
@@ -72,7 +79,7 @@ class HttpOrderSystem:
         return OrderSystemSilent()
 
     async def open(
-        self, order: NewOrder, secrets: Sequence[str], deadline: float
+        self, order: NewOrder | NewPart, secrets: Sequence[str], deadline: float
     ) -> OrderReply | NotOpened:
         """POST the order."""
         body = encode_order(order)
@@ -85,7 +92,9 @@ class HttpOrderSystem:
                 answer = await self._pool.exchange("POST", "/orders", headers, body)
                 if answer.status in (409, 422):
                     return _not_opened(answer)
-                return _facts(answer, order.merchant_id, order.order_no)
+                if answer.status != 200:
+                    return OrderSystemDown(f"status {answer.status}")
+                return decode_opened(answer.body, order)
             except (HttpError, AnswerError) as error:
                 return OrderSystemDown(str(error))
         return OrderSystemSilent()
@@ -151,10 +160,7 @@ def _not_opened(answer: HttpAnswer) -> NotOpened:
     problem = decode_problem(answer.body)
     if answer.status == 409:
         return NotOpened("conflict", problem.detail)
-    reason: Literal["unknown_item", "refused"] = (
-        "unknown_item" if problem.error == "unknown_item" else "refused"
-    )
-    return NotOpened(reason, problem.detail)
+    return NotOpened(_REFUSALS.get(problem.error, "refused"), problem.detail)
 
 
 def _segment(text: str) -> str:

@@ -21,12 +21,15 @@ from acquirer.routing.orders.messages import (
     EventBody,
     EventData,
     NewOrder,
+    NewPart,
     OrderFacts,
     checked_facts,
+    checked_opened,
 )
 
 QUERY, OPEN = "380000", "390000"
 KINDS = {"sale": "1", "stock_in": "2", "count": "3"}
+PART = "4"
 MEANS = {"card": "1", "cash": "2", "none": "3"}
 # event → ET and DE3; a payment's DE3 tells its means.
 EVENTS = {
@@ -73,12 +76,16 @@ def query_message(question: Question, numbers: Numbers) -> Message:
     return _message("0100", QUERY, numbers, question.merchant_id, question.terminal_id, items)
 
 
-def open_message(order: NewOrder, numbers: Numbers) -> Message:
+def open_message(order: NewOrder | NewPart, numbers: Numbers) -> Message:
     """Have an order come into being.
 
     Raises:
         LocalFormatError: a value does not fit, such as more lines than DE59 holds.
     """
+    if isinstance(order, NewPart):
+        items = {"ON": order.of, "OC": order.courier_id, "OK": PART}
+        items |= {"PA": str(order.amount_minor), "PI": order.part_id}
+        return _message("0100", OPEN, numbers, order.merchant_id, order.terminal_id, items)
     lines = "|".join(f"{line.code}*{line.quantity}" for line in order.lines)
     items = {"ON": order.order_no, "OC": order.courier_id, "OK": KINDS[order.kind], "IT": lines}
     return _message("0100", OPEN, numbers, order.merchant_id, order.terminal_id, items)
@@ -111,11 +118,24 @@ def notice_message(event: WebhookEvent, numbers: Numbers) -> Message:
 
 
 def facts_of(reply: Message, merchant_id: str, order_no: str) -> OrderFacts:
-    """Read the answer to a query or to a new order, and hold it against the question.
+    """Read the answer to a query, and hold it against the question.
 
     Raises:
         AnswerError: a value is missing or wrong, or it is about another order or merchant.
     """
+    return checked_facts(_facts(reply), merchant_id, order_no)
+
+
+def opened_of(reply: Message, order: NewOrder | NewPart) -> OrderFacts:
+    """Read the answer to an opening, and hold it against what was to be opened.
+
+    Raises:
+        AnswerError: a value is missing or wrong, or it is about something else.
+    """
+    return checked_opened(_facts(reply), order)
+
+
+def _facts(reply: Message) -> OrderFacts:
     try:
         items = De59.parse(reply.binary(59))
         facts: dict[str, Any] = {
@@ -129,8 +149,9 @@ def facts_of(reply: Message, merchant_id: str, order_no: str) -> OrderFacts:
             "reference": items.text("OP"),
             "max_age_s": int(items.text("OL") or 0),
             "fields": _pairs(items),
+            "part_of": items.text("PO"),
         }
-        return checked_facts(msgspec.convert(facts, OrderFacts), merchant_id, order_no)
+        return msgspec.convert(facts, OrderFacts)
     except (RemoteFormatError, msgspec.ValidationError, ValueError) as error:
         raise AnswerError(f"the answer does not fit the contract: {error}") from None
 

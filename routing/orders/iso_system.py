@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Literal, Protocol
+from typing import Protocol
 
 from acquirer.codecs.errors import LocalFormatError
 from acquirer.codecs.message import Message
@@ -23,6 +23,7 @@ from acquirer.routing.orders.adapter import (
     OrderSystemDown,
     OrderSystemSilent,
     Question,
+    Refusal,
     Rejected,
     UnknownOrder,
     WebhookEvent,
@@ -33,19 +34,22 @@ from acquirer.routing.orders.iso_messages import (
     facts_of,
     notice_message,
     open_message,
+    opened_of,
     query_message,
     reply_text,
 )
-from acquirer.routing.orders.messages import NewOrder
+from acquirer.routing.orders.messages import NewOrder, NewPart, OrderFacts
 from acquirer.routing.outcomes import BankOutcome, NoReply, Replied
 from acquirer.routing.settings import BankSettings
 
 _DONE = "00"
 _UNKNOWN = "25"
 _SILENT = "68"
-_NOT_OPENED: dict[str, Literal["conflict", "unknown_item", "refused"]] = {
+_NOT_OPENED: dict[str, Refusal] = {
     "94": "conflict",
     "14": "unknown_item",
+    "57": "part_not_allowed",
+    "61": "part_too_large",
     "12": "refused",
 }
 # A notice that is refused so can never be taken; the rest may be mended within days.
@@ -95,10 +99,10 @@ class IsoOrderSystem:
             return reply
         if reply.get(39) == _UNKNOWN:
             return UnknownOrder()
-        return _facts(reply, question.merchant_id, question.order_no)
+        return _facts(reply, lambda: facts_of(reply, question.merchant_id, question.order_no))
 
     async def open(
-        self, order: NewOrder, secrets: Sequence[str], deadline: float
+        self, order: NewOrder | NewPart, secrets: Sequence[str], deadline: float
     ) -> OrderReply | NotOpened:
         """0100, DE3 390000; the link's MAC stands for a signature."""
         reply = await self._ask(lambda numbers: open_message(order, numbers), deadline)
@@ -106,7 +110,7 @@ class IsoOrderSystem:
             return reply
         if refusal := _NOT_OPENED.get(reply.get(39)):
             return NotOpened(refusal, reply_text(reply))
-        return _facts(reply, order.merchant_id, order.order_no)
+        return _facts(reply, lambda: opened_of(reply, order))
 
     async def deliver(
         self, event: WebhookEvent, secrets: Sequence[str], deadline: float
@@ -155,13 +159,13 @@ def check_host(settings: BankSettings) -> None:
         raise BankSettingsError(settings.name, "dialect", "field 59 must be of type raw")
 
 
-def _facts(reply: Message, merchant_id: str, order_no: str) -> OrderReply:
+def _facts(reply: Message, read: Callable[[], OrderFacts]) -> OrderReply:
     code = reply.get(39)
     if code == _SILENT:
         return OrderSystemSilent()
     if code != _DONE:
         return OrderSystemDown(f"response code {code}")
     try:
-        return facts_of(reply, merchant_id, order_no)
+        return read()
     except AnswerError as error:
         return OrderSystemDown(str(error))

@@ -6,6 +6,7 @@ are ignored, so that either side may add some. Source: ``docs/order-system-opena
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
@@ -33,6 +34,7 @@ ShopKind = Literal["sale", "stock_in", "count"]
 LINES_MAX = 50
 QUANTITY_MAX = 99_999
 ITEM_CODE_CHARACTERS_MAX = 20
+_PART_NO = re.compile(r"(.+)/[0-9]+")
 
 
 class OrderFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +50,7 @@ class OrderFacts(msgspec.Struct, frozen=True, kw_only=True):
         reference: the merchant's own payment reference (``OP``), or empty.
         max_age_s: for how long the merchant allows this answer to be used again; 0 not at all.
         fields: the merchant's own, by name, for the text that the terminal shows.
+        part_of: the order that this is a part of, to be paid by itself; or empty.
     """
 
     order_no: Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
@@ -60,6 +63,7 @@ class OrderFacts(msgspec.Struct, frozen=True, kw_only=True):
     reference: Annotated[str, msgspec.Meta(max_length=40)] = ""
     max_age_s: Annotated[int, msgspec.Meta(ge=0, le=86_400)] = 0
     fields: Fields = {}
+    part_of: Annotated[str, msgspec.Meta(max_length=40)] = ""
 
     @property
     def due_minor(self) -> int:
@@ -94,6 +98,27 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
     lines: tuple[OrderLine, ...]
     terminal_id: str
     courier_id: str
+
+
+class NewPart(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="part"):
+    """A part of an order that comes into being because somebody wants to pay so much of it.
+
+    Attributes:
+        part_id: made by the switch; with the same order and amount again it is the same part.
+        of: the order; the part's own number is the order system's to make.
+    """
+
+    part_id: str
+    of: str
+    merchant_id: str
+    amount_minor: int
+    terminal_id: str
+    courier_id: str
+
+    @property
+    def order_no(self) -> str:
+        """The number by which the order system is chosen."""
+        return self.of
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -196,10 +221,48 @@ def checked_facts(facts: OrderFacts, merchant_id: str, order_no: str) -> OrderFa
         raise AnswerError("the answer is about another merchant")
     if facts.status == "06" and facts.amount_minor:
         raise AnswerError("the answer has an amount where there is nothing to pay")
+    if facts.part_of and facts.part_of != whole_of(facts.order_no):
+        raise AnswerError("the answer is about a part with another order's number")
     return facts
 
 
-def encode_order(order: NewOrder) -> bytes:
+def decode_opened(body: bytes, order: NewOrder | NewPart) -> OrderFacts:
+    """Read the answer to an opening and hold it against what was to be opened.
+
+    Raises:
+        AnswerError: as for :func:`decode_facts`, or no such part.
+    """
+    try:
+        facts = _decode_facts(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise AnswerError(f"the answer does not fit the contract: {error}") from None
+    return checked_opened(facts, order)
+
+
+def checked_opened(facts: OrderFacts, order: NewOrder | NewPart) -> OrderFacts:
+    """An answer that is about what was to be opened; gives it back.
+
+    Raises:
+        AnswerError: it is about something else.
+    """
+    if isinstance(order, NewOrder):
+        return checked_facts(facts, order.merchant_id, order.order_no)
+    if (facts.part_of, facts.amount_minor) != (order.of, order.amount_minor):
+        raise AnswerError("the answer is about another part")
+    return checked_facts(facts, order.merchant_id, facts.order_no)
+
+
+def whole_of(order_no: str) -> str:
+    """The order that a part's number names, or the empty string for what is no part's number.
+
+    >>> whole_of("SP1/2"), whole_of("SP1")
+    ('SP1', '')
+    """
+    found = _PART_NO.fullmatch(order_no)
+    return found[1] if found else ""
+
+
+def encode_order(order: NewOrder | NewPart) -> bytes:
     """The document that opens an order; the same order always gives the same bytes.
 
     >>> encode_order(NewOrder(order_no="S1", merchant_id="M1", kind="sale", courier_id="C1",

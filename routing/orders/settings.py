@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from acquirer.routing.orders.errors import OrderSettingsError
+from acquirer.routing.orders.messages import whole_of
 
 
 class OrderSystemSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -95,13 +96,25 @@ def parse_origin(url: str) -> Origin:
 def choose_system(
     systems: Sequence[OrderSystemSettings], merchant_id: str, order_no: str
 ) -> int | None:
-    """Index of the first system that serves the order, or None."""
+    """Index of the first system that serves the order, or a part of it; or None."""
     for index, system in enumerate(systems):
         if system.merchants and merchant_id not in system.merchants:
             continue
-        if not system.order_no_pattern or _compiled(system.order_no_pattern).fullmatch(order_no):
+        if fits(system.order_no_pattern, order_no):
             return index
     return None
+
+
+def fits(pattern: str, order_no: str) -> bool:
+    """Whether a pattern is empty, or that of an order number or of the order that it is a part of.
+
+    >>> fits("SP[0-9]+", "SP17/2"), fits("SP[0-9]+", "CM17")
+    (True, False)
+    """
+    if not pattern:
+        return True
+    compiled = _compiled(pattern)
+    return bool(compiled.fullmatch(order_no) or compiled.fullmatch(whole_of(order_no) or order_no))
 
 
 @lru_cache(maxsize=256)

@@ -29,6 +29,7 @@ from acquirer.routing.outcomes import BankOutcome, Replied
 from acquirer.switch.context import Context
 from acquirer.switch.journal import (
     PART,
+    claim_steps,
     free_order_steps,
     move_order,
     part_entry,
@@ -64,10 +65,18 @@ async def find_all(
         one = await find_order(context, request, number)
         if isinstance(one, NoOrder):
             return one
+        if _family(one.order) in [_family(other.order) for other in found]:
+            # Each would change what the other was asked about.
+            return NoOrder("12")
         if one.order.currency_code != first.order.currency_code:
             return NoOrder("12")
         found.append(one)
     return found
+
+
+def _family(order: OrderRow) -> str:
+    """The order that it is a part of, or itself."""
+    return order.part_of or order.order_no
 
 
 async def record_parts(
@@ -90,8 +99,8 @@ async def record_parts(
     ]
     steps: list[Step] = []
     for part, one in zip(parts, found, strict=True):
-        claim = move_order(one.order, (one.order.status, part.id, None))
-        steps += [PutOrder(one.order), InsertEntry(part), claim]
+        claim = claim_steps(one.order, one.whole, (one.order.status, part.id, None))
+        steps += [PutOrder(one.order), InsertEntry(part), *claim]
     failed = await context.book.commit(InsertEntry(entry), *steps)
     if failed is None:
         return parts, None

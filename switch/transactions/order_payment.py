@@ -26,7 +26,13 @@ from acquirer.ledger.transfer_steps import (
 )
 from acquirer.routing.outcomes import Replied
 from acquirer.switch.context import Context
-from acquirer.switch.journal import free_order_steps, move_order, new_entry, refuse
+from acquirer.switch.journal import (
+    claim_steps,
+    free_order_steps,
+    move_order,
+    new_entry,
+    refuse,
+)
 from acquirer.switch.order_desk import (
     WAYS,
     Found,
@@ -67,10 +73,10 @@ async def order_payment(context: Context, request: Request) -> Outcome:
     if code := _refusal(request, found):
         return await _refuse_order(context, request, found.order, code)
     if request.message.processing_code == CARD:
-        return await _pay_by_card(context, request, found.order, courier_id)
+        return await _pay_by_card(context, request, found, courier_id)
     if request.message.processing_code == CASH:
-        return await _pay_in_cash(context, request, found.order, courier_id)
-    return await _pay_nothing(context, request, found.order, courier_id)
+        return await _pay_in_cash(context, request, found, courier_id)
+    return await _pay_nothing(context, request, found, courier_id)
 
 
 def _refusal(request: Request, found: Found) -> str:
@@ -91,7 +97,12 @@ def _in_other_currency(request: Request, found: Found) -> bool:
 def _unpayable(way: str, found: Found) -> str:
     """Why an order cannot be paid in this way, whatever the amount, or the empty string."""
     order = found.order
-    if order.paying_id is not None:
+    if order.paying_id is not None or found.held:
+        return "94"
+    if order.part_of and found.whole is None:
+        # It was not opened here, so that nothing would keep its order from being paid beside it.
+        return "12"
+    if found.whole is not None and found.whole.payment_id is not None:
         return "94"
     if ("pay", order.status) not in NEXT:
         return refusal_code("pay", order.status)
@@ -151,8 +162,9 @@ async def _pay_several(
 
 
 async def _pay_by_card(
-    context: Context, request: Request, order: OrderRow, courier_id: str
+    context: Context, request: Request, found: Found, courier_id: str
 ) -> Outcome:
+    order = found.order
     card = await ready_card(context, request, KIND, order.order_no)
     if not isinstance(card, ReadyCard):
         return card
@@ -167,8 +179,7 @@ async def _pay_by_card(
         order_no=order.order_no,
         courier_id=courier_id,
     )
-    claim = move_order(order, (order.status, entry.id, None))
-    if refused := await _record(context, request, order, entry, (claim,)):
+    if refused := await _record(context, request, found, entry, (order.status, entry.id, None)):
         return refused
 
     outcome = await forward(
@@ -209,10 +220,11 @@ async def _pay_by_card(
 
 
 async def _pay_in_cash(
-    context: Context, request: Request, order: OrderRow, courier_id: str
+    context: Context, request: Request, found: Found, courier_id: str
 ) -> Outcome:
     """The courier has taken the money, and owes it from now on."""
-    merchant, amount_minor = request.terminal.merchant, request.amount_minor
+    order, merchant = found.order, request.terminal.merchant
+    amount_minor = request.amount_minor
     account = courier_account(courier_id)
     # One at a time for each courier, so that two payments cannot pass the limit together.
     async with context.courier_turns.of(courier_id):
@@ -227,24 +239,25 @@ async def _pay_in_cash(
             courier_id=courier_id,
             merchant_id=merchant.merchant_id,
         )
-        return await _paid_at_once(context, request, order, courier_id, amount_minor, postings)
+        return await _paid_at_once(context, request, found, courier_id, amount_minor, postings)
 
 
 async def _pay_nothing(
-    context: Context, request: Request, order: OrderRow, courier_id: str
+    context: Context, request: Request, found: Found, courier_id: str
 ) -> Outcome:
     """The goods change hands and no money does: prepaid, or on the customer's account."""
-    return await _paid_at_once(context, request, order, courier_id, 0, ())
+    return await _paid_at_once(context, request, found, courier_id, 0, ())
 
 
 async def _paid_at_once(
     context: Context,
     request: Request,
-    order: OrderRow,
+    found: Found,
     courier_id: str,
     amount_minor: int,
     postings: tuple[Posting, ...],
 ) -> Outcome:
+    order = found.order
     entry = await new_entry(
         context,
         request,
@@ -264,26 +277,33 @@ async def _paid_at_once(
         order_status=PAID,
         fields=keyed_fields(context, request),
     )
-    steps: tuple[Step, ...] = (
-        move_order(order, (PAID, None, entry.id)),
+    steps = (
         Post(entry.id, order.currency_code, entry.business_date, postings),
         QueueEvent(notice),
     )
-    if refused := await _record(context, request, order, entry, steps):
+    if refused := await _record(context, request, found, entry, (PAID, None, entry.id), steps):
         return refused
     context.events_queued()
     return Answer("00", entry.reply)
 
 
 async def _record(
-    context: Context, request: Request, order: OrderRow, entry: Entry, steps: tuple[Step, ...]
+    context: Context,
+    request: Request,
+    found: Found,
+    entry: Entry,
+    new: tuple[str, int | None, int | None],
+    steps: tuple[Step, ...] = (),
 ) -> Outcome | None:
-    """Commit the entry with its steps, the first of which moves the order.
+    """Commit the entry, what becomes of its order, and further steps.
 
     Returns:
         None where it committed, else the answer to give.
     """
-    failed = await context.book.commit(PutOrder(order), InsertEntry(entry), *steps)
+    order = found.order
+    failed = await context.book.commit(
+        PutOrder(order), InsertEntry(entry), *claim_steps(order, found.whole, new), *steps
+    )
     if failed is None:
         return None
     if failed.step == 1:

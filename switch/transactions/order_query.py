@@ -1,6 +1,7 @@
 """Order query: MTI 0200, DE3 380000, type 71. What is owed for an order, and how it may be paid.
 
-A shop's terminal also opens orders with it (``IT``) and looks things up; see ``shop.py``.
+A shop's terminal also opens orders with it (``IT``) and looks things up; see ``shop.py``. With
+``PA`` it opens a part of an order; see ``part_payment.py``.
 Source: terminal interface, part 5, row 3.
 """
 
@@ -14,6 +15,7 @@ from acquirer.switch.context import Context
 from acquirer.switch.journal import new_entry, refuse
 from acquirer.switch.order_desk import Found, NoOrder, find_order
 from acquirer.switch.order_types import SHOWN
+from acquirer.switch.part_payment import PART_TAG, open_part
 from acquirer.switch.request import Answer, Outcome, Repeat, Request
 from acquirer.switch.shop import look_up, order_opening
 
@@ -25,14 +27,19 @@ async def order_query(context: Context, request: Request) -> Outcome:
     """Answer with the amount due (DE4) and the order's status, ways of payment and text (DE59).
 
     Raises:
-        RemoteFormatError: ON or OC is missing, or IT is no list of items.
+        RemoteFormatError: ON or OC is missing, IT is no list of items, or PA no amount.
     """
     order_no, courier_id = request.need_text("ON"), request.need_text("OC")
     rules = context.order_types.rules_for(request.terminal.settings.merchant_id, order_no)
     opening = order_opening(request, order_no, courier_id, rules)
     is_shown = rules.product in SHOWN
+    whole: tuple[Step, ...] = ()
     if isinstance(opening, NoOrder):
         found: Found | NoOrder = opening
+    elif PART_TAG in request.de59:
+        found = await open_part(context, request, order_no, courier_id)
+        if isinstance(found, Found) and found.whole is not None:
+            whole = (PutOrder(found.whole),)
     elif is_shown:
         found = await look_up(context, request, order_no, courier_id, rules)
     else:
@@ -46,14 +53,14 @@ async def order_query(context: Context, request: Request) -> Outcome:
         request,
         KIND,
         State.APPROVED,
-        order_no=order_no,
+        order_no=order.order_no,
         courier_id=courier_id,
         amount_minor=due,
         response_code="00",
         reply=reply,
     )
     # What is only looked at is no order, so that nothing can be done to it.
-    kept: tuple[Step, ...] = () if is_shown else (PutOrder(order),)
+    kept: tuple[Step, ...] = () if is_shown else (*whole, PutOrder(order))
     if await context.book.commit(*kept, InsertEntry(entry)):
         return Repeat()
     return Answer("00", entry.reply)

@@ -12,13 +12,14 @@ import pytest
 import trio
 import yaml
 
-from acquirer.config.estate import load_estate
+from acquirer.config.estate import Order, load_estate
 from acquirer.hosts_sim.orders.server import run_order_sim
 from acquirer.hosts_sim.orders.settings import OrderSimSettings, Rule
 from acquirer.routing.orders.messages import (
     EventBody,
     EventData,
     NewOrder,
+    NewPart,
     OrderFacts,
     OrderLine,
     build_event,
@@ -33,6 +34,7 @@ DOCUMENT = yaml.safe_load(
 )
 ESTATE = load_estate()
 ORDER = next(order for order in ESTATE.orders if order.amount_minor and "2" in order.pay_ways)
+OPEN = next(one for one in ESTATE.orders if one.amount_minor and one is not ORDER)
 MERCHANT = next(one for one in ESTATE.merchants if one.merchant_id == ORDER.merchant_id)
 ITEM = ESTATE.items[0]
 SHOP = next(one for one in ESTATE.merchants if one.merchant_id == ITEM.merchant_id)
@@ -79,6 +81,23 @@ def sale(order_no: str, code: str, quantity: int = 1) -> tuple[bytes, dict[str, 
     return posted("open_1", SHOP.event_secret, encode_order(order))
 
 
+def part(id: str, amount_minor: int, order: Order = OPEN) -> tuple[bytes, dict[str, str]]:
+    """Body and headers of what opens a part."""
+    made = NewPart(
+        part_id=id,
+        of=order.order_no,
+        merchant_id=order.merchant_id,
+        amount_minor=amount_minor,
+        terminal_id="10000001",
+        courier_id="C1001",
+    )
+    secret = next(
+        one.event_secret for one in ESTATE.merchants if one.merchant_id == order.merchant_id
+    )
+    check({"$ref": "#/components/schemas/NewPart"}, json.loads(encode_order(made)))
+    return posted(f"open_{id}", secret, encode_order(made))
+
+
 def posted(id: str, secret: str, body: bytes) -> tuple[bytes, dict[str, str]]:
     """A body with its headers."""
     now_s = int(time.time())
@@ -122,6 +141,17 @@ async def test_every_answer_of_the_simulator_fits_the_document(tmp_path: Path) -
                 answer = await http.post("/events", content=body, headers=sent)
                 check_answer(receive, answer)
                 seen.add(("events", answer.status_code))
+            unparted = next(one for one in ESTATE.orders if one.merchant_id == SHOP.merchant_id)
+            for (body, sent), status in (
+                (part("P1", 100), 200),
+                (part("P1", 100), 200),
+                (part("P1", 101), 409),
+                (part("P2", OPEN.amount_minor + 1), 422),
+                (part("P3", 1, unparted), 422),
+            ):
+                answer = await http.post("/orders", content=body, headers=sent)
+                check_answer(opens, answer)
+                assert status == answer.status_code
             good, headers = sale("S1", ITEM.code)
             for body, sent in (
                 (good, headers),
@@ -186,5 +216,8 @@ def test_the_documents_examples_are_what_both_sides_take() -> None:
         content = DOCUMENT["paths"][path]["post"]["requestBody"]["content"]["application/json"]
         check(content["schema"], content["example"])
         msgspec.convert(content["example"], made)
+    [example] = DOCUMENT["components"]["schemas"]["NewPart"]["examples"]
+    check({"$ref": "#/components/schemas/NewPart"}, example)
+    msgspec.convert(example, NewPart)
     named = DOCUMENT["components"]["schemas"]["Order"]["properties"]
     assert set(named) == set(OrderFacts.__struct_fields__)

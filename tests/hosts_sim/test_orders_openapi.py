@@ -26,7 +26,7 @@ SECRETS = {one.merchant_id: one.event_secret for one in load_estate().merchants}
 NOBODYS_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 ITEM = load_estate().items[0]
 ORDERS = [one for one in load_estate().orders if one.merchant_id == ITEM.merchant_id]
-ITEM = load_estate().items[0]
+PARCELS = [one for one in load_estate().orders if one.order_no.startswith("SP")]
 # 422 is a right answer to a right document: it may contradict what the merchant knows.
 CONFIG = SchemathesisConfig.from_dict(
     {
@@ -82,9 +82,12 @@ def signed(case: Case) -> dict[str, Any]:
     document = whole(case.body)
     facts = document.get("data", document)
     if len(facts["merchant_id"]) % 2:
-        order = ORDERS[len(facts["order_no"]) % len(ORDERS)]
+        own = PARCELS if "of" in facts else ORDERS
+        order = own[len(facts["terminal_id" if "of" in facts else "order_no"]) % len(own)]
         facts["merchant_id"] = order.merchant_id
-        if "amount_minor" in facts:
+        if "of" in facts:
+            facts |= {"of": order.order_no, "amount_minor": facts["amount_minor"] % 5_000 + 1}
+        elif "amount_minor" in facts:
             facts |= {"order_no": order.order_no, "amount_minor": order.amount_minor}
         for line in facts.get("lines", ()):
             line["code"] = ITEM.code

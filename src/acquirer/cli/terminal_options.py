@@ -74,12 +74,12 @@ async def _one(client: TerminalClient, action: Action) -> Result:
         return await action(client)
 
 
-def amount_of(text: str) -> int:
-    """Minor units of ``--amount``."""
+def amount_of(text: str, option: str = "--amount") -> int:
+    """Minor units of ``--amount``, or of another option."""
     try:
         return parse_amount(text)
     except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--amount") from None
+        raise typer.BadParameter(str(error), param_hint=option) from None
 
 
 def entry_of(text: str) -> Entry:

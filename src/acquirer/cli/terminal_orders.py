@@ -91,6 +91,9 @@ def order_pay(
     amount: Annotated[
         str, typer.Option("--amount", help="Pay this instead of what a query says is due.")
     ] = "",
+    part: Annotated[
+        str, typer.Option("--part", help="Pay so much of the order, as an order of its own.")
+    ] = "",
     pin: PinOption = None,
     no_pin: NoPinOption = False,
     entry: EntryOption = "stripe",
@@ -111,10 +114,14 @@ def order_pay(
       acquirer terminal --tid 10000001 --data shop order-pay SP20261121003 --cash
 
       acquirer terminal --tid 10000001 --data shop order-pay SP20261121001 SP20261121002 --card bob
+
+      acquirer terminal --tid 10000001 --data shop order-pay SP20261121001 --part 50.00 --cash
     """
     setup: Setup = context.obj
     if bool(card) + cash + delivery > 1:
         raise typer.BadParameter("only one of --card, --cash, --delivery")
+    if part and amount:
+        raise typer.BadParameter("only one of --part, --amount")
     way = "cash" if cash else "delivery" if delivery else "card" if card else ""
     shown = card_of(setup, card) if card else setup.estate().cards[0]
     how, typed = entry_of(entry), pin_of(pin, no_pin)
@@ -133,6 +140,7 @@ def order_pay(
                 courier_id=courier,
                 more=more,
                 fields=fields,
+                part_minor=amount_of(part, "--part") if part else 0,
             )
         chosen = way or "card"
         return await client.order_payment(

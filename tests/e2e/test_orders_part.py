@@ -1,0 +1,265 @@
+"""Part payment over real sockets: an order and its parts never take more than the amount."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pos_terminal import PosTerminal, Reply, de59
+
+from acquirer.config.estate import load_estate
+from acquirer.hosts_sim.bank.settings import Match
+from acquirer.hosts_sim.bank.settings import Rule as BankRule
+from acquirer.hosts_sim.orders.settings import Rule
+from acquirer.terminals_sim import identity as who
+from acquirer.terminals_sim.client import TerminalClient
+from acquirer.terminals_sim.link import TerminalLink, tcp
+from acquirer.terminals_sim.state import TerminalState
+from acquirer.terminals_sim.store import MemoryStore
+from acquirer.terminals_sim.terminal import Terminal
+
+pytestmark = pytest.mark.anyio
+
+ALICE = next(card for card in load_estate().cards if card.name == "alice")
+ORDERS = {order.order_no: order for order in load_estate().orders}
+WHOLE = "SP20261121001"
+AMOUNT = ORDERS[WHOLE].amount_minor
+PART = 5_000
+CARD, CASH = "000000", "900000"
+
+
+class Door:
+    """A courier at a terminal: one request a method."""
+
+    def __init__(self, world: Any, terminal: PosTerminal, courier_id: str) -> None:
+        self.world = world
+        self.terminal = terminal
+        self.courier_id = courier_id
+
+    @classmethod
+    async def of(cls, world: Any, tid: str = "10000001", courier_id: str = "C1001") -> Door:
+        """With the courier signed on."""
+        return cls(world, await world.with_courier(tid, courier_id), courier_id)
+
+    async def query(self, order_no: str, part: int | str = "", stan: str = "") -> Reply:
+        """Row 3, with PA for a part."""
+        items = {"ON": order_no, "OC": self.courier_id} | ({"PA": str(part)} if part != "" else {})
+        frame = self.terminal.order("0200", "380000", "71", de59(**items), stan=stan)
+        reply: Reply = await self.world.ask(frame)
+        return reply
+
+    async def part(self, amount_minor: int, order_no: str = WHOLE) -> str:
+        """Have a part opened; gives its number."""
+        asked = await self.query(order_no, amount_minor)
+        assert ("00", f"{amount_minor:012d}") == (asked.code, asked[4])
+        return asked.items["ON"].decode()
+
+    def payment(self, order_no: str, amount_minor: int, way: str = CASH) -> bytes:
+        """Row 4, as a frame."""
+        fields: dict[int, str | bytes] = {4: f"{amount_minor:012d}"}
+        if way == CARD:
+            fields |= self.terminal.card_fields(ALICE, None)
+        items = de59(ON=order_no, OC=self.courier_id)
+        return self.terminal.order("0200", way, "72", items, fields)
+
+    async def pay(self, order_no: str, amount_minor: int, way: str = CASH) -> Reply:
+        """Row 4."""
+        reply: Reply = await self.world.ask(self.payment(order_no, amount_minor, way))
+        return reply
+
+    async def about(self, order_no: str, mti: str, code: str, kind: str, paid: Reply) -> str:
+        """Rows 5 to 8; gives the response code."""
+        fields: dict[int, str | bytes] = {
+            37: paid[37],
+            61: f"{self.terminal.batch}{paid[11]}{paid[13]}",
+        }
+        items = de59(ON=order_no, OC=self.courier_id)
+        reply = await self.world.ask(self.terminal.order(mti, code, kind, items, fields))
+        code_of_reply: str = reply.code
+        return code_of_reply
+
+
+def due(asked: Reply) -> tuple[str, int, bytes]:
+    """Response code, amount due and status of a query."""
+    return asked.code, int(asked[4]), asked.items["OS"]
+
+
+async def test_two_parts_by_card_and_cash_pay_an_order(open_world: Callable[..., Any]) -> None:
+    """Each is confirmed by itself; the order then is paid, and opens as parts are given back."""
+    async with open_world() as world:
+        door = await Door.of(world)
+        first = await door.part(PART)
+        assert f"{WHOLE}/1" == first
+        assert "64" == (await door.pay(first, PART + 1)).code
+        by_card = await door.pay(first, PART, CARD)
+        assert "00" == by_card.code
+        assert "00" == await door.about(first, "0220", CARD, "73", by_card)
+        assert ("00", AMOUNT - PART, b"00") == due(await door.query(WHOLE))
+        assert "64" == (await door.pay(WHOLE, AMOUNT)).code
+        second = await door.part(AMOUNT - PART)
+        frame = door.payment(second, AMOUNT - PART)
+        assert "00" == (await world.ask(frame)).code
+        await world.until(lambda: world.order(WHOLE).state == "paid")
+        assert ("00", 0, b"01") == due(await door.query(WHOLE))
+        assert "94" == (await door.query(WHOLE, 1)).code
+        assert "94" == (await door.pay(WHOLE, AMOUNT)).code
+        assert "00" == (await world.ask(door.terminal.reversal(frame))).code
+        assert ("00", AMOUNT - PART, b"00") == due(await door.query(WHOLE))
+        assert "00" == await door.about(first, "0200", "200000", "75", by_card)
+        assert ("00", AMOUNT, b"00") == due(await door.query(WHOLE))
+        assert "12" == (await door.pay(first, PART)).code
+        assert "00" == (await door.pay(second, AMOUNT - PART)).code
+        await world.agree()
+        assert 0 == world.receivable()
+
+
+async def test_a_part_and_then_the_rest(open_world: Callable[..., Any]) -> None:
+    """The rest is paid as the order itself; its parts have lapsed then, and no more are opened."""
+    async with open_world() as world:
+        door = await Door.of(world)
+        first = await door.part(PART)
+        assert "00" == (await door.pay(first, PART)).code
+        left = await door.part(PART)
+        rest = await door.pay(WHOLE, AMOUNT - PART, CARD)
+        assert "00" == rest.code
+        await world.until(lambda: world.order(WHOLE).state == "paid")
+        assert "94" == (await door.pay(left, PART)).code
+        assert "94" == (await door.query(WHOLE, 1)).code
+        await world.agree()
+        assert AMOUNT - PART == world.receivable()
+
+
+async def test_parts_that_are_not_opened(open_world: Callable[..., Any]) -> None:
+    """Too much, no amount, a part of a part, no courier, a merchant who does not want it."""
+    async with open_world() as world:
+        door = await Door.of(world)
+        for part in ("0", "", "x", "1" * 13, "-1"):
+            items = de59(ON=WHOLE, OC="C1001", PA=part)
+            frame = door.terminal.order("0200", "380000", "71", items)
+            assert "30" == (await world.ask(frame)).code
+        assert "61" == (await door.query(WHOLE, AMOUNT + 1)).code
+        assert "25" == (await door.query("NOSUCH", 1)).code
+        number = await door.part(PART)
+        assert "12" == (await door.query(number, 1)).code
+        assert "58" == (await Door(world, door.terminal, "C1002").query(WHOLE, PART)).code
+        till = await Door.of(world, "10000003", "C2001")
+        bill = next(no for no, one in ORDERS.items() if one.merchant_id.startswith("8981100554"))
+        assert "57" == (await till.query(bill, 1)).code
+
+
+async def test_what_is_open_elsewhere_is_held(open_world: Callable[..., Any]) -> None:
+    """Two terminals cannot have the same money; one that asks again gives its first part up."""
+    async with open_world() as world:
+        one, two = await Door.of(world), await Door.of(world, "10000002", "C1002")
+        lost = await one.part(AMOUNT - PART)
+        assert "61" == (await two.query(WHOLE, PART + 1)).code
+        kept = await one.part(AMOUNT - 2 * PART)
+        other = await two.part(2 * PART)
+        assert "12" == (await one.pay(lost, AMOUNT - PART)).code
+        replies = await world.ask_all(
+            one.payment(kept, AMOUNT - 2 * PART), two.payment(other, 2 * PART)
+        )
+        codes = sorted(reply.code for reply in replies)
+        assert codes in (["00", "00"], ["00", "94"], ["00", "91"])
+
+
+async def test_parts_race_with_the_whole(open_world: Callable[..., Any]) -> None:
+    """While the bank is asked about one, the other is refused: never both."""
+    rules = [BankRule(Match(processing_code="00"), fault="delay", delay_s=0.2)]
+    async with open_world(bank_rules=rules) as world:
+        one, two = await Door.of(world), await Door.of(world, "10000002", "C1002")
+        for number in ("SP20261121001", "SP20261121002", "SP20261121003"):
+            amount = ORDERS[number].amount_minor
+            part = await one.part(PART, number)
+            replies = await world.ask_all(
+                one.payment(part, PART, CARD), two.payment(number, amount, CARD)
+            )
+            assert ["00", "94"] == sorted(reply.code for reply in replies)
+        await world.agree()
+
+
+async def test_the_same_query_again_opens_one_part(open_world: Callable[..., Any]) -> None:
+    """One whose answer was lost holds nothing once its terminal asks for another."""
+    number = "SP20261121002"
+    rules = [
+        Rule("delay", on="query", order_no_pattern=number, delay_s=0, times=1),
+        Rule("lost_answer", on="query", order_no_pattern=number, times=2),
+    ]
+    async with open_world(order_rules=rules) as world:
+        door = await Door.of(world)
+        stan = door.terminal.next_stan()
+        first = await door.query(WHOLE, PART, stan)
+        again = await door.query(WHOLE, PART, stan)
+        assert first.without(64) == again.without(64)
+        assert "94" == (await door.query(WHOLE, PART + 1, stan)).code
+        assert "91" == (await door.query(number, PART)).code
+        assert f"{number}/2" == await door.part(ORDERS[number].amount_minor, number)
+
+
+async def test_untold_parts_keep_the_order_from_being_paid(open_world: Callable[..., Any]) -> None:
+    """The merchant's old answer does not count until he has been told; nor does ours."""
+    rules = [Rule("down", on="events", order_no_pattern=f"{WHOLE}/1", times=2)]
+    async with open_world(order_rules=rules, max_age_s=60) as world:
+        door = await Door.of(world)
+        assert ("00", AMOUNT, b"00") == due(await door.query(WHOLE))
+        first = await door.part(PART)
+        assert "00" == (await door.pay(first, PART)).code
+        assert "91" == (await door.pay(WHOLE, AMOUNT)).code
+        await world.until(lambda: world.order(first).state == "paid")
+        assert ("00", AMOUNT - PART, b"00") == due(await door.query(WHOLE))
+        assert "64" == (await door.pay(WHOLE, AMOUNT)).code
+        assert "00" == (await door.pay(WHOLE, AMOUNT - PART)).code
+
+
+async def test_a_part_whose_answer_is_lost_in_a_crash(open_world: Callable[..., Any]) -> None:
+    """It is undone; meanwhile the order is not to be had, then all of it is due."""
+    rules = [BankRule(Match(processing_code="00"), fault="drop", times=1)]
+    async with open_world(bank_rules=rules) as world:
+        door = await Door.of(world)
+        first = await door.part(PART)
+        async with world.line() as line:
+            await line.send(door.payment(first, PART, CARD))
+            await world.until(world.bank_rows)
+            assert "94" == (await door.pay(WHOLE, AMOUNT, CARD)).code
+            await world.stop("switch")
+        await world.start_switch()
+        await world.agree()
+        assert 0 == world.receivable()
+        assert "00" == (await door.pay(WHOLE, AMOUNT, CARD)).code
+        await world.agree()
+
+
+async def test_over_iso_8583_and_by_the_terminal_simulator(open_world: Callable[..., Any]) -> None:
+    """An order host opens parts as an HTTP system does; a swipe may hold one of a family."""
+    merchant = ORDERS[WHOLE].merchant_id
+    async with open_world(hosted=[merchant]) as world:
+        host, _, port = world.pos.rpartition(":")
+        me = who.identity(world.estate, "10000001")
+        terminal = Terminal(me, TerminalState("10000001"))
+        link = TerminalLink(tcp(host, int(port)))
+        async with TerminalClient(terminal, MemoryStore(), link) as client:
+            await client.sign_on()
+            await client.courier_sign_on("C1001", who.courier(world.estate, "C1001").password)
+            paid = await client.pay_order(WHOLE, "card", ALICE, part_minor=PART)
+            assert (True, f"{WHOLE}/1", PART) == (paid.approved, paid.order_no, paid.amount_minor)
+            assert (await client.order_confirm(paid.order_no)).approved
+            assert "61" == (await client.pay_order(WHOLE, part_minor=AMOUNT)).response_code
+            asked = await client.order_query(WHOLE, part_minor=PART)
+            assert asked.order is not None
+            both = await client.order_payment(
+                asked.order.order_no, AMOUNT, "card", ALICE, more=[WHOLE]
+            )
+            assert "12" == both.response_code
+            swiped = await client.order_payment(
+                asked.order.order_no,
+                PART + ORDERS["SP20261121002"].amount_minor,
+                "card",
+                ALICE,
+                more=["SP20261121002"],
+            )
+            assert swiped.approved
+            rest = await client.pay_order(WHOLE, "cash")
+            assert (True, AMOUNT - 2 * PART) == (rest.approved, rest.amount_minor)
+        await world.until(lambda: world.order(WHOLE).state == "paid")
+        await world.agree()
