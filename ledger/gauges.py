@@ -19,7 +19,10 @@ from acquirer.ledger.schema import UNCONFIRMED, accounts, orders
 _COURIERS = courier_account("")
 
 UNCONFIRMED_BY_MERCHANT = Sql(
-    select(orders.c.merchant_id, func.count()).where(UNCONFIRMED).group_by(orders.c.merchant_id)
+    # Not those that their merchant says are paid: by their parts, or elsewhere.
+    select(orders.c.merchant_id, func.count(orders.c.payment_id))
+    .where(UNCONFIRMED, orders.c.payment_id.is_not(None))
+    .group_by(orders.c.merchant_id)
 )
 CASH = Sql(
     select(

@@ -165,7 +165,7 @@ class OrderApp:
         if isinstance(opening, Opening):
             return self._store.open(opening)
         if opening.merchant_id not in self._part_payment:
-            return PartRefused("part_not_allowed", opening.of)
+            return PartRefused("part_not_allowed", "Not in parts 不可分次付款")
         return self._store.open_part(opening, self._now_s())
 
     def _answer(self, order: OrderState, fault: str, fields: Mapping[str, str]) -> Reply:

@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from acquirer.hosts_sim.orders.lifecycle import OrderState
+from acquirer.hosts_sim.orders.stock import money
 
 HELD_S = 900.0
 PARTS_MAX = 99
@@ -119,7 +120,7 @@ class Parts:
         too_many = sums.count >= PARTS_MAX or len(number) > ORDER_NO_CHARACTERS_MAX
         fits = opening.amount_minor <= due_minor - sums.open_minor
         if too_many or not fits:
-            return PartRefused("part_too_large", str(due_minor - sums.open_minor))
+            return PartRefused("part_too_large", f"{money(due_minor - sums.open_minor)} left")
         self._db.execute(
             "UPDATE parts SET open_until = 0"
             " WHERE merchant_id = ? AND part_of = ? AND terminal_id = ?",

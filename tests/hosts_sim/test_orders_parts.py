@@ -114,7 +114,7 @@ def test_an_open_part_holds_its_amount_for_a_time(store: OrderStore) -> None:
     first = part(store, mine, 700)
     refused = ask(store, mine, 400, "T2")
     assert isinstance(refused, PartRefused)
-    assert ("part_too_large", "300") == (refused.error, refused.detail)
+    assert ("part_too_large", "3.00 left") == (refused.error, refused.detail)
     second = part(store, mine, 600)
     assert ("04", "00") == (
         shown(store, mine, first.order_no)[0],

@@ -17,6 +17,7 @@ PAYMENTS = {
     "payment_reversed": 4,
     "payment_cancelled": 5,
     "group": 4,
+    "part": 6,
 }
 # What may come before it.
 ASIDES = {

@@ -136,7 +136,8 @@ class SimOrders:
         currencies = {m.merchant_id: m.currency_code for m in estate.merchants}
         self.store.seed(estate.orders, currencies)
         secrets = {m.merchant_id: [m.event_secret] for m in estate.merchants}
-        self._app = _FaultyApp(self.store, secrets, now_s=now_s)
+        # All of them, so that couriers who go for one order also go for parts of it.
+        self._app = _FaultyApp(self.store, secrets, part_payment=secrets, now_s=now_s)
         self._app.faults, self._app.trace = faults, trace
         self._server = OrderServer(self._app, IDLE_S, CONNECTIONS_MAX)
 

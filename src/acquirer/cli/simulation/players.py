@@ -253,6 +253,30 @@ class Player:
             elif self._draw.random() < 0.5:
                 await self._cancel(order.order_no)
 
+    async def _part(self) -> None:
+        """A part of an order, while other couriers go for the whole and for other parts."""
+        if self.state.courier_id != self._courier.courier_id:
+            await self._courier_on()
+        way = self._draw.choice(("card", "cash"))
+        digit = {"card": "1", "cash": "2"}[way]
+        fitting = [one for one in self._orders if digit in one.pay_ways and one.amount_minor]
+        if not fitting:
+            await self._sale()
+            return
+        order = self._draw.choice(fitting[:HOT_ORDERS])
+        share = max(order.amount_minor * self._draw.choice((1, 1, 2, 3)) // 3, 1)
+        card = self._draw.choice(self._cards)
+        paid = self._note(await self._client.pay_order(order.order_no, way, card, part_minor=share))
+        if paid.kind != "order_payment" or not paid.approved:
+            return
+        if self._draw.random() < 0.1:
+            self._note(await self._client.reverse())
+            return
+        if self._draw.random() < 0.85:
+            self._note(await self._client.order_confirm(paid.order_no))
+        if self._draw.random() < 0.2 and self.state.order(paid.order_no):
+            await self._cancel(paid.order_no)
+
     async def _payment_reversed(self) -> None:
         paid = await self._pay(self._draw.choice(("card", "cash", "delivery")), confirm=False)
         if paid is not None and paid.approved:
