@@ -110,11 +110,10 @@ async def find_order(
     if desk.in_parts and not desk.told and not _moves(row):
         # The row does not say what parts have been paid, and the merchant does not know it yet.
         return NoOrder("91")
-    changes = (row.changes if row is not None else 0) if desk.told else None
-    if desk.in_parts:
-        # A part that is given back does not count as a change of its order.
-        changes = None
-    facts = await ask_system(context, request, order_no, opening, changes)
+    changes = row.changes if row is not None else 0
+    # A part that is given back does not count as a change of its order.
+    serves_again = desk.told and not desk.in_parts
+    facts = await ask_system(context, request, order_no, opening, changes if serves_again else None)
     if isinstance(facts, NoOrder):
         return facts
     order = overlay(facts, row, desk.told, request.now_ms)
