@@ -301,9 +301,8 @@ async def _record(
         None where it committed, else the answer to give.
     """
     order = found.order
-    failed = await context.book.commit(
-        PutOrder(order), InsertEntry(entry), *claim_steps(order, found.whole, new), *steps
-    )
+    claim = claim_steps(order, found.whole, new)
+    failed = await context.book.commit(PutOrder(order), InsertEntry(entry), *claim, *steps)
     if failed is None:
         return None
     if failed.step == 1:
