@@ -123,6 +123,22 @@ async def find_order(
     return Found(order, again, facts.reference, desk.whole, desk.held)
 
 
+async def as_merchant_has_it(
+    context: Context, request: Request, order: OrderRow
+) -> OrderRow | NoOrder:
+    """An order as it stands here; one in parts, which its row says nothing of, as it is asked for.
+
+    91 while the merchant cannot be asked or another of its family is being paid or cancelled.
+    """
+    desk = await context.book.desk(order.merchant_id, order.order_no, "")
+    if not desk.in_parts or _moves(order):
+        return order
+    found = await find_order(context, request, order.order_no)
+    if isinstance(found, NoOrder):
+        return found
+    return NoOrder("91") if found.held else found.order
+
+
 async def _desk(context: Context, merchant_id: str, order_no: str, courier_id: str) -> Desk:
     """What is known here; of an order in parts once its merchant knows all, if that is soon.
 

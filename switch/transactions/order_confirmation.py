@@ -7,18 +7,21 @@ Source: terminal interface, part 5, rows 5 and 6.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from acquirer.ledger.entries import (
     Entry,
     Event,
     InsertEntry,
     OrderRow,
+    PutOrder,
     QueueEvent,
     State,
     Step,
 )
 from acquirer.switch.context import Context
 from acquirer.switch.journal import move_order, new_entry, refuse
-from acquirer.switch.order_desk import standing_free
+from acquirer.switch.order_desk import NoOrder, as_merchant_has_it, standing_free
 from acquirer.switch.order_events import order_event
 from acquirer.switch.order_life import CONFIRMED, NEXT, PAID, SIGNED_FOR
 from acquirer.switch.request import Answer, Outcome, Repeat, Request
@@ -69,6 +72,13 @@ async def receipt_confirmation(context: Context, request: Request) -> Outcome:
             return await refuse(context, request, kind, "25", order_no=order_no)
         if found.named is not None and (payment is None or found.named.id != payment.id):
             return await refuse(context, request, kind, "12", order_no=order_no)
+        put: tuple[Step, ...] = ()
+        if payment is None:
+            known = await as_merchant_has_it(context, request, order)
+            if isinstance(known, NoOrder):
+                return Answer(known.response_code)
+            if known is not order:
+                order, put = known, (PutOrder(known),)
         after = NEXT.get(("sign", order.status))
         if order.status == PAID and payment is not None and found.named is None:
             # Its own terminal may still reverse it; only that one can say that it stands.
@@ -92,7 +102,7 @@ async def receipt_confirmation(context: Context, request: Request) -> Outcome:
                     signed_by=signed_by,
                 )
             )
-        outcome = await commit_advice(context, entry, order, after, tuple(events))
+        outcome = await commit_advice(context, entry, order, after, tuple(events), before=put)
         if outcome is not None:
             return outcome
     return Answer("96")
@@ -142,7 +152,9 @@ async def commit_advice(
         before: unconditional steps ahead of the order's.
     """
     paid_by = order.payment_id if payment_id is None else payment_id or None
-    move = move_order(order, (status, order.paying_id, paid_by))
+    moved = move_order(order, (status, order.paying_id, paid_by))
+    # Not for an order that has had a part paid since it was looked at.
+    move = replace(moved, expected_changes=order.changes)
     failed = await context.book.commit(
         InsertEntry(entry), *before, move, *(QueueEvent(event) for event in events)
     )

@@ -14,7 +14,13 @@ from acquirer.codecs.errors import RemoteFormatError
 from acquirer.ledger.entries import PutOrder
 from acquirer.switch.context import Context
 from acquirer.switch.journal import refuse
-from acquirer.switch.order_desk import NoOrder, courier_here, find_order, standing_free
+from acquirer.switch.order_desk import (
+    NoOrder,
+    as_merchant_has_it,
+    courier_here,
+    find_order,
+    standing_free,
+)
 from acquirer.switch.order_events import order_event
 from acquirer.switch.order_life import EXCEPTION, NEXT, REASONS, refusal_code
 from acquirer.switch.request import Answer, Outcome, Request
@@ -48,6 +54,11 @@ async def order_exception(context: Context, request: Request) -> Outcome:
                 # Not recorded: the terminal says it again until it can be stored.
                 return Answer(found.response_code)
             order = found.order
+        else:
+            known = await as_merchant_has_it(context, request, order)
+            if isinstance(known, NoOrder):
+                return Answer(known.response_code)
+            order = known
         after = NEXT.get(("except", order.status))
         if after is None:
             code = refusal_code("except", order.status)

@@ -212,6 +212,22 @@ async def test_untold_parts_keep_the_order_from_being_paid(open_world: Callable[
         assert "00" == (await door.pay(WHOLE, AMOUNT - PART)).code
 
 
+async def test_an_order_that_its_parts_have_paid_is_no_exception(
+    open_world: Callable[..., Any],
+) -> None:
+    """The row here says to pay still; the merchant's word counts."""
+    async with open_world() as world:
+        door = await Door.of(world)
+        part = await door.part(AMOUNT)
+        assert "00" == (await door.pay(part, AMOUNT)).code
+        await world.until(lambda: world.order(WHOLE).state == "paid")
+        frame = door.terminal.order("0220", "930000", "77", de59(ON=WHOLE, OX="02"))
+        assert "12" == (await world.ask(frame)).code
+        items = de59(ON=WHOLE, OR="Li Wei")
+        assert "00" == (await world.ask(door.terminal.order("0220", "920000", "74", items))).code
+        await world.until(lambda: world.order(WHOLE).state == "signed_for")
+
+
 async def test_a_part_whose_answer_is_lost_in_a_crash(open_world: Callable[..., Any]) -> None:
     """It is undone; meanwhile the order is not to be had, then all of it is due."""
     rules = [BankRule(Match(processing_code="00"), fault="drop", times=1)]
