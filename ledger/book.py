@@ -311,11 +311,6 @@ class Book:
         """Make a dead letter due again; false where it is none."""
         return await self._changed(queues.REPLAY_EVENT, key=id, new_next_at_ms=next_at_ms)
 
-    async def events_pending(self) -> list[Event]:
-        """Notices neither delivered nor dead, oldest first."""
-        found: list[Event] = await self._read(queues.events_pending)
-        return found
-
     # --- recovery -----------------------------------------------------------------------------
 
     async def take_orphans(self, now_ms: int, lease_until_ms: int, limit: int) -> list[Entry]:

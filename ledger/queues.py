@@ -319,12 +319,6 @@ REPLAY_EVENT = Sql(
     )
     .values(dead_at_ms=None, attempts=0, next_at_ms=bindparam("new_next_at_ms"))
 )
-EVENTS_PENDING = Sql(
-    select(*_EVENT_COLUMNS)
-    .where(outbox.c.delivered_at_ms.is_(None), outbox.c.dead_at_ms.is_(None))
-    .order_by(text("+outbox.seq"))
-    .limit(bindparam("row_limit"))
-)
 
 
 def claim_events(
@@ -335,11 +329,6 @@ def claim_events(
     for row in rows:
         session.run(_TAKE_EVENT, key=row[0], new_owner=owner, new_lease_until_ms=lease_until_ms)
     return [event_of(row) for row in rows]
-
-
-def events_pending(session: Session) -> list[Event]:
-    """Notices neither delivered nor dead, oldest first."""
-    return [event_of(row) for row in session.rows(EVENTS_PENDING, row_limit=PENDING_ROWS_MAX)]
 
 
 # --- orphans ----------------------------------------------------------------------------------
