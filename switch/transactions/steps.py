@@ -26,6 +26,9 @@ APPROVED_CODES = frozenset({"00"})
 # Approvals with a condition (show an identification, in part, VIP, update track 3) that terminals
 # here cannot meet: money has moved, so they are undone like a lost answer.
 CONDITIONAL_APPROVALS = frozenset({"08", "10", "11", "16"})
+# What a bank says of our link to it (MAC, module, sign-on, who we are) would tell a terminal
+# to do something about its own.
+OF_THE_LINK = frozenset({"77", "97", "A0", "A7"})
 ANSWER_MARGIN_S = 2.0
 APPROVAL_CODE_CHARACTERS = 6
 BALANCE_CHARACTERS = 20
@@ -132,7 +135,9 @@ async def settle(
         code = "96" if outcome.reason in ("format", "security") else "91"
         return await conclude(context, entry, State.REFUSED, code, entry.reply, undone)
     message = outcome.message
-    code = message.get(39) if message.get(39).isalnum() else "96"
+    code = message.get(39)
+    if not code.isalnum() or code in OF_THE_LINK:
+        code = "96"
     if code in CONDITIONAL_APPROVALS:
         return await _time_out(context, entry)
     reply = {**entry.reply, **_bank_fields(message)}

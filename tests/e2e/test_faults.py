@@ -11,6 +11,7 @@ import pytest
 from pos_terminal import Line, Reply, de59
 
 from acquirer.config.estate import load_estate
+from acquirer.hosts_sim.bank.settings import Match, Rule
 from acquirer.ledger.book import Book, open_book
 from acquirer.switch.settings import SwitchSettings
 from acquirer.switch.surroundings import Surroundings
@@ -329,3 +330,16 @@ async def test_health(open_world: Open) -> None:
 
         await world.until(is_not_ready)
         await world.start("bank")
+
+
+@pytest.mark.parametrize("code", ["A0", "77"])
+async def test_what_a_bank_says_of_its_link_is_not_told_to_a_terminal(
+    open_world: Open, code: str
+) -> None:
+    """A MAC error or a sign-on between us and the bank is 96 at the till, not the till's own."""
+    rule = Rule(Match(processing_code="00"), response_code=code)
+    async with open_world(bank_rules=[rule]) as world:
+        terminal = await world.signed_on()
+        reply = await world.ask(terminal.sale(SYBIL, 1_000))
+        assert ("96", "declined") == (reply.code, world.state(reply))
+        assert 0 == world.receivable()
