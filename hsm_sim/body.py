@@ -105,9 +105,12 @@ class Body:
         Raises:
             Refusal: with ``code``.
         """
-        field = self.take(size)
-        if not field.isdecimal():
+        at = self._at
+        field = self._text[at : at + size]
+        if len(field) != size or not field.isdecimal():
+            self.take(size)
             raise Refusal(code, f"no decimal digits before character {self._at}")
+        self._at = at + size
         return field
 
     def number(self, size: int, code: str = "15") -> int:
@@ -235,9 +238,12 @@ class Body:
         Raises:
             Refusal: 23, there is no such format.
         """
-        found = _FORMATS.get(self.take(2))
+        at = self._at
+        found = _FORMATS.get(self._text[at : at + 2])
         if found is None:
+            self.take(2)
             raise Refusal("23", "there is no such PIN block format")
+        self._at = at + 2
         return found
 
     def account(self) -> str:

@@ -160,7 +160,8 @@ class SecurityModule:
         count = entry.count
         count.calls += 1
         body = Body(text, size + 2, self.state)
-        started = self._clock()
+        clock = self._clock
+        started = clock()
         try:
             fields = entry.handler(body)
         except Refusal as refusal:
@@ -172,10 +173,10 @@ class SecurityModule:
         except Exception as fault:
             return self._refused(text, size, entry, body, _internal(fault))
         finally:
-            count.took(self._clock() - started)
+            count.took(clock() - started)
         if type(fields) is Advisory:
             return text[:size] + entry.reply + fields.code + fields.fields + body.trailer
-        return text[:size] + entry.reply_ok + str(fields) + body.trailer
+        return f"{text[:size]}{entry.reply_ok}{fields}{body.trailer}"
 
     def _unknown(self, text: str, size: int) -> str:
         self.unknown_count += 1

@@ -20,11 +20,12 @@ from acquirer.hsm_sim.commands.dukpt_fields import (
     read_ksn,
 )
 from acquirer.hsm_sim.commands.pin_fields import (
-    check_translation,
     open_pin,
     read_account,
     read_block,
+    read_translation,
     seal_pin,
+    translate_pin,
 )
 from acquirer.hsm_sim.commands.pin_verification import check_ibm, check_pvv, read_ibm
 from acquirer.hsm_sim.commands.reply import Advisory
@@ -56,19 +57,14 @@ def translate(body: Body) -> str:
     destination = read_bdk(body) if to_bdk else body.key(using(ZPK, ENCIPHER))
     ksn = read_ksn(body, source)
     ksn_out = read_ksn(body, destination) if to_bdk else None
-    block = read_block(body, source)
-    format_in, format_out = body.pin_format(), body.pin_format()
-    account = read_account(body, format_in, format_out)
+    asked = read_translation(body, source)
     lmk = body.end()
-    check_translation(body.state, format_in, format_out)
-    cipher = pin_cipher(lmk.key(source), ksn, iso4=format_in is ISO_4)
-    pin = open_pin(cipher, block, format_in, account)
+    cipher = pin_cipher(lmk.key(source), ksn, iso4=asked.source is ISO_4)
     key = lmk.key(destination, "11")
-    cipher = key.cipher
+    sealing = key.cipher
     if ksn_out is not None:
-        cipher = pin_cipher(key, ksn_out, iso4=format_out is ISO_4)
-    translated = seal_pin(body.state, cipher, pin, format_out, account)
-    return f"{len(pin):02}{translated}{format_out.code}"
+        sealing = pin_cipher(key, ksn_out, iso4=asked.destination is ISO_4)
+    return translate_pin(body.state, cipher, sealing, asked)
 
 
 def translate_legacy(body: Body) -> str:

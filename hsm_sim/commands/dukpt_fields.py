@@ -37,8 +37,8 @@ def read_bdk(body: Body) -> KeyField:
 
 def is_bdk(body: Body) -> bool:
     """Whether a base derivation key comes next, by its flag or its key block's usage."""
-    head = body.peek(8)
-    return head[:1] in _FLAGS or (head[:1] == "S" and head[6:] in _ANY_BDK.usages)
+    first = body.peek()
+    return first in _FLAGS or (first == "S" and body.peek(8)[6:] in _ANY_BDK.usages)
 
 
 def read_ksn(body: Body, bdk: KeyField) -> bytes:

@@ -10,13 +10,14 @@ Source: hsm-interface, "PIN block format codes"; the module's programmer's manua
 from __future__ import annotations
 
 import hmac
-from typing import NamedTuple
+
+import msgspec
 
 from acquirer.hsm_sim.body import ACCOUNT_DIGITS, LONG_ACCOUNT_PLACES, Body
 from acquirer.hsm_sim.crypto import pinblock_iso4
 from acquirer.hsm_sim.crypto.cipher import BlockCipher
 from acquirer.hsm_sim.crypto.errors import PinBlockError
-from acquirer.hsm_sim.crypto.pinblock import ISO_4, PLUS, PinBlockFormat
+from acquirer.hsm_sim.crypto.pinblock import ISO_4, PIN_DIGITS_MAX, PLUS, PinBlockFormat
 from acquirer.hsm_sim.errors import Refusal
 from acquirer.hsm_sim.key_types import DECIPHER, TPK, ZPK, KeyRole, using
 from acquirer.hsm_sim.lmk import KeyField, LocalMasterKey, block_bytes
@@ -27,7 +28,7 @@ _ANY_PIN_KEY = KeyRole("PIN key", "FFF", "FFF", 16, ("P0", "71", "72"), "", "DTA
 _PIN_KEY_TYPES = {"001": ZPK, "002": TPK, "70D": TPK, "FFF": _ANY_PIN_KEY}
 
 
-class Account(NamedTuple):
+class Account(msgspec.Struct, frozen=True, gc=False):
     """Whose PIN it is.
 
     Attributes:
@@ -41,7 +42,7 @@ class Account(NamedTuple):
     pan: str = ""
 
 
-class PinFields(NamedTuple):
+class PinFields(msgspec.Struct, frozen=True, gc=False):
     """An enciphered PIN as it stands in a request."""
 
     key: KeyField
@@ -125,8 +126,7 @@ def open_pin(cipher: BlockCipher, block: bytes, layout: PinBlockFormat, account:
     """
     if layout is ISO_4:
         return pinblock_iso4.decipher(cipher, block, account.pan)
-    if cipher.block_bytes != 8:
-        raise PinBlockError("23", "an AES key takes PIN blocks of format 48 only")
+    _check_cipher(cipher)
     return layout.decode(cipher.decrypt(block), _digits_for(layout, account))
 
 
@@ -141,24 +141,80 @@ def seal_pin(
     if layout is ISO_4:
         fill = state.random(pinblock_iso4.FILL_BYTES)
         return pinblock_iso4.encipher(cipher, pin, account.pan, fill).hex().upper()
-    if cipher.block_bytes != 8:
-        raise PinBlockError("23", "an AES key takes PIN blocks of format 48 only")
+    _check_cipher(cipher)
     fill = state.random(layout.fill_bytes) if layout.fill_bytes else b""
     return cipher.encrypt(layout.encode(pin, _digits_for(layout, account), fill)).hex().upper()
+
+
+def _check_cipher(cipher: BlockCipher) -> None:
+    if cipher.block_bytes != 8:
+        raise PinBlockError("23", "an AES key takes PIN blocks of format 48 only")
 
 
 def _digits_for(layout: PinBlockFormat, account: Account) -> str:
     return account.leading if layout is PLUS else account.number
 
 
-def check_translation(
-    state: ModuleState, source: PinBlockFormat, destination: PinBlockFormat
-) -> None:
-    """Hold a translation to the PIN policy.
+class PinTranslation(msgspec.Struct, frozen=True, gc=False):
+    """A PIN block and what it shall become, as CA, CC and G0 end with it."""
+
+    block: bytes
+    source: PinBlockFormat
+    destination: PinBlockFormat
+    account: Account
+
+
+def read_translation(body: Body, key: KeyField) -> PinTranslation:
+    """A PIN block under a key that is still closed, both formats and the account number.
 
     Raises:
-        Refusal: 69, the PIN would leave ISO format 4 for a weaker one.
+        Refusal: 15, 22, 23, or what ``account_check`` says.
     """
+    block = read_block(body, key)
+    source, destination = body.pin_format(), body.pin_format()
+    account = read_account(body, source, destination)
+    return PinTranslation(block, source, destination, account)
+
+
+def translate_pin(
+    state: ModuleState,
+    source: BlockCipher,
+    destination: BlockCipher,
+    asked: PinTranslation,
+    digits_max: int = PIN_DIGITS_MAX,
+) -> str:
+    """The reply's fields: the PIN's length, its block under the other cipher, its format.
+
+    A block that keeps its format, and has no random digits to renew, is enciphered as it is.
+
+    Args:
+        state: policy and randomness.
+        source: opens the block.
+        destination: closes it.
+        asked: what to make of it.
+        digits_max: the longest PIN that the request allows.
+
+    Raises:
+        Refusal: 69, the PIN would leave ISO format 4 for a weaker one; 24, it is too long.
+        PinBlockError: 20, 22, 23, 24.
+    """
+    layout, layout_out, account = asked.source, asked.destination, asked.account
+    _check_policy(state, layout, layout_out)
+    if layout is layout_out and layout is not ISO_4 and not layout.fill_bytes:
+        _check_cipher(source)
+        _check_cipher(destination)
+        clear = source.decrypt(asked.block)
+        pin = layout.decode(clear, _digits_for(layout, account))
+        translated = destination.encrypt(clear).hex().upper()
+    else:
+        pin = open_pin(source, asked.block, layout, account)
+        translated = seal_pin(state, destination, pin, layout_out, account)
+    if len(pin) > digits_max:
+        raise Refusal("24", "the PIN is longer than the request allows")
+    return f"{len(pin):02}{translated}{layout_out.code}"
+
+
+def _check_policy(state: ModuleState, source: PinBlockFormat, destination: PinBlockFormat) -> None:
     if source is ISO_4 and not (
         state.settings.pin_format_downgrade or translation_allowed(source.code, destination.code)
     ):

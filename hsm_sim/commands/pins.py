@@ -9,15 +9,14 @@ from __future__ import annotations
 from acquirer.hsm_sim.body import Body
 from acquirer.hsm_sim.commands.dukpt_fields import is_bdk, pin_cipher, read_bdk, read_ksn
 from acquirer.hsm_sim.commands.pin_fields import (
-    check_translation,
     clear_pin,
-    open_pin,
     read_account,
-    read_block,
     read_pin,
     read_stored_pin,
+    read_translation,
     same,
     seal_pin,
+    translate_pin,
 )
 from acquirer.hsm_sim.commands.reply import Handler
 from acquirer.hsm_sim.crypto.pinblock import ISO_4
@@ -42,18 +41,14 @@ def translate(source_role: KeyRole) -> Handler:
         else:
             destination = body.key(enciphering)
         digits_max = body.number(2)
-        block = read_block(body, source)
-        format_in, format_out = body.pin_format(), body.pin_format()
-        account = read_account(body, format_in, format_out)
+        asked = read_translation(body, source)
         lmk = body.end()
-        check_translation(body.state, format_in, format_out)
-        pin = open_pin(lmk.key(source).cipher, block, format_in, account)
-        if len(pin) > digits_max:
-            raise Refusal("24", "the PIN is longer than the request allows")
+        cipher = lmk.key(source).cipher
         key = lmk.key(destination, "11")
-        cipher = key.cipher if ksn is None else pin_cipher(key, ksn, iso4=format_out is ISO_4)
-        translated = seal_pin(body.state, cipher, pin, format_out, account)
-        return f"{len(pin):02}{translated}{format_out.code}"
+        sealing = key.cipher
+        if ksn is not None:
+            sealing = pin_cipher(key, ksn, iso4=asked.destination is ISO_4)
+        return translate_pin(body.state, cipher, sealing, asked, digits_max)
 
     return handle
 

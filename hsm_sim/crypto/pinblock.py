@@ -18,8 +18,8 @@ PIN_DIGITS_MIN = 4
 PIN_DIGITS_MAX = 12
 _DOCUTEL_DIGITS_MAX = 6
 
-_HEAD = tuple(f"{length:X}" for length in range(16))
-_FILL = tuple("F" * (14 - length) for length in range(15))
+_HEAD = tuple(f"{length:x}" for length in range(16))
+_FILL = tuple("f" * (14 - length) for length in range(15))
 _TO_LETTERS = bytes(0x41 + byte % 6 for byte in range(256))
 _TO_DIGITS = bytes(0x30 + byte % 10 for byte in range(256))
 
@@ -65,7 +65,7 @@ def encode_iso0(pin: str, account_number: str) -> bytes:
     '041274edcba9876f'
     """
     length = _checked_length(pin)
-    field = int("0" + _HEAD[length] + pin + _FILL[length], 16)
+    field = int(_HEAD[length] + pin + _FILL[length], 16)
     return (field ^ account_field(account_number)).to_bytes(8, "big")
 
 
@@ -86,8 +86,8 @@ def decode_iso0(block: bytes, account_number: str) -> str:
     >>> decode_iso0(bytes.fromhex("041274edcba9876f"), "401234567890")
     '1234'
     """
-    field = b"%016X" % (int.from_bytes(block, "big") ^ account_field(account_number))
-    return _pin_and_fill(field.decode("ascii"), "0")
+    field = int.from_bytes(block, "big") ^ account_field(account_number)
+    return _pin_and_fill(field.to_bytes(8, "big").hex(), "0")
 
 
 def encode_iso1(pin: str, random: bytes) -> bytes:
@@ -107,7 +107,7 @@ def encode_iso1(pin: str, random: bytes) -> bytes:
 
 def decode_iso1(block: bytes) -> str:
     """The PIN in a block of format 1; errors as :func:`decode_iso0`."""
-    return _pin(block.hex().upper(), "1")
+    return _pin(block.hex(), "1")
 
 
 def encode_iso2(pin: str) -> bytes:
@@ -125,7 +125,7 @@ def encode_iso2(pin: str) -> bytes:
 
 def decode_iso2(block: bytes) -> str:
     """The PIN in a block of format 2; errors as :func:`decode_iso0`."""
-    return _pin_and_fill(block.hex().upper(), "2")
+    return _pin_and_fill(block.hex(), "2")
 
 
 def encode_iso3(pin: str, account_number: str, random: bytes) -> bytes:
@@ -147,9 +147,9 @@ def encode_iso3(pin: str, account_number: str, random: bytes) -> bytes:
 
 def decode_iso3(block: bytes, account_number: str) -> str:
     """The PIN in a block of format 3; errors as :func:`decode_iso0`."""
-    field = f"{int.from_bytes(block, 'big') ^ account_field(account_number):016X}"
+    field = (int.from_bytes(block, "big") ^ account_field(account_number)).to_bytes(8, "big").hex()
     pin = _pin(field, "3")
-    if not all(digit in "ABCDEF" for digit in field[2 + len(pin) :]):
+    if not all(digit in "abcdef" for digit in field[2 + len(pin) :]):
         raise PinBlockError("20", "the fill of the PIN block is wrong")
     return pin
 
@@ -203,11 +203,14 @@ def decode_docutel(block: bytes) -> str:
     return field[1 : 1 + length]
 
 
+def _is_pin(text: str) -> bool:
+    return PIN_DIGITS_MIN <= len(text) <= PIN_DIGITS_MAX and text.isdecimal() and text.isascii()
+
+
 def _checked_length(pin: str) -> int:
-    length = len(pin)
-    if not (PIN_DIGITS_MIN <= length <= PIN_DIGITS_MAX and pin.isascii() and pin.isdecimal()):
+    if not _is_pin(pin):
         raise PinBlockError("24", "a PIN has 4 to 12 digits")
-    return length
+    return len(pin)
 
 
 def account_field(account_number: str) -> int:
@@ -222,6 +225,7 @@ def account_field(account_number: str) -> int:
 
 
 def _pin(field: str, control: str) -> str:
+    """The PIN in a block's digits, its letters in lower case."""
     if len(field) != 16 or field[0] != control:
         raise PinBlockError("20", "the PIN block is of another format")
     length = int(field[1], 16)
@@ -234,11 +238,11 @@ def _pin(field: str, control: str) -> str:
 
 
 def _pin_and_fill(field: str, control: str) -> str:
-    pin = _pin(field, control)
-    length = len(pin)
-    if field[2 + length :] != _FILL[length]:
-        raise PinBlockError("20", "the fill of the PIN block is wrong")
-    return pin
+    pin = field[2:].rstrip("f")
+    if field[:2] == control + _HEAD[len(pin)] and _is_pin(pin):
+        return pin
+    _pin(field, control)
+    raise PinBlockError("20", "the fill of the PIN block is wrong")
 
 
 FORMATS: dict[str, PinBlockFormat] = {
