@@ -131,13 +131,15 @@ class Body:
         Raises:
             Refusal: with ``code``.
         """
-        field = self.take(size)
+        at = self._at
         try:
-            value = bytes.fromhex(field)
+            value = bytes.fromhex(self._text[at : at + size])
         except ValueError:
             value = b""
         if len(value) * 2 != size:
+            self.take(size)
             raise Refusal(code, f"no hexadecimal digits before character {self._at}")
+        self._at = at + size
         return value
 
     def binary(self, size: int, code: str = "15") -> bytes:
