@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import tomli_w
 from PIL import Image
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from acquirer.cli.main import application
 from acquirer.ledger.book import Book, open_book
@@ -137,16 +137,20 @@ async def data(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     return tmp_path
 
 
+def report(data: Path, *arguments: str) -> Result:
+    """The command's whole result."""
+    words = ["report", "--from", DAY, "--data", str(data), *arguments]
+    return CliRunner().invoke(application("report"), words)
+
+
 @pytest.fixture
 def run(data: Path) -> Any:
-    """Runs the command on the day's books."""
+    """Runs the command on the day's books; its standard output."""
 
     def command(*arguments: str) -> str:
-        result = CliRunner().invoke(
-            application("report"), ["report", *arguments, "--from", DAY, "--data", str(data)]
-        )
+        result = report(data, *arguments)
         assert 0 == result.exit_code, result.output
-        return str(result.output)
+        return str(result.stdout)
 
     return command
 
@@ -197,11 +201,35 @@ async def test_csv_and_table(run: Any) -> None:
 
 
 async def test_workbook_and_chart(run: Any, tmp_path: Path) -> None:
-    """A workbook with numbers, a picture with bars of both means."""
-    run("--by", "courier", "--xlsx", str(tmp_path / "r.xlsx"), "--png", str(tmp_path / "r.png"))
+    """A workbook with numbers, a picture with bars of both means; how much is in each is told."""
+    files = ("--xlsx", str(tmp_path / "r.xlsx"), "--png", str(tmp_path / "r.png"))
+    told = run("--by", "courier", *files)
+    assert [f"{tmp_path / name}: 3 lines" for name in ("r.xlsx", "r.png")] == told.splitlines()
+    assert 3 == len(json.loads(run("--by", "courier", "--json", *files))["lines"])
     with zipfile.ZipFile(tmp_path / "r.xlsx") as book:
         sheet = book.read("xl/worksheets/sheet1.xml").decode()
     assert "<v>200</v>" in sheet
     with Image.open(tmp_path / "r.png") as image:
         colours = {colour for _, colour in image.convert("RGB").getcolors(1 << 16) or []}
     assert {(0x2F, 0x6F, 0xAB), (0x5A, 0xA4, 0x69)} <= colours
+
+
+@pytest.mark.parametrize("option", ["--xlsx", "--png"])
+@pytest.mark.parametrize("data", ["sqlite"], indirect=True)
+async def test_a_file_that_cannot_be_written(data: Path, option: str) -> None:
+    """One line names the file, why, and what would do; exit code 2."""
+    file = data / "nowhere" / "r"
+    result = report(data, option, str(file))
+    assert (2, "") == (result.exit_code, result.stdout)
+    assert (
+        f"acquirer: {file}: No such file or directory; name a file in a folder that is there and"
+        " that you may write to\n" == result.stderr
+    )
+
+
+@pytest.mark.parametrize("data", ["sqlite"], indirect=True)
+async def test_an_unknown_merchant(data: Path) -> None:
+    """One that neither books nor configuration know is named, with those that there are."""
+    result = report(data, "--merchant", "M9")
+    complaint = " ".join(result.stderr.replace("│", " ").split())
+    assert (2, True) == (result.exit_code, f"no merchant 'M9'; there are {MERCHANT}" in complaint)

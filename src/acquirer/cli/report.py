@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import csv
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -81,7 +83,8 @@ def report(
     first_date = _date(first, "--from") if first else f"{today:%Y-%m-%d}"
     last_date = _date(last, "--to") if last else first_date
     if last_date < first_date:
-        raise typer.BadParameter("--to is before --from")
+        reason = f"{last_date} is before --from, {first_date}"
+        raise typer.BadParameter(reason, param_hint="--to")
     couriers = {c.courier_id: Courier(c.merchant_id, c.station) for c in settings.couriers}
     with open_books(data, config) as connection:
         lines = report_lines(
@@ -92,20 +95,39 @@ def report(
             couriers=couriers,
             merchant_id=merchant,
         )
+    known = [m.merchant_id for m in settings.merchants]
+    if merchant and not lines and merchant not in known:
+        reason = f"no merchant {merchant!r}; there are {', '.join(known)}"
+        raise typer.BadParameter(reason, param_hint="--merchant")
     title = f"By {by}, {first_date}" + (f" to {last_date}" if last_date != first_date else "")
-    try:
-        if xlsx is not None:
-            write_workbook(xlsx, title, lines, HEADINGS)
-        if png is not None:
-            write_chart(png, title, lines)
-    except OSError as error:
-        fail(error)
+    for path, write in ((xlsx, partial(write_workbook, headings=HEADINGS)), (png, write_chart)):
+        if path is not None:
+            _write(path, write, title, lines, to_stderr=as_json or as_csv)
     if as_json:
         print_json({"by": by, "from": first_date, "to": last_date, "lines": _rows(lines)})
     elif as_csv:
         _print_csv(lines)
     elif xlsx is None and png is None:
         _print_table(title, lines)
+
+
+def _write(
+    path: Path,
+    write: Callable[[Path, str, list[ReportLine]], int],
+    title: str,
+    lines: list[ReportLine],
+    *,
+    to_stderr: bool,
+) -> None:
+    """Write a file and say how much is in it."""
+    try:
+        shown = write(path, title, lines)
+    except OSError as error:
+        cure = "name a file in a folder that is there and that you may write to"
+        fail(f"{path}: {error.strerror or error}; {cure}")
+    count = f"{len(lines)} line{'s' * (len(lines) != 1)}"
+    some = f"the first {shown} of " if shown < len(lines) else ""
+    typer.echo(f"{path}: {some}{count}", err=to_stderr)
 
 
 def _rows(lines: list[ReportLine]) -> list[dict[str, object]]:
@@ -155,4 +177,4 @@ def _date(text: str, option: str) -> str:
     try:
         return date.fromisoformat(text).isoformat()
     except ValueError:
-        raise typer.BadParameter("a date is YYYY-MM-DD", param_hint=option) from None
+        raise typer.BadParameter(f"{text!r} is no date YYYY-MM-DD", param_hint=option) from None

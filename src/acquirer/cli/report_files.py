@@ -22,8 +22,11 @@ CARD, CASH, FEES, TEXT = "#2f6fab", "#5aa469", "#c9a227", "#222222"
 
 def write_workbook(
     path: Path, title: str, lines: list[ReportLine], headings: Mapping[str, str]
-) -> None:
+) -> int:
     """Write a workbook of one sheet.
+
+    Returns:
+        How many lines are in it.
 
     Raises:
         OSError: the file cannot be written.
@@ -52,11 +55,15 @@ def write_workbook(
             sheet.freeze_panes(3, 2)
             sheet.set_column(0, len(COLUMNS) + 1, 14)
     except xlsxwriter.exceptions.FileCreateError as error:
-        raise OSError(str(error)) from None
+        raise error.args[0] from None
+    return len(lines)
 
 
-def write_chart(path: Path, title: str, lines: list[ReportLine]) -> None:
+def write_chart(path: Path, title: str, lines: list[ReportLine]) -> int:
     """Write a PNG: per line what was paid by card and in cash, and the fees in it.
+
+    Returns:
+        How many lines are in it; those after the 60th are not.
 
     Raises:
         OSError: the file cannot be written.
@@ -89,3 +96,4 @@ def write_chart(path: Path, title: str, lines: list[ReportLine]) -> None:
         paid = format_minor(line.card_minor + line.cash_minor, line.currency_code)
         draw.text((left + 8, top + 4), paid, fill=TEXT, font=font)
     image.save(path, "PNG")
+    return len(shown)
