@@ -31,19 +31,21 @@ async def command_link(context: Context, name: str, command: str) -> Done | Refu
     try:
         link = context.banks.link(name)
     except KeyError:
-        return Refused("no such link")
+        return Refused(f"no link {name!r}; `acquirer links` shows all")
     if command == "hold":
         await link.hold()
     elif command == "release":
         link.release()
     elif command == "rekey":
         if not await link.change_keys():
-            return Refused("no new keys: the link is not up, has no zone security, or was refused")
+            why = "it is not up, has no zone security, or was refused"
+            return Refused(f"no new keys for link {name!r}: {why}; `acquirer links` shows more")
     elif command == "cut-over":
         if not await link.cut_over():
-            return Refused("the link is not up, or the bank does not agree")
+            why = "it is not up, or the bank does not agree"
+            return Refused(f"no cut-over on link {name!r}: {why}; `acquirer links` shows more")
     else:
-        return Refused("no such command for a link")
+        return Refused(f"no command {command!r} for a link")
     return _shown(link.status())
 
 

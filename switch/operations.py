@@ -42,7 +42,7 @@ Done = dict[str, Any]
 async def unlock_courier(context: Context, courier_id: str) -> Done | Refused:
     """Let a courier try passwords again."""
     if courier_id not in context.couriers:
-        return Refused("no such courier")
+        return _no_courier(courier_id)
     async with context.courier_turns.of(courier_id):
         row = await context.book.courier(courier_id) or CourierRow(courier_id)
         if row.locked or row.password_tries:
@@ -62,14 +62,16 @@ async def hand_in_cash(
     """
     courier = context.couriers.get(courier_id)
     if courier is None:
-        return Refused("no such courier")
+        return _no_courier(courier_id)
     station = station or courier.station
     if not STATION.fullmatch(station):
-        return Refused("the station is missing, or not letters, digits, _ and -")
+        return Refused(f"station {station!r} cannot be: 1 to 40 letters, digits, _ and -")
     if courier.station and station != courier.station:
-        return Refused(f"this courier hands in at station {courier.station}")
-    if not REFERENCE.fullmatch(reference) or not 0 <= amount_minor < AMOUNT_MAX:
-        return Refused("the reference or the amount cannot be")
+        return Refused(f"courier {courier_id!r} hands in at station {courier.station}")
+    if not REFERENCE.fullmatch(reference):
+        return Refused(f"reference {reference!r} cannot be: 1 to 64 letters, digits, _ and -")
+    if not 0 <= amount_minor < AMOUNT_MAX:
+        return Refused(f"amount {amount_minor} cannot be: 0 to {AMOUNT_MAX - 1} minor units")
     currency = context.merchants[courier.merchant_id].currency_code
     async with context.courier_turns.of(courier_id):
         account = courier_account(courier_id)
@@ -95,6 +97,10 @@ async def hand_in_cash(
     return _told(entry, repeated=False)
 
 
+def _no_courier(courier_id: str) -> Refused:
+    return Refused(f"no courier {courier_id!r}; `acquirer couriers list` shows all")
+
+
 async def _handed_in_before(context: Context, entry: Entry) -> Done | Refused:
     first = await context.book.find_entry(entry.terminal_id, entry.batch, entry.stan)
     same = first is not None and (first.courier_id, first.amount_minor, first.reply[63]) == (
@@ -103,7 +109,7 @@ async def _handed_in_before(context: Context, entry: Entry) -> Done | Refused:
         entry.reply[63],
     )
     if first is None or not same:
-        return Refused("this reference was used for another hand-in")
+        return Refused(f"reference {entry.stan!r} was used for another hand-in")
     return _told(first, repeated=True)
 
 
@@ -125,6 +131,7 @@ def _told(entry: Entry, *, repeated: bool) -> Done:
 async def replay_event(context: Context, event_id: str) -> Done | Refused:
     """Make a dead letter due again, with what waits behind it in its order."""
     if not await context.book.replay_event(event_id, context.wall_ms()):
-        return Refused("no dead letter of this id")
+        cure = "`acquirer orders events list --state dead` shows all"
+        return Refused(f"no dead letter {event_id!r}; {cure}")
     context.events_queued()
     return {"event_id": event_id, "replayed": True}

@@ -37,7 +37,7 @@ REASON_MAX = 200
 async def retry_saf(context: Context, id: int) -> Done | Refused:
     """Make a dead letter due again, as a repeat, with its attempts and age counted anew."""
     if await context.book.commit(ReviveSaf(id, context.wall_ms())):
-        return Refused("no dead letter of this id")
+        return _no_dead_letter(id)
     context.saf_queued()
     return {"id": id, "retried": True}
 
@@ -50,12 +50,14 @@ async def write_off_saf(context: Context, id: int, name: str, reason: str) -> Do
         name: who decides.
         reason: why, up to 200 characters.
     """
-    if not NAME.fullmatch(name) or not 0 < len(reason.strip()) <= REASON_MAX:
-        return Refused("a write-off needs the operator's name and a reason")
+    if not NAME.fullmatch(name):
+        return Refused(f"name {name!r} cannot be: 1 to 64 letters, digits and ._@-")
+    if not 0 < len(reason.strip()) <= REASON_MAX:
+        return Refused(f"this reason cannot be: 1 to {REASON_MAX} characters")
     item = await context.book.dead_letter(id)
     original = await context.book.entry(item.original_id) if item else None
     if item is None or original is None:
-        return Refused("no dead letter of this id")
+        return _no_dead_letter(id)
     now_ms = context.wall_ms()
     entry = await own_entry(
         context,
@@ -77,7 +79,7 @@ async def write_off_saf(context: Context, id: int, name: str, reason: str) -> Do
     after = undone_steps(original) if item.kind == "reversal" else []
     while failed := await context.book.commit(*steps, *after):
         if failed.step < len(steps):
-            return Refused("somebody else has dealt with it meanwhile")
+            return Refused(f"somebody else has dealt with dead letter {id} meanwhile")
         # What is not ours to change any more drops out: first the claim, then the entry.
         after = after[: failed.step - len(steps)]
     return {
@@ -89,6 +91,10 @@ async def write_off_saf(context: Context, id: int, name: str, reason: str) -> Do
         "credit": posting.credit,
         "name": name,
     }
+
+
+def _no_dead_letter(id: int) -> Refused:
+    return Refused(f"no dead letter {id}; `acquirer saf list --dead` shows all")
 
 
 def write_off_posting(item: SafItem, original: Entry) -> Posting:

@@ -22,6 +22,42 @@ TOKEN = "a-token-of-this-test"
 CASH, STATION = "assets:courier:C1001", "assets:station:north"
 EXCESS, SHORTAGE = "income:cash-excess", "assets:courier-shortage:C1001"
 
+REFUSED: list[tuple[str, dict[str, Any], str]] = [
+    ("couriers/C9/unlock", {}, "no courier 'C9'; `acquirer couriers list` shows all"),
+    (
+        "couriers/C9/hand-in",
+        {"amount_minor": 1, "reference": "a"},
+        "no courier 'C9'; `acquirer couriers list` shows all",
+    ),
+    ("couriers/C1001/hand-in", {"amount_minor": 1, "reference": "a b"}, "reference 'a b' can"),
+    ("couriers/C1001/hand-in", {"amount_minor": -1, "reference": "a"}, "amount -1 cannot be"),
+    (
+        "couriers/C1001/hand-in",
+        {"amount_minor": 1, "reference": "a", "station": "n/s"},
+        "station 'n/s' cannot be",
+    ),
+    (
+        "couriers/C1001/hand-in",
+        {"amount_minor": 1, "reference": "a", "station": "south"},
+        "courier 'C1001' hands in at station north",
+    ),
+    ("links/nowhere/hold", {}, "no link 'nowhere'; `acquirer links` shows all"),
+    ("links/demo/frob", {}, "no command 'frob' for a link"),
+    ("saf/4711/retry", {}, "no dead letter 4711; `acquirer saf list --dead` shows all"),
+    (
+        "saf/4711/write-off",
+        {"name": "chen", "reason": "x"},
+        "no dead letter 4711; `acquirer saf list --dead` shows all",
+    ),
+    ("saf/4711/write-off", {"name": "w chen", "reason": "x"}, "name 'w chen' cannot be"),
+    ("saf/4711/write-off", {"name": "chen", "reason": " "}, "reason cannot be"),
+    (
+        "events/E9/replay",
+        {},
+        "no dead letter 'E9'; `acquirer orders events list --state dead` shows all",
+    ),
+]
+
 
 def without_none(value: Any) -> Any:
     """What TOML can hold."""
@@ -192,6 +228,17 @@ async def test_only_this_machines_operator_with_the_token(open_world: Any) -> No
             reply = await client.post(f"{base}/hand-in", headers=good, content=minus)
             assert 409 == reply.status_code
         assert {} == world.balances()
+
+
+async def test_what_cannot_be_done_is_named(open_world: Any) -> None:
+    """A refusal says what was asked for, and how to see what there is."""
+    async with operated(open_world) as world, httpx.AsyncClient(trust_env=False) as client:
+        for path, body, named in REFUSED:
+            url = f"http://{world.running.http}/operator/{path}"
+            reply = await client.post(url, headers={"authorization": f"Bearer {TOKEN}"}, json=body)
+            assert (409, True) == (reply.status_code, named in reply.text.replace("\\", "")), (
+                reply.text
+            )
 
 
 async def test_without_a_token_there_are_no_operator_calls(world: Any) -> None:
