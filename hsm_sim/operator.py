@@ -69,7 +69,7 @@ def role_of(key_type: str) -> KeyRole:
     """
     role = KEY_TYPES.get(key_type)
     if role is None:
-        raise HsmConfigError(f"there is no key type {key_type}")
+        raise HsmConfigError(f"no key type {key_type}; `acquirer hsm key types` lists them")
     return role
 
 

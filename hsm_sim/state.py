@@ -74,7 +74,8 @@ class ModuleState:
         random: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         if default_lmk not in lmks:
-            raise HsmConfigError(f"the default LMK {default_lmk} is not loaded")
+            loaded = ", ".join(sorted(lmks))
+            raise HsmConfigError(f"default LMK {default_lmk} is not loaded; there are {loaded}")
         if not settings.test_lmk:
             for lmk_id, lmk in lmks.items():
                 if lmk.is_test:

@@ -55,5 +55,6 @@ def parse_major(text: str, currency_code: str) -> int:
     places = decimals(currency_code)
     found = _MAJOR.fullmatch(text.strip())
     if found is None or len(found[2] or "") > places:
-        raise ValueError(f"an amount is digits with at most {places} decimals")
+        more = f" with at most {places} decimals" if places else ""
+        raise ValueError(f"{text!r} is no amount: 1 to 10 digits{more}")
     return int(found[1] + (found[2] or "").ljust(places, "0"))

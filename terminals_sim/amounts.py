@@ -21,7 +21,8 @@ def parse_amount(text: str) -> int:
     """
     found = _AMOUNT.fullmatch(text.strip())
     if not found:
-        raise ValueError("an amount is digits with at most two decimals, such as 12.50")
+        reason = "1 to 10 digits with at most two decimals, such as 12.50"
+        raise ValueError(f"{text!r} is no amount: {reason}")
     return int(found[1]) * 100 + int((found[2] or "").ljust(2, "0"))
 
 

@@ -91,7 +91,7 @@ class Terminal:
     def sign_on(self, network_code: str = "003") -> Request:
         """0800; ``network_code`` 001, 003 or 004 says which keys the switch shall send."""
         if network_code not in ("001", "003", "004"):
-            raise LocalRefusal("sign-on is 001, 003 or 004")
+            raise LocalRefusal(f"no sign-on {network_code!r}: it is 001, 003 or 004")
         return self._request(replace(kinds.SIGN_ON, network_code=network_code), {})
 
     def sign_off(self) -> Request:
@@ -147,7 +147,7 @@ class Terminal:
             if voidable and rrn in ("", entry.rrn):
                 break
         else:
-            raise LocalRefusal("no approved sale with this RRN" if rrn else "no sale to void")
+            raise LocalRefusal(f"no approved sale with RRN {rrn}" if rrn else "no sale to void")
         fields = _money(entry.amount_minor) | {
             37: entry.rrn,
             61: De61(entry.batch, entry.stan, entry.date).format(),

@@ -108,7 +108,7 @@ def open_for_reading(folder: str | Path) -> sqlite3.Connection:
     """
     path = Path(folder) / FILE_NAME
     if not path.is_file():
-        raise BooksError(f"{folder}: no {FILE_NAME} here")
+        raise BooksError(f"{folder}: no {FILE_NAME} here; has `acquirer bank-sim` run on it?")
     db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=5.0)
     db.row_factory = sqlite3.Row
     return db

@@ -144,8 +144,8 @@ async def serve(
         OSError: the address cannot be listened on.
     """
     host, _, port = settings.listen.rpartition(":")
-    if not host or not port.isdigit():
-        raise ConfigError("bank-sim", "listen", "must be host:port")
+    if not host or not port.isdecimal() or int(port) > 65_535:
+        raise ConfigError("bank-sim", "listen", f"{settings.listen!r} is not host:port")
     listeners = await trio.open_tcp_listeners(int(port), host=host)
     address = f"{host}:{listeners[0].socket.getsockname()[1]}"
     try:

@@ -110,8 +110,8 @@ async def serve_iso(
         OSError: the address cannot be bound.
     """
     host, _, port = settings.listen.rpartition(":")
-    if not host or not port.isdecimal():
-        raise ConfigError("order-sim", "iso.listen", "must be host:port")
+    if not host or not port.isdecimal() or int(port) > 65_535:
+        raise ConfigError("order-sim", "iso.listen", f"{settings.listen!r} is not host:port")
     try:
         dialect = load_dialect(settings.dialect)
     except DialectError as error:

@@ -84,8 +84,8 @@ async def serve_http(
 ) -> None:
     """Serve until cancelled; raises as :func:`run_order_sim`."""
     host, _, port = settings.listen.rpartition(":")
-    if not host or not port.isdecimal():
-        raise ConfigError("order-sim", "listen", "must be host:port")
+    if not host or not port.isdecimal() or int(port) > 65_535:
+        raise ConfigError("order-sim", "listen", f"{settings.listen!r} is not host:port")
     listeners = await trio.open_tcp_listeners(int(port), host=host.strip("[]"))
     bound_host, bound_port = listeners[0].socket.getsockname()[:2]
     _log.info("order_sim_started", port=bound_port)

@@ -406,7 +406,7 @@ def read_movements(folder: Path) -> list[MovementRow]:
 def _read(folder: Path, statement: str) -> list[dict[str, object]]:
     file = folder / FILE_NAME
     if not file.is_file():
-        raise NoBooksError(f"{folder}: holds no {FILE_NAME}")
+        raise NoBooksError(f"{folder}: no {FILE_NAME} here; has `acquirer order-sim` run on it?")
     try:
         connection = sqlite3.connect(f"{file.absolute().as_uri()}?mode=rw", uri=True, timeout=5)
         try:

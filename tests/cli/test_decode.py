@@ -111,7 +111,7 @@ def test_broken_message_shows_the_fields_before_the_error() -> None:
     assert first["fields"]["2"] == "621785*********0804"
     assert first["error"].startswith("field 11: ")
     assert second["error"] is None
-    assert (third["mti"], third["fields"], third["error"]) == (None, {}, "not hexadecimal")
+    assert (third["mti"], third["fields"], third["error"]) == (None, {}, "not hexadecimal: 'n'")
 
 
 def test_error_is_printed_under_the_fields() -> None:

@@ -76,7 +76,7 @@ def test_bad_settings_name_file_key_and_reason(tmp_path: Path) -> None:
         ("listen = 5", "listen"),
         ('bank = "nobody"', "bank: one of demo"),
         ('dialect = "klingon"', "no dialect 'klingon'"),
-        ('listen = "nowhere"', "must be host:port"),
+        ('listen = "nowhere"', "'nowhere' is not host:port"),
     ):
         config.write_text(text + f'\ndata = "{tmp_path}/books"\n' * (text != "listen = 5"))
         result = CliRunner().invoke(bank_sim_app, ["--config", str(config)])

@@ -46,7 +46,9 @@ def backup(
     if database.file is None:
         fail("only SQLite books are copied by this command; use pg_basebackup or pg_dump")
     if file.exists():
-        fail(f"{file} exists already")
+        fail(f"{file} exists already; name another file")
+    if not file.parent.is_dir():
+        fail(f"{file}: no folder {file.parent}; make it first")
     try:
         source = f"{database.file.resolve().as_uri()}?mode=ro"
         with (
@@ -55,7 +57,7 @@ def backup(
         ):
             books.backup(copy)
     except sqlite3.Error as error:
-        fail(f"the books cannot be copied: {error}")
+        fail(f"the books cannot be copied to {file}: {error}")
     file.chmod(0o600)
     with Database(f"sqlite:///{file.resolve()}").read_only_engine().connect() as connection:
         _tell(_verified(connection), as_json, f"{file} agrees with itself")

@@ -39,6 +39,19 @@ class _SwitchFile(msgspec.Struct, frozen=True):
     database: _DatabaseTable
 
 
+def switch_file(data: Path | None, config: Path | None) -> Path:
+    """The switch's configuration file that a command was pointed to; else exit code 2."""
+    if (data is None) == (config is None):
+        raise typer.BadParameter("give either --data or --config")
+    if config is not None:
+        return config
+    assert data is not None
+    if not data.is_dir():
+        reason = f"{data} is no folder; give that of `acquirer up --data`"
+        raise typer.BadParameter(reason, param_hint="--data")
+    return data / "switch.toml"
+
+
 def database_of(data: Path | None, config: Path | None) -> Database:
     """The database that a command was pointed to; what is wrong ends it with code 2."""
     try:
@@ -67,18 +80,12 @@ def open_books(data: Path | None, config: Path | None) -> Iterator[Connection]:
 
 
 def _database_url(data: Path | None, config: Path | None) -> str:
-    if (data is None) == (config is None):
-        raise typer.BadParameter("give either --data or --config")
-    if data is not None:
-        if not data.is_dir():
-            raise typer.BadParameter(f"{data} is no folder", param_hint="--data")
-        config = data / "switch.toml"
-        if not config.exists():
-            return f"sqlite:///{data / 'switch.sqlite3'}"
-    assert config is not None
-    url = load(config, _SwitchFile).database.url
+    path = switch_file(data, config)
+    if config is None and not path.exists():
+        return f"sqlite:///{path.with_name('switch.sqlite3')}"
+    url = load(path, _SwitchFile).database.url
     file = url.removeprefix("sqlite:///")
-    return url if file == url else f"sqlite:///{config.parent / file}"
+    return url if file == url else f"sqlite:///{path.parent / file}"
 
 
 def show_time(at_ms: int) -> str:

@@ -102,7 +102,9 @@ def _open(text: str, dialect: Dialect) -> Capture:
     try:
         data = bytes.fromhex(digits)
     except ValueError:
-        return _unreadable("not hexadecimal")
+        wrong = digits.strip("0123456789abcdefABCDEF")
+        why = repr(wrong[0]) if wrong else "an odd number of digits"
+        return _unreadable(f"not hexadecimal: {why}")
     if not 0 < len(data) <= MESSAGE_BYTES_MAX:
         return _unreadable(f"a message is 1 to {MESSAGE_BYTES_MAX} bytes")
     return open_capture(data, dialect)

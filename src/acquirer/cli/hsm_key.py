@@ -249,9 +249,7 @@ def explain(
         if command:
             found = explaining.explain_command(module, request_bytes(command))
         else:
-            role = KEY_TYPES.get(key_type) if key_type else None
-            if key_type and role is None:
-                raise HsmConfigError(f"there is no key type {key_type}")
+            role = operator.role_of(key_type) if key_type else None
             found = explaining.explain_key(chosen_lmk(module, lmk), key, role, zmk)
         show(found.facts, as_json)
     if not found.accepted:

@@ -58,8 +58,15 @@ def open_module(
 
 
 def chosen_lmk(module: SecurityModule, lmk_id: str) -> LocalMasterKey:
-    """The LMK with this id, or the default one."""
-    return module.state.lmk(lmk_id) if lmk_id else module.state.default_lmk
+    """The LMK with this id, or the default one.
+
+    Raises:
+        Refusal: 13, there is none with this id.
+    """
+    if lmk_id and lmk_id not in module.state.lmks:
+        loaded = ", ".join(sorted(module.state.lmks))
+        raise Refusal("13", f"no LMK {lmk_id} is loaded; there are {loaded}")
+    return module.state.lmks[lmk_id] if lmk_id else module.state.default_lmk
 
 
 @contextmanager

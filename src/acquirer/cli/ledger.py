@@ -16,7 +16,8 @@ from rich.table import Table
 
 from acquirer.cli.backup import backup, restored
 from acquirer.cli.books import AsJson, Config, Data, console, open_books, show_time
-from acquirer.ledger.errors import BooksDiffer
+from acquirer.cli.process import fail
+from acquirer.ledger.errors import BooksDiffer, LedgerError
 from acquirer.ledger.money import format_minor
 from acquirer.ledger.reports import Statement, journal_lines, statements, trial_balance
 from acquirer.ledger.verify import verify
@@ -84,7 +85,10 @@ def print_statement(
     Example: acquirer ledger statement assets:scheme:demo --data shop
     """
     with open_books(data, config) as connection:
-        found = statements(connection, account)
+        try:
+            found = statements(connection, account)
+        except LedgerError as error:
+            fail(f"{error}; `acquirer ledger trial-balance` lists them")
     if as_json:
         _print_json({"account": account, "statements": [asdict(item) for item in found]})
         return

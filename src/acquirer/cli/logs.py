@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 import structlog
 
+from acquirer.cli.process import fail
 from acquirer.codecs.pan import mask_digits
 
 _CARD_NUMBER = re.compile(r"(?<!\d)\d{13,19}(?!\d)")
@@ -45,6 +46,9 @@ def configure_logging(level: str = "") -> None:
             is also what child processes get.
     """
     level = level or os.environ.get(LEVEL_VARIABLE, "info")
+    if level not in _LEVELS:
+        known = ", ".join(_LEVELS)
+        fail(f"{level!r} is no log level: {known} (--log-level, {LEVEL_VARIABLE})")
     os.environ[LEVEL_VARIABLE] = level
     structlog.configure(
         processors=[

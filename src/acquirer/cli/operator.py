@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import typer
 
+from acquirer.cli.books import switch_file
 from acquirer.cli.process import fail
 from acquirer.cli.serve import load_switch_settings
 from acquirer.config.loading import ConfigError
@@ -22,17 +23,13 @@ TIMEOUT_S = 10.0
 REFUSED = 409
 
 
-def switch_file(data: Path | None, config: Path | None) -> Path:
-    """The switch's configuration file that a command was pointed to; else exit code 2."""
-    if (data is None) == (config is None):
-        raise typer.BadParameter("give either --data or --config")
-    return config if config is not None else (data or Path()) / "switch.toml"
-
-
 def read_settings(data: Path | None, config: Path | None) -> SwitchSettings:
     """The switch's settings; what is wrong with them ends the command with code 2."""
+    file = switch_file(data, config)
+    if not file.exists():
+        fail(f"{file}: no such file; has a switch run here?")
     try:
-        return load_switch_settings(switch_file(data, config))
+        return load_switch_settings(file)
     except ConfigError as error:
         fail(error)
 
@@ -61,7 +58,11 @@ def call_switch(
         response = connection.getresponse()
         status, answer = response.status, response.read()
     except (OSError, http.client.HTTPException) as error:
-        fail(f"no switch answers at {address}: {error}")
+        why = getattr(error, "strerror", None) or error
+        fail(
+            f"no switch answers at {address}: {why}; start it with `acquirer up` or"
+            " `acquirer serve`"
+        )
     finally:
         connection.close()
     try:

@@ -31,6 +31,8 @@ def print_ready(**addresses: str) -> None:
 
 def fail(reason: object) -> NoReturn:
     """End with exit code 2 and one line on stderr: usage or configuration is wrong."""
+    if isinstance(reason, OSError) and reason.filename:
+        reason = f"{reason.filename}: {reason.strerror}"
     typer.echo(f"acquirer: {reason}", err=True)
     raise typer.Exit(USAGE_ERROR)
 

@@ -19,7 +19,11 @@ from acquirer.ledger.saf_reports import saf_lines
 
 saf_app = typer.Typer(help="Messages that banks are owed.", no_args_is_help=True)
 
-Id = Annotated[int, typer.Argument(metavar="ID", help="Of a dead letter, as `list` shows it.")]
+ID_MAX = 2**63 - 1
+Id = Annotated[
+    int,
+    typer.Argument(metavar="ID", min=1, max=ID_MAX, help="Of a dead letter, as `list` shows it."),
+]
 
 
 @saf_app.command("list")

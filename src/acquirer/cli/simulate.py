@@ -69,7 +69,13 @@ def simulate(
     except ValueError as error:
         fail(error)
     if planted is not None:
-        _catch(planted, jobs)
+        try:
+            names = [plant.name for plant in load_plants(planted)]
+        except OSError as error:
+            fail(error)
+        except (ValueError, KeyError, TypeError):
+            fail(f"{planted}: no list of planted bugs, such as tests/sim/planted.toml")
+        _catch(planted, names, jobs)
         return
     if (seed is None) == (seeds == 0):
         fail("give --seed S, or --seeds N")
@@ -153,11 +159,10 @@ def _print_json(report: Report) -> None:
     typer.echo(msgspec.json.encode(document).decode())
 
 
-def _catch(file: Path, jobs: int) -> None:
+def _catch(file: Path, names: list[str], jobs: int) -> None:
     """Plant each bug in a process of its own and print how many seeds it takes to catch it."""
     missed = 0
     with ExitStack() as stack:
-        names = [plant.name for plant in load_plants(file)]
         pool = stack.enter_context(ThreadPoolExecutor(jobs))
         for name, took, finding in pool.map(lambda name: catch(file, name), names):
             missed += not took

@@ -177,6 +177,7 @@ def status(context: typer.Context) -> None:
     """
     setup: Setup = context.obj
     path = setup.state_path()
+    setup.identity()
     try:
         with FileStore(path) as store:
             saved = store.load()

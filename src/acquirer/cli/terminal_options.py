@@ -45,10 +45,7 @@ def play(setup: Setup, action: Action) -> None:
     """Run one action on the terminal and end with its exit code."""
     path = setup.state_path()
     connect = setup.connect()
-    try:
-        me = who.identity(setup.estate(), setup.terminal_id)
-    except EstateError as error:
-        raise view.fail(str(error), USAGE) from None
+    me = setup.identity()
     try:
         with FileStore(path) as store:
             saved = store.load() or TerminalState(setup.terminal_id, next_stan=fresh_stan())
@@ -87,7 +84,8 @@ def entry_of(text: str) -> Entry:
     for entry in ("stripe", "chip", "contactless", "keyed"):
         if text == entry:
             return entry
-    raise typer.BadParameter("stripe, chip, contactless or keyed", param_hint="--entry")
+    reason = f"{text!r} is none of stripe, chip, contactless, keyed"
+    raise typer.BadParameter(reason, param_hint="--entry")
 
 
 def card_of(setup: Setup, name: str) -> Card:
@@ -100,10 +98,13 @@ def card_of(setup: Setup, name: str) -> Card:
 
 def fields_of(texts: list[str]) -> dict[str, str]:
     """The pairs of ``--field``, in their order."""
-    pairs = [text.partition("=") for text in texts]
-    if not all(name and value for name, _, value in pairs):
-        raise typer.BadParameter("NAME=VALUE", param_hint="--field")
-    return {name: value for name, _, value in pairs}
+    found: dict[str, str] = {}
+    for text in texts:
+        name, _, value = text.partition("=")
+        if not (name and value):
+            raise typer.BadParameter(f"{text!r} is no NAME=VALUE", param_hint="--field")
+        found[name] = value
+    return found
 
 
 def pin_of(pin: str | None, no_pin: bool) -> str | None:

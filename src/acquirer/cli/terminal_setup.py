@@ -10,6 +10,8 @@ from pathlib import Path
 from acquirer.cli import terminal_view as view
 from acquirer.config.estate import Estate, load_estate
 from acquirer.config.loading import ConfigError
+from acquirer.terminals_sim.errors import EstateError
+from acquirer.terminals_sim.identity import Identity, identity
 from acquirer.terminals_sim.link import Connect, tcp
 from acquirer.terminals_sim.state import STAN_MAX
 
@@ -39,6 +41,13 @@ class Setup:
         except ConfigError as error:
             raise view.fail(str(error), USAGE) from None
 
+    def identity(self) -> Identity:
+        """The terminal, out of the estate."""
+        try:
+            return identity(self.estate(), self.terminal_id)
+        except EstateError as error:
+            raise view.fail(str(error), USAGE) from None
+
     def connect(self) -> Connect:
         """The way to the switch."""
         return tcp(*address(self.host, self.port, self.data))
@@ -50,6 +59,8 @@ class Setup:
         if self.state is not None:
             return self.state
         if self.data is not None:
+            if not self.data.is_dir():
+                raise view.fail(f"no folder {self.data}; give that of `acquirer up --data`", USAGE)
             return data_state_path(self.data, self.terminal_id)
         return Path(f"terminal-{self.terminal_id}.json")
 
