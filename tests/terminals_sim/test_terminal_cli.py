@@ -76,6 +76,19 @@ def test_calls_compose(run: Any, tmp_path: Path) -> None:
     assert (status["signed_on"], "wrapped_keys" in status) == (True, False)
 
 
+def test_status_says_how_much_it_shows(run: Any) -> None:
+    """The last 15 transactions, how many there are, and how to see the others."""
+    run("sign-on")
+    for minor in range(1, 17):
+        run("sale", "--amount", f"0.{minor:02d}", "--card", "alice")
+        if minor >= 15:
+            shown = run("status").stdout
+            assert (minor == 15, minor > 15) == ("0.01" in shown, f"15 of {minor}" in shown)
+    assert "--json" in shown.splitlines()[-1]
+    whole = json.loads(run("status", options=("--tid", "10000001", "--json")).stdout)
+    assert 16 == len(whole["journal"])
+
+
 def test_json_is_one_object(run: Any) -> None:
     """With --json standard output is one object, the trace goes elsewhere."""
     run("sign-on")

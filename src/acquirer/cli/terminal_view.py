@@ -175,6 +175,9 @@ def show_state(state: TerminalState, *, as_json: bool) -> None:
             entry.order_no,
         )
     console.print(table)
+    if len(state.journal) > _JOURNAL_ROWS:
+        rest = "`acquirer terminal … --json status` shows all"
+        console.print(f"the last {_JOURNAL_ROWS} of {len(state.journal)}; {rest}")
 
 
 def _facts(state: TerminalState) -> list[tuple[str, str]]:
