@@ -140,7 +140,7 @@ async def settle(
         code = "96"
     if code in CONDITIONAL_APPROVALS:
         return await _time_out(context, entry)
-    reply = {**entry.reply, **_bank_fields(message)}
+    reply = {**entry.reply, **fields_of_bank(message)}
     if code in APPROVED_CODES:
         context.stand_in.note_approved(entry)
         return await conclude(context, entry, State.APPROVED, code, reply, approved)
@@ -165,14 +165,17 @@ async def _stand_in(
     return answer
 
 
-def _bank_fields(message: Message) -> dict[int, str]:
-    """What of a bank's reply goes to the terminal, in the shape that its dialect has room for."""
+def fields_of_bank(message: Message) -> dict[int, str]:
+    """What of a bank's reply goes to the terminal, in the shape that its dialect has room for.
+
+    Control characters do not: the terminal could not read the reply.
+    """
     fields = {}
     if len(message.get(38).strip()) == APPROVAL_CODE_CHARACTERS:
         fields[38] = message.get(38)
     if len(message.get(54)) >= BALANCE_CHARACTERS:
         fields[54] = message.get(54)[:BALANCE_CHARACTERS]
-    return fields
+    return {number: text for number, text in fields.items() if text.isprintable()}
 
 
 async def conclude(

@@ -128,3 +128,65 @@ def test_open_capture_never_raises(data: bytes, name: str) -> None:
 
     assert (found.message is None) <= isinstance(found.error, CodecError)
     assert data == found.prefix + found.envelope + found.raw
+
+
+def wire(entry: dict[str, Any], data: st.DataObject) -> tuple[bytes, bytes]:
+    """A field on the wire, length prefix and content, sound but for two bytes at most."""
+    size = entry.get("length")
+    prefix = b""
+    if size is None:
+        size = data.draw(st.integers(0, min(entry["max"], 30)))
+        prefix = bytes.fromhex(f"{size:0{(entry['prefix'] + 1) // 2 * 2}d}")
+    packed = entry["type"] in "nz" and "encoding" not in entry
+    content = bytearray((size + 1) // 2 if packed else b"0" * size)
+    for _ in range(data.draw(st.integers(0, 2 if content else 0))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    return prefix, bytes(content)
+
+
+def is_sound(entry: dict[str, Any], size: int, content: bytes) -> bool:
+    """Whether a terminal's field holds what its type says, by the interface's words alone."""
+    if entry["type"] in ("b", "raw") or entry.get("encoding") == "latin1":
+        return True
+    if entry["type"] in ("an", "ans"):
+        return all(0x20 <= byte <= 0x7E for byte in content)
+    if "encoding" in entry:
+        return all(0x30 <= byte <= 0x39 for byte in content)
+    digits, pad = content.hex().upper(), "0"
+    if size % 2:
+        left = entry.get("odd") == "left"
+        pad, digits = (digits[-1], digits[:-1]) if left else (digits[0], digits[1:])
+        pad = "0" if left and pad == "F" else pad
+    return pad == "0" and not digits.strip("0123456789" + "D" * (entry["type"] == "z"))
+
+
+@pytest.mark.parametrize("number", sorted(formats("cup_pos")))
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_a_terminals_field_is_refused_for_what_its_type_does_not_hold(
+    number: int, data: st.DataObject
+) -> None:
+    """Letters in digits, wrong pads, control characters: refused; all else is read as it stands."""
+    entry = formats("cup_pos")[number]
+    prefix, content = wire(entry, data)
+    size = int(prefix.hex()) if prefix else entry.get("length", 0)
+    raw = b"\x02\x00" + (1 << (64 - number)).to_bytes(8, "big") + prefix + content
+    dialect = load_dialect("cup_pos")
+    if not is_sound(entry, size, content):
+        with pytest.raises(RemoteFormatError) as refused:
+            dialect.decode(raw)
+        assert str(number) == refused.value.field
+        assert number not in refused.value.readable
+        return
+    again = dialect.encode(dialect.decode(raw))
+    left = size % 2 and entry.get("odd") == "left" and "encoding" not in entry
+    assert again == (raw[:-1] + bytes([raw[-1] & 0xF0]) if left else raw)
+
+
+def test_a_terminals_currency_is_three_digits() -> None:
+    """Whoever sends letters or blanks means no currency of ISO 4217."""
+    head = b"\x02\x00" + (1 << (64 - 49)).to_bytes(8, "big")
+    assert "156" == load_dialect("cup_pos").decode(head + b"156").get(49)
+    for wrong in (b"CNY", b"   ", b"1\x006"):
+        with pytest.raises(RemoteFormatError):
+            load_dialect("cup_pos").decode(head + wrong)

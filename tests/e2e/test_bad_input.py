@@ -77,6 +77,16 @@ async def test_undecodable_with_stan_and_terminal(world: Any) -> None:
         assert "00" == (await line.ask(terminal.frame("0200", fields))).code
 
 
+@pytest.mark.parametrize("currency", [b"\x01\x02\x03", b"CNY", b"15 "])
+async def test_no_currency(world: Any, currency: bytes) -> None:
+    """A currency that is not three digits is a format error, whatever the MAC says of it."""
+    terminal = await world.signed_on()
+    before = len(world.journal())
+    data = terminal.sale(SYBIL, 100)[2 + len(HEAD) : -8].replace(b"156", currency)
+    assert "30" == (await world.ask(framed(HEAD + data + cup_ecb(terminal.keys.mac, data)))).code
+    assert before == len(world.journal())
+
+
 @pytest.mark.parametrize("missing", [3, 4, 22, 25, 35, 42, 49, 60])
 async def test_missing_field(world: Any, missing: int) -> None:
     """A sale without one of its fields gets 30 and uses up no STAN."""
