@@ -189,6 +189,15 @@ def test_order_at_the_door(run: Any, host: Any) -> None:
     ]
 
 
+def test_a_paid_order_shows_no_ways_to_pay(run: Any, host: Any) -> None:
+    """The reply names what the merchant accepts; who reads it has nothing left to pay."""
+    host.amount_due = "000000000000"
+    host.order_fields = {"OS": "01", "OW": "12", "OT": "Phone"}
+    run("sign-on")
+    shown = run("order-query", "SP1").output
+    assert ("paid" in shown, "pay by" in shown) == (True, False)
+
+
 def test_displaced_courier_signs_on_again(run: Any, host: Any, act: Any) -> None:
     """Where the courier went elsewhere meanwhile, he signs on once more."""
     host.amount_due = "000000021478"

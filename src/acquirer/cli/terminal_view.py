@@ -34,6 +34,7 @@ from acquirer.terminals_sim.state import TerminalState
 
 _COLOURS = {"approved": "green", "declined": "red", "invalid": "magenta"}
 _JOURNAL_ROWS = 15
+_PAID_OR_OVER = frozenset({"01", "02", "03", "04"})
 _WIDTH = 120
 
 
@@ -101,10 +102,11 @@ def _rows(result: Result) -> list[tuple[str, str]]:
     if order is not None:
         ways = {"1": "card", "2": "cash", "3": "delivery"}
         due = "" if order.amount_minor is None else format_amount(order.amount_minor)
+        open_ways = "" if order.status in _PAID_OR_OVER else order.pay_ways
         rows += [
             ("due", due if result.kind == "order_query" else ""),
             ("status", order.status_in_words),
-            ("pay by", ", ".join(ways.get(way, way) for way in order.pay_ways)),
+            ("pay by", ", ".join(ways.get(way, way) for way in open_ways)),
             ("reference", order.reference),
             ("asks for", ", ".join(order.asks)),
         ]
