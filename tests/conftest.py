@@ -1,15 +1,21 @@
 """Fixtures that every test may use."""
 
 import itertools
+import sys
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent / "ledger"))
+
+from ledger_entries import sale_entry
+
 from acquirer.ledger.database import Database, Session
+from acquirer.ledger.entries import Entry
 from acquirer.ledger.migrate import migrate
 
 _numbers = itertools.count(1)
@@ -19,6 +25,12 @@ _numbers = itertools.count(1)
 def anyio_backend() -> str:
     """Async tests run on trio, as the product does."""
     return "trio"
+
+
+@pytest.fixture
+def make_entry() -> Callable[..., Entry]:
+    """Makes journal entries that differ by their number and what the test says."""
+    return sale_entry
 
 
 @pytest.fixture(scope="session")

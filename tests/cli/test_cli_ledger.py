@@ -4,56 +4,28 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from acquirer.cli.ledger import journal_app, ledger_app
 from acquirer.ledger.database import Database
-from acquirer.ledger.entries import (
-    Entry,
-    InsertEntry,
-    Role,
-    State,
-)
+from acquirer.ledger.entries import InsertEntry, State
 from acquirer.ledger.migrate import migrate
-from acquirer.ledger.transfer_steps import (
-    Post,
-    Posting,
-)
+from acquirer.ledger.transfer_steps import Post, Posting
 from acquirer.ledger.writer import Writer
 
 DATE = "2026-01-02"
 
 
 @pytest.fixture
-def data(tmp_path: Path) -> Iterator[Path]:
+def data(tmp_path: Path, make_entry: Any) -> Iterator[Path]:
     """A data folder whose writer is still running."""
     writer = Writer(Database(f"sqlite:///{tmp_path}/switch.sqlite3"), "test", lambda: 0, migrate)
     writer.connect()
     for number in (1, 2):
-        entry = Entry(
-            id=number,
-            rrn=f"{number:012d}",
-            role=Role.ORIGINAL,
-            kind="sale",
-            mti="0200",
-            processing_code="000000",
-            transaction_type="22",
-            terminal_id="00000001",
-            merchant_id="M1",
-            batch="000001",
-            stan=f"{number:06d}",
-            amount_minor=12_345,
-            currency_code="156",
-            fingerprint=b"",
-            state=State.APPROVED,
-            owner="test#1.0",
-            lease_until_ms=0,
-            created_at_ms=0,
-            business_date=DATE,
-            response_code="00",
-        )
+        entry = make_entry(number, amount_minor=12_345, state=State.APPROVED, response_code="00")
         sale = Posting("assets:scheme:demo", "liabilities:merchant:M1", 12_345, "sale")
         assert writer.commit([(InsertEntry(entry), Post(number, "156", DATE, (sale,)))]) == [None]
     yield tmp_path

@@ -4,58 +4,32 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from acquirer.cli.saf import saf_app
 from acquirer.ledger.book import open_book
-from acquirer.ledger.entries import CardRecord, Entry, InsertEntry, QueueSaf, Role, SafItem, State
+from acquirer.ledger.entries import InsertEntry, QueueSaf, SafItem, State
 
 pytestmark = pytest.mark.anyio
 
 
-def sale(number: int) -> Entry:
-    """A sale that timed out."""
-    return Entry(
-        id=number,
-        rrn=f"{number:012d}",
-        role=Role.ORIGINAL,
-        kind="sale",
-        mti="0200",
-        processing_code="000000",
-        transaction_type="22",
-        terminal_id="10000001",
-        merchant_id="M1",
-        batch="000001",
-        stan=f"{number:06d}",
-        amount_minor=1_250,
-        currency_code="156",
-        fingerprint=b"",
-        state=State.TIMED_OUT,
-        owner="x#1.0",
-        lease_until_ms=0,
-        created_at_ms=0,
-        business_date="2026-11-21",
-        card=CardRecord("622588******0007", bytes(16), bytes(44)),
-        bank="demo",
-        late_response_code="00",
-    )
-
-
-async def test_open_items_and_dead_letters(tmp_path: Path) -> None:
+async def test_open_items_and_dead_letters(tmp_path: Path, make_entry: Any) -> None:
     """Both by default, the dead alone where asked for; never a whole card number."""
     url = f"sqlite:///{tmp_path / 'switch.sqlite3'}"
     async with open_book(url, "switch-1", clock_ms=lambda: 0, driver="inline") as book:
         for number in (1, 2):
             item = SafItem(number + 100, "demo", "reversal", number, "98", 0, 0)
-            await book.commit(InsertEntry(sale(number)), QueueSaf(item))
+            sale = make_entry(number, state=State.TIMED_OUT, late_response_code="00")
+            await book.commit(InsertEntry(sale), QueueSaf(item))
         await book.dead_saf(102, 5)
     where = ["--data", str(tmp_path)]
     shown = CliRunner().invoke(saf_app, ["list", *where]).output
     assert "DEAD" in shown
     assert "622588******0007" in shown
-    assert "12.50" in shown
+    assert "100.00" in shown
     listed = json.loads(CliRunner().invoke(saf_app, ["list", *where, "--json"]).output)
     assert [(101, False), (102, True)] == [(i["id"], i["is_dead"]) for i in listed["items"]]
     dead = json.loads(CliRunner().invoke(saf_app, ["list", *where, "--dead", "--json"]).output)

@@ -1,19 +1,15 @@
-"""Books on both databases, and entries to put into them."""
+"""Books on both databases."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from ledger_entries import NOW_MS
 
 from acquirer.ledger.database import Database, Session
-from acquirer.ledger.entries import CardRecord, Entry, Role, State
 from acquirer.ledger.migrate import migrate
 from acquirer.ledger.writer import Writer
-
-NOW_MS = 1_767_312_000_000
-OWNER = "test#1.0"
 
 
 @pytest.fixture(scope="session")
@@ -55,39 +51,3 @@ def session(writer: Writer, url: str) -> Iterator[Session]:
     made = Session(Database(url, lock_wait_ms=100))
     yield made
     made.close()
-
-
-@pytest.fixture
-def make_entry() -> Callable[..., Entry]:
-    """Makes journal entries that differ by their number and what the test says."""
-
-    def make(number: int, **changes: Any) -> Entry:
-        fields: dict[str, Any] = {
-            "id": number,
-            "rrn": f"{number:012d}",
-            "role": Role.ORIGINAL,
-            "kind": "sale",
-            "mti": "0200",
-            "processing_code": "000000",
-            "transaction_type": "22",
-            "terminal_id": "00000001",
-            "merchant_id": "M1",
-            "batch": "000001",
-            "stan": f"{number:06d}",
-            "amount_minor": 10_000,
-            "currency_code": "156",
-            "fingerprint": bytes(16),
-            "state": State.SENT,
-            "owner": OWNER,
-            "lease_until_ms": NOW_MS + 60_000,
-            "created_at_ms": NOW_MS,
-            "business_date": "2026-01-02",
-            "card": CardRecord("622588******0007", bytes(16), bytes(44)),
-            "bank": "demo",
-            "bank_stan": f"{number:06d}",
-            "transmission_at": "0102030405",
-            "reply": {37: f"{number:012d}"},
-        }
-        return Entry(**{**fields, **changes})
-
-    return make

@@ -7,15 +7,10 @@ import sys
 import time
 
 import trio
+from ledger_entries import sale_entry
 
 from acquirer.ledger.book import Book, open_book
-from acquirer.ledger.entries import (
-    Entry,
-    InsertEntry,
-    Role,
-    State,
-    UpdateEntry,
-)
+from acquirer.ledger.entries import InsertEntry, State, UpdateEntry
 from acquirer.ledger.postings import FeeRate, card_sale
 from acquirer.ledger.transfer_steps import Post
 
@@ -29,27 +24,7 @@ def clock_ms() -> int:
 
 async def pay(book: Book, number: int) -> None:
     """Both commits of one sale; its number is printed after the second."""
-    entry = Entry(
-        id=number,
-        rrn=f"{number:012d}",
-        role=Role.ORIGINAL,
-        kind="sale",
-        mti="0200",
-        processing_code="000000",
-        transaction_type="22",
-        terminal_id="00000001",
-        merchant_id="M1",
-        batch="000001",
-        stan=f"{number:06d}",
-        amount_minor=10_000,
-        currency_code="156",
-        fingerprint=b"",
-        state=State.SENT,
-        owner=book.owner,
-        lease_until_ms=clock_ms() + 60_000,
-        created_at_ms=clock_ms(),
-        business_date="2026-01-02",
-    )
+    entry = sale_entry(number, owner=book.owner, lease_until_ms=clock_ms() + 60_000)
     assert await book.commit(InsertEntry(entry)) is None
     approve = UpdateEntry(number, (State.SENT,), state=State.APPROVED, owner=book.owner)
     postings = card_sale(10_000, FeeRate(120), bank="demo", merchant_id="M1")
