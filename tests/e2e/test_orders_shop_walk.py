@@ -6,13 +6,11 @@ happened when; the order system has heard of it late, repeatedly and in another 
 
 from __future__ import annotations
 
-import contextlib
-from random import Random
 from typing import Any
 
 import pytest
-import trio
 from pos_terminal import PosTerminal, Reply, de59
+from random_walk import CARD, CARDS, CASH, NOTHING, RandomWalk
 
 from acquirer.config.estate import load_estate
 from acquirer.hosts_sim.bank.settings import Match, Rule
@@ -26,8 +24,6 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
 STEPS = 60
 TILL, CLERK = "10000003", "C2001"
 ITEMS = {item.code: item for item in load_estate().items}
-CARDS = [card for card in load_estate().cards if not card.status and card.balance_minor > 200_000]
-CARD, CASH, NOTHING = "000000", "900000", "910000"
 CODES = {"00", "05", "12", "25", "51", "68", "91", "94", "96", "98"}
 BANK = [
     Rule(Match(processing_code="00", probability=0.15), fault="drop"),
@@ -42,12 +38,11 @@ MERCHANTS_SYSTEM = [
 ]
 
 
-class Walk:
+class Walk(RandomWalk):
     """One random day."""
 
     def __init__(self, world: Any, seed: int) -> None:
-        self.world = world
-        self.draw = Random(seed)
+        super().__init__(world, seed, CODES)
         self.lines: dict[str, dict[str, int]] = {}
         self.due: dict[str, int] = {}
         self.paid: list[tuple[str, Reply, bytes]] = []
@@ -70,7 +65,7 @@ class Walk:
         goods = self.lines.setdefault(order_no, goods)
         text = "|".join(f"{code}*{quantity}" for code, quantity in goods.items())
         items = de59(ON=order_no, OC=CLERK, IT=text)
-        reply = await self.send(self.till.order("0200", "380000", "71", items))
+        reply = await self.send(self.till, self.till.order("0200", "380000", "71", items))
         if reply is not None and reply.code == "00" and reply.items["OS"] in (b"00", b"06"):
             self.due[order_no] = int(reply[4])
 
@@ -80,9 +75,9 @@ class Walk:
             return
         order_no = self.draw.choice(list(self.due))
         frame = self.payment(order_no)
-        reply = await self.send(frame)
+        reply = await self.send(self.till, frame)
         if reply is None:
-            await self.insist(self.till.reversal(frame))
+            await self.insist(self.till, self.till.reversal(frame))
         elif reply.code == "00":
             self.paid.append((order_no, reply, frame))
             if self.draw.random() < 0.8:
@@ -104,52 +99,20 @@ class Walk:
         about: dict[int, str | bytes] = {61: f"{self.till.batch}{paid[11]}{paid[13]}"}
         items, kind = de59(ON=order_no), self.draw.choice(["73", "73", "75", "0400"])
         if kind == "73":
-            await self.insist(self.till.order("0220", paid[3], kind, items, about))
+            await self.insist(self.till, self.till.order("0220", paid[3], kind, items, about))
         elif kind == "75":
             fields = {**about, 37: paid[37]}
-            await self.send(self.till.order("0200", "200000", kind, items, fields), again=True)
+            await self.send(
+                self.till, self.till.order("0200", "200000", kind, items, fields), again=True
+            )
         else:
-            await self.insist(self.till.reversal(frame))
+            await self.insist(self.till, self.till.reversal(frame))
 
     async def crash(self) -> None:
         """The switch dies in the middle of a payment, and starts again."""
         if not self.due:
             return
-        frame = self.payment(self.draw.choice(list(self.due)))
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._unheard, frame)
-            await trio.sleep(self.draw.uniform(0, 0.03))
-            await self.world.stop("switch")
-            nursery.cancel_scope.cancel()
-        await self.world.start_switch()
-        await self.insist(self.till.reversal(frame))
-
-    async def send(self, frame: bytes, *, again: bool = False) -> Reply | None:
-        """Send once; sometimes the answer is not heard, and then perhaps asked for again."""
-        if self.draw.random() < 0.15:
-            await self._unheard(frame)
-            if not again:
-                return None
-        reply: Reply = await self.world.ask(frame)
-        assert reply.code in CODES, reply
-        return reply
-
-    async def insist(self, frame: bytes) -> None:
-        """What must not be lost is sent until it is answered with something final."""
-        for _ in range(40):
-            reply = await self.send(frame, again=True)
-            assert reply is not None
-            if reply.code not in ("68", "91", "96"):
-                return
-            await trio.sleep(0.05)
-        raise AssertionError(f"no final answer: {reply.code}")
-
-    async def _unheard(self, frame: bytes) -> None:
-        with contextlib.suppress(EOFError, OSError, trio.BrokenResourceError):
-            async with self.world.line() as line:
-                await line.send(frame)
-                if self.draw.random() < 0.5:
-                    await line.receive()
+        await self.die_during(self.till, self.payment(self.draw.choice(list(self.due))))
 
     def shelves(self) -> dict[str, int]:
         """What is there by the switch's journal: what happened, in the order of its happening."""

@@ -6,13 +6,11 @@ parties, asked on their own, must tell the same story of every order and every c
 
 from __future__ import annotations
 
-import contextlib
-from random import Random
 from typing import Any
 
 import pytest
-import trio
 from pos_terminal import PosTerminal, Reply, de59
+from random_walk import CARD, CARDS, CASH, NOTHING, RandomWalk
 
 from acquirer.config.estate import load_estate
 from acquirer.hosts_sim.bank.settings import Match, Rule
@@ -26,9 +24,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(200)]
 STEPS = 70
 MERCHANT = "898110053310001"
 ORDERS = {o.order_no: o for o in load_estate().orders if o.merchant_id == MERCHANT}
-CARDS = [card for card in load_estate().cards if not card.status and card.balance_minor > 200_000]
 DOORS = {"10000001": "C1001", "10000002": "C1002"}
-CARD, CASH, NOTHING = "000000", "900000", "910000"
 # What a courier's terminal may be told; anything else is a fault of the switch.
 CODES = {"00", "05", "12", "13", "25", "51", "55", "57", "61", "64", "68", "91", "94", "96", "98"}
 BANK = [
@@ -45,12 +41,11 @@ MERCHANTS_SYSTEM = [
 ]
 
 
-class Walk:
+class Walk(RandomWalk):
     """One random walk."""
 
     def __init__(self, world: Any, seed: int) -> None:
-        self.world = world
-        self.draw = Random(seed)
+        super().__init__(world, seed, CODES)
         self.terminals: dict[str, PosTerminal] = {}
         self.paid: list[tuple[str, str, Reply, bytes]] = []
         self.status = dict.fromkeys(ORDERS, "")
@@ -70,17 +65,17 @@ class Walk:
     async def query(self) -> None:
         """Somebody asks for an order."""
         tid = self.draw.choice(list(DOORS))
-        items = de59(ON=self.order(), OC=DOORS[tid])
-        await self.send(tid, self.terminals[tid].order("0200", "380000", "71", items))
+        terminal, items = self.terminals[tid], de59(ON=self.order(), OC=DOORS[tid])
+        await self.send(terminal, terminal.order("0200", "380000", "71", items))
 
     async def pay(self) -> None:
         """Somebody pays an order in some way."""
         tid, order_no = self.draw.choice(list(DOORS)), self.order()
-        frame = self.payment(tid, order_no)
-        reply = await self.send(tid, frame)
+        terminal, frame = self.terminals[tid], self.payment(tid, order_no)
+        reply = await self.send(terminal, frame)
         if reply is None:
             # No answer: the terminal reverses, and does not stop before it is told 00.
-            await self.insist(tid, self.terminals[tid].reversal(frame))
+            await self.insist(terminal, terminal.reversal(frame))
         elif reply.code == "00":
             self.paid.append((tid, order_no, reply, frame))
 
@@ -93,9 +88,9 @@ class Walk:
         items = de59(ON=pair[0], N2=pair[1], OC=DOORS[tid])
         fields = {4: f"{total:012d}", **terminal.card_fields(self.draw.choice(CARDS), None)}
         frame = terminal.order("0200", CARD, "72", items, fields)
-        reply = await self.send(tid, frame)
+        reply = await self.send(terminal, frame)
         if reply is None:
-            await self.insist(tid, terminal.reversal(frame))
+            await self.insist(terminal, terminal.reversal(frame))
         elif reply.code == "00":
             self.paid += [(tid, number, reply, frame) for number in pair]
 
@@ -118,37 +113,36 @@ class Walk:
         about: dict[int, str | bytes] = {61: f"{terminal.batch}{paid[11]}{paid[13]}"}
         kind = self.draw.choice(["73", "73", "74", "75", "76", "0400"])
         if kind == "73":
-            await self.insist(tid, terminal.order("0220", paid[3], kind, de59(ON=order_no), about))
+            await self.insist(
+                terminal, terminal.order("0220", paid[3], kind, de59(ON=order_no), about)
+            )
         elif kind == "74":
             items = de59(ON=order_no, OR="Li Wei")
-            await self.insist(tid, terminal.order("0220", "920000", kind, items, about))
+            await self.insist(terminal, terminal.order("0220", "920000", kind, items, about))
         elif kind == "75":
             fields = {**about, 37: paid[37]}
             await self.send(
-                tid, terminal.order("0200", "200000", kind, de59(ON=order_no), fields), again=True
+                terminal,
+                terminal.order("0200", "200000", kind, de59(ON=order_no), fields),
+                again=True,
             )
         elif kind == "76":
-            await self.insist(tid, terminal.order("0220", "200000", kind, de59(ON=order_no), about))
+            await self.insist(
+                terminal, terminal.order("0220", "200000", kind, de59(ON=order_no), about)
+            )
         else:
-            await self.insist(tid, terminal.reversal(frame))
+            await self.insist(terminal, terminal.reversal(frame))
 
     async def exception(self) -> None:
         """An order could not be delivered."""
-        tid = self.draw.choice(list(DOORS))
+        terminal = self.terminals[self.draw.choice(list(DOORS))]
         items = de59(ON=self.order(), OX=self.draw.choice(["01", "03", "06", "06"]))
-        await self.insist(tid, self.terminals[tid].order("0220", "930000", "77", items))
+        await self.insist(terminal, terminal.order("0220", "930000", "77", items))
 
     async def crash(self) -> None:
         """The switch dies in the middle of a payment, and starts again."""
         tid, order_no = self.draw.choice(list(DOORS)), self.order()
-        frame = self.payment(tid, order_no)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._unheard, frame)
-            await trio.sleep(self.draw.uniform(0, 0.03))
-            await self.world.stop("switch")
-            nursery.cancel_scope.cancel()
-        await self.world.start_switch()
-        await self.insist(tid, self.terminals[tid].reversal(frame))
+        await self.die_during(self.terminals[tid], self.payment(tid, order_no))
 
     def order(self) -> str:
         """Any order, some oftener than others."""
@@ -165,35 +159,6 @@ class Walk:
         if way == CARD:
             fields |= terminal.card_fields(self.draw.choice(CARDS), None)
         return terminal.order("0200", way, "72", de59(ON=order_no, OC=DOORS[tid]), fields)
-
-    async def send(self, tid: str, frame: bytes, *, again: bool = False) -> Reply | None:
-        """Send once; sometimes the answer is not heard, and then asked for again."""
-        lost = self.draw.random() < 0.15
-        if lost:
-            await self._unheard(frame)
-            if not again:
-                return None
-        reply: Reply = await self.world.ask(frame)
-        assert reply.code in CODES, reply
-        assert self.terminals[tid].sealed(reply)
-        return reply
-
-    async def insist(self, tid: str, frame: bytes) -> Reply:
-        """What must not be lost is sent until it is answered with something final."""
-        for _ in range(40):
-            reply = await self.send(tid, frame, again=True)
-            assert reply is not None
-            if reply.code not in ("68", "91", "96"):
-                return reply
-            await trio.sleep(0.05)
-        raise AssertionError(f"no final answer: {reply.code}")
-
-    async def _unheard(self, frame: bytes) -> None:
-        with contextlib.suppress(EOFError, OSError, trio.BrokenResourceError):
-            async with self.world.line() as line:
-                await line.send(frame)
-                if self.draw.random() < 0.5:
-                    await line.receive()
 
     def check_moves(self) -> None:
         """Each order has moved along its life, if at all."""
