@@ -30,7 +30,7 @@ CASES = {
     "hand-in": ("couriers hand-in C1 --amount 1.234 --data off", "'1.234' is no amount"),
     "dead letter": ("saf retry 99999999999999999999 --data off", "less than or equal to"),
     "log level": ("up --log-level loud --data x", "'loud' is no log level: debug, info"),
-    "folder that is a file": ("up --data file", "file: File exists"),
+    "folder that is a file": ("up --data file", "file: is no folder"),
     "planted bugs": ("simulate --planted nowhere.toml", "nowhere.toml: No such file"),
     "no list of planted bugs": ("simulate --planted file", "file: no list of planted bugs"),
     "LMK": ("hsm key generate --test-lmks --lmk 55", "no LMK 55 is loaded; there are 00, 01, 02"),

@@ -147,6 +147,8 @@ async def test_a_locked_courier_is_unlocked(open_world: Any) -> None:
         assert (0, True) == _was_locked(await run(world.folder, "couriers", "unlock", "C1001"))
         assert (0, False) == _was_locked(await run(world.folder, "couriers", "unlock", "C1001"))
         assert 1 == (await run(world.folder, "couriers", "unlock", "nobody"))[0]
+        code, complaint = await run(world.folder, "couriers", "unlock", "a/b")
+        assert (2, True) == (code, "no couriers/a/b/unlock" in complaint)
         assert "00" == (await world.ask(terminal.courier("C1001", right))).code
 
 

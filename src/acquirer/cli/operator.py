@@ -9,6 +9,7 @@ from __future__ import annotations
 import http.client
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import msgspec
 import typer
@@ -20,7 +21,7 @@ from acquirer.config.loading import ConfigError
 from acquirer.switch.settings import SwitchSettings
 
 TIMEOUT_S = 10.0
-REFUSED = 409
+NOT_FOUND, REFUSED = 404, 409
 
 
 def read_settings(data: Path | None, config: Path | None) -> SwitchSettings:
@@ -65,6 +66,8 @@ def call_switch(
         )
     finally:
         connection.close()
+    if status == NOT_FOUND:
+        fail(f"the switch at {address} knows no {unquote(path)}; is the name right?")
     try:
         document = msgspec.json.decode(answer, type=dict[str, Any])
     except msgspec.DecodeError:

@@ -161,7 +161,10 @@ async def running_estate(options: UpOptions, on_give_up: Callable[[], None]) -> 
     """
     estate_path = options.estate or str(demo_estate_path())
     estate = _checked(load_estate(options.estate), estate_path)
-    options.data.mkdir(parents=True, exist_ok=True)
+    try:
+        options.data.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise ConfigError(options.data, "", "is no folder; --data takes one") from None
     lock = _lock(options.data)
     parts: list[Part] = []
     async with trio.open_nursery() as nursery:
