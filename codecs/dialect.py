@@ -41,7 +41,6 @@ class _Plan:
     numeric: tuple[str, ...]
     prefixed: tuple[tuple[str, bytes], ...]
     tracks: tuple[str, ...]
-    printable: tuple[str, ...]
     hex_text: tuple[str, ...]
 
 
@@ -87,9 +86,6 @@ class Dialect:
         self.bitmap = BitmapLayout(2 if file.mti == "bcd" else 4, codec, always)
         self._numeric = frozenset(k for k, n in self._numbers.items() if self.types[n] == "n")
         self._tracks = tuple(k for k, n in self._numbers.items() if self.types[n] == "z")
-        texts = {k for k, n in self._numbers.items() if self.types[n] in ("an", "ans")}
-        in_ascii = {k for k in texts if self._spec[k]["data_enc"] == "ascii"}
-        self._printable = in_ascii if file.control_characters == "refuse" else frozenset()
         self._separators = {k: s.separator for k, s in compiled.items() if s.separator}
         self._hex_text = tuple(key for key, spec in compiled.items() if spec.hex_text)
         self._fills = {key: spec.fill for key, spec in compiled.items() if spec.fill}
@@ -123,9 +119,6 @@ class Dialect:
         if digits and not (digits.isdigit() and digits.isascii()):
             wrong = next(key for key in plan.numeric if decoded[key].strip("0123456789"))
             self._refuse(wrong, "letters in a numeric field", decoded, parts, mti)
-        if not "".join([decoded[key] for key in plan.printable]).isprintable():
-            wrong = next(key for key in plan.printable if not decoded[key].isprintable())
-            self._refuse(wrong, "control characters in a text", decoded, parts, mti)
         for key, accepted in plan.prefixed:
             if parts[key]["len"].strip(accepted):
                 self._refuse(key, "the length is no digits", decoded, parts, mti)
@@ -247,7 +240,6 @@ class Dialect:
             numeric=tuple(key for key in keys if key in self._numeric),
             prefixed=tuple((k, self._prefix_digits[k]) for k in keys if k in self._prefix_digits),
             tracks=tuple(key for key in keys if key in self._tracks),
-            printable=tuple(key for key in keys if key in self._printable),
             hex_text=tuple(key for key in keys if key in self._hex_text),
         )
 
@@ -300,8 +292,6 @@ class Dialect:
             return not value.strip("0123456789")
         if key in self._hex_text:
             return len(value) % 2 == 0 and not value.strip("0123456789ABCDEF")
-        if key in self._printable and not value.isprintable():
-            return False
         return value.isascii() or self._spec[key]["data_enc"] != "ascii"
 
     def _mac_encoding(self, name: str) -> str:

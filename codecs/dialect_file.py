@@ -93,7 +93,6 @@ class DialectFile:
     header: str = ""
     match_key: tuple[int, ...] = (7, 11, 37)
     reversal_mti: str = "0400"
-    control_characters: Literal["keep", "refuse"] = "keep"
     defaults: Defaults = Defaults()
     needs: dict[str, tuple[int, ...]] = field(default_factory=dict)
     fields: dict[str, FieldFormat] = field(default_factory=dict)

@@ -7,6 +7,7 @@ for each, several at a time. Source: terminal interface, parts 1, 3 and 4.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import structlog
@@ -38,6 +39,7 @@ log = structlog.get_logger("acquirer.switch")
 
 FRAMING = LengthHeader("binary", 2)
 FRAME_BYTES_MAX = 4096
+CURRENCY = re.compile("[0-9]{3}")
 NO_KEYS = Keys()
 # Batch upload, settlement and management carry no MAC (part 4).
 CLASSES_WITHOUT_MAC = frozenset("358")
@@ -385,7 +387,7 @@ def _identify(message: Message) -> tuple[Transaction | None, De60]:
 
     Raises:
         RemoteFormatError: it is no request, DE60, terminal or merchant is missing, or a needed
-            field is.
+            field is, or the currency is none.
     """
     try:
         if int(message.mti[2]) % 2:
@@ -398,6 +400,8 @@ def _identify(message: Message) -> tuple[Transaction | None, De60]:
         transaction = find_transaction(message, de60)
         for number in transaction.needs if transaction else ():
             message.need(number)
+        if (currency := message.get(49)) and not CURRENCY.fullmatch(currency):
+            raise RemoteFormatError("a currency is three digits (ISO 4217)", field="49")
         _de59(message)
         if message.get(55):
             bertlv.parse(message.binary(55))

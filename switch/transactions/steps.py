@@ -168,7 +168,7 @@ async def _stand_in(
 def fields_of_bank(message: Message) -> dict[int, str]:
     """What of a bank's reply goes to the terminal, in the shape that its dialect has room for.
 
-    Control characters do not: the terminal could not read the reply.
+    Control characters do not: they would be shown and printed.
     """
     fields = {}
     if len(message.get(38).strip()) == APPROVAL_CODE_CHARACTERS:
