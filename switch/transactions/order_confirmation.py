@@ -72,11 +72,16 @@ async def receipt_confirmation(context: Context, request: Request) -> Outcome:
             return await refuse(context, request, kind, "25", order_no=order_no)
         if found.named is not None and (payment is None or found.named.id != payment.id):
             return await refuse(context, request, kind, "12", order_no=order_no)
+        if found.has_open_parts:
+            # Not recorded: a part may still be reversed, and the signature come again.
+            return Answer("91")
         put: tuple[Step, ...] = ()
         if payment is None:
             known = await as_merchant_has_it(context, request, order)
             if isinstance(known, NoOrder):
                 return Answer(known.response_code)
+            if known.changes != order.changes:
+                continue
             if known is not order:
                 order, put = known, (PutOrder(known),)
         after = NEXT.get(("sign", order.status))
