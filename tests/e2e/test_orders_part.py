@@ -207,6 +207,19 @@ async def test_the_same_query_again_opens_one_part(open_world: Callable[..., Any
         assert f"{number}/2" == await door.part(ORDERS[number].amount_minor, number)
 
 
+async def test_a_late_copy_of_a_refused_query_opens_nothing(open_world: Callable[..., Any]) -> None:
+    """What would fit by then must not take the place of the part that the terminal has."""
+    async with open_world() as world:
+        one, two = await Door.of(world), await Door.of(world, "10000002", "C1002")
+        await two.part(AMOUNT - PART)
+        stan = one.terminal.next_stan()
+        assert "61" == (await one.query(WHOLE, 2 * PART, stan)).code
+        await two.part(PART)
+        mine = await one.part(PART)
+        assert "61" == (await one.query(WHOLE, 2 * PART, stan)).code
+        assert "00" == (await one.pay(mine, PART)).code
+
+
 async def test_untold_parts_keep_the_order_from_being_paid(open_world: Callable[..., Any]) -> None:
     """The merchant's old answer does not count until he has been told; nor does ours."""
     rules = [Rule("down", on="events", order_no_pattern=f"{WHOLE}/1", times=2)]
@@ -249,7 +262,7 @@ async def test_what_is_signed_for_keeps_its_parts(open_world: Callable[..., Any]
         rest = await two.pay(WHOLE, AMOUNT - PART, CARD)
         assert ("00", "00") == (in_cash.code, rest.code)
         assert "00" == await two.about(WHOLE, "0220", CARD, "73", rest)
-        assert "91" == (await world.ask(two.signature())).code
+        assert "12" == (await world.ask(two.signature())).code
         assert "00" == await one.about(first, "0220", CASH, "73", in_cash)
         assert "00" == (await world.ask(two.signature())).code
         assert "12" == await one.about(first, "0200", "200000", "75", in_cash)
