@@ -21,6 +21,7 @@ from acquirer.ledger.entries import (
     Desk,
     Entry,
     Event,
+    OrderPayments,
     OrderRow,
     Role,
     SafItem,
@@ -171,14 +172,12 @@ class Book:
 
     async def order_payments(
         self, merchant_id: str, order_no: str, named: tuple[str, str, str] | None
-    ) -> tuple[OrderRow | None, Entry | None, Entry | None]:
+    ) -> OrderPayments:
         """An order, the original that (terminal, batch, STAN) names, and the payment that stands.
 
         All in one read, so that they fit together.
         """
-        found: tuple[OrderRow | None, Entry | None, Entry | None] = await self._read(
-            reads.order_payments, merchant_id, order_no, named
-        )
+        found: OrderPayments = await self._read(reads.order_payments, merchant_id, order_no, named)
         return found
 
     async def unconfirmed(self, until_ms: int, limit: int) -> list[Entry]:

@@ -162,6 +162,22 @@ class Desk:
 
 
 @dataclass(frozen=True, slots=True)
+class OrderPayments:
+    """An order and its payments, read at one instant.
+
+    Attributes:
+        original: the entry that (terminal, batch, STAN) names.
+        payment: the payment that stands.
+        has_open_parts: whether a part of it is held, or paid and not confirmed yet.
+    """
+
+    order: OrderRow | None
+    original: Entry | None
+    payment: Entry | None
+    has_open_parts: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class TerminalRow:
     """A terminal's durable state. Keys are host-command key strings under the LMK, or empty.
 

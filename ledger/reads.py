@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import and_, bindparam, func, select, text
+from sqlalchemy import and_, bindparam, func, or_, select, text
 
 from acquirer.ledger import statements as sql
 from acquirer.ledger.database import Session, Sql
@@ -13,6 +13,7 @@ from acquirer.ledger.entries import (
     CourierRow,
     Desk,
     Entry,
+    OrderPayments,
     OrderRow,
     Role,
     TerminalRow,
@@ -87,6 +88,11 @@ _parts = and_(
     orders.c.merchant_id == bindparam("merchant"), orders.c.part_of == bindparam("no"), PARTS
 )
 _COUNT_PARTS = Sql(select(func.count(), func.count(orders.c.paying_id)).where(_parts))
+_OPEN_PART = Sql(
+    select(orders.c.order_no)
+    .where(_parts, or_(UNCONFIRMED, orders.c.paying_id.is_not(None)))
+    .limit(1)
+)
 _UNTOLD_PART = Sql(
     select(outbox.c.seq)
     .where(
@@ -200,15 +206,22 @@ def desk(session: Session, merchant_id: str, order_no: str, courier_id: str) -> 
 
 def order_payments(
     session: Session, merchant_id: str, order_no: str, named: tuple[str, str, str] | None
-) -> tuple[OrderRow | None, Entry | None, Entry | None]:
-    """An order, the original that (terminal, batch, STAN) names, and the payment that stands."""
+) -> OrderPayments:
+    """An order, what pays it, and whether its parts are settled.
+
+    The order is read before its parts, as in :func:`desk`.
+    """
     found = order(session, merchant_id, order_no)
     original = None if named is None else find_entry(session, *named, Role.ORIGINAL)
-    if found is None or found.payment_id is None:
-        return found, original, None
-    if original is not None and original.id == found.payment_id:
-        return found, original, original
-    return found, original, entry(session, found.payment_id)
+    if found is None:
+        return OrderPayments(None, original, None)
+    has_open = session.row(_OPEN_PART, merchant=merchant_id, no=order_no) is not None
+    payment = original
+    if found.payment_id is None:
+        payment = None
+    elif original is None or original.id != found.payment_id:
+        payment = entry(session, found.payment_id)
+    return OrderPayments(found, original, payment, has_open)
 
 
 def unconfirmed(session: Session, until_ms: int, limit: int) -> list[Entry]:

@@ -274,6 +274,17 @@ def claim_steps(
     return (claim, replace(note, expected_changes=whole.changes))
 
 
+def count_in(whole: OrderRow | None) -> tuple[UpdateOrder, ...]:
+    """Count what is done to a part as a change of its order, if that is still as it was read.
+
+    Args:
+        whole: None where it is no part.
+    """
+    if whole is None:
+        return ()
+    return (move_order(whole, (whole.status, whole.paying_id, whole.payment_id)),)
+
+
 def move_order(order: OrderRow, new: tuple[str, int | None, int | None]) -> UpdateOrder:
     """The step that changes an order's status, payer and payment, unless somebody else has."""
     expected = (order.status, order.paying_id, order.payment_id)

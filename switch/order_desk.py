@@ -250,11 +250,13 @@ class Standing:
     Attributes:
         named: the payment of this order that DE61 names.
         payment: the payment that stands.
+        has_open_parts: whether a part of it is held, or paid and not confirmed yet.
     """
 
     order: OrderRow | None
     named: Entry | None
     payment: Entry | None
+    has_open_parts: bool
 
 
 async def standing(context: Context, request: Request, order_no: str) -> Standing:
@@ -267,20 +269,21 @@ async def standing(context: Context, request: Request, order_no: str) -> Standin
     if request.message.get(61):
         de61 = request.original()
         named = (request.terminal.terminal_id, de61.original_batch, de61.original_stan)
-    order, original, payment = await context.book.order_payments(
+    known = await context.book.order_payments(
         request.terminal.settings.merchant_id, order_no, named
     )
+    original = known.original
     if original is not None and original.kind == "order_cancellation" and original.original_id:
         # The confirmation of a cancellation may name either of the two.
         original = await context.book.entry(original.original_id)
     if original is not None and (original.kind, original.order_no) == ("order_payment", ""):
         parts = await context.book.entries_of_original(original.id)
-        return Standing(order, _part_of(parts, order_no), payment)
+        original = _part_of(parts, order_no)
     if original is not None and (
         original.kind not in ("order_payment", PART) or original.order_no != order_no
     ):
         original = None
-    return Standing(order, original, payment)
+    return Standing(known.order, original, known.payment, known.has_open_parts)
 
 
 def _part_of(parts: Iterable[Entry], order_no: str) -> Entry | None:

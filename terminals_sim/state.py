@@ -163,7 +163,9 @@ class TerminalState:
         def moved(order: OrderPayment) -> OrderPayment:
             paid = (order.batch, order.stan) == (batch, stan)
             named = order_no in ("", order.order_no)
-            return replace(order, stage=stage) if paid and named else order
+            # A confirmation that is answered late says nothing of what was done since.
+            is_late = stage == "confirmed" and order.stage != "paid"
+            return replace(order, stage=stage) if paid and named and not is_late else order
 
         return replace(self, orders=tuple(moved(order) for order in self.orders))
 

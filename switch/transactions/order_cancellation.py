@@ -25,10 +25,17 @@ from acquirer.ledger.entries import (
 from acquirer.ledger.transfer_steps import PostReversed
 from acquirer.routing.outcomes import BankOutcome, Replied
 from acquirer.switch.context import Context
-from acquirer.switch.journal import PART, move_order, new_entry, refuse, release_steps
+from acquirer.switch.journal import (
+    PART,
+    count_in,
+    move_order,
+    new_entry,
+    refuse,
+    release_steps,
+)
 from acquirer.switch.order_desk import courier_here, standing, standing_free
 from acquirer.switch.order_events import order_event
-from acquirer.switch.order_life import CANCELLED, NEXT, refusal_code
+from acquirer.switch.order_life import CANCELLED, NEXT, SIGNED_FOR, refusal_code
 from acquirer.switch.refunds import refund_steps, returned_fee
 from acquirer.switch.request import Answer, Outcome, Repeat, Request
 from acquirer.switch.transactions.order_confirmation import (
@@ -68,12 +75,19 @@ async def order_cancellation(context: Context, request: Request) -> Outcome:
         voidable = _voidable(context, request, payment)
         if code := _refusal(context, request, order, payment, voidable=voidable):
             return await refuse(context, request, KIND, code, order_no=order_no)
+        whole = (
+            await context.book.order(order.merchant_id, order.part_of) if order.part_of else None
+        )
+        if whole is not None and whole.status == SIGNED_FOR:
+            return await refuse(context, request, KIND, "12", order_no=order_no)
+        # So that nobody signs for the order meanwhile.
+        count = count_in(whole)
         if swiped.card is None:
-            outcome = await _give_back(context, request, order, payment, courier_id)
+            outcome = await _give_back(context, request, order, payment, courier_id, count)
         elif voidable:
-            outcome = await _void(context, request, order, payment, swiped.card, courier_id)
+            outcome = await _void(context, request, order, payment, swiped.card, courier_id, count)
         else:
-            outcome = await _refund(context, request, order, payment, swiped, courier_id)
+            outcome = await _refund(context, request, order, payment, swiped, courier_id, count)
         if outcome is not None:
             return outcome
     return Answer("96")
@@ -124,6 +138,7 @@ async def _void(
     payment: Entry,
     card: CardRecord,
     courier_id: str,
+    count: tuple[Step, ...],
 ) -> Outcome | None:
     """Void at the bank; None where payment or order changed before anything left."""
     pan = context.vault.open(card)
@@ -144,7 +159,7 @@ async def _void(
         payment.id, (State.APPROVED,), check_claim=True, set_claim=True, claimed_by=entry.id
     )
     hold = move_order(order, (order.status, entry.id, payment.id))
-    if failed := await context.book.commit(InsertEntry(entry), claim, hold):
+    if failed := await context.book.commit(InsertEntry(entry), claim, hold, *count):
         return Repeat() if failed.step == 0 else None
 
     outcome = await forward(
@@ -202,6 +217,7 @@ async def _refund(
     payment: Entry,
     swiped: Entry,
     courier_id: str,
+    count: tuple[Step, ...],
 ) -> Outcome | None:
     """The card gets the money back by an advice; None where payment or order changed meanwhile."""
     entry = await _entry(context, request, order, payment, courier_id)
@@ -210,7 +226,7 @@ async def _refund(
     async with context.merchant_turns.of(entry.merchant_id):
         steps = await _refunded(context, order, payment, swiped, entry, OTHER_REASON)
         held = (stands, refunded) if payment.id != swiped.id else (refunded,)
-        failed = await context.book.commit(InsertEntry(entry), *held, *steps)
+        failed = await context.book.commit(InsertEntry(entry), *held, *steps, *count)
     if failed:
         return Repeat() if failed.step == 0 else None
     context.saf_queued()
@@ -233,14 +249,19 @@ async def _refunded(
 
 
 async def _give_back(
-    context: Context, request: Request, order: OrderRow, payment: Entry, courier_id: str
+    context: Context,
+    request: Request,
+    order: OrderRow,
+    payment: Entry,
+    courier_id: str,
+    count: tuple[Step, ...],
 ) -> Outcome | None:
     """Cash, or nothing, goes back at once; None where payment or order changed meanwhile."""
     entry = await _entry(context, request, order, payment, courier_id)
     voided = UpdateEntry(payment.id, (State.APPROVED,), state=State.VOIDED, check_claim=True)
     back = PostReversed(payment.id, entry.id, entry.business_date)
     steps = _cancelled(context, order, payment, entry)
-    if failed := await context.book.commit(InsertEntry(entry), voided, back, *steps):
+    if failed := await context.book.commit(InsertEntry(entry), voided, back, *steps, *count):
         return Repeat() if failed.step == 0 else None
     context.events_queued()
     return Answer("00", entry.reply)

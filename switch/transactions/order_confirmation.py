@@ -21,7 +21,7 @@ from acquirer.ledger.entries import (
 )
 from acquirer.switch.context import Context
 from acquirer.switch.journal import move_order, new_entry, refuse
-from acquirer.switch.order_desk import NoOrder, as_merchant_has_it, standing_free
+from acquirer.switch.order_desk import NoOrder, Standing, as_merchant_has_it, standing_free
 from acquirer.switch.order_events import order_event
 from acquirer.switch.order_life import CONFIRMED, NEXT, PAID, SIGNED_FOR
 from acquirer.switch.request import Answer, Outcome, Repeat, Request
@@ -77,13 +77,12 @@ async def receipt_confirmation(context: Context, request: Request) -> Outcome:
             known = await as_merchant_has_it(context, request, order)
             if isinstance(known, NoOrder):
                 return Answer(known.response_code)
+            if known.changes != order.changes:
+                continue
             if known is not order:
                 order, put = known, (PutOrder(known),)
         after = NEXT.get(("sign", order.status))
-        if order.status == PAID and payment is not None and found.named is None:
-            # Its own terminal may still reverse it; only that one can say that it stands.
-            after = None
-        if after is None:
+        if after is None or _may_be_undone(found):
             return await refuse(context, request, kind, "12", order_no=order_no)
         entry = await advice_entry(context, request, kind, payment)
         events = []
@@ -106,6 +105,12 @@ async def receipt_confirmation(context: Context, request: Request) -> Outcome:
         if outcome is not None:
             return outcome
     return Answer("96")
+
+
+def _may_be_undone(found: Standing) -> bool:
+    """Whether a terminal may still reverse what pays an order; only that one can say it stands."""
+    is_paid = found.order is not None and found.order.status == PAID and found.payment is not None
+    return (is_paid and found.named is None) or found.has_open_parts
 
 
 def _confirmed(context: Context, order: OrderRow, payment: Entry, entry: Entry) -> Event:

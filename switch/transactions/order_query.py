@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from acquirer.codecs.de59 import BYTES_MAX, De59
-from acquirer.ledger.entries import InsertEntry, PutOrder, State, Step
+from acquirer.ledger.entries import InsertEntry, PutOrder, Role, State, Step
 from acquirer.switch.context import Context
 from acquirer.switch.journal import new_entry, refuse
 from acquirer.switch.order_desk import Found, NoOrder, find_order
@@ -37,6 +37,9 @@ async def order_query(context: Context, request: Request) -> Outcome:
     if isinstance(opening, NoOrder):
         found: Found | NoOrder = opening
     elif PART_TAG in request.de59:
+        if await _is_known(context, request):
+            # A part that was opened only now would take the place of a newer one.
+            return Repeat()
         found = await open_part(context, request, order_no, courier_id)
         if isinstance(found, Found) and found.whole is not None:
             whole = (PutOrder(found.whole),)
@@ -64,6 +67,11 @@ async def order_query(context: Context, request: Request) -> Outcome:
     if await context.book.commit(*kept, InsertEntry(entry)):
         return Repeat()
     return Answer("00", entry.reply)
+
+
+async def _is_known(context: Context, request: Request) -> bool:
+    key = (request.terminal.terminal_id, request.de60.batch, request.stan)
+    return await context.book.find_entry(*key, Role.ORIGINAL) is not None
 
 
 async def _refuse(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
+import trio
 from pos_terminal import PosTerminal, Reply, de59
 
 from acquirer.config.estate import load_estate
@@ -68,16 +70,24 @@ class Door:
         reply: Reply = await self.world.ask(self.payment(order_no, amount_minor, way))
         return reply
 
-    async def about(self, order_no: str, mti: str, code: str, kind: str, paid: Reply) -> str:
-        """Rows 5 to 8; gives the response code."""
+    def signature(self, order_no: str = WHOLE) -> bytes:
+        """Row 6 without DE61, as a frame."""
+        items = de59(ON=order_no, OR="Li Wei")
+        return self.terminal.order("0220", "920000", "74", items)
+
+    def frame_about(self, order_no: str, mti: str, code: str, kind: str, paid: Reply) -> bytes:
+        """Rows 5, 7 and 8, as a frame."""
         fields: dict[int, str | bytes] = {
             37: paid[37],
             61: f"{self.terminal.batch}{paid[11]}{paid[13]}",
         }
         items = de59(ON=order_no, OC=self.courier_id)
-        reply = await self.world.ask(self.terminal.order(mti, code, kind, items, fields))
-        code_of_reply: str = reply.code
-        return code_of_reply
+        return self.terminal.order(mti, code, kind, items, fields)
+
+    async def about(self, order_no: str, mti: str, code: str, kind: str, paid: Reply) -> str:
+        """Rows 5, 7 and 8; gives the response code."""
+        reply: Reply = await self.world.ask(self.frame_about(order_no, mti, code, kind, paid))
+        return reply.code
 
 
 def due(asked: Reply) -> tuple[str, int, bytes]:
@@ -197,6 +207,19 @@ async def test_the_same_query_again_opens_one_part(open_world: Callable[..., Any
         assert f"{number}/2" == await door.part(ORDERS[number].amount_minor, number)
 
 
+async def test_a_late_copy_of_a_refused_query_opens_nothing(open_world: Callable[..., Any]) -> None:
+    """What would fit by then must not take the place of the part that the terminal has."""
+    async with open_world() as world:
+        one, two = await Door.of(world), await Door.of(world, "10000002", "C1002")
+        await two.part(AMOUNT - PART)
+        stan = one.terminal.next_stan()
+        assert "61" == (await one.query(WHOLE, 2 * PART, stan)).code
+        await two.part(PART)
+        mine = await one.part(PART)
+        assert "61" == (await one.query(WHOLE, 2 * PART, stan)).code
+        assert "00" == (await one.pay(mine, PART)).code
+
+
 async def test_untold_parts_keep_the_order_from_being_paid(open_world: Callable[..., Any]) -> None:
     """The merchant's old answer does not count until he has been told; nor does ours."""
     rules = [Rule("down", on="events", order_no_pattern=f"{WHOLE}/1", times=2)]
@@ -219,13 +242,97 @@ async def test_an_order_that_its_parts_have_paid_is_no_exception(
     async with open_world() as world:
         door = await Door.of(world)
         part = await door.part(AMOUNT)
-        assert "00" == (await door.pay(part, AMOUNT)).code
+        paid = await door.pay(part, AMOUNT)
+        assert "00" == paid.code
         await world.until(lambda: world.order(WHOLE).state == "paid")
         frame = door.terminal.order("0220", "930000", "77", de59(ON=WHOLE, OX="02"))
         assert "12" == (await world.ask(frame)).code
-        items = de59(ON=WHOLE, OR="Li Wei")
-        assert "00" == (await world.ask(door.terminal.order("0220", "920000", "74", items))).code
+        assert "00" == await door.about(part, "0220", CASH, "73", paid)
+        assert "00" == (await world.ask(door.signature())).code
         await world.until(lambda: world.order(WHOLE).state == "signed_for")
+
+
+async def test_what_is_signed_for_keeps_its_parts(open_world: Callable[..., Any]) -> None:
+    """Nobody signs while a part may be reversed; once somebody has, no part is given back."""
+    async with open_world() as world:
+        one, two = await Door.of(world), await Door.of(world, "10000002", "C1002")
+        first = await one.part(PART)
+        frame = one.payment(first, PART)
+        in_cash = await world.ask(frame)
+        rest = await two.pay(WHOLE, AMOUNT - PART, CARD)
+        assert ("00", "00") == (in_cash.code, rest.code)
+        assert "00" == await two.about(WHOLE, "0220", CARD, "73", rest)
+        assert "12" == (await world.ask(two.signature())).code
+        assert "00" == await one.about(first, "0220", CASH, "73", in_cash)
+        assert "00" == (await world.ask(two.signature())).code
+        assert "12" == await one.about(first, "0200", "200000", "75", in_cash)
+        assert "12" == (await world.ask(one.terminal.reversal(frame))).code
+        await world.until(lambda: world.order(WHOLE).state == "signed_for")
+        await world.until(lambda: world.order(first).state == "confirmed")
+        await world.agree()
+        assert PART == world.balances()["assets:courier:C1001"]
+
+
+async def test_a_signature_races_with_a_cancellation(open_world: Callable[..., Any]) -> None:
+    """Either the goods stay or the money goes back, never both."""
+    async with open_world() as world:
+        one, two = await Door.of(world), await Door.of(world, "10000002", "C1002")
+        part = await one.part(AMOUNT)
+        paid = await one.pay(part, AMOUNT)
+        assert "00" == await one.about(part, "0220", CASH, "73", paid)
+        await world.until(lambda: world.order(WHOLE).state == "paid")
+        back, signed = await world.ask_all(
+            one.frame_about(part, "0200", "200000", "75", paid), two.signature()
+        )
+        assert (back.code, signed.code) in (("00", "12"), ("00", "91"), ("12", "00"))
+
+
+async def test_a_part_whose_cancellation_has_no_answer(open_world: Callable[..., Any]) -> None:
+    """Its order waits, and then owes what the part has left: the money did not go back."""
+    rules = [BankRule(Match(processing_code="20", mti="0200"), fault="drop", times=1)]
+    async with open_world(bank_rules=rules) as world:
+        one, two = await Door.of(world), await Door.of(world, "10000002", "C1002")
+        part = await one.part(PART)
+        paid = await one.pay(part, PART, CARD)
+        await world.until(lambda: world.order(part).state == "paid")
+        async with world.line() as line:
+            await line.send(one.frame_about(part, "0200", "200000", "75", paid))
+            await world.until(lambda: [row for row in world.bank_rows() if row["kind"] == "void"])
+            assert "94" == (await two.pay(WHOLE, AMOUNT - PART)).code
+        await world.agree()
+        assert ("00", AMOUNT - PART, b"00") == due(await two.query(WHOLE))
+        assert PART == world.receivable()
+
+
+async def test_sibling_processes_do_not_pay_an_order_and_its_part(
+    open_world: Callable[..., Any], postgresql_url: str
+) -> None:
+    """Side by side one is refused; and what one process has taken the other does not ask for."""
+    async with open_world(url=postgresql_url, max_age_s=600) as world:
+        one, two = await Door.of(world), await Door.of(world, "10000002", "C1002")
+        two.world = sibling = replace(world, changes={"instance": "switch-2"})
+        sibling._data_key = world._data_key
+        await sibling.start_switch()
+        codes: list[str] = []
+
+        async def pay(door: Door, order_no: str, amount_minor: int) -> None:
+            codes.append((await door.pay(order_no, amount_minor, CARD)).code)
+
+        for number in ("SP20261121001", "SP20261121002"):
+            amount = ORDERS[number].amount_minor
+            assert ("00", amount, b"00") == due(await two.query(number))
+            part = await one.part(PART, number)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(pay, one, part, PART)
+                nursery.start_soon(pay, two, number, amount)
+        assert ["00", "00"] == [code for code in codes if code not in ("94", "64", "12")]
+        number = "SP20261121003"
+        assert ("00", ORDERS[number].amount_minor, b"00") == due(await two.query(number))
+        part = await one.part(PART, number)
+        assert "00" == (await one.pay(part, PART, CARD)).code
+        assert ("00", ORDERS[number].amount_minor - PART, b"00") == due(await two.query(number))
+        await sibling.drain()
+        await world.agree()
 
 
 async def test_a_part_whose_answer_is_lost_in_a_crash(open_world: Callable[..., Any]) -> None:

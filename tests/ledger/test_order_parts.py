@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -59,6 +60,34 @@ async def test_of_payments_in_a_family_only_one_that_knows_the_others_holds(
         third = InsertEntry(make_entry(3))
         for changes in (0, 1, 2):
             assert Failed(2) == await book.commit(third, claim(TWO, 3, 0), note(changes))
+
+
+async def test_a_part_given_back_and_a_signature_exclude_each_other(
+    url: str, make_entry: Callable[..., Entry]
+) -> None:
+    """Whichever comes second finds the order changed; an open part shows in what is read."""
+    async with open_book(url, "switch-1", clock_ms=clock_ms) as book:
+
+        async def has_open_parts() -> bool:
+            return (await book.order_payments("M1", "SP1", None)).has_open_parts
+
+        assert await book.commit(PutOrder(WHOLE), PutOrder(ONE)) is None
+        assert not await has_open_parts()
+        assert await book.commit(InsertEntry(make_entry(1)), claim(ONE, 1, 0), note(0)) is None
+        assert await has_open_parts()
+        paid = UpdateOrder("M1", "SP1/1", ("00", 1, None), ("01", None, 1))
+        assert await book.commit(paid) is None
+        assert await has_open_parts()
+        confirmed = UpdateOrder("M1", "SP1/1", ("01", None, 1), ("02", None, 1))
+        assert await book.commit(confirmed) is None
+        assert not await has_open_parts()
+        given_back = UpdateOrder("M1", "SP1", ("00", None, None), ("00", None, None))
+        signed = UpdateOrder("M1", "SP1", ("00", None, None), ("03", None, None), 1)
+        second = InsertEntry(make_entry(2))
+        assert await book.commit(given_back) is None
+        assert Failed(1) == await book.commit(second, signed)
+        assert await book.commit(second, replace(signed, expected_changes=2)) is None
+        assert Failed(0) == await book.commit(given_back)
 
 
 async def test_what_is_known_of_a_family(url: str) -> None:

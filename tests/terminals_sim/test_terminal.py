@@ -460,6 +460,16 @@ def test_confirmation_waits_until_the_switch_has_it(
     assert signed_on.state.open_orders == ()
 
 
+def test_a_confirmation_that_is_answered_late(host: Any, signed_on: Terminal, card: Card) -> None:
+    """An order that was cancelled meanwhile stays cancelled."""
+    answered(host, signed_on, signed_on.order_payment("SP1", 500, "card", present(card)))
+    signed_on.lost(signed_on.order_confirm("SP1"))
+    again = signed_on.stored(signed_on.state.advices[0])
+    answered(host, signed_on, signed_on.order_cancel("SP1"))
+    answered(host, signed_on, again)
+    assert ["cancelled"] == [order.stage for order in signed_on.state.orders]
+
+
 def test_confirmation_of_one_order_that_was_given_back(
     host: Any, signed_on: Terminal, card: Card, act: Any
 ) -> None:

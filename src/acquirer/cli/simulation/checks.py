@@ -351,7 +351,7 @@ def _orders(auditor: Auditor, orders: sqlite3.Connection) -> Iterator[str]:
 
 
 def _parts(auditor: Auditor, orders: sqlite3.Connection) -> Iterator[str]:
-    """What an order and its parts have taken is its amount at most."""
+    """What an order and its parts have taken is its amount at most, all of it once signed for."""
     for merchant_id, order_no, taken in auditor.rows(
         "SELECT o.merchant_id, coalesce(nullif(o.part_of, ''), o.order_no) AS whole_no,"
         " sum(p.amount_minor) FROM orders o JOIN journal p ON p.id = o.payment_id"
@@ -363,3 +363,15 @@ def _parts(auditor: Auditor, orders: sqlite3.Connection) -> Iterator[str]:
         ).fetchone()
         if int(str(taken)) > amount_minor:
             yield f"order {order_no} of {merchant_id}: {taken} taken of {amount_minor}"
+    for merchant_id, order_no, taken in auditor.rows(
+        "SELECT o.merchant_id, o.order_no, sum(coalesce(p.amount_minor, 0)) FROM orders o"
+        " JOIN orders part ON part.merchant_id = o.merchant_id AND part.part_of = o.order_no"
+        " LEFT JOIN journal p ON p.id = part.payment_id AND p.state = 'approved'"
+        " WHERE o.status = '03' AND o.payment_id IS NULL GROUP BY o.merchant_id, o.order_no"
+    ):
+        (amount_minor,) = orders.execute(
+            "SELECT amount_minor FROM orders WHERE merchant_id = ? AND order_no = ?",
+            (merchant_id, order_no),
+        ).fetchone()
+        if int(str(taken)) != amount_minor:
+            yield f"order {order_no}: signed for, and its parts have paid {taken}"
