@@ -7,14 +7,11 @@ for each, several at a time. Source: terminal interface, parts 1, 3 and 4.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 import structlog
 import trio
 
-from acquirer.codecs import bertlv
-from acquirer.codecs.de59 import De59
 from acquirer.codecs.dialect import load_dialect
 from acquirer.codecs.errors import LocalFormatError, RemoteFormatError
 from acquirer.codecs.framing import LengthHeader
@@ -28,27 +25,23 @@ from acquirer.switch.errors import HsmRefused, HsmUnavailable, response_code_for
 from acquirer.switch.log_limit import LogLimit
 from acquirer.switch.metrics import Metrics
 from acquirer.switch.open_payments import OpenPayments
+from acquirer.switch.recognition import identify, items_of, order_numbers
 from acquirer.switch.refusals import Refusals
 from acquirer.switch.reply import MAC_PLACEHOLDER, build_format_error, build_reply
 from acquirer.switch.request import APPROVED, Answer, Outcome, Repeat, Request, answer_of
 from acquirer.switch.terminals import Keys, Terminal, promoted
-from acquirer.switch.transactions import Transaction, find_transaction
-from acquirer.switch.transactions.order_group import MORE_TAGS
+from acquirer.switch.transactions import Transaction
 
 log = structlog.get_logger("acquirer.switch")
 
 FRAMING = LengthHeader("binary", 2)
 FRAME_BYTES_MAX = 4096
-CURRENCY = re.compile("[0-9]{3}")
 NO_KEYS = Keys()
 # Batch upload, settlement and management carry no MAC (part 4).
 CLASSES_WITHOUT_MAC = frozenset("358")
-ORDER_TAGS = frozenset({"ON", "IT", "PA", *MORE_TAGS})
 POLL_FIRST_S = 0.05
 POLL_MAX_S = 1.0
 ANSWERED_MAX = 10_000
-# MTI classes (second digit) that mean nothing without DE3.
-KEYED_BY_PROCESSING_CODE = "124"
 
 
 class _Refused(Exception):
@@ -106,7 +99,7 @@ class Session:
             raise CloseConnection(str(error)) from None
         try:
             message = self._dialect.decode(raw)
-            transaction, de60 = _identify(message)
+            transaction, de60 = identify(message)
         except RemoteFormatError as error:
             return self._format_error(envelope, raw, error)
         keys, answer = NO_KEYS, Answer("96")
@@ -181,7 +174,7 @@ class Session:
             raise _Refused("40", keys)
         fingerprint = self._fingerprint(message, de60)
         return transaction, Request(
-            message, de60, terminal, keys, fingerprint, started_at, now_ms, _de59(message)
+            message, de60, terminal, keys, fingerprint, started_at, now_ms, items_of(message)
         )
 
     async def _limited(self, transaction: Transaction, request: Request) -> Answer:
@@ -250,7 +243,7 @@ class Session:
             de60.batch,
             message.get(61),
             pan,
-            message.get(59) and _order_no(message),
+            message.get(59) and order_numbers(message),
         )
 
     # --- running -----------------------------------------------------------------------------
@@ -380,45 +373,6 @@ class Session:
             return True
         batch = De60.parse(request.get(60)).batch
         return self._open_payments.asks(terminal_id, batch, request.get(11))
-
-
-def _identify(message: Message) -> tuple[Transaction | None, De60]:
-    """The table's row, with the fields that it needs.
-
-    Raises:
-        RemoteFormatError: it is no request, DE60, terminal or merchant is missing, or a needed
-            field is, or the currency is none.
-    """
-    try:
-        if int(message.mti[2]) % 2:
-            raise RemoteFormatError("this is the MTI of a response", field="t")
-        de60 = De60.parse(message.need(60))
-        message.need(41)
-        message.need(42)
-        if message.mti[1] in KEYED_BY_PROCESSING_CODE:
-            message.need(3)
-        transaction = find_transaction(message, de60)
-        for number in transaction.needs if transaction else ():
-            message.need(number)
-        if (currency := message.get(49)) and not CURRENCY.fullmatch(currency):
-            raise RemoteFormatError("a currency is three digits (ISO 4217)", field="49")
-        _de59(message)
-        if message.get(55):
-            bertlv.parse(message.binary(55))
-    except RemoteFormatError as error:
-        error.readable = {0: message.mti, **message.fields}
-        raise
-    return transaction, de60
-
-
-def _de59(message: Message) -> De59:
-    return De59.parse(message.binary(59)) if message.get(59) else De59()
-
-
-def _order_no(message: Message) -> str:
-    """The order that a message is about, with what it sells or those that a swipe pays beside."""
-    numbers = [value for tag, value in _de59(message).items if tag in ORDER_TAGS]
-    return b"\0".join(numbers).hex()
 
 
 def _certain(outcome: Outcome) -> Answer:
