@@ -175,6 +175,16 @@ class Orders(RuleBasedStateMachine):
             raise found
         return found
 
+    def _theirs(self) -> dict[str, str]:
+        """Each order's status at the merchant."""
+
+        async def looked(world: World) -> dict[str, str]:
+            rows = world.orders.store.connection.execute("SELECT order_no, status FROM orders")
+            return dict(rows)
+
+        theirs: dict[str, str] = self._in_the_day(looked)
+        return theirs
+
     def _stage(self, who: int | None, place: int) -> str:
         if who is None:
             return ""
@@ -200,6 +210,9 @@ class Orders(RuleBasedStateMachine):
             self.last[who] = place
         else:
             assert blow[0] or not known.payable, known
+            if known.status == EXCEPTION and known.payable and self._theirs()[number] != EXCEPTION:
+                # It was taken, and taken back: the order is again as it came.
+                known.status = known.opened
 
     @precondition(lambda self: any(k.payer is not None for k in self.known))
     @rule(place=places, blow=blows)
@@ -276,20 +289,18 @@ class Orders(RuleBasedStateMachine):
         if not self.known:
             return
 
-        async def looked(world: World) -> tuple[dict[Any, Any], dict[Any, Any], dict[Any, Any]]:
+        async def looked(world: World) -> tuple[dict[Any, Any], dict[Any, Any]]:
             at_switch = dict(world.auditor.rows("SELECT order_no, status FROM orders"))
-            theirs = dict(
-                world.orders.store.connection.execute("SELECT order_no, status FROM orders")
-            )
             cash = dict(
                 world.auditor.rows(
                     "SELECT name, debits_posted - credits_posted FROM accounts"
                     " WHERE name LIKE 'assets:courier:%'"
                 )
             )
-            return at_switch, theirs, cash
+            return at_switch, cash
 
-        at_switch, theirs, cash = self._in_the_day(looked)
+        theirs = self._theirs()
+        at_switch, cash = self._in_the_day(looked)
         for known in self.known:
             number = known.order.order_no
             assert known.status == theirs[number], (known, theirs[number])
