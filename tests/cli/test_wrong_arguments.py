@@ -6,6 +6,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+import structlog
 from typer.testing import CliRunner
 
 from acquirer.cli.main import application
@@ -44,7 +45,9 @@ CASES = {
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder to work in: an empty one, a switch that is off, books, and a file."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("ACQUIRER_LOG_LEVEL", raising=False)
+    # What a command sets for its process must not stay with the tests that follow.
+    monkeypatch.setenv("ACQUIRER_LOG_LEVEL", "info")
+    monkeypatch.setattr(structlog, "configure", lambda **_: None)
     for name in ("shop", "off", "books"):
         (tmp_path / name).mkdir()
     (tmp_path / "file").write_text("x = 1\n")
