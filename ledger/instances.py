@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import fcntl
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
+import psycopg
 from sqlalchemy import bindparam, func, insert, select
 
 from acquirer.ledger import statements as sql
@@ -56,12 +56,21 @@ def lock_folder(file: Path) -> IO[bytes]:
     return lock
 
 
-def lock_name(session: Session, instance: str) -> bool:
-    """Take an instance's advisory lock on PostgreSQL; it lasts as long as the connection."""
-    session.cursor.execute(
-        "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", (f"acquirer:{instance}",)
-    )
-    return bool(session.cursor.fetchone()[0])
+def lock_name(session: Session, instance: str) -> None:
+    """Take an instance's advisory lock on PostgreSQL; it lasts as long as the connection.
+
+    Waits as long as for any lock: the server may not have noticed yet that an earlier process
+    of this name has ended.
+
+    Raises:
+        InstanceTaken: another process holds it.
+    """
+    try:
+        session.cursor.execute(
+            "SELECT pg_advisory_lock(hashtextextended(%s, 0))", (_lock_key(instance),)
+        )
+    except psycopg.errors.LockNotAvailable:
+        raise InstanceTaken(f"another process already runs as {instance!r}") from None
 
 
 def register(session: Session, instance: str, now_ms: int) -> str:
@@ -79,14 +88,21 @@ def register(session: Session, instance: str, now_ms: int) -> str:
     return owner
 
 
-def relock(instance: str) -> Callable[[Session], None]:
-    """What a lost PostgreSQL connection needs before it may write again."""
+def relock_name(session: Session, instance: str) -> None:
+    """Take the lock again after a lost connection, without waiting: units are waiting already.
 
-    def take(session: Session) -> None:
-        if session.is_postgresql and not lock_name(session, instance):
-            raise BookUnavailable(f"instance {instance!r} is locked by another connection")
+    Raises:
+        BookUnavailable: another connection holds it, perhaps the lost one still.
+    """
+    session.cursor.execute(
+        "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", (_lock_key(instance),)
+    )
+    if not session.cursor.fetchone()[0]:
+        raise BookUnavailable(f"instance {instance!r} is locked by another connection")
 
-    return take
+
+def _lock_key(instance: str) -> str:
+    return f"acquirer:{instance}"
 
 
 def take_numbers(session: Session, count: int) -> int:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 from acquirer.ledger import instances
 from acquirer.ledger.database import Session
-from acquirer.ledger.errors import InstanceTaken
 from acquirer.ledger.migrate import migrate
 
 
@@ -25,9 +24,10 @@ class Opening:
     def on_connect(self, session: Session) -> None:
         """Prepare the first connection; later ones only take the lock again."""
         if self.owner:
-            instances.relock(self._instance)(session)
+            if session.is_postgresql:
+                instances.relock_name(session, self._instance)
             return
-        if session.is_postgresql and not instances.lock_name(session, self._instance):
-            raise InstanceTaken(f"another process already runs as {self._instance!r}")
+        if session.is_postgresql:
+            instances.lock_name(session, self._instance)
         migrate(session)
         self.owner = instances.register(session, self._instance, self._clock_ms())

@@ -211,10 +211,31 @@ async def test_an_instance_name_has_one_process(postgresql_url: str) -> None:
     """Another name may join; the same may not."""
     async with open_book(postgresql_url, "switch-1", clock_ms=clock_ms):
         with pytest.raises(InstanceTaken):
-            async with open_book(postgresql_url, "switch-1", clock_ms=clock_ms):
+            async with open_book(postgresql_url, "switch-1", clock_ms=clock_ms, lock_wait_ms=20):
                 pass
         async with open_book(postgresql_url, "switch-2", clock_ms=clock_ms):
             pass
+
+
+async def test_a_start_waits_for_the_server_to_notice_an_end(postgresql_url: str) -> None:
+    """The lock of a process that ended is free once its server process has noticed that."""
+    waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    with psycopg.connect(postgresql_url, autocommit=True) as ended:
+        ended.execute("SELECT pg_advisory_lock(hashtextextended('acquirer:switch-1', 0))")
+        owners = []
+
+        async def start() -> None:
+            async with open_book(postgresql_url, "switch-1", clock_ms=clock_ms) as book:
+                owners.append(book.owner)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(start)
+            for _ in range(10_000):
+                await trio.lowlevel.checkpoint()
+                if ended.execute(waiting).fetchone() == (1,):
+                    break
+            ended.close()
+    assert owners == ["switch-1#1.0"]
 
 
 async def test_a_missing_folder_is_unavailable(tmp_path: Path) -> None:
@@ -236,7 +257,7 @@ async def test_a_lost_connection_heals(
         assert await book.commit(InsertEntry(make_entry(2))) is None
         assert await book.commit(Post(1, "156", "2026-01-02", SALE)) is None
         with pytest.raises(InstanceTaken):
-            async with open_book(postgresql_url, "switch-1", clock_ms=clock_ms):
+            async with open_book(postgresql_url, "switch-1", clock_ms=clock_ms, lock_wait_ms=20):
                 pass
 
 
