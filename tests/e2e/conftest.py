@@ -7,10 +7,11 @@ restarts its parts, reads everybody's books, and at its end holds them against e
 from __future__ import annotations
 
 import os
+import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from inspect import isawaitable
@@ -99,6 +100,7 @@ class World:
         max_age_s: for how long the order system lets its answers be used again.
         around: what the switch has instead of the real clock, sockets or database.
         read: reads the switch's file again.
+        kept: sockets on the ports of parts that were stopped.
         running: the switch's addresses and its drain.
     """
 
@@ -115,6 +117,7 @@ class World:
     max_age_s: int = 0
     around: Surroundings = REAL_WORLD
     read: Callable[[], SwitchSettings] | None = None
+    kept: ExitStack = field(default_factory=ExitStack)
 
     def __post_init__(self) -> None:
         self.estate = load_estate()
@@ -152,6 +155,16 @@ class World:
         scope, ended = self._parts.pop(name)
         scope.cancel()
         await ended.wait()
+        for kept in (name, "order_host") if name == "orders" else (name,):
+            if kept in self.addresses:
+                self._keep(self.addresses[kept])
+
+    def _keep(self, address: str) -> None:
+        """Keep a stopped part's port from everybody else: bound, so that it is refused."""
+        host, _, port = address.partition(":")
+        bound = self.kept.enter_context(socket.socket())
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((host, int(port)))
 
     async def drain(self) -> None:
         """Stop the switch in order."""
@@ -412,11 +425,12 @@ async def opened_world(folder: Path, url: str = "", **attributes: Any) -> AsyncI
         world = World(
             folder, url or f"sqlite:///{folder / 'switch.sqlite3'}", nursery, **attributes
         )
-        for part in ("hsm", "bank", "orders"):
-            await world.start(part)
-        await world.start_switch()
-        yield world
-        await world.drain()
+        with world.kept:
+            for part in ("hsm", "bank", "orders"):
+                await world.start(part)
+            await world.start_switch()
+            yield world
+            await world.drain()
         nursery.cancel_scope.cancel()
 
 
