@@ -13,11 +13,10 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from acquirer.config.constraints import BasisPoints, NotNegative, PositiveSeconds
 from acquirer.config.loading import load
 
 DoubleKey = Annotated[str, msgspec.Meta(pattern="^[0-9A-Fa-f]{32}$")]
-NotNegative = Annotated[int, msgspec.Meta(ge=0)]
-BasisPoints = Annotated[int, msgspec.Meta(ge=0, le=10_000)]
 
 
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -50,7 +49,7 @@ class Merchant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A merchant.
 
     Attributes:
-        mdr_basis_points: BasisPoints
+        mdr_basis_points: the fee on a card payment, in hundredths of a percent.
         cod_basis_points: the fee on an order paid in cash.
         cod_fixed_minor: added to that, minor units.
         order_text: Jinja2 template of what terminals show of an order; empty shows its own text.
@@ -62,11 +61,11 @@ class Merchant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     merchant_id: str
     name: str
     mcc: str
-    mdr_basis_points: int
+    mdr_basis_points: BasisPoints
     event_secret: str
     currency_code: str = "156"
-    cod_basis_points: int = 0
-    cod_fixed_minor: int = 0
+    cod_basis_points: BasisPoints = 0
+    cod_fixed_minor: NotNegative = 0
     order_text: str = ""
     ask: list[str] = []
     order_host: bool = False
@@ -110,7 +109,7 @@ class OrderType(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     order_no_pattern: str = ""
     text: str = ""
     ask: list[str] = []
-    cancel_within_s: float | None = None
+    cancel_within_s: PositiveSeconds | None = None
     product: Literal["", "sale", "stock_in", "count", "item", "takings"] = ""
 
 
@@ -118,16 +117,16 @@ class Courier(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A courier.
 
     Attributes:
-        password: Annotated[str, msgspec.Meta(pattern="^[0-9]{4,12}$")]
+        password: the clear numeric test password, 4 to 12 digits.
         station: where the cash is handed in.
         cash_limit_minor: most cash that may be in hand, minor units; None for no limit.
     """
 
     courier_id: str
     merchant_id: str
-    password: str
+    password: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{4,12}\Z")]
     station: str = ""
-    cash_limit_minor: int | None = None
+    cash_limit_minor: NotNegative | None = None
 
     def __repr__(self) -> str:
         return f"Courier({self.courier_id!r})"

@@ -10,16 +10,13 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from acquirer.config.constraints import NotNegative, NotNegativeSeconds, Positive, PositiveSeconds
 from acquirer.config.tls import TlsSettings
 from acquirer.routing.errors import BankSettingsError
 
 Security = Literal["none", "zone"]
 MacAlgorithm = Literal["x919", "x99", "cmac"]
 Strategy = Literal["priority", "weighted", "round_robin", "bin", "cost"]
-NotNegative = Annotated[int, msgspec.Meta(ge=0)]
-NotNegativeSeconds = Annotated[float, msgspec.Meta(ge=0)]
-Positive = Annotated[int, msgspec.Meta(ge=1)]
-PositiveSeconds = Annotated[float, msgspec.Meta(gt=0)]
 
 
 class LinkSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -10,17 +10,14 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from acquirer.config.constraints import BasisPoints, NotNegative, Positive, PositiveSeconds
 from acquirer.config.tls import TlsSettings
 from acquirer.ledger.postings import FeeRate
 from acquirer.routing.choice import RouteRule
 from acquirer.routing.orders.settings import OrderSystemSettings
 from acquirer.routing.settings import BankSettings
 
-Positive = Annotated[int, msgspec.Meta(ge=1)]
-NotNegative = Annotated[int, msgspec.Meta(ge=0)]
 AskedField = Annotated[str, msgspec.Meta(min_length=1, max_length=40, pattern=r"^[^|]*\Z")]
-BasisPoints = Annotated[int, msgspec.Meta(ge=0, le=10_000)]
-PositiveSeconds = Annotated[float, msgspec.Meta(gt=0)]
 
 
 class ListenSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

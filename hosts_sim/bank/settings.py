@@ -12,14 +12,12 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from acquirer.config.constraints import NotNegative, NotNegativeSeconds, Positive
 from acquirer.config.loading import ConfigError, load
 
 Fault = Literal[
     "", "drop", "delay", "close", "garbage", "wrong_stan", "duplicate_reply", "late_reply"
 ]
-Positive = Annotated[int, msgspec.Meta(ge=1)]
-NotNegative = Annotated[int, msgspec.Meta(ge=0)]
-Seconds = Annotated[float, msgspec.Meta(ge=0)]
 
 
 class Match(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -57,7 +55,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     match: Match = Match()
     response_code: Annotated[str, msgspec.Meta(pattern="^([0-9A-Z]{2})?$")] = ""
     fault: Fault = ""
-    delay_s: Seconds | None = None
+    delay_s: NotNegativeSeconds | None = None
     times: NotNegative = 0
 
 
@@ -102,8 +100,8 @@ class BankSimSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     security: Literal["none", "zone"] = "none"
     mac: Literal["x919", "x99", "cmac"] = "x919"
     key_exchange: Literal["reply", "push"] = "reply"
-    key_overlap_s: Seconds = 30.0
-    rekey_s: Seconds = 0.0
+    key_overlap_s: NotNegativeSeconds = 30.0
+    rekey_s: NotNegativeSeconds = 0.0
     currency_code: str = "156"
     seed: int = 0
     connections_max: Positive = 64

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from acquirer.config.constraints import NotNegative, NotNegativeSeconds, Positive
 from acquirer.config.loading import load
 
 Fault = Literal[
@@ -25,9 +26,6 @@ Fault = Literal[
     "garbage",
     "oversize",
 ]
-Positive = Annotated[int, msgspec.Meta(ge=1)]
-NotNegative = Annotated[int, msgspec.Meta(ge=0)]
-Seconds = Annotated[float, msgspec.Meta(ge=0)]
 
 
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -48,7 +46,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     on: Literal["query", "events", "both"] = "both"
     merchant_id: str = ""
     order_no_pattern: str = ""
-    delay_s: Seconds = 1.0
+    delay_s: NotNegativeSeconds = 1.0
     times: NotNegative = 0
 
     def __post_init__(self) -> None:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from acquirer.config.constraints import NotNegativeSeconds, Positive, PositiveSeconds
 from acquirer.routing.orders.errors import OrderSettingsError
 from acquirer.routing.orders.messages import whole_of
 
@@ -37,13 +38,11 @@ class OrderSystemSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     host: str = ""
     merchants: list[str] = []
     order_no_pattern: str = ""
-    timeout_s: float = 5.0
-    cache_s: float = 60.0
-    connections_max: int = 32
+    timeout_s: PositiveSeconds = 5.0
+    cache_s: NotNegativeSeconds = 60.0
+    connections_max: Positive = 32
 
     def __post_init__(self) -> None:
-        if self.timeout_s <= 0 or self.connections_max < 1:
-            raise ValueError("timeout_s and connections_max must be above zero")
         try:
             re.compile(self.order_no_pattern)
         except re.error as error:

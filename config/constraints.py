@@ -1,0 +1,16 @@
+"""Constraints that settings of several files share, as annotated types.
+
+A value outside them is refused when its file is read, with the place in the file.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+NotNegative = Annotated[int, msgspec.Meta(ge=0)]
+BasisPoints = Annotated[int, msgspec.Meta(ge=0, le=10_000)]
+PositiveSeconds = Annotated[float, msgspec.Meta(gt=0)]
+NotNegativeSeconds = Annotated[float, msgspec.Meta(ge=0)]
