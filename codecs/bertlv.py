@@ -1,13 +1,15 @@
-"""BER-TLV as EMV uses it: DE55 and the IC parameters in DE62.
+"""BER-TLV as cards use it: DE55 and the IC parameters in DE62.
 
-Reads definite lengths of up to three bytes and tags of up to three; constructed tags are read into
-their children. Zero bytes between objects are skipped, as EMV allows. It knows no tag's meaning
-but for the names in :data:`TAG_NAMES`. Source: EMV 4.3 Book 3, annex B; ISO/IEC 8825-1, 8.1.
+Reads definite lengths of up to five bytes, shortest or not, and tags of up to three; constructed
+tags are read into their children. Bytes 00 and FF before, between and behind objects are filler.
+It knows no tag's meaning but for the names in :data:`TAG_NAMES`.
+Source: ISO/IEC 7816-4, 5.2.2; EMV 4.3 Book 3, annex B; ISO/IEC 8825-1, 8.1.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from acquirer.codecs.errors import LocalFormatError, RemoteFormatError
@@ -15,6 +17,8 @@ from acquirer.codecs.errors import LocalFormatError, RemoteFormatError
 DEPTH_MAX = 8
 OBJECTS_MAX = 200
 BYTES_MAX = 4096
+_FILLER = b"\x00\xff"
+_LENGTH_BYTES_MAX = 4
 
 TAG_NAMES = {
     "4F": "application identifier",
@@ -92,9 +96,31 @@ def parse(value: bytes, field: str = "55") -> tuple[Tlv, ...]:
         RemoteFormatError: with the path and offset: a tag or length that is cut off, an
             indefinite length, a value longer than what is left, or a limit passed.
     """
-    if len(value) > BYTES_MAX:
-        raise RemoteFormatError(f"more than {BYTES_MAX} bytes", field=field)
-    return _Reader(value, field).objects(0, len(value), 1)
+    try:
+        return _Reader(value, field, _FILLER).read()
+    except RemoteFormatError:
+        if (read := _read_with_ff_tags(value)) is None:
+            raise
+        return read
+
+
+def readings(value: bytes) -> list[tuple[Tlv, ...]]:
+    """Every way in which the bytes can be read; more than one only where FF can be both.
+
+    FF begins no tag of ISO/IEC 7816-4, and is filler; private templates begin with it all the
+    same. Who hides what a field holds must look at both; none where the bytes are no objects.
+    """
+    found = [_read_with_ff_tags(value)]
+    with suppress(RemoteFormatError):
+        found.insert(0, _Reader(value, "55", _FILLER).read())
+    return [read for read in found if read is not None]
+
+
+def _read_with_ff_tags(value: bytes) -> tuple[Tlv, ...] | None:
+    if 0xFF in value:
+        with suppress(RemoteFormatError):
+            return _Reader(value, "55", b"\x00").read()
+    return None
 
 
 def build(objects: Iterable[Tlv | tuple[str, bytes]]) -> bytes:
@@ -133,19 +159,26 @@ def walk(objects: Iterable[Tlv]) -> Iterator[Tlv]:
 class _Reader:
     """One pass over a field; counts objects over all levels."""
 
-    __slots__ = ("_count", "_field", "_value")
+    __slots__ = ("_count", "_field", "_filler", "_value")
 
-    def __init__(self, value: bytes, field: str) -> None:
+    def __init__(self, value: bytes, field: str, filler: bytes) -> None:
         self._value = value
         self._field = field
+        self._filler = filler
         self._count = 0
+
+    def read(self) -> tuple[Tlv, ...]:
+        size = len(self._value)
+        if size > BYTES_MAX:
+            raise RemoteFormatError(f"more than {BYTES_MAX} bytes", field=self._field)
+        return self.objects(0, size, 1)
 
     def objects(self, at: int, end: int, depth: int) -> tuple[Tlv, ...]:
         if depth > DEPTH_MAX:
             raise self._error(f"more than {DEPTH_MAX} levels", at)
         found: list[Tlv] = []
         while at < end:
-            if self._value[at] == 0:
+            if self._value[at] in self._filler:
                 at += 1
                 continue
             self._count += 1
@@ -183,8 +216,8 @@ class _Reader:
         count = first & 0x7F
         if count == 0:
             raise self._error("an indefinite length", at)
-        if count > 2:
-            raise self._error("a length of more than 3 bytes", at)
+        if count > _LENGTH_BYTES_MAX:
+            raise self._error(f"a length of more than {_LENGTH_BYTES_MAX + 1} bytes", at)
         if at + 1 + count > end:
             raise self._error("the length is cut off", at)
         return int.from_bytes(self._value[at + 1 : at + 1 + count], "big"), at + 1 + count

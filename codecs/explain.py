@@ -263,10 +263,9 @@ def _totals(totals: SettlementTotals) -> _Parts:
 
 
 def _icc(value: str) -> _Parts:
-    objects = bertlv.parse(bytes.fromhex(value))
     return [
         (f"{tag} {bertlv.TAG_NAMES.get(tag, '')}".rstrip(), text, depth + 1)
-        for depth, tag, text in mask_objects(objects)
+        for depth, tag, text in mask_objects(bytes.fromhex(value))
     ]
 
 

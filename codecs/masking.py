@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from acquirer.codecs import bertlv
 from acquirer.codecs.de59 import De59
-from acquirer.codecs.errors import CodecError
+from acquirer.codecs.errors import CodecError, RemoteFormatError
 from acquirer.codecs.pan import mask_digits
 
 if TYPE_CHECKING:
@@ -84,13 +84,23 @@ def mask_field(number: int, value: str) -> str:
     return value
 
 
-def mask_objects(objects: tuple[bertlv.Tlv, ...]) -> list[tuple[int, str, str]]:
+def mask_objects(value: bytes) -> list[tuple[int, str, str]]:
     """The objects of ICC data one by one, as they may be shown.
 
     Returns:
         Depth (0 outermost), tag, and the value in hexadecimal, empty for a constructed object.
+
+    Raises:
+        RemoteFormatError: no objects, or card data that may or may not be there, as the bytes are
+            read.
     """
-    return _lines(objects, 0)
+    if len(ways := bertlv.readings(value)) > 1 and any(map(_holds_card_data, ways)):
+        raise RemoteFormatError("can be read in two ways", field="55")
+    return _lines(bertlv.parse(value), 0)
+
+
+def _holds_card_data(objects: tuple[bertlv.Tlv, ...]) -> bool:
+    return any(item.tag in CARD_DATA_TAGS for item in bertlv.walk(objects))
 
 
 def _lines(objects: tuple[bertlv.Tlv, ...], depth: int) -> list[tuple[int, str, str]]:
@@ -107,12 +117,13 @@ def _lines(objects: tuple[bertlv.Tlv, ...], depth: int) -> list[tuple[int, str, 
 
 def _mask_icc(value: str) -> str:
     try:
-        objects = bertlv.parse(bytes.fromhex(value))
+        raw = bytes.fromhex(value)
+        lines = mask_objects(raw)
     except (CodecError, ValueError):
         return _hidden(value, "bytes")
-    if not any(item.tag in CARD_DATA_TAGS for item in bertlv.walk(objects)):
+    if not _holds_card_data(bertlv.parse(raw)):
         return value
-    return " ".join(f"{tag}={text}" for _, tag, text in mask_objects(objects))
+    return " ".join(f"{tag}={text}" for _, tag, text in lines)
 
 
 def _mask_payment_code(value: str) -> str:

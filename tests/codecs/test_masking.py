@@ -93,6 +93,11 @@ def test_icc_data_that_do_not_parse_are_hidden() -> None:
     assert mask_field(55, "5A0862") == "[3 bytes hidden]"
 
 
+def test_icc_data_that_may_hold_card_data_are_hidden() -> None:
+    """FF is filler before tag 81, or begins FF8105 with a PAN inside."""
+    assert mask_field(55, "FF8105045A026225") == "[8 bytes hidden]"
+
+
 def test_qr_payment_code_is_starred_in_its_place() -> None:
     """DE59 keeps its layout, so that it can still be explained."""
     shown = mask_field(59, De59.build({"A3": "6212345678901234567", "ON": "1"}).hex)
