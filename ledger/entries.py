@@ -12,6 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from acquirer.codecs.bank_kinds import BankMessage
+from acquirer.ledger.kinds import Kind
 from acquirer.ledger.transfer_steps import (
     OpenAccount,
     Post,
@@ -67,7 +69,7 @@ class Entry:
             entry's transfers.
         rrn: DE37, 12 characters, unique.
         role: see :class:`Role`; unique together with terminal_id, batch and stan.
-        kind: ``sale``, ``void``, ``balance``, ``order_payment``, ``reversal``, …
+        kind: what it is about; ``kinds.py`` has the table.
         fingerprint: keyed digest of what makes two requests the same; compared, never inverted.
         owner: who works on it, ``Book.owner`` as inserted; only the owner may settle. Recovery
             takes it over under another name, so settle with the owner that the entry shows.
@@ -82,7 +84,7 @@ class Entry:
     id: int
     rrn: str
     role: Role
-    kind: str
+    kind: Kind
     mti: str
     processing_code: str
     transaction_type: str
@@ -222,7 +224,7 @@ class SafItem:
 
     id: int
     bank: str
-    kind: str
+    kind: BankMessage
     original_id: int
     reason: str
     created_at_ms: int

@@ -12,6 +12,7 @@ from typing import Literal
 from sqlalchemy import ColumnElement, Connection, and_, select, true
 
 from acquirer.ledger.entries import State
+from acquirer.ledger.kinds import Kind
 from acquirer.ledger.postings import courier_account
 from acquirer.ledger.schema import accounts, couriers, journal, orders, outbox
 
@@ -125,7 +126,7 @@ def open_orders(connection: Connection) -> list[OpenOrder]:
         .where(orders.c.status == PAID, journal.c.state == State.APPROVED.value)
     )
     at_the_bank = select(journal).where(
-        journal.c.kind.in_(("order_payment", "order_cancellation")),
+        journal.c.kind.in_([Kind.ORDER_PAYMENT.value, Kind.ORDER_CANCELLATION.value]),
         journal.c.state.in_(
             [state.value for state in (State.SENT, State.TIMED_OUT, State.REVERSING)]
         ),
@@ -138,7 +139,7 @@ def open_orders(connection: Connection) -> list[OpenOrder]:
             elif row.state != State.SENT.value:
                 why = "undoing"
             else:
-                why = "paying" if row.kind == "order_payment" else "cancelling"
+                why = "paying" if row.kind == Kind.ORDER_PAYMENT else "cancelling"
             found.append(
                 OpenOrder(
                     merchant_id=row.merchant_id,

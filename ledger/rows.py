@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from acquirer.codecs.bank_kinds import BankMessage
 from acquirer.ledger.entries import (
     CardRecord,
     CourierRow,
@@ -18,6 +19,7 @@ from acquirer.ledger.entries import (
     TerminalRow,
     UpdateEntry,
 )
+from acquirer.ledger.kinds import Kind
 
 Row = tuple[Any, ...]
 
@@ -83,7 +85,7 @@ def entry_row(entry: Entry) -> Row:
         entry.id,
         entry.rrn,
         entry.role._value_,
-        entry.kind,
+        entry.kind._value_,
         entry.mti,
         entry.processing_code,
         entry.transaction_type,
@@ -121,6 +123,7 @@ def entry_of(row: Row) -> Entry:
     fields = dict(zip(ENTRY_COLUMNS, row, strict=True))
     masked, token, cipher = (fields.pop(name) for name in _CARD_COLUMNS)
     fields["role"], fields["state"] = Role(fields["role"]), State(fields["state"])
+    fields["kind"] = Kind(fields["kind"])
     fields["reply"] = _decode_reply(fields["reply"]) if fields["reply"] else {}
     card = None if masked is None else CardRecord(masked, token, cipher)
     return Entry(card=card, **fields)
@@ -178,7 +181,7 @@ def courier_of(row: Row) -> CourierRow:
 
 def saf_of(row: Row) -> SafItem:
     """A SAF item from its first ten columns."""
-    return SafItem(*row[:10])
+    return SafItem(row[0], row[1], BankMessage(row[2]), *row[3:10])
 
 
 def event_of(row: Row) -> Event:

@@ -14,17 +14,15 @@ from typing import Any, Literal
 from sqlalchemy import Connection, case, func, select
 
 from acquirer.ledger.entries import State
+from acquirer.ledger.kinds import PAYMENTS, Kind
 from acquirer.ledger.order_reports import MEANS, PAID, cash_in_hand
 from acquirer.ledger.postings import MDR_RETURNED
 from acquirer.ledger.schema import journal, orders, transfers
 
 GroupBy = Literal["merchant", "courier", "station", "day", "terminal", "means"]
 FEE_CODES = ("mdr", "cod-fee")
-PAYMENT_KINDS = ("sale", "order_payment")
-EXCEPTION = "order_exception"
 APPROVED_CODE = "00"
 STANDING = (State.APPROVED.value, State.REFUNDED.value)
-REFUND = "refund"
 RETURNED = (State.VOIDED.value, State.REVERSED.value, State.REVERSING.value)
 
 
@@ -154,7 +152,7 @@ def _payments(first_date: str, last_date: str, merchant_id: str) -> Any:
         .outerjoin(unconfirmed, unconfirmed.c.payment_id == journal.c.id)
         .where(
             journal.c.business_date.between(first_date, last_date),
-            journal.c.kind.in_((*PAYMENT_KINDS, REFUND, "order_exception")),
+            journal.c.kind.in_(sorted({*PAYMENTS, Kind.REFUND, Kind.ORDER_EXCEPTION})),
             journal.c.state.in_((*STANDING, *RETURNED)),
             # One that was never approved has not come back either.
             journal.c.response_code == APPROVED_CODE,
@@ -164,15 +162,15 @@ def _payments(first_date: str, last_date: str, merchant_id: str) -> Any:
 
 
 def _count(line: ReportLine, row: Any) -> None:
-    if row.kind == EXCEPTION:
+    if row.kind == Kind.ORDER_EXCEPTION:
         line.exception_count += 1
         return
     # PostgreSQL sums integers to a decimal.
     fee_minor = int(row.fee_minor)
-    if row.kind == REFUND or row.state not in STANDING:
+    if row.kind == Kind.REFUND or row.state not in STANDING:
         line.returned_count += 1
         line.returned_minor += row.amount_minor
-        if row.kind == REFUND:
+        if row.kind == Kind.REFUND:
             line.fee_minor += fee_minor
             line.net_minor -= row.amount_minor + fee_minor
         return
@@ -226,6 +224,6 @@ def _grouping(by: GroupBy, couriers: Mapping[str, Courier]) -> Callable[[Any], s
         "station": lambda row: couriers.get(row.courier_id, Courier("", "")).station or "-",
         "day": lambda row: row.business_date,
         "terminal": lambda row: row.terminal_id,
-        "means": lambda row: "-" if row.kind == EXCEPTION else _means(row),
+        "means": lambda row: "-" if row.kind == Kind.ORDER_EXCEPTION else _means(row),
     }
     return groups[by]

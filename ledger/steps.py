@@ -130,7 +130,7 @@ def _queue_saf(session: Session, _accounting: Accounting, step: QueueSaf) -> boo
         sql.QUEUE_SAF,
         id=item.id,
         bank=item.bank,
-        kind=item.kind,
+        kind=item.kind._value_,
         original_id=item.original_id,
         reason=item.reason,
         created_at_ms=item.created_at_ms,

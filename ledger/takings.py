@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from sqlalchemy import bindparam, func, select, text
 
 from acquirer.ledger.database import Session, Sql
+from acquirer.ledger.kinds import Kind
 from acquirer.ledger.order_reports import MEANS
 from acquirer.ledger.schema import TAKEN, journal
-
-REFUND = "refund"
 
 _TAKINGS = Sql(
     select(
@@ -58,7 +57,7 @@ def takings(session: Session, merchant_id: str, business_date: str, currency_cod
     found = Takings()
     names = {"merchant": merchant_id, "day": business_date, "currency": currency_code}
     for kind, processing_code, count, amount_minor in session.rows(_TAKINGS, **names):
-        means = REFUND if kind == REFUND else MEANS.get(processing_code, "card")
+        means = kind if kind == Kind.REFUND else MEANS.get(processing_code, "card")
         # PostgreSQL sums integers to a decimal.
         if means == "card":
             found.card_count += count
@@ -66,7 +65,7 @@ def takings(session: Session, merchant_id: str, business_date: str, currency_cod
         elif means == "cash":
             found.cash_count += count
             found.cash_minor += int(amount_minor)
-        elif means == REFUND:
+        elif means == Kind.REFUND:
             found.refund_count += count
             found.refund_minor += int(amount_minor)
         else:

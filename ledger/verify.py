@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Row, case, func, literal, select
 from acquirer.ledger.anchors import anchor_link
 from acquirer.ledger.entries import State
 from acquirer.ledger.errors import BooksDiffer
+from acquirer.ledger.kinds import POSTING, Kind
 from acquirer.ledger.schema import (
     CHAIN_LENGTH_MAX,
     accounts,
@@ -30,8 +31,6 @@ from acquirer.ledger.schema import (
 )
 from acquirer.ledger.transfers import GENESIS, Staged, chain_link, effect, normal_side
 
-# Kinds of journal entries whose approval posts exactly their amount.
-POSTING_KINDS = frozenset({"sale", "order_payment", "refund", "saf_write_off"})
 # States in which a payment has its effect; what refunds give back are entries of their own.
 EFFECTIVE = frozenset({State.APPROVED, State.REFUNDED})
 NEVER_POSTED = frozenset({State.DECLINED, State.REFUSED})
@@ -315,7 +314,7 @@ def _check_entry(row: Row[*tuple[Any, ...]], net: int) -> None:
     if state in NEVER_POSTED:
         _differ(row.owned != 0, f"{where} has transfers")
     if state in EFFECTIVE:
-        wrong = row.kind in POSTING_KINDS and net != row.amount_minor
+        wrong = row.kind in POSTING and net != row.amount_minor
         _differ(wrong, f"{where} is for {row.amount_minor}, its transfers come to {net}")
     else:
         _differ(net != 0, f"{where} should have no effect, its transfers come to {net}")
@@ -332,7 +331,7 @@ def _check_refunds(connection: Connection) -> None:
             func.sum(refund.c.amount_minor).label("refunded_minor"),
         )
         .select_from(refund.outerjoin(payment, payment.c.id == refund.c.original_id))
-        .where(refund.c.kind == "refund", refund.c.state == State.APPROVED.value)
+        .where(refund.c.kind == Kind.REFUND.value, refund.c.state == State.APPROVED.value)
         .group_by(payment.c.id, payment.c.rrn, payment.c.state, payment.c.amount_minor)
     )
     for row in connection.execute(query):

@@ -9,27 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 from acquirer.codecs.bank_fields import De90
+from acquirer.codecs.bank_kinds import BankMessage
 from acquirer.codecs.message import Message
 from acquirer.codecs.pan import Pan
 from acquirer.codecs.private_fields import Balance, parse_balances
-
-Kind = Literal[
-    "balance",
-    "sale",
-    "order_payment",
-    "void",
-    "order_cancellation",
-    "refund",
-    "preauth",
-    "completion",
-    "advice",
-    "reversal",
-    "inquiry",
-]
-
 
 _ECHOED_IN_REPLIES = (3, 4, 7, 11, 37, 41, 42, 49)
 
@@ -87,7 +72,7 @@ class BankRequest:
         repeat: whether it was sent before: MTI plus one for reversals and advices.
     """
 
-    kind: Kind
+    kind: BankMessage
     rrn: str
     stan: str
     transmission_at: str
@@ -138,18 +123,18 @@ _BASE = (3, 7, 11, 12, 13, 32, 37, 41, 42, 49)
 _SALE = (2, 4, 14, 18, 22, 23, 25, 26, 35, 43, 48, 52, 53, 55)
 _UNDO = (2, 4, 18, 25, 38, 90)
 
-_SHAPES: dict[str, _Shape] = {
-    "balance": _Shape("0200", "310000", (2, 14, 22, 25, 35, 52, 53)),
-    "sale": _Shape("0200", "000000", _SALE),
-    "order_payment": _Shape("0200", "000000", _SALE),
-    "void": _Shape("0200", "200000", _UNDO),
-    "order_cancellation": _Shape("0200", "200000", _UNDO),
-    "refund": _Shape("0220", "200000", _UNDO, repeatable=True),
-    "preauth": _Shape("0100", "030000", (2, 4, 14, 18, 22, 25, 35, 38, 52, 53, 55, 90)),
-    "completion": _Shape("0220", "000000", (2, 4, 14, 18, 22, 25, 35, 38, 55, 90), repeatable=True),
-    "advice": _Shape("0220", "000000", (*_SALE, 38, 39), repeatable=True),
-    "reversal": _Shape("0400", "000000", (2, 4, 38, 39, 90), repeatable=True),
-    "inquiry": _Shape("0600", "330000", (90,)),
+_SHAPES: dict[BankMessage, _Shape] = {
+    BankMessage.BALANCE: _Shape("0200", "310000", (2, 14, 22, 25, 35, 52, 53)),
+    BankMessage.SALE: _Shape("0200", "000000", _SALE),
+    BankMessage.VOID: _Shape("0200", "200000", _UNDO),
+    BankMessage.REFUND: _Shape("0220", "200000", _UNDO, repeatable=True),
+    BankMessage.PREAUTH: _Shape("0100", "030000", (2, 4, 14, 18, 22, 25, 35, 38, 52, 53, 55, 90)),
+    BankMessage.COMPLETION: _Shape(
+        "0220", "000000", (2, 4, 14, 18, 22, 25, 35, 38, 55, 90), repeatable=True
+    ),
+    BankMessage.ADVICE: _Shape("0220", "000000", (*_SALE, 38, 39), repeatable=True),
+    BankMessage.REVERSAL: _Shape("0400", "000000", (2, 4, 38, 39, 90), repeatable=True),
+    BankMessage.INQUIRY: _Shape("0600", "330000", (90,)),
 }
 
 _VALUES: dict[int, Callable[[BankRequest], str]] = {
@@ -181,7 +166,7 @@ _VALUES: dict[int, Callable[[BankRequest], str]] = {
     90: lambda r: _original(r.original),
 }
 
-_ROWS: dict[str, tuple[tuple[int, Callable[[BankRequest], str]], ...]] = {
+_ROWS: dict[BankMessage, tuple[tuple[int, Callable[[BankRequest], str]], ...]] = {
     kind: tuple((n, _VALUES[n]) for n in sorted({*_BASE, *shape.fields}) if n != 3)
     for kind, shape in _SHAPES.items()
 }
@@ -203,14 +188,14 @@ def to_message(request: BankRequest, reversal_mti: str = "0400") -> Message:
     return Message(request_mti(request.kind, request.repeat, reversal_mti), fields)
 
 
-def request_mti(kind: Kind, repeat: bool = False, reversal_mti: str = "0400") -> str:
+def request_mti(kind: BankMessage, repeat: bool = False, reversal_mti: str = "0400") -> str:
     """The MTI that a kind is sent under: what DE90 of its reversal must name.
 
-    >>> request_mti("sale"), request_mti("reversal", repeat=True)
+    >>> request_mti(BankMessage.SALE), request_mti(BankMessage.REVERSAL, repeat=True)
     ('0200', '0401')
     """
     shape = _SHAPES[kind]
-    mti = reversal_mti if kind == "reversal" else shape.mti
+    mti = reversal_mti if kind is BankMessage.REVERSAL else shape.mti
     return mti[:3] + "1" if repeat and shape.repeatable else mti
 
 

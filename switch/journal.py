@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from acquirer.codecs.bank_kinds import BankMessage
 from acquirer.codecs.pan import Pan
 from acquirer.ledger.entries import (
     Entry,
@@ -22,23 +23,19 @@ from acquirer.ledger.entries import (
     UpdateEntry,
     UpdateOrder,
 )
+from acquirer.ledger.kinds import REVERSIBLE, UNDOING, Kind
 from acquirer.switch.context import Context
 from acquirer.switch.numbers import bank_stan_of, rrn_of
 from acquirer.switch.request import Answer, Repeat, Request
 
 LEASE_MS = 60_000
-REVERSIBLE = frozenset({"sale", "void", "order_payment", "order_cancellation"})
-# Kinds that undo an earlier entry at its bank, and claim it for as long as that is not settled.
-UNDOING = frozenset({"void", "order_cancellation"})
-# The share of one order in a payment of several; see transactions/order_group.py.
-PART = "order_part"
 NO_ANSWER = "98"
 
 
 async def new_entry(
     context: Context,
     request: Request,
-    kind: str,
+    kind: Kind,
     state: State,
     *,
     pan: Pan | None = None,
@@ -102,7 +99,7 @@ async def new_entry(
 
 async def own_entry(
     context: Context,
-    kind: str,
+    kind: Kind,
     now_ms: int,
     *,
     key: tuple[str, str, str],
@@ -164,7 +161,7 @@ async def part_entry(
         payment,
         id=number,
         rrn=rrn,
-        kind=PART,
+        kind=Kind.ORDER_SHARE,
         stan=f"{payment.stan}/{place}",
         amount_minor=amount_minor,
         fingerprint=b"",
@@ -181,7 +178,7 @@ async def part_entry(
 async def refuse(
     context: Context,
     request: Request,
-    kind: str,
+    kind: Kind,
     response_code: str,
     *,
     pan: Pan | None = None,
@@ -214,7 +211,7 @@ async def queue_reversal(context: Context, entry: Entry, reason: str, now_ms: in
         SafItem(
             id=number,
             bank=entry.bank,
-            kind="reversal",
+            kind=BankMessage.REVERSAL,
             original_id=entry.id,
             reason=reason,
             created_at_ms=now_ms,
@@ -293,11 +290,11 @@ def move_order(order: OrderRow, new: tuple[str, int | None, int | None]) -> Upda
 
 async def free_parts(context: Context, payment: Entry) -> tuple[Step, ...]:
     """Let go of the orders that an unfinished payment of several holds; none of a single one."""
-    if payment.kind != "order_payment" or payment.order_no:
+    if payment.kind is not Kind.ORDER_PAYMENT or payment.order_no:
         return ()
     steps: list[Step] = []
     for part in await context.book.entries_of_original(payment.id):
-        if part.kind == PART and part.state is State.SENT:
+        if part.kind is Kind.ORDER_SHARE and part.state is State.SENT:
             order = await context.book.order(part.merchant_id, part.order_no)
             decline = UpdateEntry(
                 part.id, (State.SENT,), state=State.DECLINED, response_code=NO_ANSWER

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from acquirer.codecs.errors import RemoteFormatError
 from acquirer.codecs.private_fields import De61
+from acquirer.ledger.kinds import Kind
 from acquirer.switch.request import APPROVED, Request
 
 OPEN_MAX = 500
-DECIDING = frozenset({"order_confirmation", "order_cancellation"})
+DECIDING = frozenset({Kind.ORDER_CONFIRMATION, Kind.ORDER_CANCELLATION})
 
 
 class OpenPayments:
@@ -29,18 +30,18 @@ class OpenPayments:
         """Take note of an answer: a payment opens, whatever ends it closes."""
         terminal_id = request.terminal.terminal_id
         own = (request.de60.batch, request.stan)
-        if transaction == "order_payment":
+        if transaction == Kind.ORDER_PAYMENT:
             if response_code == APPROVED:
                 self._add(terminal_id, own, request.text("ON"))
             return
         mine = self._open.get(terminal_id)
         if not mine:
             return
-        if transaction == "reversal" and response_code == APPROVED:
+        if transaction == Kind.REVERSAL and response_code == APPROVED:
             mine.pop(own, None)
         elif transaction in DECIDING:
             mine.pop(_named(request), None)
-        elif transaction == "receipt_confirmation" and response_code == APPROVED:
+        elif transaction == Kind.RECEIPT_CONFIRMATION and response_code == APPROVED:
             order_no = request.text("ON")
             for key in [key for key, number in mine.items() if number == order_no]:
                 del mine[key]

@@ -17,13 +17,14 @@ from acquirer.ledger.entries import (
     InsertEntry,
     PutCourier,
 )
+from acquirer.ledger.kinds import Kind
 from acquirer.ledger.postings import cash_handed_in, courier_account
 from acquirer.ledger.transfer_steps import Post
 from acquirer.switch.context import Context
 from acquirer.switch.journal import own_entry
 
 OPERATOR = "OPERATOR"
-HAND_IN = "courier_hand_in"
+HAND_IN = Kind.COURIER_HAND_IN
 STATION = re.compile(r"[A-Za-z0-9_-]{1,40}")
 REFERENCE = re.compile(r"[A-Za-z0-9_-]{1,64}")
 AMOUNT_MAX = 10**12

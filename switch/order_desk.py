@@ -17,6 +17,7 @@ from acquirer.codecs.de59 import De59
 from acquirer.codecs.errors import RemoteFormatError
 from acquirer.ledger.entries import CourierRow, Desk, Entry, OrderRow, State
 from acquirer.ledger.errors import BookBusy
+from acquirer.ledger.kinds import Kind
 from acquirer.routing.orders.client import (
     NotOpened,
     OrderReply,
@@ -26,7 +27,6 @@ from acquirer.routing.orders.client import (
 )
 from acquirer.routing.orders.messages import NewOrder, NewPart, OrderFacts
 from acquirer.switch.context import Context
-from acquirer.switch.journal import PART
 from acquirer.switch.order_life import EXCEPTION, RESCHEDULED, TO_PAY
 from acquirer.switch.order_text import printable
 from acquirer.switch.order_types import SHOWN
@@ -223,7 +223,7 @@ async def _rescheduled(context: Context, order: OrderRow) -> bool:
     """Whether the newest exception that was told here says "rescheduled"."""
     entries = await context.book.entries_of_order(order.merchant_id, order.order_no)
     for entry in reversed(entries):
-        if entry.kind == "order_exception" and entry.state is State.APPROVED:
+        if entry.kind is Kind.ORDER_EXCEPTION and entry.state is State.APPROVED:
             items = De59.parse(bytes.fromhex(entry.reply.get(59, "")))
             return items.text("OX") == RESCHEDULED
     return False
@@ -273,14 +273,14 @@ async def standing(context: Context, request: Request, order_no: str) -> Standin
         request.terminal.settings.merchant_id, order_no, named
     )
     original = known.original
-    if original is not None and original.kind == "order_cancellation" and original.original_id:
+    if original is not None and original.kind is Kind.ORDER_CANCELLATION and original.original_id:
         # The confirmation of a cancellation may name either of the two.
         original = await context.book.entry(original.original_id)
-    if original is not None and (original.kind, original.order_no) == ("order_payment", ""):
+    if original is not None and (original.kind, original.order_no) == (Kind.ORDER_PAYMENT, ""):
         parts = await context.book.entries_of_original(original.id)
         original = _part_of(parts, order_no)
     if original is not None and (
-        original.kind not in ("order_payment", PART) or original.order_no != order_no
+        original.kind not in (Kind.ORDER_PAYMENT, Kind.ORDER_SHARE) or original.order_no != order_no
     ):
         original = None
     return Standing(known.order, original, known.payment, known.has_open_parts)
@@ -288,7 +288,7 @@ async def standing(context: Context, request: Request, order_no: str) -> Standin
 
 def _part_of(parts: Iterable[Entry], order_no: str) -> Entry | None:
     """An order's own entry in a payment of several."""
-    mine = (part for part in parts if part.kind == PART and part.order_no == order_no)
+    mine = (part for part in parts if part.kind is Kind.ORDER_SHARE and part.order_no == order_no)
     return next(mine, None)
 
 

@@ -14,8 +14,9 @@ import trio
 
 from acquirer.ledger.entries import Entry, State, UpdateEntry
 from acquirer.ledger.errors import BookError
+from acquirer.ledger.kinds import Kind
 from acquirer.switch.context import Context
-from acquirer.switch.journal import LEASE_MS, NO_ANSWER, PART, undo_steps
+from acquirer.switch.journal import LEASE_MS, NO_ANSWER, undo_steps
 
 log = structlog.get_logger("acquirer.recovery")
 
@@ -83,7 +84,7 @@ async def _undo_all(context: Context, orphans: Sequence[Entry], now_ms: int) -> 
 
 
 async def _undo(context: Context, entry: Entry, now_ms: int) -> None:
-    if entry.kind == PART and await _is_open(context, entry.original_id):
+    if entry.kind is Kind.ORDER_SHARE and await _is_open(context, entry.original_id):
         # Undone together with its payment, which is an orphan too.
         return
     if entry.state is State.RECEIVED:

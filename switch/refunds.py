@@ -10,8 +10,8 @@ Source: bank interface, "refund"; postings, "Refund".
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal
 
+from acquirer.codecs.bank_kinds import BankMessage
 from acquirer.ledger.entries import (
     Entry,
     InsertEntry,
@@ -20,14 +20,14 @@ from acquirer.ledger.entries import (
     State,
     Step,
 )
+from acquirer.ledger.kinds import Kind
 from acquirer.ledger.postings import MDR_INCOME, merchant_account, refund, split_minor
 from acquirer.ledger.transfer_steps import Post
 from acquirer.routing.bank_messages import request_mti
 from acquirer.switch.context import Context
-from acquirer.switch.journal import PART
 from acquirer.switch.numbers import bank_stan_of, rrn_of
 
-KIND: Literal["refund"] = "refund"
+KIND = Kind.REFUND
 
 
 async def refund_steps(
@@ -52,7 +52,7 @@ async def refund_steps(
         id=number,
         rrn=rrn,
         kind=KIND,
-        mti=request_mti(KIND),
+        mti=request_mti(BankMessage.REFUND),
         stan=f"{cause.stan}/R",
         amount_minor=amount_minor,
         fingerprint=b"",
@@ -78,7 +78,7 @@ async def refund_steps(
     advice = SafItem(
         id=await context.numbers.take(),
         bank=entry.bank,
-        kind=KIND,
+        kind=BankMessage.REFUND,
         original_id=entry.id,
         reason=reason,
         created_at_ms=entry.created_at_ms,
@@ -106,7 +106,9 @@ async def returned_fee(context: Context, payment: Entry, part: Entry | None) -> 
     fee_minor = sum(p.amount_minor for p in posted if p.credit == MDR_INCOME)
     if part is None:
         return fee_minor
-    parts = [e for e in await context.book.entries_of_original(payment.id) if e.kind == PART]
+    parts = [
+        e for e in await context.book.entries_of_original(payment.id) if e.kind is Kind.ORDER_SHARE
+    ]
     shares = split_minor(fee_minor, [one.amount_minor for one in parts])
     # The remainder, which the largest part has, may be more than the part itself was paid.
     return min(shares[[one.id for one in parts].index(part.id)], part.amount_minor)

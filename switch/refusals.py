@@ -13,6 +13,7 @@ import structlog
 import trio
 
 from acquirer.ledger.errors import BookError, UnitRefused
+from acquirer.ledger.kinds import Kind
 from acquirer.switch.context import Context
 from acquirer.switch.journal import refuse
 from acquirer.switch.request import Request
@@ -28,10 +29,10 @@ class Refusals:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._waiting: deque[tuple[Request, str, str]] = deque(maxlen=WAITING_MAX)
+        self._waiting: deque[tuple[Request, Kind, str]] = deque(maxlen=WAITING_MAX)
         self._added = trio.Event()
 
-    def add(self, request: Request, kind: str, response_code: str) -> None:
+    def add(self, request: Request, kind: Kind, response_code: str) -> None:
         """This request was answered so, and nothing says it yet."""
         self._waiting.append((request, kind, response_code))
         self._added.set()

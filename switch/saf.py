@@ -16,13 +16,15 @@ from dataclasses import dataclass
 import structlog
 import trio
 
+from acquirer.codecs.bank_kinds import BankMessage
 from acquirer.ledger.entries import Entry, FinishSaf, SafItem, State, Step, UpdateEntry
 from acquirer.ledger.errors import BookError
-from acquirer.routing.bank_messages import BankRequest, Kind
+from acquirer.ledger.kinds import UNDOING
+from acquirer.routing.bank_messages import BankRequest
 from acquirer.routing.outcomes import BankOutcome, NotSent, Replied
 from acquirer.routing.retry import RetrySchedule
 from acquirer.switch.context import Context
-from acquirer.switch.journal import UNDOING, unclaim_step
+from acquirer.switch.journal import unclaim_step
 from acquirer.switch.settings import SafSettings
 from acquirer.switch.transactions.steps import original_data
 
@@ -32,7 +34,6 @@ LEASE_MS = 60_000
 IDLE_S = 1.0
 # The bank has not dealt with the message: it must come again.
 UNDECIDED_CODES = frozenset({"30", "68", "90", "91", "96", "98", "A0"})
-KINDS: dict[str, Kind] = {"reversal": "reversal", "advice": "advice", "refund": "refund"}
 TAKEN_CODES = frozenset({"00", "94"})
 # The bank has no void now. With any other answer it may have one still, and the payment, given
 # back once more, would reach the card twice.
@@ -128,7 +129,7 @@ class SafWorker:
             await book.dead_saf(item.id, self._context.wall_ms())
             return
         refunded = None
-        if item.kind == "refund" and original.original_id is not None:
+        if item.kind is BankMessage.REFUND and original.original_id is not None:
             refunded = await book.entry(original.original_id)
         attempts = item.attempts + 1
         if not await book.stamp_saf(
@@ -158,7 +159,7 @@ class SafWorker:
             await self._context.book.dead_saf(item.id, now_ms)
             return
         steps: list[Step] = [FinishSaf(item.id, code, now_ms)]
-        if item.kind == "reversal":
+        if item.kind is BankMessage.REVERSAL:
             steps += undone_steps(original)
         # What is not ours to change any more drops out: first the claim, then the entry.
         while failed := await self._context.book.commit(*steps):
@@ -193,7 +194,7 @@ class SafWorker:
 
 def _is_refused(item: SafItem, original: Entry, code: str) -> bool:
     """Whether a bank's answer leaves open what an operator must decide."""
-    if item.kind != "reversal":
+    if item.kind is not BankMessage.REVERSAL:
         return code not in TAKEN_CODES
     return original.kind in UNDOING and code not in NO_VOID_CODES
 
@@ -215,11 +216,11 @@ def saf_request(
         refunded: of a refund, the payment that it gives back.
     """
     assert original.card is not None
-    about = original if item.kind == "reversal" else refunded
+    about = original if item.kind is BankMessage.REVERSAL else refunded
     settings = context.bank_settings[item.bank]
     merchant = context.merchants.get(original.merchant_id)
     return BankRequest(
-        kind=KINDS[item.kind],
+        kind=item.kind,
         rrn=original.rrn,
         stan=item.stan,
         transmission_at=item.transmission_at,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 
+from acquirer.codecs.bank_kinds import BankMessage
 from acquirer.ledger.entries import (
     Entry,
     InsertEntry,
@@ -17,17 +18,18 @@ from acquirer.ledger.entries import (
     Step,
     WriteOffSaf,
 )
+from acquirer.ledger.kinds import UNDOING, Kind
 from acquirer.ledger.postings import scheme_account
 from acquirer.ledger.transfer_steps import (
     Post,
     Posting,
 )
 from acquirer.switch.context import Context
-from acquirer.switch.journal import UNDOING, own_entry
+from acquirer.switch.journal import own_entry
 from acquirer.switch.operations import OPERATOR, Done, Refused
 from acquirer.switch.saf import undone_steps
 
-WRITE_OFF = "saf_write_off"
+WRITE_OFF = Kind.SAF_WRITE_OFF
 LOSS = "expense:loss"
 SUSPENSE = "liabilities:suspense"
 NAME = re.compile(r"[A-Za-z0-9._@-]{1,64}")
@@ -76,7 +78,7 @@ async def write_off_saf(context: Context, id: int, name: str, reason: str) -> Do
         InsertEntry(entry),
         Post(entry.id, entry.currency_code, entry.business_date, (posting,)),
     ]
-    after = undone_steps(original) if item.kind == "reversal" else []
+    after = undone_steps(original) if item.kind is BankMessage.REVERSAL else []
     while failed := await context.book.commit(*steps, *after):
         if failed.step < len(steps):
             return Refused(f"somebody else has dealt with dead letter {id} meanwhile")
@@ -105,6 +107,6 @@ def write_off_posting(item: SafItem, original: Entry) -> Posting:
     it may pay without anybody here being owed it.
     """
     scheme = scheme_account(item.bank)
-    if item.kind == "advice" or original.kind in UNDOING:
+    if item.kind is BankMessage.ADVICE or original.kind in UNDOING:
         return Posting(LOSS, scheme, original.amount_minor, "write-off")
     return Posting(scheme, SUSPENSE, original.amount_minor, "write-off")

@@ -20,6 +20,7 @@ from acquirer.codecs.private_fields import De60
 from acquirer.codecs.tpdu import PosEnvelope, ProcessingDemand
 from acquirer.ledger.entries import Entry, Role, State
 from acquirer.ledger.errors import BookBusy, BookError, BookUnavailable, BookUncertain
+from acquirer.ledger.kinds import Kind
 from acquirer.switch.context import Context
 from acquirer.switch.errors import HsmRefused, HsmUnavailable, response_code_for
 from acquirer.switch.log_limit import LogLimit
@@ -293,7 +294,7 @@ class Session:
             return await self._answer_again(request)
         code = response_code_for(error)
         self._remember(name, code)
-        self._refusals.add(request, transaction.name, code)
+        self._refusals.add(request, Kind(transaction.name), code)
         raise error
 
     def _remember(self, name: tuple[str, str, str, bytes], unrecorded_code: str) -> None:

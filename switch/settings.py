@@ -12,6 +12,7 @@ import msgspec
 
 from acquirer.config.constraints import BasisPoints, NotNegative, Positive, PositiveSeconds
 from acquirer.config.tls import TlsSettings
+from acquirer.ledger.kinds import Kind
 from acquirer.ledger.postings import FeeRate
 from acquirer.routing.choice import RouteRule
 from acquirer.routing.orders.settings import OrderSystemSettings
@@ -132,7 +133,7 @@ class StandInRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     floor_limit_minor: Positive
     banks: list[str] = []
-    kinds: tuple[str, ...] = ("sale", "order_payment")
+    kinds: tuple[Kind, ...] = (Kind.SALE, Kind.ORDER_PAYMENT)
     known_cards_only: bool = True
     daily_count_max: Positive = 3
     daily_amount_max_minor: Positive = 50_000

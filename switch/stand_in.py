@@ -12,8 +12,10 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 
+from acquirer.codecs.bank_kinds import BankMessage
 from acquirer.ledger.book import Book
 from acquirer.ledger.entries import Entry, QueueSaf, SafItem
+from acquirer.ledger.kinds import Kind
 from acquirer.switch.settings import StandInRule
 from acquirer.switch.turns import Turns
 
@@ -36,7 +38,7 @@ class StandIn:
         self._known: OrderedDict[tuple[str, bytes], int] = OrderedDict()
         self.turns = Turns()
 
-    def rule_for(self, bank: str, kind: str) -> StandInRule | None:
+    def rule_for(self, bank: str, kind: Kind) -> StandInRule | None:
         """The rule for a payment, or None where there is no standing in."""
         return next(
             (
@@ -96,7 +98,7 @@ def advice_step(entry: Entry, number: int, now_ms: int) -> QueueSaf:
         SafItem(
             id=number,
             bank=entry.bank,
-            kind="advice",
+            kind=BankMessage.ADVICE,
             original_id=entry.id,
             reason="00",
             created_at_ms=now_ms,

@@ -21,19 +21,14 @@ from acquirer.ledger.entries import (
     Step,
     UpdateEntry,
 )
+from acquirer.ledger.kinds import KINDS, Kind
 from acquirer.ledger.transfer_steps import PostReversed
 from acquirer.switch.order_events import MEANS
 
 UNDER_WAY_MAX = 10_000
-PAYMENTS = {"sale": "sale", "order_payment": "order"}
-GIVEN_BACK = {
-    "void": "void",
-    "order_cancellation": "cancellation",
-    "reversal": "reversal",
-    "refund": "refund",
-}
-EXCEPTION = "order_exception"
-_COUNTED = frozenset({*PAYMENTS, *GIVEN_BACK, EXCEPTION})
+_COUNTED = frozenset(
+    kind for kind, row in KINDS.items() if row.payment or row.gives_back or row.is_exception
+)
 
 
 class Tally:
@@ -82,11 +77,12 @@ class Tally:
                 if ended is not None and step.state is State.APPROVED:
                     approved.append(ended)
         for entry in approved:
-            if entry.kind in PAYMENTS:
+            row = KINDS[entry.kind]
+            if row.payment:
                 self._count_payment(entry)
-            elif entry.kind == EXCEPTION:
+            elif row.is_exception:
                 self._exceptions.labels(entry.merchant_id).inc()
-            elif entry.kind == "refund" or any(type(step) is PostReversed for step in steps):
+            elif entry.kind is Kind.REFUND or any(type(step) is PostReversed for step in steps):
                 self._count_given_back(entry, steps)
 
     def _remember(self, entry: Entry) -> None:
@@ -95,16 +91,20 @@ class Tally:
             del self._under_way[next(iter(self._under_way))]
 
     def _count_payment(self, entry: Entry) -> None:
-        labels = (PAYMENTS[entry.kind], MEANS.get(entry.processing_code, "card"), entry.merchant_id)
+        labels = (
+            KINDS[entry.kind].payment,
+            MEANS.get(entry.processing_code, "card"),
+            entry.merchant_id,
+        )
         self._payments.labels(*labels).inc()
         self._payments_minor.labels(*labels, entry.currency_code).inc(entry.amount_minor)
 
     def _count_given_back(self, entry: Entry, steps: Sequence[Step]) -> None:
         """The unit says what the entry of an undo does not: what it undid, and at whose bank."""
-        how = GIVEN_BACK[entry.kind]
+        how = KINDS[entry.kind].gives_back
         if any(type(s) is UpdateEntry and s.expected == (State.VOIDED,) for s in steps):
             how = "void_undone"
-        elif entry.kind == "reversal" and not entry.mti:
+        elif entry.kind is Kind.REVERSAL and not entry.mti:
             how = "unconfirmed"
         means = "cash" if entry.amount_minor else "none"
         if entry.bank or any(type(step) is QueueSaf for step in steps):

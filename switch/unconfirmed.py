@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import structlog
 import trio
 
+from acquirer.codecs.bank_kinds import BankMessage
 from acquirer.ledger.entries import (
     Entry,
     InsertEntry,
@@ -25,13 +26,13 @@ from acquirer.ledger.entries import (
     UpdateEntry,
 )
 from acquirer.ledger.errors import BookError
+from acquirer.ledger.kinds import Kind
 from acquirer.ledger.transfer_steps import PostReversed
 from acquirer.routing.bank_messages import BankRequest
 from acquirer.routing.outcomes import Replied
 from acquirer.switch.context import Context
 from acquirer.switch.journal import (
     NO_ANSWER,
-    PART,
     move_order,
     own_entry,
     queue_reversal,
@@ -90,7 +91,7 @@ async def _decide(context: Context, payment: Entry, rule: str, now_ms: int, *, l
     ):
         return
     # A part of a payment cannot be undone alone: it stands.
-    if known is False or (rule == "reverse" and payment.kind != PART):
+    if known is False or (rule == "reverse" and payment.kind is not Kind.ORDER_SHARE):
         steps = await _reverse(context, order, payment, now_ms)
     else:
         steps = await _confirm(context, order, payment, now_ms)
@@ -111,7 +112,7 @@ async def _known_at_the_bank(context: Context, payment: Entry, now_ms: int) -> b
     settings = context.bank_settings[payment.bank]
     number = await context.numbers.take()
     inquiry = BankRequest(
-        kind="inquiry",
+        kind=BankMessage.INQUIRY,
         rrn=payment.rrn,
         stan=bank_stan_of(number),
         transmission_at=context.calendar.stamp(now_ms).transmission_at,
@@ -139,7 +140,7 @@ async def _confirm(
     """The payment stands, as if its terminal had confirmed it."""
     entry = await own_entry(
         context,
-        "order_confirmation",
+        Kind.ORDER_CONFIRMATION,
         now_ms,
         key=(BY_RULE, "confirm", str(payment.id)),
         merchant_id=payment.merchant_id,
@@ -166,7 +167,7 @@ async def _reverse(
     """The payment is undone, as if by its terminal: a 0400 that comes later gets 00."""
     entry = await own_entry(
         context,
-        "reversal",
+        Kind.REVERSAL,
         now_ms,
         key=(payment.terminal_id, payment.batch, payment.stan),
         role=Role.REVERSAL,

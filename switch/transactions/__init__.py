@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from acquirer.codecs.message import Message
 from acquirer.codecs.private_fields import De60
+from acquirer.ledger.kinds import Kind
 from acquirer.switch.context import Context
 from acquirer.switch.request import Outcome, Request
 from acquirer.switch.transactions.balance import balance
@@ -40,7 +41,7 @@ class Transaction:
     """How the session treats a kind of message before its handler sees it.
 
     Attributes:
-        name: for logs and metrics.
+        name: for logs and metrics; the journal's kind where it is journaled.
         needs: data elements without which it is no such message (30).
         mac: whether request and reply carry DE64.
         journaled: whether (terminal, batch, STAN) names it, with the duplicate rules.
@@ -80,24 +81,24 @@ _CARD = (3, 4, 11, 22, 25, 41, 42, 49)
 _ORDER = (3, 11, 41, 42)
 
 FINANCIAL: dict[tuple[str, str, str], Transaction] = {
-    ("0200", "310000", "01"): Transaction("balance", balance, (3, 11, 22, 25, 41, 42)),
-    ("0200", "000000", "22"): Transaction("sale", sale, _CARD),
+    ("0200", "310000", "01"): Transaction(Kind.BALANCE, balance, (3, 11, 22, 25, 41, 42)),
+    ("0200", "000000", "22"): Transaction(Kind.SALE, sale, _CARD),
     ("0200", "200000", "23"): Transaction(
-        "void", void, (3, 4, 11, 37, 41, 42, 61), looks_back=True
+        Kind.VOID, void, (3, 4, 11, 37, 41, 42, 61), looks_back=True
     ),
-    ("0200", "380000", "71"): Transaction("order_query", order_query, (*_ORDER, 59)),
+    ("0200", "380000", "71"): Transaction(Kind.ORDER_QUERY, order_query, (*_ORDER, 59)),
     ("0200", "000000", "72"): Transaction(
-        "order_payment", order_payment, (*_ORDER, 4, 22, 59), looks_back=True
+        Kind.ORDER_PAYMENT, order_payment, (*_ORDER, 4, 22, 59), looks_back=True
     ),
     ("0200", "900000", "72"): Transaction(
-        "order_payment", order_payment, (*_ORDER, 4, 59), looks_back=True
+        Kind.ORDER_PAYMENT, order_payment, (*_ORDER, 4, 59), looks_back=True
     ),
     ("0200", "910000", "72"): Transaction(
-        "order_payment", order_payment, (*_ORDER, 59), looks_back=True
+        Kind.ORDER_PAYMENT, order_payment, (*_ORDER, 59), looks_back=True
     ),
     **{
         ("0220", code, "73"): Transaction(
-            "order_confirmation",
+            Kind.ORDER_CONFIRMATION,
             payment_confirmation,
             (*_ORDER, 59, 61),
             looks_back=True,
@@ -106,29 +107,29 @@ FINANCIAL: dict[tuple[str, str, str], Transaction] = {
         for code in ("000000", "900000", "910000")
     },
     ("0220", "920000", "74"): Transaction(
-        "receipt_confirmation",
+        Kind.RECEIPT_CONFIRMATION,
         receipt_confirmation,
         (*_ORDER, 59),
         looks_back=True,
         any_batch=True,
     ),
     ("0200", "200000", "75"): Transaction(
-        "order_cancellation", order_cancellation, (*_ORDER, 37, 59, 61), looks_back=True
+        Kind.ORDER_CANCELLATION, order_cancellation, (*_ORDER, 37, 59, 61), looks_back=True
     ),
     ("0220", "200000", "76"): Transaction(
-        "order_cancel_confirmation",
+        Kind.ORDER_CANCEL_CONFIRMATION,
         cancel_confirmation,
         (*_ORDER, 59, 61),
         looks_back=True,
         any_batch=True,
     ),
     ("0220", "930000", "77"): Transaction(
-        "order_exception", order_exception, (*_ORDER, 59), looks_back=True, any_batch=True
+        Kind.ORDER_EXCEPTION, order_exception, (*_ORDER, 59), looks_back=True, any_batch=True
     ),
 }
 
 REVERSAL = Transaction(
-    "reversal",
+    Kind.REVERSAL,
     reversal,
     (3, 11, 41, 42),
     journaled=False,

@@ -6,6 +6,7 @@ Source: terminal interface, part 4; bank interface, "balance inquiry".
 from __future__ import annotations
 
 from acquirer.ledger.entries import InsertEntry, State
+from acquirer.ledger.kinds import Kind
 from acquirer.switch.context import Context
 from acquirer.switch.journal import new_entry
 from acquirer.switch.request import Outcome, Repeat, Request
@@ -20,15 +21,15 @@ async def balance(context: Context, request: Request) -> Outcome:
         RemoteFormatError: no card in the message.
         HsmUnavailable, BookBusy, BookUnavailable: nothing has left for a bank.
     """
-    card = await ready_card(context, request, "balance")
+    card = await ready_card(context, request, Kind.BALANCE)
     if not isinstance(card, ReadyCard):
         return card
 
-    entry = await new_entry(context, request, "balance", State.SENT, pan=card.pan, bank=card.bank)
+    entry = await new_entry(
+        context, request, Kind.BALANCE, State.SENT, pan=card.pan, bank=card.bank
+    )
     if await context.book.commit(InsertEntry(entry)):
         return Repeat()
 
-    outcome = await forward(
-        context, request, entry, card_request(context, request, entry, "balance", card)
-    )
+    outcome = await forward(context, request, entry, card_request(context, request, entry, card))
     return await settle(context, entry, outcome)

@@ -10,7 +10,6 @@ Source: terminal interface, part 5, rows 7 and 8; postings, "Void, reversal".
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal
 
 from acquirer.ledger.entries import (
     CardRecord,
@@ -22,11 +21,11 @@ from acquirer.ledger.entries import (
     Step,
     UpdateEntry,
 )
+from acquirer.ledger.kinds import Kind
 from acquirer.ledger.transfer_steps import PostReversed
 from acquirer.routing.outcomes import BankOutcome, Replied
 from acquirer.switch.context import Context
 from acquirer.switch.journal import (
-    PART,
     count_in,
     move_order,
     new_entry,
@@ -45,8 +44,8 @@ from acquirer.switch.transactions.order_confirmation import (
 )
 from acquirer.switch.transactions.steps import bank_request, conclude, forward, settle
 
-KIND: Literal["order_cancellation"] = "order_cancellation"
-CONFIRMATION = "order_cancel_confirmation"
+KIND = Kind.ORDER_CANCELLATION
+CONFIRMATION = Kind.ORDER_CANCEL_CONFIRMATION
 # The bank will not void this payment, for no fault of the void's: cleared already, or unknown where
 # voids are looked up. Any other refusal leaves the order as paid as it was.
 NOT_VOIDED = frozenset({"12", "21", "25", "40", "57"})
@@ -95,7 +94,7 @@ async def order_cancellation(context: Context, request: Request) -> Outcome:
 
 async def _swiped(context: Context, payment: Entry) -> Entry:
     """What the bank has authorised: the payment, or that of several orders which it is part of."""
-    if payment.kind != PART or payment.original_id is None:
+    if payment.kind is not Kind.ORDER_SHARE or payment.original_id is None:
         return payment
     return await context.book.entry(payment.original_id) or payment
 
@@ -103,7 +102,7 @@ async def _swiped(context: Context, payment: Entry) -> Entry:
 def _voidable(context: Context, request: Request, payment: Entry) -> bool:
     """Whether the bank may void it: all of one authorisation, of a day that is not closed."""
     today = context.calendar.stamp(request.now_ms).business_date
-    return payment.kind != PART and payment.business_date >= today
+    return payment.kind is not Kind.ORDER_SHARE and payment.business_date >= today
 
 
 def _refusal(
@@ -163,7 +162,7 @@ async def _void(
         return Repeat() if failed.step == 0 else None
 
     outcome = await forward(
-        context, request, entry, bank_request(context, request, entry, KIND, pan, original=payment)
+        context, request, entry, bank_request(context, request, entry, pan, original=payment)
     )
 
     held = replace(order, paying_id=entry.id)
@@ -243,7 +242,8 @@ async def _refunded(
     reason: str,
 ) -> tuple[Step, ...]:
     """The refund, the order and the merchant's notice of a cancellation without a void."""
-    fee_minor = await returned_fee(context, swiped, payment if payment.kind == PART else None)
+    share = payment if payment.kind is Kind.ORDER_SHARE else None
+    fee_minor = await returned_fee(context, swiped, share)
     refund = await refund_steps(context, entry, swiped, payment.amount_minor, fee_minor, reason)
     return (*refund, *_cancelled(context, order, payment, entry))
 
@@ -284,7 +284,7 @@ async def _entry(
         original_id=payment.id,
         amount_minor=payment.amount_minor,
         response_code="00",
-        reply={4: f"{payment.amount_minor:012d}"} if payment.kind == PART else None,
+        reply={4: f"{payment.amount_minor:012d}"} if payment.kind is Kind.ORDER_SHARE else None,
     )
     return replace(draft, currency_code=payment.currency_code)
 

@@ -19,6 +19,7 @@ from acquirer.ledger.entries import (
     State,
     Step,
 )
+from acquirer.ledger.kinds import Kind
 from acquirer.switch.context import Context
 from acquirer.switch.journal import move_order, new_entry, refuse
 from acquirer.switch.order_desk import NoOrder, Standing, as_merchant_has_it, standing_free
@@ -36,7 +37,7 @@ async def payment_confirmation(context: Context, request: Request) -> Outcome:
         RemoteFormatError: ON or DE61 is missing.
         BookBusy: the order is held for too long; nothing was stored.
     """
-    kind, order_no = "order_confirmation", request.need_text("ON")
+    kind, order_no = Kind.ORDER_CONFIRMATION, request.need_text("ON")
     request.original()
     for _ in range(TRIES_MAX):
         found = await standing_free(context, request, order_no)
@@ -64,7 +65,7 @@ async def receipt_confirmation(context: Context, request: Request) -> Outcome:
         BookBusy: the order is held for too long; nothing was stored.
     """
     order_no, signed_by = request.need_text("ON"), request.need_text("OR")
-    kind = "receipt_confirmation"
+    kind = Kind.RECEIPT_CONFIRMATION
     for _ in range(TRIES_MAX):
         found = await standing_free(context, request, order_no)
         order, payment = found.order, found.payment
@@ -122,7 +123,7 @@ def _confirmed(context: Context, order: OrderRow, payment: Entry, entry: Entry) 
 async def advice_entry(
     context: Context,
     request: Request,
-    kind: str,
+    kind: Kind,
     payment: Entry | None,
     reply: dict[int, str] | None = None,
 ) -> Entry:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from acquirer.codecs.de59 import De59
 from acquirer.codecs.errors import RemoteFormatError
 from acquirer.ledger.entries import PutOrder
+from acquirer.ledger.kinds import Kind
 from acquirer.switch.context import Context
 from acquirer.switch.journal import refuse
 from acquirer.switch.order_desk import (
@@ -30,7 +31,7 @@ from acquirer.switch.transactions.order_confirmation import (
     commit_advice,
 )
 
-KIND = "order_exception"
+KIND = Kind.ORDER_EXCEPTION
 
 
 async def order_exception(context: Context, request: Request) -> Outcome:

@@ -23,12 +23,12 @@ from acquirer.ledger.entries import (
     Step,
     UpdateEntry,
 )
+from acquirer.ledger.kinds import Kind
 from acquirer.ledger.postings import card_sale
 from acquirer.ledger.transfer_steps import Post
 from acquirer.routing.outcomes import BankOutcome, Replied
 from acquirer.switch.context import Context
 from acquirer.switch.journal import (
-    PART,
     claim_steps,
     free_order_steps,
     move_order,
@@ -107,7 +107,7 @@ async def record_parts(
     if failed.step == 0:
         return parts, Repeat()
     # One of the orders is being paid elsewhere, or was paid meanwhile.
-    answer = await refuse(context, request, "order_payment", "94", reply={37: ""})
+    answer = await refuse(context, request, Kind.ORDER_PAYMENT, "94", reply={37: ""})
     return parts, answer
 
 
@@ -171,11 +171,11 @@ async def unpay_parts(context: Context, original: Entry, entry: Entry) -> tuple[
         original: the payment.
         entry: the reversal, which the notices are about.
     """
-    if original.kind != "order_payment" or original.order_no:
+    if original.kind is not Kind.ORDER_PAYMENT or original.order_no:
         return ()
     steps: list[Step] = []
     for part in await context.book.entries_of_original(original.id):
-        if part.kind != PART:
+        if part.kind is not Kind.ORDER_SHARE:
             continue
         order = await context.book.order(part.merchant_id, part.order_no)
         if order is None or (order.payment_id, order.status) != (part.id, PAID):

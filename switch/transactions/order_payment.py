@@ -8,7 +8,6 @@ Source: terminal interface, part 5, row 4; postings, "Card sale" and "COD paid i
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal
 
 from acquirer.ledger.entries import (
     Entry,
@@ -19,6 +18,7 @@ from acquirer.ledger.entries import (
     State,
     Step,
 )
+from acquirer.ledger.kinds import Kind
 from acquirer.ledger.postings import card_sale, cash_on_delivery, courier_account
 from acquirer.ledger.transfer_steps import (
     Post,
@@ -52,7 +52,7 @@ from acquirer.switch.transactions.order_group import (
 from acquirer.switch.transactions.ready_card import ReadyCard, ready_card
 from acquirer.switch.transactions.steps import card_request, forward, settle
 
-KIND: Literal["order_payment"] = "order_payment"
+KIND = Kind.ORDER_PAYMENT
 CARD, CASH, NOTHING = "000000", "900000", "910000"
 
 
@@ -152,9 +152,7 @@ async def _pay_several(
     if refused:
         return refused
 
-    outcome = await forward(
-        context, request, entry, card_request(context, request, entry, KIND, card)
-    )
+    outcome = await forward(context, request, entry, card_request(context, request, entry, card))
 
     answer = await settle_parts(context, request, entry, parts, found, outcome)
     context.events_queued()
@@ -182,9 +180,7 @@ async def _pay_by_card(
     if refused := await _record(context, request, found, entry, (order.status, entry.id, None)):
         return refused
 
-    outcome = await forward(
-        context, request, entry, card_request(context, request, entry, KIND, card)
-    )
+    outcome = await forward(context, request, entry, card_request(context, request, entry, card))
 
     claimed = replace(order, paying_id=entry.id)
     approval_code = outcome.message.get(38) if isinstance(outcome, Replied) else ""

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from acquirer.codecs.de59 import BYTES_MAX, De59
 from acquirer.ledger.entries import InsertEntry, PutOrder, Role, State, Step
+from acquirer.ledger.kinds import Kind
 from acquirer.switch.context import Context
 from acquirer.switch.journal import new_entry, refuse
 from acquirer.switch.order_desk import Found, NoOrder, find_order
@@ -19,7 +20,7 @@ from acquirer.switch.part_payment import PART_TAG, open_part
 from acquirer.switch.request import Answer, Outcome, Repeat, Request
 from acquirer.switch.shop import look_up, order_opening
 
-KIND = "order_query"
+KIND = Kind.ORDER_QUERY
 ITEM_HEAD_BYTES = 5
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from acquirer.codecs.pan import Pan
 from acquirer.codecs.track2 import Track2
+from acquirer.ledger.kinds import Kind
 from acquirer.routing.choice import Route, RouteFacts, choose
 from acquirer.routing.strategies import LinkFacts
 from acquirer.switch.context import Context
@@ -46,7 +47,7 @@ class ReadyCard:
 
 
 async def ready_card(
-    context: Context, request: Request, kind: str, order_no: str = ""
+    context: Context, request: Request, kind: Kind, order_no: str = ""
 ) -> ReadyCard | Outcome:
     """The request's card, routed and protected, or the answer of a recorded refusal.
 
@@ -77,14 +78,14 @@ async def ready_card(
     return ReadyCard(pan, track, bank, pin)
 
 
-def _route(context: Context, request: Request, kind: str, pan: Pan) -> str | None:
+def _route(context: Context, request: Request, kind: Kind, pan: Pan) -> str | None:
     """The bank for this card and transaction, or None where no rule covers it (92)."""
     facts = RouteFacts(pan, kind, request.terminal.settings.merchant_id)
     chosen = choose(facts, context.routes)
     return chosen.first_up(context.banks.is_up) if isinstance(chosen, Route) else None
 
 
-def _zpk_for(context: Context, request: Request, kind: str, bank: str, pan: Pan) -> str | None:
+def _zpk_for(context: Context, request: Request, kind: Kind, bank: str, pan: Pan) -> str | None:
     """The key of the link that will take this transaction; None where the bank is not up.
 
     Empty where it is not, but the payment has no PIN to translate and may be stood in for.

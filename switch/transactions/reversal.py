@@ -23,10 +23,10 @@ from acquirer.ledger.entries import (
     UpdateEntry,
 )
 from acquirer.ledger.errors import BookBusy
+from acquirer.ledger.kinds import REVERSIBLE, Kind
 from acquirer.ledger.transfer_steps import PostReversed
 from acquirer.switch.context import Context
 from acquirer.switch.journal import (
-    REVERSIBLE,
     free_order_steps,
     free_parts,
     new_entry,
@@ -94,7 +94,7 @@ async def _undo(context: Context, request: Request, original: Entry) -> Answer |
     entry = await new_entry(
         context,
         request,
-        "reversal",
+        Kind.REVERSAL,
         State.APPROVED,
         role=Role.REVERSAL,
         original_id=original.id,
@@ -126,20 +126,20 @@ async def _plan(
 ) -> Plan:
     if original.kind not in REVERSIBLE or (
         # The merchant has been told; a mistake is paid again, under a new order number.
-        original.kind == "order_cancellation" and original.state is State.APPROVED
+        original.kind is Kind.ORDER_CANCELLATION and original.state is State.APPROVED
     ):
         return Plan("12" if original.state is State.APPROVED else "00")
     # Where nothing is paid, DE4 shows what the order is worth; no money of it has moved.
     moved = MEANS.get(original.processing_code) != "none"
     if moved and request.message.get(4) and request.amount_minor != original.amount_minor:
         return Plan(AMOUNT_DIFFERS)
-    if original.kind == "sale" and original.state is State.VOIDED:
+    if original.kind is Kind.SALE and original.state is State.VOIDED:
         # Undone already; reversed as well, it does not come back should the void be undone too.
         return Plan("00", (UpdateEntry(original.id, (State.VOIDED,), state=State.REVERSED),))
     if original.state not in (State.SENT, State.APPROVED):
         # Declined, refused, timed out, voided, reversing, reversed: undone already.
         return Plan("00")
-    if original.kind == "void" and original.state is State.APPROVED and original.original_id:
+    if original.kind is Kind.VOID and original.state is State.APPROVED and original.original_id:
         sale = await context.book.entry(original.original_id)
         if sale is None or sale.state is State.REVERSED:
             return Plan("00")
@@ -171,7 +171,7 @@ def _restore(
     context: Context, original: Entry, entry: Entry, order: OrderRow | None
 ) -> tuple[Step, ...]:
     """What an approved original had changed beside the books goes back too."""
-    if original.kind == "void" and original.original_id is not None:
+    if original.kind is Kind.VOID and original.original_id is not None:
         # Claimed until the bank has undone the void, lest another void overtake the undo.
         claimed = UpdateEntry(
             original.original_id,
@@ -199,10 +199,10 @@ def _restore(
 async def _remember_unknown(context: Context, request: Request) -> Answer | None:
     """Answer 25, and take the STAN, so that the original arriving late is refused."""
     entry = await new_entry(
-        context, request, "reversal", State.REFUSED, role=Role.REVERSAL, response_code="25"
+        context, request, Kind.REVERSAL, State.REFUSED, role=Role.REVERSAL, response_code="25"
     )
     unknown = await new_entry(
-        context, request, "unknown_original", State.REFUSED, response_code="94"
+        context, request, Kind.UNKNOWN_ORIGINAL, State.REFUSED, response_code="94"
     )
     placeholder = replace(unknown, fingerprint=b"", mti="", reply={})
     if await context.book.commit(InsertEntry(entry), InsertEntry(placeholder)):

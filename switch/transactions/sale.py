@@ -10,6 +10,7 @@ from acquirer.ledger.entries import (
     InsertEntry,
     State,
 )
+from acquirer.ledger.kinds import Kind
 from acquirer.ledger.postings import card_sale
 from acquirer.ledger.transfer_steps import Post
 from acquirer.switch.context import Context
@@ -27,18 +28,16 @@ async def sale(context: Context, request: Request) -> Outcome:
         HsmUnavailable, BookBusy, BookUnavailable: nothing has left for a bank.
     """
     if request.amount_minor == 0:
-        return await refuse(context, request, "sale", "13", pan=request.card()[0])
-    card = await ready_card(context, request, "sale")
+        return await refuse(context, request, Kind.SALE, "13", pan=request.card()[0])
+    card = await ready_card(context, request, Kind.SALE)
     if not isinstance(card, ReadyCard):
         return card
 
-    entry = await new_entry(context, request, "sale", State.SENT, pan=card.pan, bank=card.bank)
+    entry = await new_entry(context, request, Kind.SALE, State.SENT, pan=card.pan, bank=card.bank)
     if await context.book.commit(InsertEntry(entry)):
         return Repeat()
 
-    outcome = await forward(
-        context, request, entry, card_request(context, request, entry, "sale", card)
-    )
+    outcome = await forward(context, request, entry, card_request(context, request, entry, card))
 
     postings = card_sale(
         entry.amount_minor, request.terminal.fee_rate, bank=card.bank, merchant_id=entry.merchant_id

@@ -14,7 +14,8 @@ from acquirer.codecs.message import Message
 from acquirer.codecs.pan import Pan
 from acquirer.codecs.track2 import Track2
 from acquirer.ledger.entries import Entry, State, Step, UpdateEntry
-from acquirer.routing.bank_messages import BankRequest, Kind, OriginalData
+from acquirer.ledger.kinds import KINDS
+from acquirer.routing.bank_messages import BankRequest, OriginalData
 from acquirer.routing.outcomes import BankOutcome, NoReply, NotSent, NotSentReason
 from acquirer.switch.context import Context
 from acquirer.switch.journal import NO_ANSWER, undo_steps
@@ -38,7 +39,6 @@ def bank_request(
     context: Context,
     request: Request,
     entry: Entry,
-    kind: Kind,
     pan: Pan,
     track: Track2 | None = None,
     pin: ProtectedPin | None = None,
@@ -48,6 +48,8 @@ def bank_request(
     message = request.message
     merchant = request.terminal.merchant
     settings = context.bank_settings[entry.bank]
+    kind = KINDS[entry.kind].bank_message
+    assert kind is not None
     return BankRequest(
         kind=kind,
         processing_code=entry.processing_code,
@@ -77,11 +79,9 @@ def bank_request(
     )
 
 
-def card_request(
-    context: Context, request: Request, entry: Entry, kind: Kind, card: ReadyCard
-) -> BankRequest:
+def card_request(context: Context, request: Request, entry: Entry, card: ReadyCard) -> BankRequest:
     """What the bank is asked about a card that is there."""
-    return bank_request(context, request, entry, kind, card.pan, card.track, card.pin)
+    return bank_request(context, request, entry, card.pan, card.track, card.pin)
 
 
 def original_data(entry: Entry, acquirer_id: str) -> OriginalData:

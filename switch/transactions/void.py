@@ -15,6 +15,7 @@ from acquirer.ledger.entries import (
     State,
     UpdateEntry,
 )
+from acquirer.ledger.kinds import Kind
 from acquirer.ledger.transfer_steps import PostReversed
 from acquirer.switch.context import Context
 from acquirer.switch.journal import new_entry, refuse, release_steps
@@ -36,13 +37,13 @@ async def void(context: Context, request: Request) -> Outcome:
     )
     code = _refusal(context, request, sale)
     if sale is None or sale.card is None or code:
-        return await refuse(context, request, "void", code or "25")
+        return await refuse(context, request, Kind.VOID, code or "25")
     if not context.banks.is_up(sale.bank):
-        return await refuse(context, request, "void", "91")
+        return await refuse(context, request, Kind.VOID, "91")
 
     pan = context.vault.open(sale.card)
     entry = await new_entry(
-        context, request, "void", State.SENT, pan=pan, bank=sale.bank, original_id=sale.id
+        context, request, Kind.VOID, State.SENT, pan=pan, bank=sale.bank, original_id=sale.id
     )
     claim = UpdateEntry(
         sale.id, (State.APPROVED,), check_claim=True, set_claim=True, claimed_by=entry.id
@@ -51,10 +52,13 @@ async def void(context: Context, request: Request) -> Outcome:
     if failed:
         if failed.step == 0:
             return Repeat()
-        return await refuse(context, request, "void", "12")
+        return await refuse(context, request, Kind.VOID, "12")
 
     outcome = await forward(
-        context, request, entry, bank_request(context, request, entry, "void", pan, original=sale)
+        context,
+        request,
+        entry,
+        bank_request(context, request, entry, pan, original=sale),
     )
 
     voided = UpdateEntry(
@@ -78,7 +82,7 @@ async def void(context: Context, request: Request) -> Outcome:
 def _refusal(context: Context, request: Request, sale: Entry | None) -> str:
     """The code that refuses this void, or the empty string."""
     message = request.message
-    if sale is None or sale.kind != "sale" or message.need(37) != sale.rrn:
+    if sale is None or sale.kind is not Kind.SALE or message.need(37) != sale.rrn:
         return "25"
     if message.get(2) or message.get(35):
         pan: Pan = request.card()[0]

@@ -3,6 +3,7 @@
 from typing import Any
 
 from acquirer.ledger.entries import CardRecord, Entry, Role, State
+from acquirer.ledger.kinds import Kind
 
 NOW_MS = 1_767_312_000_000
 
@@ -35,4 +36,5 @@ def sale_entry(number: int, **changes: Any) -> Entry:
         "transmission_at": "0102030405",
         "reply": {37: f"{number:012d}"},
     }
-    return Entry(**{**fields, **changes})
+    values = fields | changes
+    return Entry(**{**values, "kind": Kind(values["kind"])})

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from acquirer.codecs.bank_kinds import BankMessage
 from acquirer.ledger.database import Database, Session
 from acquirer.ledger.entries import (
     Entry,
@@ -75,6 +76,10 @@ def winners(results: list[list[Result]], place: int) -> int:
     return sum(result[place] is None for result in results)
 
 
+def _owed(number: int, original_id: int) -> SafItem:
+    return SafItem(number, "demo", BankMessage.REVERSAL, original_id, "98", 0, 0)
+
+
 def test_one_stan_one_winner(writers: list[Writer], make_entry: MakeEntry) -> None:
     """The same requests reach three processes: each counts once."""
     groups: list[list[Unit]] = [
@@ -124,7 +129,7 @@ def test_busy_accounts_lose_nothing(writers: list[Writer], make_entry: MakeEntry
 
 def test_a_limit_holds_across_processes(writers: list[Writer], make_entry: MakeEntry) -> None:
     """Ninety spends of one from an account of fifty: fifty hold."""
-    entry = make_entry(1, kind="load", state=State.APPROVED)
+    entry = make_entry(1, kind="balance", state=State.APPROVED)
     load = Post(1, "156", DATE, (Posting("assets:bank:main", FUNDS, 50, "load"),))
     assert writers[0].commit([(InsertEntry(entry), OpenAccount(FUNDS, "156"), load)]) == [None]
     spend = (Posting(FUNDS, PAYABLE, 1, "spend"),)
@@ -145,7 +150,13 @@ def test_one_reversal(writers: list[Writer], make_entry: MakeEntry) -> None:
     writers[0].commit([(InsertEntry(make_entry(1, state=State.APPROVED)), post)])
     change = UpdateEntry(1, (State.APPROVED,), state=State.REVERSING)
     groups: list[list[Unit]] = [
-        [(PostReversed(1, 10 + w, DATE), change, QueueSaf(SafItem(w, "demo", "", 1, "98", 0, 0)))]
+        [
+            (
+                PostReversed(1, 10 + w, DATE),
+                change,
+                QueueSaf(SafItem(w, "demo", BankMessage.REVERSAL, 1, "98", 0, 0)),
+            )
+        ]
         for w in range(3)
     ]
     results = race(writers, groups)
@@ -156,7 +167,10 @@ def test_saf_items_have_one_claimer(writers: list[Writer], make_entry: MakeEntry
     """Claims at the same moment share the items out; none is left, none is taken twice."""
     queued: list[Step] = []
     for n in range(1, 31):
-        queued += [InsertEntry(make_entry(n)), QueueSaf(SafItem(n, "demo", "", n, "98", 0, 0))]
+        queued += [
+            InsertEntry(make_entry(n)),
+            QueueSaf(SafItem(n, "demo", BankMessage.REVERSAL, n, "98", 0, 0)),
+        ]
     assert writers[0].commit([tuple(queued)]) == [None]
 
     def claim(name: str) -> Query:

@@ -125,7 +125,7 @@ class Ledger(RuleBasedStateMachine):
         if self.others_queued or len(self.units) == 8:
             self.flush()
         number = next(self.numbers)
-        entry = self.make_entry(number, state=State.APPROVED, kind="test")
+        entry = self.make_entry(number, state=State.APPROVED, kind="balance")
         kind = PostPending if pending else Post
         holds = self.model.post(postings, pending)
         step = kind(number, self.currency, DATE, tuple(postings))

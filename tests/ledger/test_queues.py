@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from acquirer.codecs.bank_kinds import BankMessage
 from acquirer.ledger.book import Book, open_book
 from acquirer.ledger.entries import (
     Entry,
@@ -32,7 +33,7 @@ async def book_of(url: str, instance: str = "switch-1") -> AsyncIterator[Book]:
 
 def item(number: int, bank: str = "demo", next_at_ms: int = 0) -> SafItem:
     """A reversal of entry ``number + 100``."""
-    return SafItem(number, bank, "reversal", number + 100, "98", 0, next_at_ms)
+    return SafItem(number, bank, BankMessage.REVERSAL, number + 100, "98", 0, next_at_ms)
 
 
 def notice(id: str, order_no: str = "O1", next_at_ms: int = 0) -> Event:
@@ -66,9 +67,9 @@ async def test_a_saf_item_is_stamped_retried_and_finished(url: str) -> None:
         assert (again.attempts, again.stan, again.transmission_at) == (1, "000009", "0102030405")
         assert await book.commit(FinishSaf(1, "00", 75)) is None
         assert await book.saf_pending() == []
-        assert await book.commit(QueueSaf(SafItem(2, "demo", "reversal", 101, "98", 0, 0))) == (
-            Failed(0)
-        )
+        assert await book.commit(
+            QueueSaf(SafItem(2, "demo", BankMessage.REVERSAL, 101, "98", 0, 0))
+        ) == (Failed(0))
 
 
 async def test_a_refund_leaves_after_what_its_payment_owes(url: str, make_entry: MakeEntry) -> None:
@@ -77,8 +78,8 @@ async def test_a_refund_leaves_after_what_its_payment_owes(url: str, make_entry:
         for number, payment in ((2, 1), (4, 3)):
             entry = make_entry(number, kind="refund", state=State.APPROVED, original_id=payment)
             await book.commit(InsertEntry(make_entry(payment)), InsertEntry(entry))
-        advice = SafItem(11, "demo", "advice", 1, "00", 0, 0)
-        held, free = (SafItem(n + 10, "demo", "refund", n, "12", 0, 0) for n in (2, 4))
+        advice = SafItem(11, "demo", BankMessage.ADVICE, 1, "00", 0, 0)
+        held, free = (SafItem(n + 10, "demo", BankMessage.REFUND, n, "12", 0, 0) for n in (2, 4))
         await book.commit(*map(QueueSaf, (advice, held, free)))
         assert [advice, free] == await book.claim_saf("demo", 0, 100, 5)
         await book.commit(FinishSaf(11, "00", 1))

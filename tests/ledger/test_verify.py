@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.pool import NullPool
 
+from acquirer.codecs.bank_kinds import BankMessage
 from acquirer.ledger.anchors import anchor
 from acquirer.ledger.database import Database, Session
 from acquirer.ledger.entries import (
@@ -58,7 +59,7 @@ def books(writer: Writer, url: str, make_entry: Callable[..., Entry]) -> Engine:
         make_entry(n, kind="refund", state=State.APPROVED, amount_minor=amount, original_id=21)
         for n, amount in ((22, 4_000), (23, 6_000))
     ]
-    pending = make_entry(20, kind="pre_authorisation", state=State.APPROVED)
+    pending = make_entry(20, kind="balance", state=State.APPROVED)
     units = [(InsertEntry(entry), Post(entry.id, "156", DATE, SALE)) for entry in approved]
     units += [(InsertEntry(e), Post(e.id, "156", DATE, SALE)) for e in (voided, reversing)]
     assert writer.commit([*units, *[(InsertEntry(entry),) for entry in others]]) == [None] * 9
@@ -71,7 +72,7 @@ def books(writer: Writer, url: str, make_entry: Callable[..., Entry]) -> Engine:
         PostPending(20, "156", DATE, SALE),
         PostPendingResolve(20, 34, DATE, Resolution.POST, (5_000, 0)),
         OpenAccount("liabilities:customer-funds:a", "156"),
-        QueueSaf(SafItem(40, "demo", "reversal", 5, "98", 0, 0)),
+        QueueSaf(SafItem(40, "demo", BankMessage.REVERSAL, 5, "98", 0, 0)),
         QueueEvent(Event("e1", "M1", "O1", "order.paid", "{}", 0, 0)),
         PutOrder(OrderRow("M1", "O1", "00", 100, "156", "1", "", 0)),
     )

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable
 
+from acquirer.codecs.bank_kinds import BankMessage
 from acquirer.ledger.database import Session
 from acquirer.ledger.entries import (
     CourierRow,
@@ -53,7 +54,7 @@ def approve(number: int) -> UpdateEntry:
 
 def saf_item(number: int, original_id: int) -> SafItem:
     """A reversal that is due at once."""
-    return SafItem(number, "demo", "reversal", original_id, "98", 0, 0)
+    return SafItem(number, "demo", BankMessage.REVERSAL, original_id, "98", 0, 0)
 
 
 def notice(id: str) -> QueueEvent:

@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "e2e"))
 
 from certificates import Authority
 
+from acquirer.codecs.bank_kinds import BankMessage
 from acquirer.codecs.dialect import load_dialect
 from acquirer.codecs.framing import FrameDecoder
 from acquirer.codecs.message import Message
@@ -167,7 +168,7 @@ class LinkRig:
 def sale(stan: str = "000017", **changes: Any) -> BankRequest:
     """A sale of 12.50."""
     values: dict[str, Any] = {
-        "kind": "sale",
+        "kind": BankMessage.SALE,
         "rrn": f"615512{stan}",
         "stan": stan,
         "transmission_at": "0604123456",
@@ -181,7 +182,8 @@ def sale(stan: str = "000017", **changes: Any) -> BankRequest:
         "entry_mode": "021",
         "mcc": "4215",
     }
-    return BankRequest(**(values | changes))
+    values |= changes
+    return BankRequest(**{**values, "kind": BankMessage(values["kind"])})
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from acquirer.ledger.kinds import Kind
 from acquirer.ledger.postings import FeeRate, card_sale, refund
 from acquirer.switch.refunds import returned_fee
 
@@ -23,7 +24,7 @@ async def test_a_part_returns_no_more_fee_than_it_was_paid(
     """The largest part has the remainder of the split; its refund posts what its card gets."""
     posted = card_sale(27, FeeRate(basis_points), bank="demo", merchant_id="M1")
     parts: list[Any] = [
-        SimpleNamespace(id=place, kind="order_part", amount_minor=3) for place in range(9)
+        SimpleNamespace(id=place, kind=Kind.ORDER_SHARE, amount_minor=3) for place in range(9)
     ]
 
     async def postings_of_event(_: int) -> Any:

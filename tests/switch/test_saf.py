@@ -13,6 +13,7 @@ import pytest
 import trio
 import trio.testing
 
+from acquirer.codecs.bank_kinds import BankMessage
 from acquirer.codecs.message import Message
 from acquirer.codecs.pan import Pan
 from acquirer.ledger.book import Book, open_book
@@ -27,6 +28,7 @@ from acquirer.ledger.entries import (
     State,
     UpdateEntry,
 )
+from acquirer.ledger.kinds import Kind
 from acquirer.ledger.reports import trial_balance
 from acquirer.ledger.saf_reports import saf_lines
 from acquirer.ledger.verify import verify
@@ -159,13 +161,16 @@ def sale(number: int, **changes: Any) -> Entry:
         "transmission_at": "1121000000",
         "reply": {12: "080000", 13: "1121"},
     }
-    return Entry(**(fields | changes))
+    values = fields | changes
+    return Entry(**{**values, "kind": Kind(values["kind"])})
 
 
 async def owe(book: Book, number: int, message: str = "reversal", **changes: Any) -> None:
     """Queue a message about a fresh entry; its id is a hundred more."""
     id = number + 100
-    item = SafItem(id, "demo", message, number, "98", 1_000_000, 0, 0, f"{id:06d}", "1121000001")
+    item = SafItem(
+        id, "demo", BankMessage(message), number, "98", 1_000_000, 0, 0, f"{id:06d}", "1121000001"
+    )
     await book.commit(InsertEntry(sale(number, **changes)), QueueSaf(item))
 
 
@@ -283,7 +288,7 @@ async def test_an_operator_retries_a_dead_letter(url: str) -> None:
     [
         ("reversal", "sale", {"assets:scheme:demo": 1250, "liabilities:suspense": -1250}),
         ("reversal", "void", {"expense:loss": 1250, "assets:scheme:demo": -1250}),
-        ("advice", "completion", {"expense:loss": 1250, "assets:scheme:demo": -1250}),
+        ("advice", "balance", {"expense:loss": 1250, "assets:scheme:demo": -1250}),
     ],
 )
 async def test_a_write_off_is_a_posting_with_a_name_and_a_reason(
@@ -353,7 +358,9 @@ async def test_a_bank_learns_of_one_original_in_order(url: str) -> None:
     async with desk_of(url, NoReply(), replied("00")) as desk:
         await owe(desk.book, 1, "advice", state=State.APPROVED)
         await desk.book.commit(
-            QueueSaf(SafItem(150, "demo", "reversal", 1, "06", 0, 0, 0, "000150", "1121000002"))
+            QueueSaf(
+                SafItem(150, "demo", BankMessage.REVERSAL, 1, "06", 0, 0, 0, "000150", "1121000002")
+            )
         )
         await desk.send(3)
         assert ["advice", "advice", "reversal"] == [m.kind for m in desk.banks.sent]

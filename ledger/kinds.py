@@ -1,0 +1,110 @@
+"""What a journal entry is about: one enum, and one table of what each kind means for money.
+
+Whoever adds a transaction adds a member and a row; journal, undo, reports, totals and metrics
+read the row and know no kind by name.
+Source: house rules in ``ARCHITECTURE.md``; postings, terminal interface parts 4 and 5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+
+from acquirer.codecs.bank_kinds import BankMessage
+
+
+class Kind(StrEnum):
+    """The kinds of journal entries, by the names that the database keeps."""
+
+    SALE = "sale"
+    VOID = "void"
+    BALANCE = "balance"
+    REFUND = "refund"
+    REVERSAL = "reversal"
+    UNKNOWN_ORIGINAL = "unknown_original"
+    ORDER_QUERY = "order_query"
+    ORDER_PAYMENT = "order_payment"
+    ORDER_SHARE = "order_part"
+    ORDER_CANCELLATION = "order_cancellation"
+    ORDER_CANCEL_CONFIRMATION = "order_cancel_confirmation"
+    ORDER_CONFIRMATION = "order_confirmation"
+    RECEIPT_CONFIRMATION = "receipt_confirmation"
+    ORDER_EXCEPTION = "order_exception"
+    COURIER_HAND_IN = "courier_hand_in"
+    SAF_WRITE_OFF = "saf_write_off"
+
+
+class Undo(StrEnum):
+    """How a reversal (0400), a time-out or recovery undoes an entry.
+
+    ``NONE``: not at all; a reversal of one that was approved is refused (12). ``BANK``: it may
+    have moved money, so its bank is sent a reversal. ``WITH_PAYMENT``: with the payment that it is
+    a share of.
+    """
+
+    NONE = "none"
+    BANK = "bank"
+    WITH_PAYMENT = "with_payment"
+
+
+@dataclass(frozen=True, slots=True)
+class KindRow:
+    """What a kind means.
+
+    Attributes:
+        title: how a report calls it.
+        bank_message: what its bank is asked or told, where it has a bank.
+        undo: how it is undone.
+        undoes: whether it undoes an earlier entry at that one's bank, and claims it until then.
+        posts: whether an approved entry's own transfers come to exactly its amount.
+        payment: as what a payment is counted, ``sale`` or ``order``; empty for no payment.
+        gives_back: as what money that went back is counted; empty where none does.
+        is_exception: whether it tells that an order could not be delivered.
+    """
+
+    title: str
+    bank_message: BankMessage | None = None
+    undo: Undo = Undo.NONE
+    undoes: bool = False
+    posts: bool = False
+    payment: str = ""
+    gives_back: str = ""
+    is_exception: bool = False
+
+
+KINDS: Mapping[Kind, KindRow] = MappingProxyType(
+    {
+        Kind.SALE: KindRow("sale", BankMessage.SALE, Undo.BANK, posts=True, payment="sale"),
+        Kind.VOID: KindRow("void", BankMessage.VOID, Undo.BANK, undoes=True, gives_back="void"),
+        Kind.BALANCE: KindRow("balance inquiry", BankMessage.BALANCE),
+        Kind.REFUND: KindRow("refund", BankMessage.REFUND, posts=True, gives_back="refund"),
+        Kind.REVERSAL: KindRow("reversal", gives_back="reversal"),
+        Kind.UNKNOWN_ORIGINAL: KindRow("original of a reversal, never seen"),
+        Kind.ORDER_QUERY: KindRow("order query"),
+        Kind.ORDER_PAYMENT: KindRow(
+            "order payment", BankMessage.SALE, Undo.BANK, posts=True, payment="order"
+        ),
+        Kind.ORDER_SHARE: KindRow("order's share of a payment", undo=Undo.WITH_PAYMENT),
+        Kind.ORDER_CANCELLATION: KindRow(
+            "order cancellation",
+            BankMessage.VOID,
+            Undo.BANK,
+            undoes=True,
+            gives_back="cancellation",
+        ),
+        Kind.ORDER_CANCEL_CONFIRMATION: KindRow("confirmation of a cancellation"),
+        Kind.ORDER_CONFIRMATION: KindRow("payment confirmation"),
+        Kind.RECEIPT_CONFIRMATION: KindRow("receipt confirmation"),
+        Kind.ORDER_EXCEPTION: KindRow("order exception", is_exception=True),
+        Kind.COURIER_HAND_IN: KindRow("courier's hand-in"),
+        Kind.SAF_WRITE_OFF: KindRow("write-off", posts=True),
+    }
+)
+
+
+REVERSIBLE = frozenset(kind for kind, row in KINDS.items() if row.undo is Undo.BANK)
+UNDOING = frozenset(kind for kind, row in KINDS.items() if row.undoes)
+POSTING = frozenset(kind for kind, row in KINDS.items() if row.posts)
+PAYMENTS = frozenset(kind for kind, row in KINDS.items() if row.payment)

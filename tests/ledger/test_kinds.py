@@ -1,0 +1,30 @@
+"""The table of kinds says of each what the books and the banks need to know."""
+
+from acquirer.ledger.kinds import KINDS, PAYMENTS, POSTING, REVERSIBLE, UNDOING, Kind, Undo
+from acquirer.ledger.schema import TAKEN
+
+
+def test_each_kind_has_a_row_with_a_title_of_its_own() -> None:
+    """Nobody meets a kind that the table does not know, nor two that read alike."""
+    titles = [KINDS[kind].title for kind in Kind]
+    assert len(titles) == len(set(titles)) == len(KINDS)
+
+
+def test_what_a_bank_undoes_it_was_asked() -> None:
+    """Only what its bank was asked can be reversed there; what undoes can be undone itself."""
+    asked = {kind for kind, row in KINDS.items() if row.bank_message is not None}
+    assert asked >= REVERSIBLE >= UNDOING
+
+
+def test_payments_post_what_they_are_for_and_can_be_undone() -> None:
+    """A payment's transfers come to its amount, and a bank takes each back."""
+    assert PAYMENTS <= POSTING
+    assert PAYMENTS <= REVERSIBLE
+    assert not {kind for kind in PAYMENTS if KINDS[kind].undo is Undo.NONE}
+
+
+def test_the_index_of_takings_has_payments_and_refunds() -> None:
+    """The partial index, whose text is fixed by a migration, names what the table says."""
+    expected = ", ".join(f"'{kind}'" for kind in Kind if kind in {*PAYMENTS, Kind.REFUND})
+    named = TAKEN.text.removeprefix("kind IN (").removesuffix(")")
+    assert sorted(expected.split(", ")) == sorted(named.split(", "))
