@@ -11,8 +11,10 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import IO, Any, Literal
 
+from acquirer.config.private import close_to_others
 from acquirer.ledger import gauges, instances, queues, reads
 from acquirer.ledger.anchors import anchor
+from acquirer.ledger.book_files import book_files
 from acquirer.ledger.database import Database
 from acquirer.ledger.drivers import Driver, InlineDriver, ThreadDriver
 from acquirer.ledger.entries import (
@@ -379,6 +381,7 @@ async def open_book(
     database = Database(url, lock_wait_ms=lock_wait_ms) if isinstance(url, str) else url
     lock: IO[bytes] | None = None
     if database.file is not None:
+        close_to_others(*book_files(database.file))
         try:
             lock = instances.lock_folder(database.file)
         except OSError as error:

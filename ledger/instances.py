@@ -15,6 +15,7 @@ import psycopg
 from sqlalchemy import bindparam, func, insert, select
 
 from acquirer.ledger import statements as sql
+from acquirer.ledger.book_files import lock_file
 from acquirer.ledger.database import Session, Sql
 from acquirer.ledger.errors import BookUnavailable, InstanceTaken
 from acquirer.ledger.schema import column_names, instances
@@ -44,7 +45,7 @@ def lock_folder(file: Path) -> IO[bytes]:
         InstanceTaken: another process holds it.
         OSError: the folder cannot be written.
     """
-    lock = file.with_name(file.name + ".lock").open("ab")
+    lock = lock_file(file).open("ab")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

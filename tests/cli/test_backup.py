@@ -44,6 +44,16 @@ async def test_backup_and_restore(tmp_path: Path) -> None:
         assert await book.next_block(1) > lost > first
 
 
+async def test_a_copy_follows_no_link(tmp_path: Path) -> None:
+    """A link that somebody has put in the copy's place leads nowhere, not to his own file."""
+    url = f"sqlite:///{tmp_path / 'switch.sqlite3'}"
+    async with open_book(url, "switch-1", clock_ms=lambda: 0, driver="inline"):
+        copy, his = tmp_path / "copy.sqlite3", tmp_path / "his"
+        copy.symlink_to(his)
+        assert 2 == run("backup", copy, "--data", tmp_path)[0]
+        assert not his.exists()
+
+
 def test_a_damaged_copy_is_not_fit_for_use(tmp_path: Path) -> None:
     """Exit code 1 with the first difference."""
     from acquirer.ledger.database import Database, Session

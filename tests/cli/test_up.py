@@ -4,17 +4,14 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
 import structlog
 import typer
+from estate_process import PROGRAM, QUIET, acquirer, children, gone, logged, terminal, up
 from typer.testing import CliRunner
 
 from acquirer.cli.up import register
@@ -22,59 +19,6 @@ from acquirer.codecs.pan import mask_digits
 from acquirer.config.estate import demo_estate_path, load_estate
 
 pytestmark = pytest.mark.timeout(180)
-
-PROGRAM = (sys.executable, "-m", "acquirer")
-QUIET = {**os.environ, "ACQUIRER_LOG_LEVEL": "info"}
-
-
-@contextmanager
-def up(data: Path, *options: str) -> Iterator[tuple[subprocess.Popen[bytes], dict[str, Any]]]:
-    """Start it on a data folder; yields process and ready line, ends it by SIGTERM."""
-    with (data.parent / "up.log").open("ab") as log:
-        process = subprocess.Popen(
-            (*PROGRAM, "up", "--data", str(data), *options),
-            stdout=subprocess.PIPE,
-            stderr=log,
-            env=QUIET,
-        )
-        try:
-            assert process.stdout is not None
-            yield process, msgspec.json.decode(process.stdout.readline())
-        finally:
-            process.terminate()
-            process.wait(60)
-
-
-def acquirer(*arguments: str) -> subprocess.CompletedProcess[bytes]:
-    """Run a command to its end."""
-    return subprocess.run((*PROGRAM, *arguments), capture_output=True, check=False)
-
-
-def terminal(data: Path, *arguments: str) -> dict[str, Any]:
-    """One transaction of the demo estate's first terminal."""
-    ran = acquirer("terminal", "--tid", "10000001", "--data", str(data), "--json", *arguments)
-    assert ran.stdout, ran.stderr.decode()
-    result: dict[str, Any] = msgspec.json.decode(ran.stdout)
-    return result
-
-
-def children(process: subprocess.Popen[bytes]) -> list[int]:
-    """The process ids of a process's children."""
-    threads = Path(f"/proc/{process.pid}/task").glob("*/children")
-    return sorted(int(pid) for thread in threads for pid in thread.read_text().split())
-
-
-def gone(pid: int, within_s: float = 10.0) -> bool:
-    """Whether a process has ended (or is only waiting to be buried)."""
-    until = time.monotonic() + within_s
-    while time.monotonic() < until:
-        try:
-            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        except (FileNotFoundError, ProcessLookupError):
-            return True
-        if state == "Z":
-            return True
-    return False
 
 
 def test_killed_and_started_again_it_goes_on_where_it_was(tmp_path: Path) -> None:
@@ -150,15 +94,6 @@ def test_a_bank_core_elsewhere_without_zone_security(tmp_path: Path) -> None:
     finally:
         bank.terminate()
         bank.wait(30)
-
-
-def logged(folder: Path, event: str, within_s: float = 10.0) -> bool:
-    """Whether something comes to stand in the log of what ``up`` runs."""
-    until = time.monotonic() + within_s
-    while time.monotonic() < until:
-        if event in (folder / "up.log").read_text():
-            return True
-    return False
 
 
 def test_a_part_that_dies_is_started_again(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ API; docs/operations.md, "Backup and restore".
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import closing
 from dataclasses import asdict
@@ -45,10 +46,7 @@ def backup(
     database = database_of(data, config)
     if database.file is None:
         fail("only SQLite books are copied by this command; use pg_basebackup or pg_dump")
-    if file.exists():
-        fail(f"{file} exists already; name another file")
-    if not file.parent.is_dir():
-        fail(f"{file}: no folder {file.parent}; make it first")
+    _make(file)
     try:
         source = f"{database.file.resolve().as_uri()}?mode=ro"
         with (
@@ -57,8 +55,8 @@ def backup(
         ):
             books.backup(copy)
     except sqlite3.Error as error:
+        file.unlink()
         fail(f"the books cannot be copied to {file}: {error}")
-    file.chmod(0o600)
     with Database(f"sqlite:///{file.resolve()}").read_only_engine().connect() as connection:
         _tell(_verified(connection), as_json, f"{file} agrees with itself")
 
@@ -88,6 +86,18 @@ def restored(data: Data = None, config: Config = None, as_json: AsJson = False) 
     except database.errors as error:
         fail("the books cannot be written: " + str(error).partition("\n")[0])
     _tell(found, as_json, "the books are fit for use; numbers were skipped")
+
+
+def _make(file: Path) -> None:
+    """Make the empty file of a copy, readable by its owner only; no link is followed."""
+    try:
+        os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        fail(f"{file} exists already; name another file")
+    except FileNotFoundError:
+        fail(f"{file}: no folder {file.parent}; make it first")
+    except OSError as error:
+        fail(error)
 
 
 def _verified(connection: Connection) -> Verified:

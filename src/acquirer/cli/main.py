@@ -13,6 +13,7 @@ import typer
 
 from acquirer.cli.examples import show_examples_last
 from acquirer.cli.process import die_with_parent
+from acquirer.config.private import make_files_private
 
 # Command → module, and the name of its typer group; an empty name means that the module
 # registers a plain command itself.
@@ -63,6 +64,7 @@ def application(*commands: str) -> typer.Typer:
 
 def main() -> None:
     """Run the command line."""
+    make_files_private()
     die_with_parent()
     asked = sys.argv[1] if len(sys.argv) > 1 else ""
     application(*([asked] if asked in COMMANDS else []))()

@@ -42,6 +42,7 @@ from acquirer.codecs.pan import luhn_ok, mask_digits
 from acquirer.config.demo import demo_file
 from acquirer.config.estate import Estate, demo_estate_path, load_estate
 from acquirer.config.loading import ConfigError
+from acquirer.config.private import own_folder
 
 log = structlog.get_logger("acquirer.up")
 
@@ -161,10 +162,7 @@ async def running_estate(options: UpOptions, on_give_up: Callable[[], None]) -> 
     """
     estate_path = options.estate or str(demo_estate_path())
     estate = _checked(load_estate(options.estate), estate_path)
-    try:
-        options.data.mkdir(parents=True, exist_ok=True)
-    except FileExistsError:
-        raise ConfigError(options.data, "", "is no folder; --data takes one") from None
+    own_folder(options.data)
     lock = _lock(options.data)
     parts: list[Part] = []
     async with trio.open_nursery() as nursery:
