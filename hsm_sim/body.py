@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from acquirer.hsm_sim.crypto.block_header import BlockHeader, read_optional
+from acquirer.hsm_sim.crypto.block_header import BlockHeader, OptionalBlock, read_optional
 from acquirer.hsm_sim.crypto.errors import KeyBlockError
 from acquirer.hsm_sim.crypto.pinblock import FORMATS, ISO_4, PinBlockFormat
 from acquirer.hsm_sim.errors import Refusal
@@ -302,11 +302,12 @@ class Body:
         """Whether the request ends here, or its tail begins."""
         return self.peek() in ("", "%", "#", "&", "\x19")
 
-    def end(self, *, attributes: bool = False) -> LocalMasterKey:
+    def end(self, *, attributes: bool = False, formed: bool = False) -> LocalMasterKey:
         """Take the optional tail and nothing else.
 
         Args:
             attributes: whether the command knows ``#`` and ``&`` parts.
+            formed: whether its ``#`` part holds a version number and optional blocks only.
 
         Returns:
             The LMK that opens the request's keys.
@@ -320,14 +321,14 @@ class Body:
         if at == len(text):
             return lmk
         if attributes:
-            self._attributes()
+            self._attributes(formed)
             at = self._at
         if text[at : at + 1] == "%":
             lmk = self.state.lmk(text[at + 1 : at + 3])
             at += 3
         if attributes:
             self._at = at
-            self._attributes()
+            self._attributes(formed)
             at = self._at
         if text[at : at + 1] == "\x19" and len(text) - at - 1 <= TRAILER_CHARACTERS_MAX:
             self.trailer = text[at:]
@@ -348,10 +349,10 @@ class Body:
             if start >= 0 and tail.isascii() and tail.isprintable():
                 self.trailer = self._text[start:]
 
-    def _attributes(self) -> None:
+    def _attributes(self, formed: bool) -> None:
         """Take ``#`` and ``&`` parts where they stand."""
         if self.requested is None and self.optional("#"):
-            self.requested = self._requested_block()
+            self.requested = self._formed_block() if formed else self._requested_block()
         if not self.exportability and self.optional("&"):
             self.exportability = self.choice("ENS", "AA")
 
@@ -360,14 +361,22 @@ class Body:
         if algorithm is None:
             raise Refusal("A7", f"the algorithms are {', '.join(ALGORITHMS)}")
         mode, version, exportability = self.take(1), self.take(2), self.take(1)
+        blocks = self._optional_blocks()
+        header = BlockHeader(usage, algorithm[0], mode, version, exportability, blocks)
+        check_header(header)
+        return RequestedBlock(header, algorithm[1])
+
+    def _formed_block(self) -> RequestedBlock:
+        version = self.take(2)
+        return RequestedBlock(BlockHeader("", "", "", version, "", self._optional_blocks()), 0)
+
+    def _optional_blocks(self) -> tuple[OptionalBlock, ...]:
         try:
             blocks, size = read_optional(self._text[self._at + 2 :], self.number(2, "AB"))
         except KeyBlockError as error:
             raise Refusal(error.code, str(error)) from None
         self._at += size
-        header = BlockHeader(usage, algorithm[0], mode, version, exportability, blocks)
-        check_header(header)
-        return RequestedBlock(header, algorithm[1])
+        return blocks
 
     def _block_size(self, at: int) -> int:
         length = self._text[at + 2 : at + 6]

@@ -51,7 +51,10 @@ LAYOUTS: dict[str, Layout] = {
             ("KCV", 6),
         ),
     ),
-    "A4": Layout("components 1, key type 3H, scheme 1, components", _KEY_KCV),
+    "A4": Layout(
+        "components 1, key type 3H, scheme 1, components [# version 2, optional blocks 2N]",
+        _KEY_KCV,
+    ),
     "A6": Layout("key type 3H, ZMK, key, scheme 1 [Atalla variant]", _KEY_KCV),
     "A8": Layout("key type 3H, [;1] ZMK or TMK, key, scheme 1 [Atalla variant]", _OUT_KCV),
     "AE": Layout("TMK, key [; scheme TMK, scheme LMK, KCV type]", (("key under the TMK", KEY),)),

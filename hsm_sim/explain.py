@@ -54,6 +54,7 @@ _HINTS = {
     "A4": "The key block was damaged, or made under another LMK or ZMK.",
     "A6": "The key block names a usage that this command or type does not take.",
     "A8": "The key's mode of use does not allow what the command does with it.",
+    "A9": "A block of version c and a number is a component: form the key from all of them (A4).",
     "AA": "N never leaves, E leaves in key blocks only, S in any form.",
 }
 

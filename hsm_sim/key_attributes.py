@@ -138,7 +138,7 @@ class RequestedBlock:
     """The ``#`` part of a request.
 
     Attributes:
-        header: what the key block shall say.
+        header: what the key block shall say; of A4's only version and optional blocks count.
         key_bytes: the length of a key to make.
     """
 
@@ -163,6 +163,16 @@ def check_header(header: BlockHeader) -> None:
         raise Refusal("A9", "a key version number is two letters or digits")
     if header.exportability not in _FREEDOM:
         raise Refusal("AA", "exportability is E, N or S")
+
+
+def check_whole(header: BlockHeader) -> None:
+    """Refuse a component where a whole key is wanted.
+
+    Raises:
+        Refusal: A9.
+    """
+    if header.is_component:
+        raise Refusal("A9", "the key block holds a component, which is no key by itself")
 
 
 def default_header(role: KeyRole, clear: bytes) -> BlockHeader:

@@ -16,7 +16,12 @@ from acquirer.hsm_sim.crypto import des, kcv, mac, pin_storage, thales_block
 from acquirer.hsm_sim.crypto.block_header import BlockHeader
 from acquirer.hsm_sim.crypto.errors import KeyBlockError
 from acquirer.hsm_sim.errors import HsmConfigError, Refusal
-from acquirer.hsm_sim.key_attributes import check_header, check_role, default_header
+from acquirer.hsm_sim.key_attributes import (
+    check_header,
+    check_role,
+    check_whole,
+    default_header,
+)
 from acquirer.hsm_sim.key_types import KeyRole
 from acquirer.hsm_sim.lmk import KEYS_KEPT_MAX, KeyField, WorkingKey
 
@@ -65,7 +70,7 @@ class KeyBlockLmk:
             if len(key) == 24
             else hmac.digest(key, b"decimalisation table", "sha256")[:24]
         )
-        self._open = lru_cache(maxsize=KEYS_KEPT_MAX)(self._unwrap)
+        self._open = lru_cache(maxsize=KEYS_KEPT_MAX)(self._unwrap_whole)
         if self._version_id == thales_block.AES:
             self.check_value = mac.cmac_aes(key, b"").hex().upper()[:16]
         else:
@@ -80,9 +85,13 @@ class KeyBlockLmk:
 
         Raises:
             Refusal: A1 it is no key block of this LMK's version, A4 not authentic, A5, AB, AC, B2
-                unreadable, A6 usage, A7 algorithm, A8 mode of use.
+                unreadable, A6 usage, A7 algorithm, A8 mode of use, A9 it is a component.
         """
         return self._open(field)
+
+    def component(self, field: KeyField) -> WorkingKey:
+        """Open a component of a key; errors as :meth:`key`, A9 apart."""
+        return self._unwrap(field)
 
     def wrap(
         self, role: KeyRole, clear: bytes, scheme: str, header: BlockHeader | None = None
@@ -132,6 +141,12 @@ class KeyBlockLmk:
     def decipher_table(self, cryptogram: bytes) -> bytes:
         """The table behind a stored form."""
         return des.decrypt_ecb(self._table_key, cryptogram)
+
+    def _unwrap_whole(self, field: KeyField) -> WorkingKey:
+        key = self._unwrap(field)
+        if key.header is not None:
+            check_whole(key.header)
+        return key
 
     def _unwrap(self, field: KeyField) -> WorkingKey:
         role, text = field

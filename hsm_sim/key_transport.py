@@ -15,7 +15,7 @@ from acquirer.hsm_sim.crypto import des, thales_block, tr31
 from acquirer.hsm_sim.crypto.block_header import BlockHeader
 from acquirer.hsm_sim.crypto.errors import CryptoError, KeyBlockError
 from acquirer.hsm_sim.errors import Refusal
-from acquirer.hsm_sim.key_attributes import standard_header
+from acquirer.hsm_sim.key_attributes import check_whole, standard_header
 from acquirer.hsm_sim.lmk import WorkingKey
 
 SCHEMES = "0ZUTXYSR"
@@ -52,7 +52,7 @@ def receive(master: WorkingKey, text: str, atalla: int = 0) -> Received:
 
     Raises:
         Refusal: 15, 26 the text is no key; 27 the master key does not serve this scheme; A4 to AC
-            a block does not open.
+            a block does not open, A9 it holds a component.
     """
     try:
         if text[:1] == "S":
@@ -69,6 +69,7 @@ def receive(master: WorkingKey, text: str, atalla: int = 0) -> Received:
         raise Refusal(error.code, str(error)) from None
     except CryptoError as error:
         raise Refusal("27", str(error)) from None
+    check_whole(header)
     if header.algorithm == "A":
         return Received(clear, header, False)
     return Received(des.odd_parity(clear), header, not des.has_odd_parity(clear))

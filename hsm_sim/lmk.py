@@ -119,6 +119,9 @@ class LocalMasterKey(Protocol):
     def key(self, field: KeyField, parity: str = "10") -> WorkingKey:
         """Open a key; ``parity`` is the error code for wrong parity (10 source, 11 destination)."""
 
+    def component(self, field: KeyField) -> WorkingKey:
+        """Open a component of a key, or a whole key that serves as one."""
+
     def wrap(
         self, role: KeyRole, clear: bytes, scheme: str, header: BlockHeader | None = None
     ) -> str:
@@ -175,6 +178,10 @@ class VariantLmk:
             Refusal: 15, 26, A1 the text is no key of a variant LMK; 10 or 11 wrong parity.
         """
         return self._open(field, parity)
+
+    def component(self, field: KeyField) -> WorkingKey:
+        """Open a component, which stands under the LMK as a whole key does."""
+        return self._unwrap(field, "10")
 
     def wrap(
         self, role: KeyRole, clear: bytes, scheme: str, header: BlockHeader | None = None

@@ -15,7 +15,13 @@ from acquirer.hsm_sim.commands.reply import Advisory
 from acquirer.hsm_sim.crypto import des
 from acquirer.hsm_sim.crypto.block_header import BlockHeader
 from acquirer.hsm_sim.errors import Refusal
-from acquirer.hsm_sim.key_attributes import check_role, default_header, for_export, narrowed
+from acquirer.hsm_sim.key_attributes import (
+    check_role,
+    check_whole,
+    default_header,
+    for_export,
+    narrowed,
+)
 from acquirer.hsm_sim.key_transport import Received
 from acquirer.hsm_sim.key_types import DECIPHER, ENCIPHER, TMK, ZMK, KeyRole, using
 from acquirer.hsm_sim.lmk import LocalMasterKey, WorkingKey
@@ -46,28 +52,29 @@ def generate(body: Body) -> str:
 
 
 def form_from_components(body: Body) -> str:
-    """A4: the XOR of two to nine components that stand under the LMK as the key itself will."""
+    """A4: the XOR of two to nine components that stand under the LMK as the key itself will.
+
+    A key block takes usage, algorithm, mode of use and exportability from its components; a ``#``
+    part says version number and optional blocks only.
+    """
     count = body.choice("23456789", "03")
     role = body.key_type()
     scheme = body.choice(LMK_SCHEMES, "26")
     bare_hex = 16 if scheme == "S" else schemes.key_bytes(scheme) * 2
     texts = [body.key(role, bare_hex) for _ in range(int(count))]
-    lmk = body.end(attributes=True)
-    parts = [lmk.key(text) for text in texts]
-    first = parts[0]
-    size = len(first.clear) if scheme == "S" else schemes.key_bytes(scheme)
+    lmk = body.end(attributes=True, formed=True)
+    parts = [lmk.component(text) for text in texts]
+    header = _formed_header(body, [part.header for part in parts if part.header is not None])
+    size = len(parts[0].clear) if scheme == "S" else schemes.key_bytes(scheme)
     folded = 0
     for part in parts:
-        if len(part.clear) != size or part.algorithm != first.algorithm:
+        if len(part.clear) != size:
             raise Refusal("27", "a component is not as long as the key")
         folded ^= int.from_bytes(part.clear, "big")
     clear = folded.to_bytes(size, "big")
-    if first.algorithm == "T":
+    if parts[0].algorithm == "T":
         clear = des.odd_parity(clear)
         refuse_weak(body.state, clear)
-    header = first.header
-    if body.requested is not None:
-        header = narrowed(header, body.requested.header) if header else body.requested.header
     return lmk.wrap(role, clear, scheme, header) + WorkingKey(clear, scheme, header).kcv()
 
 
@@ -190,6 +197,29 @@ def atalla_variant(body: Body) -> int:
     while len(digits) < 2 and body.peek().isdecimal():
         digits += body.choice("0123456789")
     return int(digits or "0")
+
+
+def _formed_header(body: Body, components: list[BlockHeader]) -> BlockHeader | None:
+    """What the block of a key says that is formed from components; None where they are no blocks.
+
+    Raises:
+        Refusal: A6, A7, A8, AA the components differ, A9 the version number would be a component's.
+    """
+    if not components:
+        return None
+    first = components[0]
+    for code, name in (
+        ("A6", "usage"),
+        ("A7", "algorithm"),
+        ("A8", "mode"),
+        ("AA", "exportability"),
+    ):
+        if any(getattr(other, name) != getattr(first, name) for other in components):
+            raise Refusal(code, f"the components are not of the same {name}")
+    wanted = body.requested.header if body.requested else BlockHeader("", "", "")
+    header = replace(first, version=wanted.version, optional=wanted.optional)
+    check_whole(header)
+    return header
 
 
 def _check_length(key: WorkingKey, scheme: str) -> None:

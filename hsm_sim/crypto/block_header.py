@@ -16,6 +16,7 @@ HEADER_CHARACTERS = 16
 BLOCK_CHARACTERS_MAX = 9999
 OPTIONAL_BLOCKS_MAX = 16
 PADDING_ID = "PB"
+COMPONENT = "c"
 
 OptionalBlock = tuple[str, str]
 """An optional block: id of 2 characters and its value."""
@@ -40,6 +41,11 @@ class BlockHeader:
     version: str = "00"
     exportability: str = "N"
     optional: tuple[OptionalBlock, ...] = ()
+
+    @property
+    def is_component(self) -> bool:
+        """Whether the block holds a component of a key: version number ``c`` and its number."""
+        return self.version.startswith(COMPONENT)
 
 
 def optional_text(blocks: tuple[OptionalBlock, ...], block_bytes: int) -> tuple[int, str]:
