@@ -40,6 +40,8 @@ class Body:
         exportability: its ``&`` part, or an empty string.
         account_number: the last account number taken, or an empty string.
         account_check: is called with each account number; may refuse it.
+        ended: whether the request was read to its end.
+        written_out: for the serial numbers to come, whether the F in front of them stand there.
     """
 
     __slots__ = (
@@ -47,10 +49,12 @@ class Body:
         "_text",
         "account_check",
         "account_number",
+        "ended",
         "exportability",
         "requested",
         "state",
         "trailer",
+        "written_out",
     )
 
     def __init__(self, text: str, at: int, state: ModuleState) -> None:
@@ -62,6 +66,8 @@ class Body:
         self.exportability = ""
         self.account_number = ""
         self.account_check: Callable[[str], None] | None = None
+        self.ended = False
+        self.written_out: list[bool] = []
 
     def take(self, size: int) -> str:
         """The next ``size`` characters, whatever they are.
@@ -289,6 +295,14 @@ class Body:
             self.account_check(self.account_number)
         return pan
 
+    def place(self) -> int:
+        """Where the cursor stands, for :meth:`rewind`."""
+        return self._at
+
+    def rewind(self, place: int) -> None:
+        """Put the cursor back, to read the same fields in another way."""
+        self._at = place
+
     def ahead(self) -> Body:
         """A cursor of its own on the same place, to look ahead with; it checks no account."""
         return Body(self._text, self._at, self.state)
@@ -319,6 +333,7 @@ class Body:
         text, at = self._text, self._at
         lmk = self.state.default_lmk
         if at == len(text):
+            self.ended = True
             return lmk
         if attributes:
             self._attributes(formed)
@@ -336,6 +351,7 @@ class Body:
         if at != len(text):
             raise Refusal("15", f"{len(text) - at} characters stand after the last field")
         self._at = at
+        self.ended = True
         return lmk
 
     def echo_trailer(self) -> None:

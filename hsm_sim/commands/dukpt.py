@@ -18,6 +18,7 @@ from acquirer.hsm_sim.commands.dukpt_fields import (
     pin_cipher,
     read_bdk,
     read_ksn,
+    reading_ksns,
 )
 from acquirer.hsm_sim.commands.pin_fields import (
     open_pin,
@@ -50,6 +51,7 @@ _MAC_MODES = {
 MacCheck = Callable[[WorkingKey, bytes], None]
 
 
+@reading_ksns
 def translate(body: Body) -> str:
     """G0: a PIN from a derived key to a ZPK or to another derived key."""
     source = read_bdk(body)
@@ -67,6 +69,7 @@ def translate(body: Body) -> str:
     return translate_pin(body.state, cipher, sealing, asked)
 
 
+@reading_ksns
 def translate_legacy(body: Body) -> str:
     """CI: a PIN in ANSI format from a derived key to a ZPK."""
     source = read_bdk(body)
@@ -80,6 +83,7 @@ def translate_legacy(body: Body) -> str:
     return f"{len(pin):02}{translated}{layout.code}"
 
 
+@reading_ksns
 def verify_ibm_legacy(body: Body) -> str | Advisory:
     """CK: a PIN in ANSI format under a derived key, by IBM 3624."""
     source = read_bdk(body)
@@ -93,6 +97,7 @@ def verify_ibm_legacy(body: Body) -> str | Advisory:
     return check_ibm(lmk, lmk.key(pvk, "11"), pin, ibm, offset)
 
 
+@reading_ksns
 def verify_ibm(body: Body) -> str | Advisory:
     """GO: a PIN under a derived key, by IBM 3624."""
     mac_mode = _read_mac_mode(body)
@@ -111,6 +116,7 @@ def verify_ibm(body: Body) -> str | Advisory:
     return check_ibm(lmk, lmk.key(pvk, "11"), pin, ibm, offset)
 
 
+@reading_ksns
 def verify_pvv(body: Body) -> str:
     """GQ: a PIN under a derived key, by Visa PVV."""
     mac_mode = _read_mac_mode(body)
@@ -129,6 +135,7 @@ def verify_pvv(body: Body) -> str:
     return ""
 
 
+@reading_ksns
 def generate_or_verify_mac(body: Body) -> str:
     """GW: a MAC under a derived key, X9.19 or under AES CMAC, made or verified by mode."""
     verify, part = _MAC_MODES[body.choice("123456", "02")]

@@ -2,12 +2,17 @@
 
 A base key may have a flag before it: ``*`` type 1, ``~`` type 2 (one key for each direction). A
 serial number has a descriptor of 3 digits, whose sum says its length: identifiers of so many digits
-and 5 of the counter, or 20 digits where the F in front are written out; under an AES base key it
-has 24 digits whatever the descriptor says.
+and 5 of the counter. Some senders write the F in front of it, so that it has 20 digits: whichever
+reading the whole request fits is meant, the descriptor's before the other. Under an AES base key
+it has 24 digits whatever the descriptor says.
 Source: hsm-interface, commands CA, G0, GO, GQ, GW.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import product
+from typing import Concatenate, ParamSpec, TypeVar
 
 from acquirer.hsm_sim.body import Body
 from acquirer.hsm_sim.crypto import aes, des, dukpt_aes, dukpt_tdes
@@ -23,7 +28,39 @@ _FLAGS = {"*": BDK, "~": BDK_2}
 _TYPE_2_USAGE = "41"
 _COUNTER_DIGITS = 5
 _TDES_KSN_DIGITS = range(12, 21)
+_READINGS = sorted(product((False, True), repeat=2), key=sum)
+"""Whether first and second serial number are written out: as few as the request lets."""
 _AES_TYPES = {16: KeyType.AES_128, 24: KeyType.AES_192, 32: KeyType.AES_256}
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def reading_ksns(
+    handler: Callable[Concatenate[Body, P], R],
+) -> Callable[Concatenate[Body, P], R]:
+    """The handler of a command with up to two serial numbers, each read as it is meant.
+
+    Where the request fits no reading it is refused as the descriptors' own one was.
+    """
+
+    def handle(body: Body, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        start = body.place()
+        refused: Refusal | None = None
+        for reading in _READINGS:
+            body.rewind(start)
+            body.written_out = [*reading]
+            try:
+                return handler(body, *args, **kwargs)
+            except Refusal as refusal:
+                refused = refused or refusal
+                if body.ended or len(body.written_out) == len(reading):
+                    raise refused from None
+        assert refused is not None
+        raise refused
+
+    return handle
 
 
 def read_bdk(body: Body) -> KeyField:
@@ -42,7 +79,7 @@ def is_bdk(body: Body) -> bool:
 
 
 def read_ksn(body: Body, bdk: KeyField) -> bytes:
-    """Descriptor and key serial number.
+    """Descriptor and key serial number, for handlers of :func:`reading_ksns`.
 
     Returns:
         10 bytes (TDES) or 12 (AES).
@@ -60,7 +97,7 @@ def read_ksn(body: Body, bdk: KeyField) -> bytes:
     if size not in _TDES_KSN_DIGITS:
         raise Refusal("15", "the KSN descriptor does not describe 12 to 20 digits")
     fill = _TDES_KSN_DIGITS.stop - 1 - size
-    if fill and body.peek(fill) == "F" * fill:
+    if fill and body.peek(fill) == "F" * fill and body.written_out.pop(0):
         size += fill
     try:
         return bytes.fromhex(body.take(size).rjust(_TDES_KSN_DIGITS.stop - 1, "F"))

@@ -12,7 +12,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from acquirer.hsm_sim.body import Body
-from acquirer.hsm_sim.commands.dukpt_fields import data_cipher, is_bdk, one_way, read_ksn
+from acquirer.hsm_sim.commands.dukpt_fields import (
+    data_cipher,
+    is_bdk,
+    one_way,
+    read_ksn,
+    reading_ksns,
+)
 from acquirer.hsm_sim.crypto import cfb
 from acquirer.hsm_sim.crypto.cipher import BlockCipher
 from acquirer.hsm_sim.errors import Refusal
@@ -65,6 +71,7 @@ class _Side(NamedTuple):
         return data_cipher(key, self.ksn, response=response and one_way(self.key, key))
 
 
+@reading_ksns
 def encrypt(body: Body) -> str:
     """M0."""
     mode, input_format, output_format = _mode(body), body.choice("012", "03"), _output(body)
@@ -75,6 +82,7 @@ def encrypt(body: Body) -> str:
     return chain + _written(ciphertext, output_format)
 
 
+@reading_ksns
 def decrypt(body: Body) -> str:
     """M2."""
     mode, input_format, output_format = _mode(body), body.choice("012", "03"), _output(body)
@@ -85,6 +93,7 @@ def decrypt(body: Body) -> str:
     return chain + _written(clear, output_format)
 
 
+@reading_ksns
 def translate(body: Body) -> str:
     """M4: decipher under one key and encipher under another."""
     mode, mode_out = _mode(body), _mode(body, "07")

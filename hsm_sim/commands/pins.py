@@ -7,7 +7,13 @@ JA bring a PIN under the LMK. A PIN never leaves in clear.
 from __future__ import annotations
 
 from acquirer.hsm_sim.body import Body
-from acquirer.hsm_sim.commands.dukpt_fields import is_bdk, pin_cipher, read_bdk, read_ksn
+from acquirer.hsm_sim.commands.dukpt_fields import (
+    is_bdk,
+    pin_cipher,
+    read_bdk,
+    read_ksn,
+    reading_ksns,
+)
 from acquirer.hsm_sim.commands.pin_fields import (
     clear_pin,
     read_account,
@@ -22,6 +28,7 @@ from acquirer.hsm_sim.commands.reply import Handler
 from acquirer.hsm_sim.crypto.pinblock import ISO_4
 from acquirer.hsm_sim.errors import Refusal
 from acquirer.hsm_sim.key_types import DECIPHER, ENCIPHER, TPK, ZPK, KeyRole, using
+from acquirer.hsm_sim.lmk import KeyField
 
 
 def translate(source_role: KeyRole) -> Handler:
@@ -34,23 +41,30 @@ def translate(source_role: KeyRole) -> Handler:
 
     def handle(body: Body) -> str:
         source = body.key(deciphering)
-        ksn = None
         if to_bdk and is_bdk(body):
-            destination = read_bdk(body)
-            ksn = read_ksn(body, destination)
-        else:
-            destination = body.key(enciphering)
+            return _translate_to_bdk(body, source)
+        destination = body.key(enciphering)
         digits_max = body.number(2)
         asked = read_translation(body, source)
         lmk = body.end()
         cipher = lmk.key(source).cipher
-        key = lmk.key(destination, "11")
-        sealing = key.cipher
-        if ksn is not None:
-            sealing = pin_cipher(key, ksn, iso4=asked.destination is ISO_4)
-        return translate_pin(body.state, cipher, sealing, asked, digits_max)
+        return translate_pin(
+            body.state, cipher, lmk.key(destination, "11").cipher, asked, digits_max
+        )
 
     return handle
+
+
+@reading_ksns
+def _translate_to_bdk(body: Body, source: KeyField) -> str:
+    destination = read_bdk(body)
+    ksn = read_ksn(body, destination)
+    digits_max = body.number(2)
+    asked = read_translation(body, source)
+    lmk = body.end()
+    cipher = lmk.key(source).cipher
+    sealing = pin_cipher(lmk.key(destination, "11"), ksn, iso4=asked.destination is ISO_4)
+    return translate_pin(body.state, cipher, sealing, asked, digits_max)
 
 
 def to_lmk(role: KeyRole) -> Handler:

@@ -1,6 +1,7 @@
 """DUKPT commands: PINs, MACs and data under derived keys, initial keys."""
 
 from collections.abc import Callable
+from itertools import product
 
 import psec
 import pytest
@@ -109,6 +110,59 @@ def test_short_ksns_are_filled_up(send: Send, bdk: str, zpk: ClearAndText) -> No
     """A descriptor of fewer digits leaves out the F in front."""
     reply = send(f"G0{bdk}{zpk[1]}605{KSN[4:]}{block(pin_key())}0101{ACCOUNT}")
     assert reply[:6] == "G10004"
+
+
+def test_the_descriptor_says_how_long_a_ksn_is(send: Send) -> None:
+    """The public case: identifiers that begin with F are no fill where the descriptor has them."""
+    bdk, zpk = "U8E3D3E2FD5919657F05A1AA90D32A014", "U9D961F6AF1D24B38AAA4C9B41CE47921"
+    tail = "4FCF05D15B53C1130101401234567890"
+    for ksn in ("605FFFF543210E00001", "605FFFFFFFF543210E00001", "A05FFFFFFFF543210E00001"):
+        assert send(f"G0{bdk}{zpk}{ksn}{tail}") == "G1000438FE76DD8CDA44E601"
+    assert send(f"G0{bdk}{zpk}605FFFF543210E00001{tail}1") == "G115"
+
+
+SHORT, FULL = "605FFFF543210E00001", "605FFFFFFFF543210E00001"
+"""The same serial number: as long as its descriptor says, and with its F written out."""
+MEANT = "A05FFFFFFFF543210E00001"
+
+
+def ksn_requests(key: KeyMaker) -> list[str]:
+    """Each command with a serial number: bodies with ``{}`` for it, carried out with no error."""
+    bdk, zpk = key("009", BDK, "U")[1], key("001", "89ABCDEF0123456776543210FEDCBA98", "U")[1]
+    tpk_clear, tpk = key("002", BDK, "U")
+    pvk, pair = key("002", "0123456789ABCDEF", "Z"), key("002", "11" * 8 + "A2" * 8, "U")
+    natural = verification.natural_pin(pvk[0], TABLE, DATA.replace("N", ACCOUNT[-5:]), 4)
+    ibm = f"04{ACCOUNT}{TABLE}{DATA}{verification.offset(natural, '1234').ljust(12, 'F')}"
+    pvv = psec.pin.generate_visa_pvv(pair[0], "1", "1234", f"{ACCOUNT}0")
+    sent = block(pin_key(MEANT[3:]))
+    tek = key("30B", BDK, "U")[1]
+    return [
+        f"CA{tpk}*{bdk}{{}}12{block(tpk_clear)}0101{ACCOUNT}",
+        f"G0{bdk}{zpk}{{}}{sent}0101{ACCOUNT}",
+        f"G0{bdk}*{bdk}{{}}{{}}{sent}0101{ACCOUNT}",
+        f"CI{bdk}{zpk}{{}}{sent}01{ACCOUNT}",
+        f"CK{bdk}{pvk[1]}{{}}{sent}{ibm}",
+        f"GO0{bdk}{pvk[1]}{{}}{sent}01{ibm}",
+        f"GQ0{bdk}{pair[1]}{{}}{sent}01{ACCOUNT}1{pvv}",
+        f"GW41{bdk}{{}}0004text",
+        f"M00111009{bdk}{{}}{'0' * 16}0010{sent}",
+        f"M20011009{bdk}{{}}0010{sent}",
+        f"M4000011009{bdk}{{}}009{bdk}{{}}0010{sent}",
+        f"M400001130B{tek}009{bdk}{{}}0010{sent}",
+    ]
+
+
+@pytest.mark.parametrize("number", range(12))
+@pytest.mark.parametrize("tail", ["", "%00", "\x19FFFF"])
+def test_ksns_are_read_as_they_are_meant(send: Send, key: KeyMaker, number: int, tail: str) -> None:
+    """Every command takes both readings of each serial number; the one that fits counts."""
+    request = ksn_requests(key)[number]
+    places = request.count("{}")
+    meant = send(request.format(*[MEANT] * places) + tail)
+    assert meant[2:4] == "00"
+    for ksns in product((SHORT, FULL, MEANT), repeat=places):
+        assert meant == send(request.format(*ksns) + tail)
+        assert send(request.format(*ksns)[:-1] + tail)[2:4] not in ("00", "41")
 
 
 def test_legacy_terminals(send: Send, key: KeyMaker, bdk: str, zpk: ClearAndText) -> None:
