@@ -1,25 +1,20 @@
 """What a terminal shows of an order, in the merchant's own words: a Jinja2 template per merchant.
 
-Pure. Templates come from the switch's file, their values from the merchant's order system; they
-run in Jinja2's sandbox, see texts only, and a failing one falls back to the order system's own
-text. Source: terminal interface, part 5, ``OT``; jinja2.sandbox.
+Pure. Templates come from the switch's file (``order_template.py`` says what they may hold), their
+values from the merchant's order system; they run in Jinja2's sandbox, see texts only, and whatever
+fails in one falls back to the order system's own text. Source: terminal interface, part 5, ``OT``.
 """
 
 from __future__ import annotations
 
-from jinja2 import Template, TemplateError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
-
 from acquirer.ledger.money import format_minor
 from acquirer.routing.orders.messages import OrderFacts
+from acquirer.switch.order_template import compile_template
 
 TEXT_CHARACTERS_MAX = 500
-TEMPLATE_CHARACTERS_MAX = 2000
+# Of what a template gives so much is read; blanks and empty lines in it are not shown.
+RENDERED_CHARACTERS_MAX = 10_000
 LINE_BREAK = "|"
-
-_environment = ImmutableSandboxedEnvironment(autoescape=False)
-# A template sees no functions: range() could make a long text of a short template.
-_environment.globals.clear()
 
 
 class OrderText:
@@ -35,31 +30,39 @@ class OrderText:
         """Compile.
 
         Raises:
-            ValueError: no template, or too long; the text says where.
+            ValueError: as for ``compile_template``.
         """
-        if len(source) > TEMPLATE_CHARACTERS_MAX:
-            raise ValueError(f"more than {TEMPLATE_CHARACTERS_MAX} characters")
-        try:
-            self._template: Template = _environment.from_string(source)
-        except TemplateError as error:
-            raise ValueError(f"no template: {error}") from None
+        self._template = compile_template(source)
 
     def render(self, facts: OrderFacts) -> str:
         """The lines to show, split by ``|``; the order system's text where the template fails."""
         try:
-            text = self._template.render(
-                order_no=facts.order_no,
-                text=facts.text,
-                lines=facts.text.split(LINE_BREAK),
-                amount=format_minor(facts.amount_minor, facts.currency_code),
-                due=format_minor(facts.due_minor, facts.currency_code),
-                reference=facts.reference,
-                fields=dict(facts.fields),
-            )
-        except (TemplateError, TypeError, ValueError, ArithmeticError):
+            rendered = self._rendered(facts)
+        except Exception:
+            # A template is not our code: there is no list of what can go wrong in one.
             return facts.text
-        lines = [printable(line) for line in text.splitlines()]
+        lines = [printable(line) for line in rendered.splitlines()]
         return LINE_BREAK.join(line for line in lines if line)[:TEXT_CHARACTERS_MAX]
+
+    def _rendered(self, facts: OrderFacts) -> str:
+        text = facts.text[:TEXT_CHARACTERS_MAX]
+        pieces = self._template.generate(
+            order_no=facts.order_no,
+            text=text,
+            lines=text.split(LINE_BREAK),
+            amount=format_minor(facts.amount_minor, facts.currency_code),
+            due=format_minor(facts.due_minor, facts.currency_code),
+            reference=facts.reference,
+            fields=dict(facts.fields),
+        )
+        read: list[str] = []
+        room = RENDERED_CHARACTERS_MAX
+        for piece in pieces:
+            read.append(piece[:room])
+            room -= len(read[-1])
+            if not room:
+                break
+        return "".join(read)
 
 
 def printable(line: str) -> str:

@@ -35,27 +35,94 @@ def test_words_of_the_merchant() -> None:
 
 
 @pytest.mark.parametrize(
-    "source",
+    ("source", "shown"),
     [
-        "{{ ''.__class__.__mro__ }}",
-        "{{ fields.__init__.__globals__ }}",
-        "{{ 1 / 0 }}",
-        "{{ lines.append('x') }}",
-        "{{ range(10 ** 9) | list }}",
-        "{{ nothing.at.all }}",
+        ("{{ lines[1] | upper }}", "BLOCK 9"),
+        ("{{ text | replace('|', ', ') | truncate(5, true, '…', 0) }}", "茶具, …"),
+        ("{{ fields.floor | default('no floor') }}", "no floor"),
+        ("{% for line in lines[1:] %}{{ loop.index + 1 }} {{ line }}{% endfor %}", "2 Block 9"),
+        ("{% for name in fields %}{{ name }}={{ fields[name] }} {% endfor %}", "gift=card"),
+        ("{{ 'gift' if fields.gift is defined and not due == '0.00' else text }}", "gift"),
+        ("{{ lines | join(' / ') ~ '!' }}", "茶具 / Block 9!"),
     ],
 )
-def test_what_a_template_may_not_do_shows_the_plain_text(source: str) -> None:
-    """No way out of the sandbox, and no error that stops an order."""
-    shown = OrderText(source).render(facts())
-    assert shown in ("茶具|Block 9", "")
+def test_what_a_template_may_say(source: str, shown: str) -> None:
+    """Values, conditions, one loop, texts put together, and a few filters."""
+    assert shown == OrderText(source).render(facts(gift="card"))
 
 
-@pytest.mark.parametrize("source", ["{{ due", "{% if %}", "x" * 2001])
-def test_what_is_no_template_is_refused_at_the_start(source: str) -> None:
-    """The operator learns of it when the switch starts, not a courier at a door."""
-    with pytest.raises(ValueError, match=r"template|characters"):
+@pytest.mark.parametrize(
+    ("source", "named"),
+    [
+        ("{{ '*' * 300000000 }}", "Mul"),
+        ("{{ 9 ** 9 ** 9 ** 9 }}", "Pow"),
+        ("{{ '%0300000000d' % 1 }}", "Mod"),
+        ("{{ 1 / 0 }}", "Div"),
+        ("{{ text.ljust(300000000) }}", "Call"),
+        ("{{ lines.append('x') }}", "Call"),
+        ("{{ range(10 ** 9) | list }}", "list"),
+        ("{{ 'x' | center(300000000) }}", "center"),
+        ("{{ 'x' | indent(300000000) }}", "indent"),
+        ("{{ 'x' | format(1) }}", "format"),
+        ("{{ lines | map('upper') | join }}", "map"),
+        ("{{ lines | batch(1, 'x') }}", "batch"),
+        ("{{ 'x' | wordwrap(1) }}", "wordwrap"),
+        ("{{ lines | join(*lines) }}", r"arguments by \*"),
+        ("{{ text is sameas text }}", "sameas"),
+        ("{{ ''.__class__.__mro__ }}", "__class__|__mro__"),
+        ("{{ nothing }}", "no value 'nothing'"),
+        ("{% for a in lines %}{% for b in lines %}x{% endfor %}{% endfor %}", "inside another"),
+        ("{% for a in range(10 ** 9) %}x{% endfor %}", "a loop goes over"),
+        ("{% for a in lines recursive %}{{ loop(lines) }}{% endfor %}", "a loop goes over"),
+        ("{% for text in lines %}{{ text }}{% endfor %}", "name of its own"),
+        ("{% for a in lines %}x{% endfor %}" * 20, r"could take \d+ steps"),
+        ("{% macro more() %}{{ more() }}{% endmacro %}{{ more() }}", "Macro"),
+        ("{% set text = text ~ text %}{{ text }}", "Assign"),
+        ("{% include 'other' %}", "Include"),
+        ("{% filter upper %}x{% endfilter %}", "FilterBlock"),
+        ("{{ " + "(" * 900 + "1" + ")" * 900 + " }}", "nested"),
+        ("{{ " + "not " * 400 + "1 }}", "nested"),
+        ("{{ " + "1 + " * 400 + "1 }}", "nested"),
+        ("due\n{{ due", "line 2"),
+        ("{% if %}", "line 1"),
+        ("x" * 2001, "characters"),
+    ],
+)
+def test_what_a_template_may_not_say_is_refused_at_the_start(source: str, named: str) -> None:
+    """The operator learns of it when the switch starts, with the place; not a courier at a door."""
+    with pytest.raises(ValueError, match=named):
         OrderText(source)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ 'a'" + "| replace('a', 'aa')" * 25 + " }}",
+        "{{ text | replace('茶', text ~ text ~ text ~ text ~ text) }}",
+        "{{ fields.floor - 1 }}",
+        "{{ lines | join(" + " ~ ".join(["text"] * 200) + ") }}",
+        "{{ order_no | truncate(text) }}",
+    ],
+)
+def test_what_fails_in_a_template_shows_the_plain_text(source: str) -> None:
+    """No error stops an order, and a text that grows without end is one."""
+    plain = "茶" * 500
+    assert plain == OrderText(source).render(facts(plain, floor="9"))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{% for line in lines %}{{ " + " ~ ".join(["text"] * 30) + " }}{% endfor %}",
+        "{% for line in lines %}{% if fields.big | title | upper %}{% endif %}{% endfor %}",
+        "{{ " + " ~ ".join(["text"] * 250) + " }}",
+        "{{ text }}" * 200,
+    ],
+)
+def test_the_dearest_templates_show_no_more_than_others(source: str) -> None:
+    """What is let in at the edge of the limits ends by itself, and is cut to a screen."""
+    shown = OrderText(source).render(facts("|" * 499 + "x", big="aß" * 100))
+    assert len(shown) <= TEXT_CHARACTERS_MAX
 
 
 @given(st.text(max_size=500))
