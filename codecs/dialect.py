@@ -367,7 +367,7 @@ def _read(name: str) -> dict[str, Any]:
             raise DialectError(f"no dialect {name!r}; shipped are {shipped}")
     try:
         return tomllib.loads(file.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError, OSError) as error:
         raise DialectError(f"{name}: {error}") from error
 
 

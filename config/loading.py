@@ -49,7 +49,7 @@ def load(path: str | Path, kind: type[T]) -> T:
         raise ConfigError(path, "", "is not UTF-8") from None
     try:
         return msgspec.convert(tomllib.loads(text), kind)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(path, "", f"is not TOML: {error}") from None
     except msgspec.ValidationError as error:
         reason, _, where = str(error).partition(" - at `$")

@@ -207,7 +207,7 @@ def read_config(path: Path) -> HsmTable:
         )
     except OSError as error:
         raise HsmConfigError(f"{path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise HsmConfigError(f"{path}: no TOML: {error}") from None
     except msgspec.ValidationError as error:
         raise HsmConfigError(f"{path}: {error}") from None

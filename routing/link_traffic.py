@@ -9,6 +9,7 @@ inbox.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Literal
 
@@ -27,6 +28,8 @@ from acquirer.routing.settings import BankSettings
 _INBOX_MAX = 64
 _ANSWERS_MAX = 64
 _RECEIVE_BYTES = 65536
+# After so many messages of one peer the others have their turn.
+FRAMES_AT_ONCE = 16
 _SUSPECT_S = 1.0
 
 _LINK_DOWN = NotSent("link down")
@@ -222,14 +225,19 @@ class LinkTraffic:
         decoder = FrameDecoder(self._header, self._frame_bytes_max, tolerant=True)
         try:
             while received := await stream.receive_some(_RECEIVE_BYTES):
-                for frame in decoder.feed(bytes(received)):
-                    self._take(frame)
+                await self._take_all(decoder.feed(bytes(received)))
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass
         except FrameError as error:
             self._counters.malformed += 1
-            for frame in error.frames:
-                self._take(frame)
+            await self._take_all(error.frames)
+
+    async def _take_all(self, frames: Sequence[bytes]) -> None:
+        for count, frame in enumerate(frames, 1):
+            self._take(frame)
+            if not count % FRAMES_AT_ONCE:
+                # Not to be cancelled: replies that have come are not lost with their connection.
+                await trio.lowlevel.cancel_shielded_checkpoint()
 
     def _take(self, frame: bytes) -> None:
         try:

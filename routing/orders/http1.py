@@ -1,8 +1,9 @@
 """Kept-open HTTP/1.1 connections to one order system: a small trio shell around h11.
 
 One request at a time on a connection, no redirects, no compression, no cookies, an answer of
-bounded size. It exists because an order payment costs four such exchanges: one takes a seventh of
-the processor time that a general client takes (90 µs against 680 µs, measured side by side).
+bounded size in a bounded number of pieces, whose end only one header may tell. It exists because
+an order payment costs four such exchanges: one takes a seventh of the processor time that a
+general client takes (90 µs against 680 µs, measured side by side).
 Source: RFC 9112; the protocol itself is h11's.
 """
 
@@ -20,7 +21,12 @@ from acquirer.routing.orders.errors import HttpError
 from acquirer.routing.orders.settings import Origin
 
 BODY_BYTES_MAX = 65_536
-_RECEIVE_BYTES = 65_536
+# All of an answer: body, heads, and what cuts the body into chunks.
+ANSWER_BYTES_MAX = 131_072
+# Pieces as they come, chunks, 1xx answers: each costs some 10 µs in which nobody else is served.
+EVENTS_MAX = 1_000
+HEAD_BYTES_MAX = 8_192
+_RECEIVE_BYTES = 8_192
 
 
 HttpConnect = Callable[[Origin], Awaitable[trio.abc.Stream]]
@@ -92,7 +98,7 @@ class HttpPool:
             headers: besides host and content-length.
 
         Raises:
-            HttpError: no answer, or one that is no HTTP or too long.
+            HttpError: no answer, or one that is no HTTP, too long or in too many pieces.
         """
         origin = self._origin
         lines = [("host", origin.authority), *headers]
@@ -147,7 +153,7 @@ class _Connection:
 
     def __init__(self, stream: trio.abc.Stream) -> None:
         self.stream = stream
-        self._h11 = h11.Connection(h11.CLIENT)
+        self._h11 = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_BYTES_MAX)
 
     async def exchange(self, request: h11.Request, body: bytes) -> HttpAnswer:
         protocol = self._h11
@@ -155,32 +161,24 @@ class _Connection:
         if body:
             sent += protocol.send(h11.Data(data=body)) or b""
         sent += protocol.send(h11.EndOfMessage()) or b""
-        seen = False
+        answer = _Answer()
         try:
             await self.stream.send_all(sent)
-            status, parts, size = 0, [], 0
             while True:
                 event = protocol.next_event()
                 if event is h11.NEED_DATA:
                     received = bytes(await self.stream.receive_some(_RECEIVE_BYTES))
-                    seen = seen or bool(received)
                     protocol.receive_data(received)
-                elif isinstance(event, h11.Response):
-                    status = event.status_code
-                elif isinstance(event, h11.Data):
-                    size += len(event.data)
-                    if size > BODY_BYTES_MAX:
-                        raise HttpError(f"an answer of more than {BODY_BYTES_MAX} bytes")
-                    parts.append(bytes(event.data))
-                elif isinstance(event, h11.EndOfMessage):
-                    return HttpAnswer(status, b"".join(parts))
+                    answer.count(len(received))
                 elif isinstance(event, h11.ConnectionClosed):
-                    raise HttpError("connection closed", before_answer=not seen)
+                    raise HttpError("connection closed", before_answer=not answer.size)
+                elif answer.take(event):
+                    return HttpAnswer(answer.status, bytes(answer.body))
         except (trio.BrokenResourceError, trio.ClosedResourceError, OSError):
-            raise HttpError("connection broken", before_answer=not seen) from None
+            raise HttpError("connection broken", before_answer=not answer.size) from None
         except h11.RemoteProtocolError:
-            reason = "an answer that is no HTTP" if seen else "connection closed"
-            raise HttpError(reason, before_answer=not seen) from None
+            reason = "an answer that is no HTTP" if answer.size else "connection closed"
+            raise HttpError(reason, before_answer=not answer.size) from None
 
     def next_cycle(self) -> bool:
         """Whether the connection may carry another request, and is ready for it."""
@@ -190,3 +188,49 @@ class _Connection:
             return False
         self._h11.start_next_cycle()
         return True
+
+
+class _Answer:
+    """An answer as it comes, within its limits."""
+
+    __slots__ = ("_events", "body", "size", "status")
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.body = bytearray()
+        self.size = 0
+        self._events = 0
+
+    def count(self, received: int) -> None:
+        """So many bytes have come, or the end.
+
+        Raises:
+            HttpError: too many.
+        """
+        self.size += received
+        if self.size > ANSWER_BYTES_MAX:
+            raise HttpError(f"an answer of more than {ANSWER_BYTES_MAX} bytes")
+        self._count_event()
+
+    def take(self, event: object) -> bool:
+        """Take what the bytes mean; whether that was the end.
+
+        Raises:
+            HttpError: too much, or a body whose end two headers tell.
+        """
+        self._count_event()
+        if isinstance(event, h11.Response):
+            self.status = event.status_code
+            names = {name for name, _ in event.headers}
+            if {b"content-length", b"transfer-encoding"} <= names:
+                raise HttpError("an answer with content-length and transfer-encoding")
+        elif isinstance(event, h11.Data):
+            self.body += event.data
+            if len(self.body) > BODY_BYTES_MAX:
+                raise HttpError(f"an answer of more than {BODY_BYTES_MAX} bytes")
+        return isinstance(event, h11.EndOfMessage)
+
+    def _count_event(self) -> None:
+        self._events += 1
+        if self._events > EVENTS_MAX:
+            raise HttpError(f"an answer in more than {EVENTS_MAX} pieces")

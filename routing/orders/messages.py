@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 
@@ -190,9 +190,24 @@ class OrderEvent(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int = 0
 
 
-_decode_facts = msgspec.json.Decoder(OrderFacts).decode
-_decode_problem = msgspec.json.Decoder(Problem).decode
+_facts = msgspec.json.Decoder(OrderFacts)
+_problem = msgspec.json.Decoder(Problem)
 _encode = msgspec.json.Encoder().encode
+T = TypeVar("T")
+
+
+def _decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
+    """Read a document of somebody else's.
+
+    Raises:
+        AnswerError: it does not fit; the text names the member, never its value.
+    """
+    try:
+        return decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise AnswerError(f"the answer does not fit the contract: {error}") from None
+    except RecursionError:
+        raise AnswerError("the answer does not fit the contract: nested too deeply") from None
 
 
 def decode_facts(body: bytes, merchant_id: str, order_no: str) -> OrderFacts:
@@ -202,11 +217,7 @@ def decode_facts(body: bytes, merchant_id: str, order_no: str) -> OrderFacts:
         AnswerError: no such JSON document, another order or merchant, or an amount with nothing
             to pay. The text names the member, never its value.
     """
-    try:
-        facts = _decode_facts(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise AnswerError(f"the answer does not fit the contract: {error}") from None
-    return checked_facts(facts, merchant_id, order_no)
+    return checked_facts(_decode(_facts, body), merchant_id, order_no)
 
 
 def checked_facts(facts: OrderFacts, merchant_id: str, order_no: str) -> OrderFacts:
@@ -232,11 +243,7 @@ def decode_opened(body: bytes, order: NewOrder | NewPart) -> OrderFacts:
     Raises:
         AnswerError: as for :func:`decode_facts`, or no such part.
     """
-    try:
-        facts = _decode_facts(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise AnswerError(f"the answer does not fit the contract: {error}") from None
-    return checked_opened(facts, order)
+    return checked_opened(_decode(_facts, body), order)
 
 
 def checked_opened(facts: OrderFacts, order: NewOrder | NewPart) -> OrderFacts:
@@ -278,10 +285,7 @@ def decode_problem(body: bytes) -> Problem:
     Raises:
         AnswerError: no such JSON document.
     """
-    try:
-        return _decode_problem(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise AnswerError(f"the refusal does not fit the contract: {error}") from None
+    return _decode(_problem, body)
 
 
 def build_event(event_id: str, kind: EventType, data: EventData, at_ms: int) -> OrderEvent:

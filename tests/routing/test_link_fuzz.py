@@ -10,6 +10,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from acquirer.codecs.dialect import load_dialect
+from acquirer.routing.link_traffic import FRAMES_AT_ONCE
 from acquirer.routing.outcomes import Replied
 
 pytestmark = pytest.mark.anyio
@@ -82,4 +83,20 @@ async def test_a_frame_that_claims_too_much_ends_the_connection_only(make_rig: A
         await bank.stream.send_all(b"\xff\xff" + b"0" * 50)
         await rig.bring_up()
         assert (1, 2) == (rig.counters.malformed, rig.counters.connects)
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_flood_of_broken_messages_leaves_others_their_turn(make_rig: Any) -> None:
+    """Thousands come in one piece; a task beside the link runs after every few of them."""
+    rig = make_rig()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(rig.banks.run)
+        bank = await rig.bring_up()
+        nursery.start_soon(bank.stream.send_all, b"\x00\x01x" * 3_000)
+        seen = 0
+        while seen < 3_000:
+            await trio.lowlevel.checkpoint()
+            # Within one turn of the loop trio runs tasks in any order.
+            assert rig.counters.malformed - seen <= 2 * FRAMES_AT_ONCE
+            seen = rig.counters.malformed
         nursery.cancel_scope.cancel()

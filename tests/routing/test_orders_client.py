@@ -47,6 +47,14 @@ def reply(body: object, status: int = 200, headers: str = "") -> bytes:
     return head.encode() + content
 
 
+def chunked(body: bytes, size: int, extension: bytes = b"", head: bytes = b"") -> bytes:
+    """An HTTP answer whose body comes in chunks of ``size`` bytes."""
+    parts = [body[start : start + size] for start in range(0, len(body), size)]
+    lines = b"".join(b"%x%b\r\n%b\r\n" % (len(part), extension, part) for part in parts)
+    head = b"HTTP/1.1 200 OK\r\n" + head + b"transfer-encoding: chunked\r\n\r\n"
+    return head + lines + b"0\r\n\r\n"
+
+
 def order_event() -> OrderEvent:
     """A payment."""
     data = EventData(
@@ -160,7 +168,25 @@ async def test_a_query_asks_for_the_order_and_gives_its_facts() -> None:
             OrderSystemDown("an answer that is no HTTP"),
         ),
         (b"", OrderSystemDown("connection closed")),
+        (
+            b"HTTP/1.1 103 Early\r\n\r\n" * 2_000 + reply(facts()),
+            OrderSystemDown("an answer in more than 1000 pieces"),
+        ),
+        (chunked(b" " * 60_000, 1), OrderSystemDown("an answer in more than 1000 pieces")),
+        (
+            chunked(b" " * 700, 1, b";" + b"x" * 200),
+            OrderSystemDown("an answer of more than 131072 bytes"),
+        ),
+        (
+            chunked(json.dumps(facts()).encode(), 100, head=b"content-length: 9\r\n"),
+            OrderSystemDown("an answer with content-length and transfer-encoding"),
+        ),
+        (
+            b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 20_000,
+            OrderSystemDown("an answer that is no HTTP"),
+        ),
     ],
+    ids=range(13),
 )
 async def test_what_is_no_good_answer_is_a_value(answer: bytes, expected: object) -> None:
     """Nothing is raised, whatever comes back."""
@@ -168,7 +194,26 @@ async def test_what_is_no_good_answer_is_a_value(answer: bytes, expected: object
         assert await orders.query(MERCHANT, "SP1", 5) == expected
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff", b'{"amount_minor": -1}'])
+async def test_an_answer_may_come_in_many_pieces() -> None:
+    """Some hundred chunks are an answer like any other."""
+    answer = chunked(json.dumps(facts(text="x" * 500)).encode(), 1)
+    async with serving(lambda _: answer) as server, client(server) as orders:
+        assert isinstance(await orders.query(MERCHANT, "SP1", 5), OrderFacts)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"\xff",
+        b'{"amount_minor": -1}',
+        b'{"x":' + b"[" * 30_000 + b"]" * 30_000 + b"}",
+        b'{"x":' * 10_000,
+    ],
+    ids=range(7),
+)
 async def test_an_answer_that_is_no_document_counts_as_down(body: bytes) -> None:
     """The reason says that the contract was broken."""
     async with serving(lambda _: reply(body)) as server, client(server) as orders:
@@ -223,13 +268,8 @@ async def test_a_kept_connection_that_was_closed_meanwhile_is_replaced() -> None
 async def test_a_server_that_closes_after_each_answer_is_served_by_new_connections() -> None:
     """``connection: close`` is honoured, also with a chunked body."""
     body = json.dumps(facts()).encode()
-    chunked = (
-        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n"
-        + f"{len(body):x}\r\n".encode()
-        + body
-        + b"\r\n0\r\n\r\n"
-    )
-    async with serving(lambda _: chunked) as server, client(server) as orders:
+    answer = chunked(body, len(body), head=b"connection: close\r\n")
+    async with serving(lambda _: answer) as server, client(server) as orders:
         for _ in range(2):
             assert isinstance(await orders.query(MERCHANT, "SP1", 5), OrderFacts)
         assert server.connections == 2
