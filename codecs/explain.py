@@ -25,7 +25,7 @@ from acquirer.codecs.private_fields import (
     WorkingKeys,
     parse_balances,
 )
-from acquirer.codecs.response_codes import RESPONSE_TEXTS
+from acquirer.codecs.response_codes import in_words
 from acquirer.codecs.tpdu import PosEnvelope
 
 _NAME_WIDTH_MAX = 44
@@ -226,7 +226,7 @@ def _parts(
     if not value:
         return []
     if number == 39:
-        return [("meaning", RESPONSE_TEXTS.get(value, "unknown"), 1)]
+        return [("meaning", in_words(value), 1)]
     if number == 48 and kind == "n" and mti[1:2] == "5":
         return _totals(SettlementTotals.parse(value))
     if number == 53 and mti[1:2] != "8":

@@ -11,6 +11,7 @@ from typing import Literal
 
 from sqlalchemy import ColumnElement, Connection, and_, select, true
 
+from acquirer.codecs.order_codes import means_of
 from acquirer.ledger.entries import State
 from acquirer.ledger.kinds import Kind
 from acquirer.ledger.postings import courier_account
@@ -90,9 +91,6 @@ class EventLine:
     next_at_ms: int
 
 
-MEANS = {"000000": "card", "900000": "cash", "910000": "none"}
-
-
 def courier_lines(connection: Connection) -> dict[str, CourierLine]:
     """Couriers that have a state, by id."""
     rows = connection.execute(select(couriers).order_by(couriers.c.courier_id))
@@ -149,7 +147,7 @@ def open_orders(connection: Connection) -> list[OpenOrder]:
                     stan=row.stan,
                     batch=row.batch,
                     courier_id=row.courier_id,
-                    means=MEANS.get(row.processing_code, "card"),
+                    means=means_of(row.processing_code),
                     amount_minor=row.amount_minor,
                     currency_code=row.currency_code,
                     created_at_ms=row.created_at_ms,
@@ -187,7 +185,7 @@ def order_lines(connection: Connection, limit: int | None = None) -> list[OrderL
     return [
         OrderLine(
             *row[:5],
-            *(() if row.rrn is None else (MEANS[row.processing_code], *row[6:])),
+            *(() if row.rrn is None else (means_of(row.processing_code), *row[6:])),
         )
         for row in connection.execute(query if limit is None else query.limit(limit))
     ]

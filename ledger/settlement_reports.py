@@ -13,9 +13,10 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, case, func, select
 
+from acquirer.codecs.order_codes import means_of
 from acquirer.ledger.entries import State
 from acquirer.ledger.kinds import PAYMENTS, Kind
-from acquirer.ledger.order_reports import MEANS, PAID, cash_in_hand
+from acquirer.ledger.order_reports import PAID, cash_in_hand
 from acquirer.ledger.postings import MDR_RETURNED
 from acquirer.ledger.schema import journal, orders, transfers
 
@@ -191,7 +192,7 @@ def _count(line: ReportLine, row: Any) -> None:
 
 
 def _means(row: Any) -> str:
-    return MEANS.get(row.processing_code, "card")
+    return means_of(row.processing_code)
 
 
 def _count_cash(

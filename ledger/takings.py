@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from sqlalchemy import bindparam, func, select, text
 
+from acquirer.codecs.order_codes import means_of
 from acquirer.ledger.database import Session, Sql
 from acquirer.ledger.kinds import Kind
-from acquirer.ledger.order_reports import MEANS
 from acquirer.ledger.schema import TAKEN, journal
 
 _TAKINGS = Sql(
@@ -57,7 +57,7 @@ def takings(session: Session, merchant_id: str, business_date: str, currency_cod
     found = Takings()
     names = {"merchant": merchant_id, "day": business_date, "currency": currency_code}
     for kind, processing_code, count, amount_minor in session.rows(_TAKINGS, **names):
-        means = kind if kind == Kind.REFUND else MEANS.get(processing_code, "card")
+        means = kind if kind == Kind.REFUND else means_of(processing_code)
         # PostgreSQL sums integers to a decimal.
         if means == "card":
             found.card_count += count

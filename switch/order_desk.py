@@ -15,6 +15,7 @@ import trio
 
 from acquirer.codecs.de59 import De59
 from acquirer.codecs.errors import RemoteFormatError
+from acquirer.codecs.order_codes import RESCHEDULED
 from acquirer.ledger.entries import CourierRow, Desk, Entry, OrderRow, State
 from acquirer.ledger.errors import BookBusy
 from acquirer.ledger.kinds import Kind
@@ -27,7 +28,7 @@ from acquirer.routing.orders.client import (
 )
 from acquirer.routing.orders.messages import NewOrder, NewPart, OrderFacts
 from acquirer.switch.context import Context
-from acquirer.switch.order_life import EXCEPTION, RESCHEDULED, TO_PAY
+from acquirer.switch.order_life import EXCEPTION, TO_PAY
 from acquirer.switch.order_text import printable
 from acquirer.switch.order_types import SHOWN
 from acquirer.switch.request import Request
@@ -38,7 +39,6 @@ HELD_WAITS_MAX = 24
 HELD_WAIT_S = 0.25
 TOLD_WAITS_MAX = 6
 TOLD_WAIT_S = 0.25
-WAYS = {"000000": "1", "900000": "2", "910000": "3"}
 NOT_OPENED = {
     "conflict": "94",
     "unknown_item": "25",

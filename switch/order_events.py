@@ -5,19 +5,14 @@ Every notice of one payment carries the payment's RRN. Source: order system cont
 
 from __future__ import annotations
 
-from typing import cast
-
+from acquirer.codecs.order_codes import Means, OrderStatus, means_of
 from acquirer.ledger.entries import Entry, Event, OrderRow
 from acquirer.routing.orders.messages import (
     EventData,
     EventType,
-    Means,
-    OrderStatus,
     build_event,
 )
 from acquirer.switch.context import Context
-
-MEANS: dict[str, Means] = {"000000": "card", "900000": "cash", "910000": "none"}
 
 
 def order_event(
@@ -41,12 +36,12 @@ def order_event(
         cause: the entry that this notice is about; its order, terminal and time are told.
     """
     about = payment or cause
-    means: Means = MEANS[payment.processing_code] if payment else "none"
+    means = means_of(payment.processing_code) if payment else Means.NONE
     data = EventData(
         order_no=cause.order_no,
         merchant_id=cause.merchant_id,
-        order_status=cast(OrderStatus, order_status),
-        amount_minor=order.amount_minor if means == "none" else about.amount_minor,
+        order_status=OrderStatus(order_status),
+        amount_minor=order.amount_minor if means is Means.NONE else about.amount_minor,
         currency_code=order.currency_code,
         means=means,
         rrn=about.rrn,

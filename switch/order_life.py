@@ -7,18 +7,12 @@ Source: terminal interface, part 5, ``OS`` and ``OX``.
 
 from __future__ import annotations
 
-TO_PAY, PAID, CONFIRMED, SIGNED_FOR = "00", "01", "02", "03"
-CANCELLED, EXCEPTION, NOTHING_TO_PAY = "04", "05", "06"
+from acquirer.codecs.order_codes import STATUS_TEXTS, OrderStatus
 
-STATUS_NAMES = {
-    TO_PAY: "to pay",
-    NOTHING_TO_PAY: "nothing to pay",
-    PAID: "paid",
-    CONFIRMED: "confirmed",
-    SIGNED_FOR: "signed for",
-    CANCELLED: "cancelled",
-    EXCEPTION: "exception",
-}
+TO_PAY, NOTHING_TO_PAY = OrderStatus.TO_PAY, OrderStatus.NOTHING_TO_PAY
+PAID, CONFIRMED, SIGNED_FOR = OrderStatus.PAID, OrderStatus.CONFIRMED, OrderStatus.SIGNED_FOR
+CANCELLED, EXCEPTION = OrderStatus.CANCELLED, OrderStatus.EXCEPTION
+
 STEPS = {
     "pay": "payment",
     "reverse": "reversal (0400)",
@@ -31,7 +25,7 @@ STEPS = {
 
 # (step, status before) → status after. A confirmation or signature that leaves the status as it
 # is came again, and has no further effect.
-NEXT: dict[tuple[str, str], str] = {
+NEXT: dict[tuple[str, str], OrderStatus] = {
     ("pay", TO_PAY): PAID,
     ("pay", NOTHING_TO_PAY): PAID,
     # Only where the exception was a rescheduling.
@@ -53,9 +47,6 @@ NEXT: dict[tuple[str, str], str] = {
     ("except", EXCEPTION): EXCEPTION,
 }
 
-RESCHEDULED = "06"
-REASONS = frozenset({"01", "02", "03", "04", "05", RESCHEDULED, "99"})
-
 
 def refusal_code(step: str, status: str) -> str:
     """DE39 for a step that the table does not have: 12, or 94 for paying a paid order.
@@ -72,7 +63,7 @@ def life_table() -> str:
         "| status | " + " | ".join(STEPS.values()) + " |",
         "|" + "---|" * (len(STEPS) + 1),
     ]
-    for status, name in STATUS_NAMES.items():
+    for status, name in STATUS_TEXTS.items():
         cells = [_cell(step, status) for step in STEPS]
         lines.append(f"| `{status}` {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
@@ -82,4 +73,4 @@ def _cell(step: str, status: str) -> str:
     after = NEXT.get((step, status))
     if after is None:
         return f"refused {refusal_code(step, status)}"
-    return f"→ `{after}` {STATUS_NAMES[after]}" if after != status else "00, stays"
+    return f"→ `{after}` {STATUS_TEXTS[after]}" if after != status else "00, stays"

@@ -6,21 +6,12 @@ Source: terminal interface, part 4 ("the reply's MTI is request + 10; it echoes 
 
 from __future__ import annotations
 
-from acquirer.codecs.message import Message
+from acquirer.codecs.message import Message, reply_mti
 from acquirer.switch.clock import Stamp
 from acquirer.switch.request import Answer
 
 ECHOED = (2, 3, 4, 11, 25, 32, 41, 42, 49, 60)
 MAC_PLACEHOLDER = "0" * 16
-
-
-def reply_mti(mti: str) -> str:
-    """The MTI of the reply: request + 10; a repeat's reply is that of its request.
-
-    >>> reply_mti("0200"), reply_mti("0401")
-    ('0210', '0410')
-    """
-    return f"{int(mti) // 10 * 10 + 10:04d}"
 
 
 def build_reply(

@@ -125,7 +125,7 @@ async def _takings(context: Context, request: Request, shown_no: str) -> OrderFa
     return OrderFacts(
         order_no=shown_no,
         merchant_id=merchant.merchant_id,
-        status="06",
+        status=NOTHING_TO_PAY,
         amount_minor=0,
         currency_code=currency,
         pay_ways="",

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from prometheus_client import CollectorRegistry, Counter
 
+from acquirer.codecs.order_codes import means_of
 from acquirer.ledger.entries import (
     Entry,
     InsertEntry,
@@ -23,7 +24,6 @@ from acquirer.ledger.entries import (
 )
 from acquirer.ledger.kinds import KINDS, Kind
 from acquirer.ledger.transfer_steps import PostReversed
-from acquirer.switch.order_events import MEANS
 
 UNDER_WAY_MAX = 10_000
 _COUNTED = frozenset(
@@ -93,7 +93,7 @@ class Tally:
     def _count_payment(self, entry: Entry) -> None:
         labels = (
             KINDS[entry.kind].payment,
-            MEANS.get(entry.processing_code, "card"),
+            means_of(entry.processing_code),
             entry.merchant_id,
         )
         self._payments.labels(*labels).inc()

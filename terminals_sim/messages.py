@@ -16,8 +16,8 @@ from acquirer.codecs.dialect import load_dialect
 from acquirer.codecs.errors import RemoteFormatError
 from acquirer.codecs.message import Message
 from acquirer.codecs.private_fields import De60
+from acquirer.codecs.response_codes import APPROVING
 from acquirer.codecs.tpdu import PosEnvelope, ProcessingDemand
-from acquirer.terminals_sim.codes import APPROVED
 from acquirer.terminals_sim.identity import Identity
 from acquirer.terminals_sim.kinds import Kind
 from acquirer.terminals_sim.security import message_mac
@@ -179,7 +179,7 @@ def _faults(request: Request, envelope: PosEnvelope, message: Message) -> tuple[
         if number == 60 and sent.mti == "0800":
             asked, got = asked[:2] + asked[8:], got[:2] + got[8:]
         if number not in message.fields:
-            if code in APPROVED:
+            if code in APPROVING:
                 faults.append(f"field {number}: not echoed")
         elif got != asked:
             faults.append(f"field {number}: not as it was sent")

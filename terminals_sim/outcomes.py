@@ -12,9 +12,9 @@ from dataclasses import replace
 from acquirer.codecs.de59 import De59
 from acquirer.codecs.errors import RemoteFormatError
 from acquirer.codecs.private_fields import De60, De61, WorkingKeys
+from acquirer.codecs.response_codes import APPROVING
 from acquirer.codecs.tpdu import ProcessingDemand
 from acquirer.terminals_sim import kinds
-from acquirer.terminals_sim.codes import APPROVED
 from acquirer.terminals_sim.errors import KeyCheckError
 from acquirer.terminals_sim.identity import Identity
 from acquirer.terminals_sim.messages import Reply, Request
@@ -79,7 +79,7 @@ def lose(before: TerminalState, request: Request) -> TerminalState:
 
 
 def _judge(reply: Reply, trusted: bool) -> Outcome:
-    if reply.response_code in APPROVED:
+    if reply.response_code in APPROVING:
         return "approved" if trusted and not reply.faults else "invalid"
     return "declined" if reply.response_code else "invalid"
 

@@ -15,6 +15,7 @@ from acquirer.codecs.de59 import De59
 from acquirer.codecs.dialect import load_dialect
 from acquirer.codecs.errors import CodecError
 from acquirer.codecs.private_fields import De60
+from acquirer.codecs.response_codes import APPROVING
 from acquirer.codecs.tpdu import PosEnvelope, ProcessingDemand
 from acquirer.config.estate import Estate
 from acquirer.terminals_sim import identity as who
@@ -22,7 +23,6 @@ from acquirer.terminals_sim import kinds
 from acquirer.terminals_sim.amounts import parse_amount
 from acquirer.terminals_sim.cards import Presented, present
 from acquirer.terminals_sim.client import TerminalClient
-from acquirer.terminals_sim.codes import APPROVED
 from acquirer.terminals_sim.errors import EstateError, LinkError, LocalRefusal, ScenarioError
 from acquirer.terminals_sim.kinds import Kind
 from acquirer.terminals_sim.link import Heard
@@ -289,7 +289,7 @@ def _any_reply(frame: bytes) -> Reply | None:
 
 
 def _of_reply(reply: Reply, client: TerminalClient) -> Observed:
-    approved = reply.response_code in APPROVED
+    approved = reply.response_code in APPROVING
     return Observed(
         "yes",
         "approved" if approved else "declined",

@@ -8,9 +8,10 @@ from typing import Literal
 from acquirer.codecs.de59 import De59
 from acquirer.codecs.errors import CodecError
 from acquirer.codecs.message import Message
+from acquirer.codecs.order_codes import STATUS_TEXTS
 from acquirer.codecs.private_fields import Balance, parse_balances
+from acquirer.codecs.response_codes import in_words
 from acquirer.codecs.tpdu import ProcessingDemand
-from acquirer.terminals_sim.codes import ORDER_STATUS, in_words
 from acquirer.terminals_sim.kinds import ORDER_QUERY
 from acquirer.terminals_sim.messages import Reply, Request
 
@@ -39,7 +40,7 @@ class OrderView:
     @property
     def status_in_words(self) -> str:
         """The status as a terminal shows it."""
-        return ORDER_STATUS.get(self.status, self.status)
+        return STATUS_TEXTS.get(self.status, self.status)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,10 +18,10 @@ from acquirer.codecs.errors import CodecError
 from acquirer.codecs.masking import mask_field
 from acquirer.codecs.message import Message
 from acquirer.codecs.private_fields import De60, De61
+from acquirer.codecs.response_codes import in_words
 from acquirer.codecs.tpdu import ProcessingDemand
 from acquirer.config.loading import load
 from acquirer.terminals_sim.amounts import format_amount
-from acquirer.terminals_sim.codes import RESPONSES
 from acquirer.terminals_sim.errors import ScenarioError
 from acquirer.terminals_sim.state import TerminalState
 
@@ -305,5 +305,5 @@ def _got(key: str, got: str, observed: Observed) -> str:
 def _quoted(key: str, value: str) -> str:
     number = ALIASES.get(key, key).partition(".")[0]
     shown = mask_field(int(number), value) if number.isdigit() and number != "62" else value
-    words = RESPONSES.get(value, "") if number == "39" else ""
+    words = in_words(value) if number == "39" else ""
     return f"{shown!r}" + (f" ({words})" if words else "")

@@ -18,12 +18,13 @@ import msgspec
 from acquirer.codecs.de59 import BYTES_MAX, De59
 from acquirer.codecs.errors import RemoteFormatError
 from acquirer.codecs.message import Message, reply_mti
+from acquirer.codecs.order_codes import WAYS
 from acquirer.hosts_sim.orders.app import Reply, Request
 
 QUERY, OPEN = "380000", "390000"
 PART = "4"
 _KINDS = {"1": "sale", "2": "stock_in", "3": "count"}
-_MEANS = {"1": "card", "2": "cash", "3": "none"}
+_MEANS = {way: means for means, way in WAYS.items()}
 _EVENTS = {
     "72": "order.paid",
     "73": "order.payment_confirmed",

@@ -10,6 +10,8 @@ from typing import Literal
 
 import msgspec
 
+from acquirer.codecs.order_codes import WAYS, Means
+
 STATES = {
     "00": "to_pay",
     "01": "paid",
@@ -19,7 +21,6 @@ STATES = {
     "05": "exception",
     "06": "nothing_to_pay",
 }
-PAY_WAYS = {"card": "1", "cash": "2", "none": "3"}
 
 
 class EventFacts(msgspec.Struct, frozen=True):
@@ -149,7 +150,7 @@ def _contradiction(order: OrderState, event: EventDocument, left_minor: int | No
         is_whole = facts.amount_minor == order.amount_minor
         if not is_whole if left_minor is None else facts.amount_minor > left_minor:
             return "another amount than the order's"
-        if PAY_WAYS[facts.means] not in order.pay_ways:
+        if WAYS[Means(facts.means)] not in order.pay_ways:
             return f"the merchant does not take {facts.means}"
         if order.status in ("01", "02", "03") and facts.rrn != order.rrn:
             return "the order is already paid by another payment"

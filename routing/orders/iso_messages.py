@@ -15,6 +15,7 @@ import msgspec
 from acquirer.codecs.de59 import BYTES_MAX, De59
 from acquirer.codecs.errors import LocalFormatError, RemoteFormatError
 from acquirer.codecs.message import Message
+from acquirer.codecs.order_codes import PROCESSING_CODES, WAYS
 from acquirer.routing.orders.adapter import Question, WebhookEvent
 from acquirer.routing.orders.errors import AnswerError
 from acquirer.routing.orders.messages import (
@@ -30,7 +31,6 @@ from acquirer.routing.orders.messages import (
 QUERY, OPEN = "380000", "390000"
 KINDS = {"sale": "1", "stock_in": "2", "count": "3"}
 PART = "4"
-MEANS = {"card": "1", "cash": "2", "none": "3"}
 # event → ET and DE3; a payment's DE3 tells its means.
 EVENTS = {
     "order.paid": ("72", ""),
@@ -40,7 +40,6 @@ EVENTS = {
     "order.cancel_confirmed": ("76", "200000"),
     "order.exception": ("77", "930000"),
 }
-PAYMENT_CODES = {"card": "000000", "cash": "900000", "none": "910000"}
 
 _HEAD_BYTES = 5
 _ENCODING = "gb18030"
@@ -103,7 +102,7 @@ def notice_message(event: WebhookEvent, numbers: Numbers) -> Message:
     items = _notice_items(event.id, kind, document.timestamp, data)
     message = _message(
         "0221" if event.attempts else "0220",
-        processing_code or PAYMENT_CODES[data.means],
+        processing_code or PROCESSING_CODES[data.means],
         numbers,
         data.merchant_id,
         data.terminal_id,
@@ -195,7 +194,7 @@ def _notice_items(event_id: str, kind: str, happened_at: str, data: EventData) -
         "EI": event_id,
         "ET": kind,
         "EA": happened_at,
-        "EM": MEANS[data.means],
+        "EM": WAYS[data.means],
         "ES": data.stan,
         "OS": data.order_status,
         "OC": data.courier_id,

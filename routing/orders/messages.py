@@ -12,10 +12,9 @@ from typing import Annotated, Literal, TypeVar
 
 import msgspec
 
+from acquirer.codecs.order_codes import Means, OrderStatus
 from acquirer.routing.orders.errors import AnswerError
 
-OrderStatus = Literal["00", "01", "02", "03", "04", "05", "06"]
-Means = Literal["card", "cash", "none"]
 EventType = Literal[
     "order.paid",
     "order.payment_confirmed",
@@ -41,8 +40,7 @@ class OrderFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What an order system says of one order.
 
     Attributes:
-        status: ``OS`` of the terminal interface: 00 to pay, 01 paid, 02 confirmed, 03 signed for,
-            04 cancelled, 05 exception, 06 nothing to pay.
+        status: ``OS`` of the terminal interface.
         amount_minor: the order's amount in minor units, whatever its status; 0 with status 06.
         currency_code: ISO 4217 number, three digits.
         pay_ways: any of ``1`` card, ``2`` cash, ``3`` delivery, each at most once.
@@ -68,7 +66,7 @@ class OrderFacts(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def due_minor(self) -> int:
         """What is owed now, in minor units: nothing unless the order is to pay."""
-        return self.amount_minor if self.status == "00" else 0
+        return self.amount_minor if self.status == OrderStatus.TO_PAY else 0
 
 
 class OrderLine(msgspec.Struct, frozen=True):

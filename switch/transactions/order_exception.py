@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from acquirer.codecs.de59 import De59
 from acquirer.codecs.errors import RemoteFormatError
+from acquirer.codecs.order_codes import REASON_TEXTS
 from acquirer.ledger.entries import PutOrder
 from acquirer.ledger.kinds import Kind
 from acquirer.switch.context import Context
@@ -23,7 +24,7 @@ from acquirer.switch.order_desk import (
     standing_free,
 )
 from acquirer.switch.order_events import order_event
-from acquirer.switch.order_life import EXCEPTION, NEXT, REASONS, refusal_code
+from acquirer.switch.order_life import EXCEPTION, NEXT, refusal_code
 from acquirer.switch.request import Answer, Outcome, Request
 from acquirer.switch.transactions.order_confirmation import (
     TRIES_MAX,
@@ -43,7 +44,7 @@ async def order_exception(context: Context, request: Request) -> Outcome:
     """
     order_no, reason = request.need_text("ON"), request.need_text("OX")
     note = request.text("OD")
-    if reason not in REASONS:
+    if reason not in REASON_TEXTS:
         raise RemoteFormatError("no reason of the interface", field="59.OX")
     for _ in range(TRIES_MAX):
         order = (await standing_free(context, request, order_no)).order

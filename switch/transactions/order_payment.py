@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from acquirer.codecs.order_codes import PROCESSING_CODES, WAYS, Means, means_of
 from acquirer.ledger.entries import (
     Entry,
     InsertEntry,
@@ -34,7 +35,6 @@ from acquirer.switch.journal import (
     refuse,
 )
 from acquirer.switch.order_desk import (
-    WAYS,
     Found,
     NoOrder,
     find_order,
@@ -53,7 +53,7 @@ from acquirer.switch.transactions.ready_card import ReadyCard, ready_card
 from acquirer.switch.transactions.steps import card_request, forward, settle
 
 KIND = Kind.ORDER_PAYMENT
-CARD, CASH, NOTHING = "000000", "900000", "910000"
+CARD, CASH, NOTHING = (PROCESSING_CODES[means] for means in Means)
 
 
 async def order_payment(context: Context, request: Request) -> Outcome:
@@ -108,7 +108,7 @@ def _unpayable(way: str, found: Found) -> str:
         return refusal_code("pay", order.status)
     if order.status == EXCEPTION and not found.again:
         return "12"
-    return "" if WAYS[way] in order.pay_ways else "57"
+    return "" if WAYS[means_of(way)] in order.pay_ways else "57"
 
 
 async def _refuse_order(

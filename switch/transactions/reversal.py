@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import trio
 
+from acquirer.codecs.order_codes import Means, means_of
 from acquirer.ledger.entries import (
     Entry,
     InsertEntry,
@@ -33,7 +34,7 @@ from acquirer.switch.journal import (
     queue_reversal,
     unpay_step,
 )
-from acquirer.switch.order_events import MEANS, order_event
+from acquirer.switch.order_events import order_event
 from acquirer.switch.order_life import PAID
 from acquirer.switch.request import Answer, Outcome, Request
 from acquirer.switch.transactions.order_group import unpay_parts
@@ -130,7 +131,7 @@ async def _plan(
     ):
         return Plan("12" if original.state is State.APPROVED else "00")
     # Where nothing is paid, DE4 shows what the order is worth; no money of it has moved.
-    moved = MEANS.get(original.processing_code) != "none"
+    moved = means_of(original.processing_code) is not Means.NONE
     if moved and request.message.get(4) and request.amount_minor != original.amount_minor:
         return Plan(AMOUNT_DIFFERS)
     if original.kind is Kind.SALE and original.state is State.VOIDED:

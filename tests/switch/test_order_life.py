@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from acquirer.switch.order_life import NEXT, STATUS_NAMES, STEPS, life_table, refusal_code
+from acquirer.codecs.order_codes import STATUS_TEXTS
+from acquirer.switch.order_life import NEXT, STEPS, life_table, refusal_code
 
 PAGE = Path(__file__).parents[2] / "docs" / "orders.md"
 
@@ -17,7 +18,7 @@ def test_the_page_shows_the_table_of_the_code() -> None:
 def test_the_table_knows_only_named_steps_and_statuses() -> None:
     """A typing mistake in the table would make a step impossible without a word."""
     assert {step for step, _ in NEXT} == set(STEPS)
-    assert {before for _, before in NEXT} | set(NEXT.values()) == set(STATUS_NAMES)
+    assert {before for _, before in NEXT} | set(NEXT.values()) == set(STATUS_TEXTS)
 
 
 def test_an_order_ends_signed_for_or_cancelled() -> None:

@@ -30,9 +30,9 @@ from acquirer.cli.demo_shop import DEALS, LOOKED_UP, Deal
 from acquirer.cli.logs import configure_logging
 from acquirer.cli.process import run_service
 from acquirer.cli.up import UpOptions, running_estate
+from acquirer.codecs.response_codes import in_words
 from acquirer.config.estate import Card, Estate, load_estate
 from acquirer.terminals_sim.client import TerminalClient
-from acquirer.terminals_sim.codes import in_words
 from acquirer.terminals_sim.identity import card, courier, identity
 from acquirer.terminals_sim.link import TerminalLink, tcp
 from acquirer.terminals_sim.results import Result

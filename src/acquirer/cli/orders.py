@@ -16,9 +16,10 @@ from rich.table import Table
 
 from acquirer.cli.books import AsJson, Config, Data, console, open_books, show_time
 from acquirer.cli.operator import call_switch, print_json, read_settings
+from acquirer.codecs.order_codes import STATUS_TEXTS
 from acquirer.ledger.money import format_minor
 from acquirer.ledger.order_reports import OpenOrder, event_lines, open_orders, order_lines
-from acquirer.switch.order_life import STATUS_NAMES, life_table
+from acquirer.switch.order_life import life_table
 from acquirer.switch.settings import OrderSettings
 
 orders_app = typer.Typer(help="Orders, and what merchants are told.", no_args_is_help=True)
@@ -55,7 +56,7 @@ def list_orders(
         table.add_row(
             line.order_no,
             line.merchant_id,
-            STATUS_NAMES[line.status],
+            STATUS_TEXTS[line.status],
             format_minor(line.amount_minor, line.currency_code),
             line.means,
             line.rrn,
@@ -71,7 +72,7 @@ def state_name(status: str) -> str:
     >>> state_name("03")
     'signed_for'
     """
-    return STATUS_NAMES[status].replace(" ", "_")
+    return STATUS_TEXTS[status].replace(" ", "_")
 
 
 @orders_app.command("pending")

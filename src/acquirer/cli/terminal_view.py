@@ -25,9 +25,9 @@ from acquirer.codecs.explain import (
     plain_text,
     printable,
 )
+from acquirer.codecs.response_codes import in_words
 from acquirer.codecs.tpdu import ProcessingDemand
 from acquirer.terminals_sim.amounts import format_amount
-from acquirer.terminals_sim.codes import in_words
 from acquirer.terminals_sim.messages import DIALECT
 from acquirer.terminals_sim.results import Result
 from acquirer.terminals_sim.state import TerminalState
