@@ -190,7 +190,8 @@ class SecurityModule:
 
     def _refused(self, text: str, size: int, entry: _Entry, body: Body, refusal: Refusal) -> str:
         entry.count.errors += 1
-        self.last_refusal = refusal
+        # A copy: the one that was raised keeps the command's frames, and clear keys in them.
+        self.last_refusal = Refusal(refusal.code, refusal.reason, refusal.fields)
         body.echo_trailer()
         log.info(
             "hsm_refused",

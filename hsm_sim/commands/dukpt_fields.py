@@ -47,18 +47,17 @@ def reading_ksns(
 
     def handle(body: Body, /, *args: P.args, **kwargs: P.kwargs) -> R:
         start = body.place()
-        refused: Refusal | None = None
         for reading in _READINGS:
             body.rewind(start)
             body.written_out = [*reading]
             try:
                 return handler(body, *args, **kwargs)
-            except Refusal as refusal:
-                refused = refused or refusal
+            except Refusal:
                 if body.ended or len(body.written_out) == len(reading):
-                    raise refused from None
-        assert refused is not None
-        raise refused
+                    raise
+        body.rewind(start)
+        body.written_out = [*_READINGS[0]]
+        return handler(body, *args, **kwargs)
 
     return handle
 

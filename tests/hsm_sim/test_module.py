@@ -103,6 +103,14 @@ def test_counts(module: SecurityModule) -> None:
     ) == (3, 1, 2)
 
 
+def test_a_refusal_keeps_no_frames(module: SecurityModule) -> None:
+    """What is remembered of a refused command does not hold its variables alive."""
+    module.execute(b"A6001U" + b"0" * 32 + b"RB0")
+    refusal = module.last_refusal
+    assert refusal is not None
+    assert (refusal.__traceback__, refusal.__context__) == (None, None)
+
+
 def test_internal_errors_are_answered() -> None:
     """A fault in a command is code 41, and its message does not reach the log."""
 
