@@ -58,3 +58,15 @@ def load(path: str | Path, kind: type[T]) -> T:
             named = reason.split("field `", 1)[1].split("`", 1)[0]
             key = f"{key}.{named}" if key else named
         raise ConfigError(path, key, reason) from None
+
+
+def split_address(address: str, file: str, key: str) -> tuple[str, int]:
+    """Host and port of ``host:port``.
+
+    Raises:
+        ConfigError: it is no such thing.
+    """
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit() or int(port) > 65_535:
+        raise ConfigError(file, key, f"{address!r} is not host:port")
+    return host.strip("[]"), int(port)

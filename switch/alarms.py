@@ -100,6 +100,8 @@ ALARMS: Mapping[str, Condition] = MappingProxyType(
         "bank_down": _bank_down,
         "link_down": lambda now, _: any(status.state.value != "up" for status in now.links),
         "hsm_module_down": lambda now, _: any(module.state != "up" for module in now.modules),
+        "hsm_other_lmk": lambda now, _: any(module.state == "other_lmk" for module in now.modules),
+        "hsm_key_refused": _grew("hsm_key_refused"),
         "saf_dead_letter": lambda now, _: any(depth.dead for depth in now.banks.values()),
         "saf_overdue": lambda now, _: any(
             now.overdue(depth, SAF_OVERDUE_MS) for depth in now.banks.values()
@@ -123,6 +125,7 @@ STANDING = frozenset(
         "bank_down",
         "link_down",
         "hsm_module_down",
+        "hsm_other_lmk",
         "saf_dead_letter",
         "saf_overdue",
         "notice_dead_letter",

@@ -17,8 +17,8 @@ from functools import partial
 import structlog
 import trio
 
-from acquirer.config.loading import ConfigError
-from acquirer.config.tls import client_context, server_context
+from acquirer.config.loading import ConfigError, split_address
+from acquirer.config.tls import server_context
 from acquirer.ledger.book import Book
 from acquirer.ledger.errors import BookError
 from acquirer.routing.banks import Banks
@@ -32,12 +32,11 @@ from acquirer.switch.clock import Calendar, WallClock
 from acquirer.switch.collectors import HsmCollector, LinkCollector, SafCollector
 from acquirer.switch.context import Context
 from acquirer.switch.day_close import keep_closing_days
-from acquirer.switch.errors import HsmRefused, HsmUnavailable
 from acquirer.switch.event_secrets import EventSecrets, ReadSettings, check_secrets
 from acquirer.switch.hsm.client import Hsm
 from acquirer.switch.hsm.failover import FailoverTransport
 from acquirer.switch.hsm.link_security import HsmLinkSecurity
-from acquirer.switch.hsm.transport import HsmTransport, InProcessTransport, TcpTransport
+from acquirer.switch.hsm.modules import Execute, open_data_key, open_modules
 from acquirer.switch.late_replies import LateReplies
 from acquirer.switch.metrics import Metrics
 from acquirer.switch.numbers import Numbers
@@ -49,16 +48,15 @@ from acquirer.switch.refusals import Refusals
 from acquirer.switch.saf import SafWorker
 from acquirer.switch.server import TerminalServer
 from acquirer.switch.session import Session
-from acquirer.switch.settings import HsmSettings, SwitchSettings
+from acquirer.switch.settings import SwitchSettings
 from acquirer.switch.stand_in import StandIn
 from acquirer.switch.surroundings import REAL_WORLD, Surroundings
 from acquirer.switch.terminals import Terminals
 from acquirer.switch.unconfirmed import keep_looking
-from acquirer.switch.vault import CardVault, checked_data_key
+from acquirer.switch.vault import CardVault
 
 log = structlog.get_logger("acquirer.switch")
 
-Execute = Callable[[bytes], bytes]
 LINK_UP_WAIT_S = 10.0
 OUTBOX_CONCURRENCY = 32
 
@@ -76,18 +74,6 @@ class Running:
     http: str
     drain: Callable[[], None]
     secrets: EventSecrets
-
-
-def split_address(address: str, file: str, key: str) -> tuple[str, int]:
-    """Host and port of ``host:port``.
-
-    Raises:
-        ConfigError: it is no such thing.
-    """
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdigit() or int(port) > 65_535:
-        raise ConfigError(file, key, f"{address!r} is not host:port")
-    return host.strip("[]"), int(port)
 
 
 async def run_switch(
@@ -118,9 +104,9 @@ async def run_switch(
         trio.open_nursery() as background,
         AsyncExitStack() as stack,
     ):
-        transport = around.hsm or _transport(settings.hsm, background, execute, file)
-        hsm = Hsm(transport)
+        transport = around.hsm or open_modules(settings, background, execute, file)
         metrics = Metrics()
+        hsm = Hsm(transport, metrics.key_refused.inc)
         book.on_commit = metrics.tally.take
         late = LateReplies(metrics.late_replies.inc)
         banks = Banks(
@@ -139,7 +125,7 @@ async def run_switch(
                 links=banks,
             )
         )
-        vault = CardVault(await _data_key(hsm, settings, file), around.random_bytes)
+        vault = CardVault(await open_data_key(hsm, settings, file), around.random_bytes)
         secrets = EventSecrets(settings, file, lambda: _checked(read() if read else settings, file))
         wake = Wake()
         workers: list[SafWorker] = []
@@ -304,55 +290,6 @@ async def _context(
         event_secrets=secrets,
         order_types=OrderTypes(settings.order_types, settings.merchants),
     )
-
-
-def _transport(
-    settings: HsmSettings, nursery: trio.Nursery, execute: Execute | None, file: str
-) -> HsmTransport:
-    if settings.transport == "in_process":
-        if execute is None:
-            raise ConfigError(file, "hsm.transport", "this program has no embedded module")
-        return InProcessTransport(execute, settings.header_length)
-    try:
-        tls = client_context(settings.tls) if settings.tls else None
-    except OSError as error:
-        raise ConfigError(file, "hsm.tls", str(error)) from None
-    named = [("hsm.address", settings.address)]
-    named += [(f"hsm.standby[{n}]", address) for n, address in enumerate(settings.standby)]
-    wires = {}
-    for key, address in named:
-        host, port = split_address(address, file, key)
-        wires[address] = TcpTransport(
-            nursery,
-            host,
-            port,
-            connections=settings.connections,
-            header_length=settings.header_length,
-            deadline_s=settings.deadline_s,
-            tls=tls,
-            server_name=settings.tls.server_name if settings.tls else "",
-        )
-    transport = FailoverTransport(
-        wires, deadline_s=settings.deadline_s, check_every_s=settings.check_every_s
-    )
-    nursery.start_soon(transport.run)
-    return transport
-
-
-async def _data_key(hsm: Hsm, settings: SwitchSettings, file: str) -> bytes:
-    try:
-        sealed = bytes.fromhex(settings.data_key)
-    except ValueError:
-        raise ConfigError(file, "data_key", "is not hexadecimal") from None
-    try:
-        return checked_data_key(await hsm.decipher(settings.data_key_dek, sealed))
-    except ValueError as error:
-        raise ConfigError(file, "data_key", str(error)) from None
-    except HsmRefused as error:
-        reason = f"{error}; was it made under another local master key?"
-        raise ConfigError(file, "data_key", reason) from None
-    except HsmUnavailable as error:
-        raise ConfigError(file, "hsm.address", str(error)) from None
 
 
 async def _deliver_events(context: Context, around: Surroundings, wake: Wake) -> None:

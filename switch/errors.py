@@ -18,6 +18,10 @@ class HsmUnavailable(SwitchError):
     """No security module answers in time: the network or the module must be mended."""
 
 
+class HsmOtherLmk(HsmUnavailable):
+    """The modules that answer are under another local master key than the books' data key."""
+
+
 class HsmRefused(SwitchError):
     """The security module refused a command.
 
@@ -39,6 +43,8 @@ class OutOfTime(SwitchError):
 # Error → response code of the answer. A PIN block that does not open counts as the terminal's
 # fault (99), every other refusal of the module as failed security processing (A7).
 PIN_BLOCK_CODES = frozenset({"20", "22", "23", "24", "69"})
+# Refusals of a key: its parity is wrong, no such LMK, it is no key block, or not one of this LMK.
+KEY_CODES = frozenset({"10", "11", "13", "A1", "A4"})
 
 
 def response_code_for(error: Exception) -> str:

@@ -53,6 +53,9 @@ class Metrics:
         self.hsm_unavailable = self._counter(
             "hsm_unavailable", "Requests that no security module answered in time"
         )
+        self.key_refused = self._counter(
+            "hsm_key_refused", "Commands that a security module refused for a key of ours"
+        )
         self.books_unavailable = self._counter(
             "books_unavailable", "Requests that the books could not take"
         )

@@ -8,10 +8,11 @@ Source: security module interface, "Commands".
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from acquirer.switch.errors import HsmRefused
+from acquirer.switch.errors import KEY_CODES, HsmRefused
 from acquirer.switch.hsm.transport import HsmTransport
 
 MacAlgorithm = Literal["cup_ecb", "x919", "x99", "cmac"]
@@ -43,10 +44,14 @@ class Hsm:
 
     Args:
         transport: carries the commands; owned and closed by the caller.
+        key_refused: told of each refusal of a key, which is one of ours.
     """
 
-    def __init__(self, transport: HsmTransport) -> None:
+    def __init__(
+        self, transport: HsmTransport, key_refused: Callable[[], None] = lambda: None
+    ) -> None:
         self._transport = transport
+        self._key_refused = key_refused
 
     async def call(self, command: bytes, *, tolerate: str = "00") -> bytes:
         """Send a command; return the fields after the error code.
@@ -55,10 +60,17 @@ class Hsm:
             tolerate: error code to accept beside 00 (``01`` where it is an advisory).
         """
         reply = await self._transport.call(command)
-        code = reply[2:4].decode("latin-1")
-        if code != "00" and code != tolerate:
-            raise HsmRefused(command[:2].decode("latin-1"), code)
+        self._check(command, reply, tolerate)
         return reply[4:]
+
+    def _check(self, command: bytes, reply: bytes, tolerate: str = "01") -> str:
+        """The error code of a reply that is no refusal."""
+        code = reply[2:4].decode("latin-1")
+        if code in KEY_CODES:
+            self._key_refused()
+        if code not in ("00", tolerate):
+            raise HsmRefused(command[:2].decode("latin-1"), code)
+        return code
 
     async def mac(
         self, algorithm: MacAlgorithm, key: str, data: bytes, key_type: str = TAK
@@ -75,11 +87,7 @@ class Hsm:
         if algorithm == "cup_ecb" and not _is_hex(mac):
             return False
         body = _mac_body(b"M8", algorithm, key, data, key_type) + shown
-        reply = await self._transport.call(body)
-        code = reply[2:4].decode("latin-1")
-        if code not in ("00", "01"):
-            raise HsmRefused("M8", code)
-        return code == "00"
+        return self._check(body, await self._transport.call(body)) == "00"
 
     async def translate_pin(self, tpk: str, zpk: str, pin_block: bytes, account: str) -> bytes:
         """An ISO-0 PIN block from a terminal's key to a bank's (CA).
@@ -97,12 +105,8 @@ class Hsm:
 
     async def password_ok(self, tpk: str, pin_block: bytes, pin_under_lmk: str) -> bool:
         """Whether a PIN block without PAN (account of zeros) holds a courier's password (BC)."""
-        body = f"BC{tpk}{pin_block.hex().upper()}01{'0' * 12}{pin_under_lmk}"
-        reply = await self._transport.call(body.encode("ascii"))
-        code = reply[2:4].decode("latin-1")
-        if code not in ("00", "01"):
-            raise HsmRefused("BC", code)
-        return code == "00"
+        body = f"BC{tpk}{pin_block.hex().upper()}01{'0' * 12}{pin_under_lmk}".encode("ascii")
+        return self._check(body, await self._transport.call(body)) == "00"
 
     async def new_pin_key(self, tmk: str, *, double: bool) -> WorkingKey:
         """A fresh terminal PIN key (HC), single or double length."""
@@ -150,21 +154,34 @@ class Hsm:
 
     async def encipher(self, dek: str, data: bytes) -> bytes:
         """Encipher a multiple of eight bytes under a DEK, CBC from a zero IV (M0)."""
-        return await self._data("M0", dek, data)
+        return data_of(await self.call(_data_body("M0", dek, data)), len(data))
 
     async def decipher(self, dek: str, data: bytes) -> bytes:
         """The reverse of :meth:`encipher` (M2)."""
-        return await self._data("M2", dek, data)
-
-    async def _data(self, command: str, dek: str, data: bytes) -> bytes:
-        digits = data.hex().upper()
-        body = f"{command}0111{DEK}{dek}{'0' * 16}{len(digits):04X}{digits}"
-        fields = await self.call(body.encode("ascii"))
-        return bytes.fromhex(fields[-len(digits) :].decode("ascii"))
+        return data_of(await self.call(decipher_command(dek, data)), len(data))
 
     async def status(self) -> str:
         """Firmware number (NC); used as a health check."""
         return (await self.call(b"NC"))[16:].decode("latin-1")
+
+
+def decipher_command(dek: str, data: bytes) -> bytes:
+    """The command of :meth:`Hsm.decipher`."""
+    return _data_body("M2", dek, data)
+
+
+def data_of(fields: bytes, size: int) -> bytes:
+    """The ``size`` bytes at the end of the fields of M0's or M2's reply.
+
+    Raises:
+        ValueError: they are not hexadecimal.
+    """
+    return bytes.fromhex(fields[-2 * size :].decode("ascii"))
+
+
+def _data_body(command: str, dek: str, data: bytes) -> bytes:
+    digits = data.hex().upper()
+    return f"{command}0111{DEK}{dek}{'0' * 16}{len(digits):04X}{digits}".encode("ascii")
 
 
 def _mac_body(

@@ -12,18 +12,28 @@ from functools import partial
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 import trio
 
 from acquirer.config.estate import load_estate
 from acquirer.hsm_sim.configuration import HsmTable
+from acquirer.hsm_sim.lmk import TEST_VARIANT_PAIRS, VariantLmk
+from acquirer.hsm_sim.module import SecurityModule
 from acquirer.hsm_sim.server import HsmServer
+from acquirer.hsm_sim.state import Settings
 
 pytestmark = pytest.mark.anyio
 
 Open = Callable[..., AbstractAsyncContextManager[Any]]
 SYBIL = next(card for card in load_estate().cards if card.name == "sybil")
 HEADER = 8
+
+
+def stranger() -> SecurityModule:
+    """A module under other local master keys."""
+    lmk = VariantLmk((*TEST_VARIANT_PAIRS[1:], TEST_VARIANT_PAIRS[0]))
+    return SecurityModule({"00": lmk}, settings=Settings(header_length=HEADER))
 
 
 @asynccontextmanager
@@ -138,3 +148,72 @@ async def test_without_a_module_a_switch_is_not_ready(
         await world.start("hsm")
         await world.until(lambda: shows(200, set()))
         assert "00" == (await world.ask((await world.signed_on()).sale(SYBIL, 1_000))).code
+
+
+async def test_the_first_module_returns_under_another_local_master_key(
+    open_world: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The standby goes on; alone, such a module serves nothing, and readiness says so."""
+    monkeypatch.setattr("acquirer.switch.alarms.EVERY_S", 0.05)
+    monkeypatch.setattr("acquirer.switch.alarms.HOLD_S", 0.1)
+    async with standby() as (address, server):
+        hsm = {
+            "transport": "tcp",
+            "header_length": HEADER,
+            "deadline_s": 0.5,
+            "check_every_s": 0.05,
+            "standby": [address],
+        }
+        async with open_world(changes={"hsm": hsm}) as world, watched(world) as shows:
+            terminal = await world.signed_on()
+            await world.stop("hsm")
+            right, world.module = world.module, stranger()
+            await world.start("hsm")
+            strange = {"hsm_module_down", "hsm_other_lmk"}
+            await world.until(lambda: shows(200, strange))
+            assert "00" == (await world.ask(terminal.sale(SYBIL, 1_000))).code
+            state, lmk = server._module.state, server._module.state.default_lmk
+            state.default_lmk = stranger().state.default_lmk
+            await world.until(lambda: shows(503, {"hsm_unavailable", *strange}))
+            state.default_lmk = lmk
+            await world.until(lambda: shows(200, strange))
+            assert "00" == (await world.ask(terminal.sale(SYBIL, 1_000))).code
+            await world.stop("hsm")
+            world.module = right
+            await world.start("hsm")
+            await world.until(lambda: shows(200, set()))
+            await world.agree()
+
+
+async def test_a_start_with_the_first_module_under_another_local_master_key(
+    open_world: Open,
+) -> None:
+    """The module that opens the data key serves, wherever it stands in the order."""
+    async with standby() as (address, _), standby() as (wrong, server):
+        server._module = stranger()
+        hsm = {"transport": "tcp", "header_length": HEADER, "address": wrong, "standby": [address]}
+        async with open_world(changes={"hsm": hsm}) as world, watched(world) as shows:
+            terminal = await world.signed_on()
+            assert "00" == (await world.ask(terminal.sale(SYBIL, 1_000))).code
+            await world.until(lambda: shows(200, {"hsm_module_down", "hsm_other_lmk"}))
+
+
+async def test_a_terminals_key_under_another_local_master_key_is_an_alarm(
+    open_world: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The terminal is refused A7; the module fits, so that it stays and all others are served."""
+    monkeypatch.setattr("acquirer.switch.alarms.EVERY_S", 0.05)
+    hsm = {"transport": "tcp", "header_length": HEADER, "check_every_s": 0.05}
+    async with open_world(changes={"hsm": hsm}) as world:
+        settings = msgspec.to_builtins(await world.settings())
+        settings["terminals"][0]["tmk"] = "U" + "0" * 32
+        name = settings["terminals"][0]["terminal_id"]
+        world.changes["terminals"] = settings["terminals"]
+        await world.drain()
+        await world.start_switch()
+        async with watched(world) as shows:
+            refused = await world.ask(world.terminal(name).sign_on("003"))
+            assert "A7" == refused.code
+            await world.until(lambda: shows(200, {"hsm_key_refused"}))
+            terminal = await world.signed_on("10000002")
+            assert "00" == (await world.ask(terminal.sale(SYBIL, 1_000))).code

@@ -15,7 +15,7 @@ from acquirer.hsm_sim.operator import pin_under_lmk, variant_test_lmk, wrap_key
 from acquirer.hsm_sim.server import HsmServer
 from acquirer.switch.errors import HsmRefused
 from acquirer.switch.hsm.client import DEK, TAK, TPK, ZPK, Hsm
-from acquirer.switch.hsm.failover import FailoverTransport
+from acquirer.switch.hsm.failover import FailoverTransport, Proof
 from acquirer.switch.hsm.transport import InProcessTransport, TcpTransport
 
 pytestmark = pytest.mark.anyio
@@ -48,7 +48,8 @@ async def hsm(request: pytest.FixtureRequest) -> AsyncIterator[Hsm]:
             for name, there in (("gone", gone), ("there", listener))
         }
         await gone.aclose()
-        two = FailoverTransport(wires, deadline_s=5.0, check_every_s=60.0)
+        fits = Proof(b"NC", lambda reply: reply[2:4] == b"00")
+        two = FailoverTransport(wires, fits, deadline_s=5.0, check_every_s=60.0)
         yield Hsm(wires["there"] if request.param == "tcp" else two)
         two.close()
         nursery.cancel_scope.cancel()

@@ -16,20 +16,38 @@ from acquirer.hsm_sim.module import SecurityModule
 from acquirer.hsm_sim.server import HsmServer
 from acquirer.hsm_sim.state import Settings
 from acquirer.switch.collectors import HsmCollector
-from acquirer.switch.errors import HsmUnavailable
-from acquirer.switch.hsm.client import Hsm
-from acquirer.switch.hsm.failover import FailoverTransport
-from acquirer.switch.hsm.transport import TcpTransport
+from acquirer.switch.errors import HsmOtherLmk, HsmRefused, HsmUnavailable
+from acquirer.switch.hsm.client import DEK, Hsm, decipher_command
+from acquirer.switch.hsm.failover import FailoverTransport, Proof
+from acquirer.switch.hsm.modules import data_key_proof
+from acquirer.switch.hsm.transport import InProcessTransport, TcpTransport
+from acquirer.switch.vault import data_key_with_check
 
 pytestmark = pytest.mark.anyio
 
 Serve = Callable[[trio.SocketStream], Awaitable[None]]
 PATIENCE_S = 5.0
+# Scripted modules know no keys: their word for the published test LMK is enough.
+BY_CHECK_VALUE = Proof(b"NC", lambda reply: reply[4:10] == b"268604")
 
 
 def server() -> HsmServer:
     """A module with the published test keys."""
     return HsmServer(HsmTable(header_length=8, test_lmk=True).module())
+
+
+def other() -> HsmServer:
+    """A module under another local master key."""
+    pairs = (*TEST_VARIANT_PAIRS[1:], TEST_VARIANT_PAIRS[0])
+    return HsmServer(SecurityModule({"00": VariantLmk(pairs)}, settings=Settings(header_length=8)))
+
+
+async def books() -> tuple[Proof, str, bytes]:
+    """A data key under the published test LMK: its proof, its DEK, and itself enciphered."""
+    hsm = Hsm(InProcessTransport(server()._module.execute, 8))
+    dek = await hsm.generate_key(DEK)
+    sealed = await hsm.encipher(dek, data_key_with_check(bytes(32)))
+    return data_key_proof(dek, sealed), dek, sealed
 
 
 async def hung(stream: trio.SocketStream) -> None:
@@ -75,7 +93,11 @@ async def free_port() -> int:
 
 @asynccontextmanager
 async def over(
-    *ports: int, deadline_s: float = PATIENCE_S, check_every_s: float = 0.05, checked: bool = True
+    *ports: int,
+    proof: Proof = BY_CHECK_VALUE,
+    deadline_s: float = PATIENCE_S,
+    check_every_s: float = 0.05,
+    checked: bool = True,
 ) -> AsyncIterator[FailoverTransport]:
     """A transport over the modules on these ports, named a, b, …"""
     async with trio.open_nursery() as nursery:
@@ -90,7 +112,9 @@ async def over(
             )
             for name, port in zip("abc", ports, strict=False)
         }
-        transport = FailoverTransport(wires, deadline_s=deadline_s, check_every_s=check_every_s)
+        transport = FailoverTransport(
+            wires, proof, deadline_s=deadline_s, check_every_s=check_every_s
+        )
         if checked:
             nursery.start_soon(transport.run)
         yield transport
@@ -215,19 +239,95 @@ async def test_all_were_down_and_one_returns() -> None:
             nursery.cancel_scope.cancel()
 
 
-async def test_other_local_master_key() -> None:
-    """A standby under another local master key is never used, whatever becomes of the first."""
-    pairs = (TEST_VARIANT_PAIRS[1], *TEST_VARIANT_PAIRS[1:])
-    other = SecurityModule({"00": VariantLmk(pairs)}, settings=Settings(header_length=8))
+@pytest.mark.parametrize("wrong", [0, 1])
+async def test_other_local_master_key(wrong: int) -> None:
+    """A module in which the data key does not open is never used, whatever becomes of the other."""
+    proof, *_ = await books()
+    servers = [server(), server()]
+    stranger = servers[wrong] = other()
     async with trio.open_nursery() as nursery:
-        async with trio.open_nursery() as first:
-            ports = [await listening(first, server()), await listening(nursery, HsmServer(other))]
-            async with over(*ports, deadline_s=0.5) as transport:
-                await until(transport, {"a": "up", "b": "other_lmk"})
-                first.cancel_scope.cancel()
+        async with trio.open_nursery() as right:
+            ports = [
+                await listening(nursery if place == wrong else right, one)
+                for place, one in enumerate(servers)
+            ]
+            async with over(*ports, proof=proof, deadline_s=0.5) as transport:
+                expected = {"a": "up", "b": "up", "ab"[wrong]: "other_lmk"}
+                await until(transport, expected)
+                assert await Hsm(transport).generate_key("001")
+                right.cancel_scope.cancel()
                 with pytest.raises(HsmUnavailable):
                     await Hsm(transport).generate_key("001")
-                assert 0 == other.counts["A0"].calls
+                assert 0 == second_calls(stranger)
+        nursery.cancel_scope.cancel()
+
+
+async def test_the_first_returns_under_another_local_master_key() -> None:
+    """The one that fits goes on serving, and the first is taken back under the right key."""
+    proof, *_ = await books()
+    second = server()
+    async with trio.open_nursery() as nursery:
+        async with trio.open_nursery() as first:
+            ports = [await listening(first, server()), await listening(nursery, second)]
+            async with over(*ports, proof=proof) as transport:
+                await until(transport, {"a": "up", "b": "up"})
+                first.cancel_scope.cancel()
+                await until(transport, {"a": "down", "b": "up"})
+                async with trio.open_nursery() as returned:
+                    stranger = other()
+                    await listening(returned, stranger, ports[0])
+                    await until(transport, {"a": "other_lmk", "b": "up"})
+                    assert await Hsm(transport).generate_key("001")
+                    assert (0, 1) == (second_calls(stranger), second_calls(second))
+                    returned.cancel_scope.cancel()
+                await until(transport, {"a": "down", "b": "up"})
+                await listening(nursery, server(), ports[0])
+                await until(transport, {"a": "up", "b": "up"})
+        nursery.cancel_scope.cancel()
+
+
+async def test_keys_change_between_two_health_checks() -> None:
+    """A refusal that looks like another key's is not believed: the module must prove itself."""
+    proof, dek, sealed = await books()
+    changing = server()
+    async with trio.open_nursery() as nursery:
+        ports = [await listening(nursery, changing), await listening(nursery, server())]
+        async with over(*ports, proof=proof, checked=False) as transport:
+            assert await transport.call(decipher_command(dek, sealed))
+            changing._module.state.default_lmk = other()._module.state.default_lmk
+            reply = await transport.call(decipher_command(dek, sealed))
+            assert b"00" == reply[2:4]
+            assert {"a": "other_lmk", "b": "up"} == states(transport)
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_refusal_of_a_module_that_fits() -> None:
+    """It is the answer, is counted where a key is refused, and the module stays."""
+    proof, *_ = await books()
+    refused: list[str] = []
+    async with trio.open_nursery() as nursery:
+        ports = [await listening(nursery, server()), await listening(nursery, server())]
+        async with over(*ports, proof=proof, checked=False) as transport:
+            hsm = Hsm(transport, lambda: refused.append("a key"))
+            with pytest.raises(HsmRefused, match="10"):
+                await hsm.kcv("U" + "0" * 32, "002")
+            with pytest.raises(HsmRefused, match="68"):
+                await hsm.call(b"QQ")
+            assert ["a key"] == refused
+            assert {"a": "up", "b": "up"} == states(transport)
+        nursery.cancel_scope.cancel()
+
+
+async def test_no_module_fits() -> None:
+    """All answer, all under another key: unavailable, and told as what it is."""
+    proof, *_ = await books()
+    async with trio.open_nursery() as nursery:
+        ports = [await listening(nursery, other())]
+        async with over(*ports, proof=proof) as transport:
+            for _ in range(2):
+                with pytest.raises(HsmOtherLmk):
+                    await Hsm(transport).generate_key("001")
+            assert {"a": "other_lmk"} == states(transport)
         nursery.cancel_scope.cancel()
 
 

@@ -23,7 +23,8 @@ from acquirer.hsm_sim.errors import HsmConfigError
 from acquirer.ledger.errors import LedgerError
 from acquirer.routing.errors import RoutingError
 from acquirer.routing.settings import BankSettings
-from acquirer.switch.app import Execute, Running, run_switch
+from acquirer.switch.app import Running, run_switch
+from acquirer.switch.hsm.modules import Execute
 from acquirer.switch.settings import HsmSettings, SwitchSettings
 
 SQLITE = "sqlite:///"

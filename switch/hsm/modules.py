@@ -1,0 +1,111 @@
+"""The security modules that the settings name, and the data key that opens in them.
+
+Composed here: wires, :class:`FailoverTransport` over them, and the proof that a module is under the
+local master key of the books, which is that the card data key opens there (``vault.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import trio
+
+from acquirer.config.loading import ConfigError, split_address
+from acquirer.config.tls import client_context
+from acquirer.switch.errors import HsmOtherLmk, HsmRefused, HsmUnavailable
+from acquirer.switch.hsm.client import Hsm, data_of, decipher_command
+from acquirer.switch.hsm.failover import FailoverTransport, Proof
+from acquirer.switch.hsm.transport import HsmTransport, InProcessTransport, TcpTransport
+from acquirer.switch.settings import SwitchSettings
+from acquirer.switch.vault import checked_data_key
+
+Execute = Callable[[bytes], bytes]
+_OPENED = b"00"
+
+
+def open_modules(
+    settings: SwitchSettings, nursery: trio.Nursery, execute: Execute | None, file: str
+) -> HsmTransport:
+    """The way to the security modules; tasks of its own run in the nursery.
+
+    Args:
+        execute: the embedded module, where the transport is in_process.
+        file: the settings' name, for messages about them.
+
+    Raises:
+        ConfigError: the settings do not say how to reach them.
+    """
+    hsm = settings.hsm
+    if hsm.transport == "in_process":
+        if execute is None:
+            raise ConfigError(file, "hsm.transport", "this program has no embedded module")
+        return InProcessTransport(execute, hsm.header_length)
+    try:
+        tls = client_context(hsm.tls) if hsm.tls else None
+    except OSError as error:
+        raise ConfigError(file, "hsm.tls", str(error)) from None
+    named = [("hsm.address", hsm.address)]
+    named += [(f"hsm.standby[{n}]", address) for n, address in enumerate(hsm.standby)]
+    wires = {}
+    for key, address in named:
+        host, port = split_address(address, file, key)
+        wires[address] = TcpTransport(
+            nursery,
+            host,
+            port,
+            connections=hsm.connections,
+            header_length=hsm.header_length,
+            deadline_s=hsm.deadline_s,
+            tls=tls,
+            server_name=hsm.tls.server_name if hsm.tls else "",
+        )
+    transport = FailoverTransport(
+        wires,
+        data_key_proof(settings.data_key_dek, _sealed_data_key(settings, file)),
+        deadline_s=hsm.deadline_s,
+        check_every_s=hsm.check_every_s,
+    )
+    nursery.start_soon(transport.run)
+    return transport
+
+
+def data_key_proof(dek: str, sealed: bytes) -> Proof:
+    """That a module opens the data key.
+
+    Args:
+        dek: the key under the LMK that it is enciphered under.
+        sealed: as the settings hold it.
+    """
+
+    def holds(reply: bytes) -> bool:
+        try:
+            return reply[2:4] == _OPENED and bool(checked_data_key(data_of(reply[4:], len(sealed))))
+        except ValueError:
+            return False
+
+    return Proof(decipher_command(dek, sealed), holds)
+
+
+async def open_data_key(hsm: Hsm, settings: SwitchSettings, file: str) -> bytes:
+    """The card data key in clear, 32 bytes.
+
+    Raises:
+        ConfigError: it does not open, or no module can be reached.
+    """
+    sealed = _sealed_data_key(settings, file)
+    try:
+        return checked_data_key(await hsm.decipher(settings.data_key_dek, sealed))
+    except ValueError as error:
+        raise ConfigError(file, "data_key", str(error)) from None
+    except (HsmRefused, HsmOtherLmk) as error:
+        reason = f"{error}; was it made under another local master key?"
+        raise ConfigError(file, "data_key", reason) from None
+    except HsmUnavailable as error:
+        raise ConfigError(file, "hsm.address", str(error)) from None
+
+
+def _sealed_data_key(settings: SwitchSettings, file: str) -> bytes:
+    try:
+        return bytes.fromhex(settings.data_key)
+    except ValueError:
+        raise ConfigError(file, "data_key", "is not hexadecimal") from None
