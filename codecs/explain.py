@@ -26,6 +26,7 @@ from acquirer.codecs.private_fields import (
     parse_balances,
 )
 from acquirer.codecs.response_codes import in_words
+from acquirer.codecs.shown_text import printable
 from acquirer.codecs.tpdu import PosEnvelope
 
 _NAME_WIDTH_MAX = 44
@@ -206,13 +207,6 @@ def plain_text(lines: list[Line]) -> str:
         else:
             out.append(f"{line.key:{key_width}}  {line.value}  {line.name}".rstrip())
     return "\n".join(text.rstrip() for text in out)
-
-
-def printable(text: str) -> str:
-    """The text with control characters written as escapes, so that no peer steers a terminal."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 _Parts = list[tuple[str, str, int]]

@@ -15,9 +15,9 @@ from acquirer.codecs.explain import (
     explain_message,
     explain_mti,
     plain_text,
-    printable,
     shown_fields,
 )
+from acquirer.codecs.shown_text import printable
 
 CUP = load_dialect("cup_pos")
 BANK = load_dialect("iso87_ascii")

@@ -18,8 +18,8 @@ import typer
 from sqlalchemy import Connection, update
 
 from acquirer.cli.books import AsJson, Config, Data, database_of, open_books
-from acquirer.cli.operator import print_json
 from acquirer.cli.process import fail
+from acquirer.cli.screen import print_json, say
 from acquirer.ledger.database import Database, Session, Sql
 from acquirer.ledger.errors import BooksDiffer, LedgerError
 from acquirer.ledger.instances import lock_folder
@@ -104,7 +104,7 @@ def _verified(connection: Connection) -> Verified:
     try:
         return verify(connection)
     except BooksDiffer as error:
-        typer.echo(f"acquirer: the books differ: {error}", err=True)
+        say(f"acquirer: the books differ: {error}", err=True)
         raise typer.Exit(1) from None
 
 
@@ -113,4 +113,4 @@ def _tell(found: Verified, as_json: bool, text: str) -> None:
     if as_json:
         print_json({"verified": True, "counts": counts})
     else:
-        typer.echo(f"{text}: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
+        say(f"{text}: " + ", ".join(f"{count} {name}" for name, count in counts.items()))

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
 import trio
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from acquirer.cli.process import fail, first_of, print_ready, until_signalled
+from acquirer.cli.screen import Screen, print_json, say
 from acquirer.config.loading import ConfigError
 from acquirer.hosts_sim.bank import report
 from acquirer.hosts_sim.bank.errors import BooksError
@@ -77,7 +76,7 @@ def transactions(data: DataOption, as_json: JsonOption = False, limit: LimitOpti
     except BooksError as error:
         fail(str(error))
     if as_json:
-        print(json.dumps(found))
+        print_json(found)
         return
     columns = "kind rrn stan terminal_id amount_minor state response_code"
     _show("Transactions", columns, found["transactions"])
@@ -97,11 +96,11 @@ def totals(data: DataOption, as_json: JsonOption = False) -> None:
     except BooksError as error:
         fail(str(error))
     if as_json:
-        print(json.dumps(found))
+        print_json(found)
         return
     figures = found["totals"]
     _show("Totals", "kind state count amount_minor booked_minor", figures["by_kind"])
-    Console().print(f"net approved {figures['net_approved_minor']} minor units")
+    say(f"net approved {figures['net_approved_minor']} minor units")
 
 
 async def _run(settings: BankSimSettings) -> None:
@@ -122,4 +121,4 @@ def _show(title: str, columns: str, rows: list[dict[str, Any]]) -> None:
         table.add_column(heading, justify="right" if name.endswith(("minor", "count")) else "left")
     for row in rows:
         table.add_row(*("" if row[name] is None else str(row[name]) for name in names))
-    Console().print(table)
+    Screen().print(table)

@@ -13,11 +13,11 @@ from typing import Annotated
 
 import msgspec
 import typer
-from rich.console import Console
 from sqlalchemy import Connection, inspect
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from acquirer.cli.process import fail
+from acquirer.cli.screen import Screen
 from acquirer.config.loading import ConfigError, load
 from acquirer.ledger.database import Database
 from acquirer.ledger.errors import LedgerError
@@ -93,7 +93,6 @@ def show_time(at_ms: int) -> str:
     return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d %H:%M:%S}"
 
 
-def console() -> Console:
+def console() -> Screen:
     """Where tables go; into a pipe or a file they are not squeezed to a terminal's width."""
-    found = Console(emoji=False)
-    return found if found.is_terminal else Console(emoji=False, width=200)
+    return Screen()

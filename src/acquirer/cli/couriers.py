@@ -14,7 +14,8 @@ import typer
 from rich.table import Table
 
 from acquirer.cli.books import AsJson, Config, Data, console, open_books
-from acquirer.cli.operator import call_switch, print_json, read_settings
+from acquirer.cli.operator import call_switch, read_settings
+from acquirer.cli.screen import print_json, say, styled
 from acquirer.ledger.money import format_minor, parse_major
 from acquirer.ledger.order_reports import CourierLine, cash_in_hand, courier_lines
 
@@ -64,7 +65,7 @@ def list_couriers(data: Data = None, config: Config = None, as_json: AsJson = Fa
             row["merchant_id"],
             row["station"],
             row["terminal_id"],
-            "[red]locked" if row["locked"] else tries,
+            styled("locked", "red") if row["locked"] else tries,
             format_minor(row["cash_minor"], row["currency"]),
             "" if limit is None else format_minor(limit, row["currency"]),
         )
@@ -84,7 +85,7 @@ def unlock(
         print_json(done)
     else:
         was = "was locked and may sign on again" if done["was_locked"] else "was not locked"
-        typer.echo(f"{courier_id} {was}")
+        say(f"{courier_id} {was}")
 
 
 @couriers_app.command("hand-in")
@@ -123,11 +124,11 @@ def hand_in(
     if as_json:
         print_json(done)
         return
-    typer.echo(
+    say(
         f"{courier_id} handed in {format_minor(done['amount_minor'], currency)} of"
         f" {format_minor(done['expected_minor'], currency)} at station {done['station']}"
         f" (reference {done['reference']}{', counted before' if done['repeated'] else ''})"
     )
     for kind in ("shortage", "excess"):
         if done[f"{kind}_minor"]:
-            typer.echo(f"{kind}: {format_minor(done[f'{kind}_minor'], currency)}")
+            say(f"{kind}: {format_minor(done[f'{kind}_minor'], currency)}")

@@ -6,17 +6,15 @@ Only rendering lives here: finding the message is ``codecs/capture.py``, its wor
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
+from acquirer.cli.screen import Screen, print_json, say
 from acquirer.codecs.capture import Capture, open_capture
 from acquirer.codecs.dialect import Dialect, load_dialect
 from acquirer.codecs.errors import CodecError, DialectError, RemoteFormatError
@@ -71,10 +69,10 @@ def decode(
         found = _open(text, chosen)
         failed |= found.error is not None
         if as_json:
-            typer.echo(json.dumps(_as_object(found, chosen, encoding)))
+            print_json(_as_object(found, chosen, encoding))
         else:
             if index:
-                typer.echo()
+                say()
             _print(found, chosen, encoding)
     if failed:
         raise typer.Exit(1)
@@ -160,7 +158,8 @@ def _print(found: Capture, dialect: Dialect, encoding: str) -> None:
     if sys.stdout.isatty():
         _print_table(lines)
     else:
-        typer.echo(plain_text(lines))
+        for line in plain_text(lines).splitlines():
+            say(line)
 
 
 def _print_table(lines: list[Line]) -> None:
@@ -170,5 +169,5 @@ def _print_table(lines: list[Line]) -> None:
     table.add_column(overflow="fold")
     for line in lines:
         style = "red" if line.key == "error" else "dim" if line.depth else None
-        table.add_row(line.key, Text("  " * line.depth + line.name), Text(line.value), style=style)
-    Console().print(table)
+        table.add_row(line.key, "  " * line.depth + line.name, line.value, style=style)
+    Screen().print(table)

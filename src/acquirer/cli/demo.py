@@ -15,7 +15,7 @@ from typing import Annotated
 
 import trio
 import typer
-from rich.console import Console
+from rich.text import Text
 
 from acquirer.cli.agreement import compare
 from acquirer.cli.demo_books import (
@@ -29,6 +29,7 @@ from acquirer.cli.demo_books import (
 from acquirer.cli.demo_shop import DEALS, LOOKED_UP, Deal
 from acquirer.cli.logs import configure_logging
 from acquirer.cli.process import run_service
+from acquirer.cli.screen import Screen, styled
 from acquirer.cli.up import UpOptions, running_estate
 from acquirer.codecs.response_codes import in_words
 from acquirer.config.estate import Card, Estate, load_estate
@@ -74,10 +75,8 @@ def demo(
 
 
 async def _demo(data: Path, report: Callable[[bool], None]) -> None:
-    console = Console(highlight=False, emoji=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, emoji=False, width=PIPE_COLUMNS)
-    console.rule("[bold]acquirer demo: a day of payments")
+    console = Screen(PIPE_COLUMNS)
+    console.rule(styled("acquirer demo: a day of payments", "bold"))
     console.print("Starting switch, security module, bank core and order system …", style="dim")
     estate = load_estate()
     options = UpOptions(data)
@@ -103,7 +102,7 @@ class _Day:
     """The script of the day, and the terminals that play it."""
 
     def __init__(
-        self, console: Console, estate: Estate, data: Path, pos: str, stack: AsyncExitStack
+        self, console: Screen, estate: Estate, data: Path, pos: str, stack: AsyncExitStack
     ) -> None:
         self._console = console
         self._estate = estate
@@ -153,9 +152,8 @@ class _Day:
         home = self.clients[HOMESHOP_TERMINAL]
         result = await home.sale(DROPPED_MINOR, self._card("heidi"))
         self._say(HOMESHOP_TERMINAL, "sale, heidi", result)
-        self._console.print(
-            "            [dim]the switch owes the bank a reversal and sends it until answered[/]"
-        )
+        owed = "the switch owes the bank a reversal and sends it until answered"
+        self._console.print(f"            {owed}", style="dim")
 
     async def _deliveries(self) -> None:
         self._chapter("Afternoon: a courier at the door")
@@ -202,7 +200,7 @@ class _Day:
         self._say(COURIER_TERMINAL, "… paid by card, grace", paid)
         self._say(COURIER_TERMINAL, "… confirmed", await client.order_confirm(order_no))
         self._console.print(
-            "            [dim]the customer opens the parcel and wants none of it[/]"
+            "            the customer opens the parcel and wants none of it", style="dim"
         )
         self._say(COURIER_TERMINAL, "… cancelled", await client.order_cancel(order_no))
         confirmed = await client.order_cancel_confirm(order_no)
@@ -298,7 +296,8 @@ class _Day:
                 done = await trio.to_thread.run_sync(
                     run_command, *arguments, "--data", str(self._data)
                 )
-                self._console.print(f"  {done.stdout.decode().strip()}", markup=False)
+                for line in done.stdout.decode().splitlines():
+                    self._console.print(f"  {line}")
 
     async def _client(self, terminal_id: str) -> TerminalClient:
         path = self._data / "terminals" / f"{terminal_id}.json"
@@ -315,11 +314,12 @@ class _Day:
         return card(self._estate, name)
 
     def _chapter(self, title: str) -> None:
-        self._console.print(f"\n[bold cyan]{title}[/]")
+        self._console.print()
+        self._console.print(title, style="bold cyan")
 
     def _show_text(self, result: Result) -> None:
         for line in result.order.text if result.order else ():
-            self._console.print(f"            [dim]│ {line}[/]")
+            self._console.print(f"            │ {line}", style="dim")
 
     def _say(self, terminal_id: str, what: str, result: Result) -> None:
         colour = "green" if result.approved else "yellow" if result.answered else "red"
@@ -329,8 +329,12 @@ class _Day:
         code = result.response_code or "--"
         words = in_words(code) if result.response_code else result.message
         self._console.print(
-            f"  [dim]{terminal_id}[/]  {what:<32}{amount}   [{colour}]{code} {words}[/]"
-            + ("  [dim]reversed by the terminal[/]" if result.reversed else "")
+            Text.assemble(
+                styled(f"  {terminal_id}", "dim"),
+                styled(f"  {what:<32}{amount}   "),
+                styled(f"{code} {words}", colour),
+                styled("  reversed by the terminal" if result.reversed else "", "dim"),
+            )
         )
 
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import msgspec
 import trio
-from rich.console import Console
 from rich.table import Table
 
 from acquirer.cli.agreement import Agreement, Books
 from acquirer.cli.demo_shop import shelves
 from acquirer.cli.process import program
+from acquirer.cli.screen import Screen
 from acquirer.config.estate import Estate
 from acquirer.terminals_sim.client import TerminalClient
 
@@ -71,9 +71,10 @@ def run_command(*arguments: str) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(program(*arguments), capture_output=True, check=False)
 
 
-def show_trial_balance(console: Console, books: Books) -> None:
+def show_trial_balance(console: Screen, books: Books) -> None:
     """Print the ledger's accounts."""
-    console.print("\n[bold cyan]Evening: the trial balance[/]")
+    console.print()
+    console.print("Evening: the trial balance", style="bold cyan")
     table = Table(box=None, padding=(0, 2))
     table.add_column("account")
     table.add_column("debit", justify="right")
@@ -83,13 +84,14 @@ def show_trial_balance(console: Console, books: Books) -> None:
     debit = sum(line["debit_minor"] for line in books.trial_balance["lines"])
     credit = sum(line["credit_minor"] for line in books.trial_balance["lines"])
     table.add_section()
-    table.add_row("[bold]total", f"[bold]{_money(debit)}", f"[bold]{_money(credit)}")
+    table.add_row("total", _money(debit), _money(credit), style="bold")
     console.print(table)
 
 
-def show_agreement(console: Console, agreement: Agreement) -> None:
+def show_agreement(console: Screen, agreement: Agreement) -> None:
     """Print what each party has, and what differs."""
-    console.print("\n[bold cyan]Do all parties tell the same story?[/]")
+    console.print()
+    console.print("Do all parties tell the same story?", style="bold cyan")
     table = Table(box=None, padding=(0, 2))
     table.add_column("party")
     table.add_column("payments", justify="right")
@@ -98,11 +100,10 @@ def show_agreement(console: Console, agreement: Agreement) -> None:
         table.add_row(party, str(len(payments)), _money(sum(payments.values())))
     console.print(table)
     for difference in agreement.differences:
-        console.print(f"  [red]✗ {difference}[/]")
+        console.print(f"  ✗ {difference}", style="red")
     if agreement.holds:
-        console.print(
-            "  [bold green]✓ terminal, switch, ledger, bank, order system and shelves agree[/]"
-        )
+        agreed = "terminal, switch, ledger, bank, order system and shelves agree"
+        console.print(f"  ✓ {agreed}", style="bold green")
 
 
 def _money(amount_minor: int) -> str:

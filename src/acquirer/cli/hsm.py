@@ -6,9 +6,7 @@ group.
 
 from __future__ import annotations
 
-import json
 import signal
-import sys
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -19,6 +17,8 @@ import typer
 
 from acquirer.cli import hsm_console, hsm_key, hsm_lmk
 from acquirer.cli.logs import configure_logging
+from acquirer.cli.process import print_ready
+from acquirer.cli.screen import say
 from acquirer.hsm_sim.configuration import HsmTable, read_config
 from acquirer.hsm_sim.errors import HsmConfigError
 from acquirer.hsm_sim.metrics import serve_metrics
@@ -72,10 +72,10 @@ def hsm(
         table = _table(config, test_lmks, port, header_length, zmk_length, default_lmk, authorised)
         trio.run(_serve, table)
     except HsmConfigError as error:
-        typer.echo(f"acquirer hsm: {error}", err=True)
+        say(f"acquirer hsm: {error}", err=True)
         raise typer.Exit(EXIT_CONFIG) from None
     except OSError as error:
-        typer.echo(f"acquirer hsm: cannot listen: {error}", err=True)
+        say(f"acquirer hsm: cannot listen: {error}", err=True)
         raise typer.Exit(EXIT_CONFIG) from None
 
 
@@ -131,8 +131,7 @@ async def _serve(table: HsmTable) -> None:
                 http = await trio.open_tcp_listeners(metrics[1], host=metrics[0])
                 nursery.start_soon(serve_metrics, module, server, http)
                 ready["metrics"] = _bound(http)
-            typer.echo(json.dumps({"ready": True, **ready}))
-            sys.stdout.flush()
+            print_ready(**ready)
             async for _ in signals:
                 nursery.cancel_scope.cancel()
                 break

@@ -22,6 +22,7 @@ from acquirer.cli.hsm_output import (
     show,
     telling_refusals,
 )
+from acquirer.cli.screen import say
 from acquirer.hsm_sim.command_layouts import LAYOUTS, reply_fields
 from acquirer.hsm_sim.errors import ERROR_TEXTS, HsmConfigError
 from acquirer.hsm_sim.explain import TITLES
@@ -81,11 +82,11 @@ def _talk(exchange: Exchange, module: SecurityModule | None, as_json: bool) -> N
         try:
             request = request_bytes(line)
         except HsmConfigError as error:
-            typer.echo(str(error), err=True)
+            say(str(error), err=True)
             continue
         show(_facts(request, exchange(request), module), as_json)
         if not as_json:
-            typer.echo()
+            say()
 
 
 def _lines() -> Iterator[str]:
@@ -93,7 +94,7 @@ def _lines() -> Iterator[str]:
     asking = sys.stdin.isatty()
     while True:
         if asking:
-            typer.echo("hsm> ", nl=False)
+            say("hsm> ", nl=False)
         line = sys.stdin.readline(REQUEST_CHARACTERS_MAX)
         if not line:
             return
@@ -107,7 +108,7 @@ def _help(command: str, as_json: bool) -> None:
         return
     layout = LAYOUTS.get(command)
     if layout is None or command not in TITLES:
-        typer.echo(f"there is no command {command}", err=True)
+        say(f"there is no command {command}", err=True)
         return
     reply = ", ".join(name for name, _ in layout.reply) or "-"
     facts = (("request", layout.request), ("reply", reply))

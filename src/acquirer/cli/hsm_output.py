@@ -17,6 +17,7 @@ import msgspec
 import structlog
 import typer
 
+from acquirer.cli.screen import print_json, say
 from acquirer.hsm_sim.configuration import HsmTable, read_config, read_passphrase
 from acquirer.hsm_sim.crypto.errors import CryptoError
 from acquirer.hsm_sim.errors import ERROR_TEXTS, HsmConfigError, Refusal
@@ -75,14 +76,14 @@ def telling_refusals() -> Iterator[None]:
     try:
         yield
     except HsmConfigError as error:
-        typer.echo(f"acquirer hsm: {error}", err=True)
+        say(f"acquirer hsm: {error}", err=True)
         raise typer.Exit(EXIT_CONFIG) from None
     except Refusal as refusal:
         meaning = ERROR_TEXTS.get(refusal.code, "")
-        typer.echo(f"acquirer hsm: {refusal.code} {meaning}: {refusal.reason}", err=True)
+        say(f"acquirer hsm: {refusal.code} {meaning}: {refusal.reason}", err=True)
         raise typer.Exit(EXIT_REFUSED) from None
     except CryptoError as error:
-        typer.echo(f"acquirer hsm: {error}", err=True)
+        say(f"acquirer hsm: {error}", err=True)
         raise typer.Exit(EXIT_REFUSED) from None
 
 
@@ -91,11 +92,11 @@ def show(facts: Facts, as_json: bool) -> None:
     listed = list(facts)
     if as_json:
         names = [name.lower().replace(" ", "_") for name, _ in listed]
-        typer.echo(msgspec.json.encode(dict(zip(names, (v for _, v in listed), strict=True))))
+        print_json(dict(zip(names, (v for _, v in listed), strict=True)))
         return
     width = max((len(name) for name, _ in listed), default=0)
     for name, value in listed:
-        typer.echo(f"{name:{width}}  {value}")
+        say(f"{name:{width}}  {value}")
 
 
 def passphrase(file: Path | None, variable: str, prompt: str, *, confirm: bool = False) -> str:

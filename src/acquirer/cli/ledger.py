@@ -6,17 +6,16 @@ Read-only: works beside a running switch, takes no lock, writes nothing. Exit co
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from acquirer.cli.backup import backup, restored
 from acquirer.cli.books import AsJson, Config, Data, console, open_books, show_time
 from acquirer.cli.process import fail
+from acquirer.cli.screen import print_json, say
 from acquirer.ledger.errors import BooksDiffer, LedgerError
 from acquirer.ledger.money import format_minor
 from acquirer.ledger.reports import Statement, journal_lines, statements, trial_balance
@@ -46,7 +45,7 @@ def print_trial_balance(data: Data = None, config: Config = None, as_json: AsJso
             }
             for line in found.lines
         ]
-        _print_json({"balanced": found.balanced, "lines": lines})
+        print_json({"balanced": found.balanced, "lines": lines})
     else:
         table = Table("account", "currency", title="Trial balance")
         table.add_column("debit", justify="right")
@@ -69,7 +68,7 @@ def print_trial_balance(data: Data = None, config: Config = None, as_json: AsJso
                 style="bold",
             )
         console().print(table)
-        console().print("balanced" if found.balanced else "[bold red]NOT BALANCED")
+        say("balanced") if found.balanced else say("NOT BALANCED", style="red")
     raise typer.Exit(0 if found.balanced else 1)
 
 
@@ -90,7 +89,7 @@ def print_statement(
         except LedgerError as error:
             fail(f"{error}; `acquirer ledger trial-balance` lists them")
     if as_json:
-        _print_json({"account": account, "statements": [asdict(item) for item in found]})
+        print_json({"account": account, "statements": [asdict(item) for item in found]})
         return
     for item in found:
         console().print(_statement_table(item))
@@ -110,15 +109,12 @@ def run_verify(data: Data = None, config: Config = None, as_json: AsJson = False
         except BooksDiffer as error:
             difference = str(error)
     if as_json:
-        _print_json({"verified": not difference, "difference": difference, "counts": counts})
+        print_json({"verified": not difference, "difference": difference, "counts": counts})
     elif difference:
-        Console(stderr=True, soft_wrap=True).print(f"The books differ: {difference}", markup=False)
+        say(f"The books differ: {difference}", err=True)
     else:
-        console().print(
-            "The books agree: "
-            + ", ".join(f"{number} {name}" for name, number in counts.items())
-            + "."
-        )
+        summary = ", ".join(f"{number} {name}" for name, number in counts.items())
+        say(f"The books agree: {summary}.")
     raise typer.Exit(1 if difference else 0)
 
 
@@ -141,7 +137,7 @@ def list_journal(
     with open_books(data, config) as connection:
         lines = journal_lines(connection, limit)
     if as_json:
-        _print_json({"transactions": [asdict(line) for line in lines]})
+        print_json({"transactions": [asdict(line) for line in lines]})
         return
     table = Table("time (UTC)", "rrn", "terminal", "batch", "stan", "kind", title="Journal")
     table.add_column("amount", justify="right")
@@ -187,7 +183,3 @@ def _statement_table(item: Statement) -> Table:
 
 def _side(amount_minor: int, currency_code: str) -> str:
     return format_minor(amount_minor, currency_code) if amount_minor else ""
-
-
-def _print_json(value: dict[str, Any]) -> None:
-    typer.echo(json.dumps(value, ensure_ascii=False))

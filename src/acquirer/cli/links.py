@@ -13,7 +13,8 @@ import typer
 from rich.table import Table
 
 from acquirer.cli.books import AsJson, Config, Data, console
-from acquirer.cli.operator import call_switch, print_json
+from acquirer.cli.operator import call_switch
+from acquirer.cli.screen import print_json, say
 from acquirer.ledger.money import format_minor
 
 links_app = typer.Typer(help="The links to banks.", invoke_without_command=True)
@@ -114,4 +115,4 @@ def cut_over(link: LinkName, data: Data = None, config: Config = None) -> None:
 
 
 def _tell(link: dict[str, Any]) -> None:
-    console().print(f"{link['link']}: {link['state']}")
+    say(f"{link['link']}: {link['state']}")

@@ -1,7 +1,8 @@
 """Logging of every program: JSON lines on stderr, card data masked, one place to set it up.
 
 Whatever an event carries passes one processor that masks digit runs as long as a card number;
-types such as ``Pan`` mask themselves before that. Source: PCI DSS 4.0, 3.4.
+types such as ``Pan`` mask themselves before that. What is not printable is escaped.
+Source: PCI DSS 4.0, 3.4.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import structlog
 
 from acquirer.cli.process import fail
 from acquirer.codecs.pan import mask_digits
+from acquirer.codecs.shown_text import printable_json
 
 _CARD_NUMBER = re.compile(r"(?<!\d)\d{13,19}(?!\d)")
 LEVEL_VARIABLE = "ACQUIRER_LOG_LEVEL"
@@ -38,6 +40,14 @@ def mask_card_numbers(
     return event
 
 
+def _line(event: object, **_: object) -> bytes:
+    """An event as JSON in which nothing steers the screen that shows the log."""
+    line = _encode(event)
+    if line.isascii() and b"\x7f" not in line:
+        return line
+    return printable_json(line.decode()).encode()
+
+
 def configure_logging(level: str = "") -> None:
     """Send the logs of this process to stderr, one JSON object a line.
 
@@ -56,7 +66,7 @@ def configure_logging(level: str = "") -> None:
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             mask_card_numbers,
-            structlog.processors.JSONRenderer(serializer=lambda event, **_: _encode(event)),
+            structlog.processors.JSONRenderer(serializer=_line),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
         logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),

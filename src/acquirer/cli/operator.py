@@ -16,6 +16,7 @@ import typer
 
 from acquirer.cli.books import switch_file
 from acquirer.cli.process import fail
+from acquirer.cli.screen import say
 from acquirer.cli.serve import load_switch_settings
 from acquirer.config.loading import ConfigError
 from acquirer.switch.settings import SwitchSettings
@@ -73,16 +74,11 @@ def call_switch(
     except msgspec.DecodeError:
         fail(f"the switch at {address} answers {status}; is it one?")
     if status == REFUSED:
-        typer.echo(f"acquirer: refused: {document['error']}", err=True)
+        say(f"acquirer: refused: {document['error']}", err=True)
         raise typer.Exit(1)
     if status != 200:
         fail(f"the switch answers {status}: {document.get('error', '')}")
     return document
-
-
-def print_json(value: dict[str, Any]) -> None:
-    """One JSON object on standard output."""
-    typer.echo(msgspec.json.encode(value).decode())
 
 
 def _address(file: Path, settings: SwitchSettings) -> str:

@@ -15,7 +15,6 @@ from typing import Annotated
 import msgspec
 import trio
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from acquirer.cli.books import console
@@ -27,6 +26,7 @@ from acquirer.cli.process import (
     run_service,
     until_signalled,
 )
+from acquirer.cli.screen import print_json
 from acquirer.config.estate import load_estate
 from acquirer.config.loading import ConfigError
 from acquirer.hosts_sim.orders.errors import NoBooksError, StoreError
@@ -166,7 +166,7 @@ def _list(
     except (NoBooksError, StoreError) as error:
         fail(error)
     if as_json:
-        typer.echo(msgspec.json.encode({title: rows}).decode())
+        print_json({title: rows})
         return
     # A merchant's books are wide; what no row has is left out.
     columns = [
@@ -180,5 +180,5 @@ def _list(
         heading = HEADINGS.get(column, column.replace("_", " "))
         table.add_column(heading, justify="right" if numeric else "left")
     for row in rows:
-        table.add_row(*(escape(str(getattr(row, column))) for column in columns))
+        table.add_row(*(str(getattr(row, column)) for column in columns))
     console().print(table)

@@ -15,7 +15,8 @@ import typer
 from rich.table import Table
 
 from acquirer.cli.books import AsJson, Config, Data, console, open_books, show_time
-from acquirer.cli.operator import call_switch, print_json, read_settings
+from acquirer.cli.operator import call_switch, read_settings
+from acquirer.cli.screen import print_json, say, styled
 from acquirer.codecs.order_codes import STATUS_TEXTS
 from acquirer.ledger.money import format_minor
 from acquirer.ledger.order_reports import OpenOrder, event_lines, open_orders, order_lines
@@ -141,7 +142,8 @@ def print_life() -> None:
 
     Example: acquirer orders life
     """
-    typer.echo(life_table(), nl=False)
+    for line in life_table().splitlines():
+        say(line)
 
 
 @events_app.command("list")
@@ -173,7 +175,7 @@ def list_events(
             line.type,
             line.order_no,
             line.merchant_id,
-            "[red]dead" if line.state == "dead" else line.state,
+            styled("dead", "red") if line.state == "dead" else line.state,
             str(line.attempts),
             show_time(line.next_at_ms) if line.state == "pending" else "",
         )
@@ -203,7 +205,7 @@ def replay_events(
     if as_json:
         print_json({"replayed": ids})
     else:
-        typer.echo(f"{len(ids)} to be sent again")
+        say(f"{len(ids)} to be sent again")
 
 
 @secrets_app.command("reload")
@@ -219,6 +221,6 @@ def reload_secrets(data: Data = None, config: Config = None, as_json: AsJson = F
         print_json(done)
         return
     merchants, others = done["merchants"], done["restart_for"]
-    typer.echo(f"new secrets for: {', '.join(merchants) or 'nobody'}")
+    say(f"new secrets for: {', '.join(merchants) or 'nobody'}")
     if others:
-        typer.echo(f"changed, but only a restart takes it over: {', '.join(others)}")
+        say(f"changed, but only a restart takes it over: {', '.join(others)}")

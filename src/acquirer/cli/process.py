@@ -13,10 +13,10 @@ import threading
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NoReturn
 
-import msgspec
 import trio
 import typer
 
+from acquirer.cli.screen import print_json, say
 from acquirer.config.loading import ConfigError
 
 PARENT_PIPE = "ACQUIRER_PARENT_PIPE"
@@ -25,15 +25,14 @@ USAGE_ERROR = 2
 
 def print_ready(**addresses: str) -> None:
     """Print the one JSON line on stdout that says where this program listens."""
-    sys.stdout.write(msgspec.json.encode({"ready": True, **addresses}).decode() + "\n")
-    sys.stdout.flush()
+    print_json({"ready": True, **addresses})
 
 
 def fail(reason: object) -> NoReturn:
     """End with exit code 2 and one line on stderr: usage or configuration is wrong."""
     if isinstance(reason, OSError) and reason.filename:
         reason = f"{reason.filename}: {reason.strerror}"
-    typer.echo(f"acquirer: {reason}", err=True)
+    say(f"acquirer: {reason}", err=True)
     raise typer.Exit(USAGE_ERROR)
 
 

@@ -7,7 +7,7 @@ JSON, CSV, an Excel workbook or a PNG chart. Reads the books beside a running sw
 from __future__ import annotations
 
 import csv
-import sys
+import io
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
@@ -19,9 +19,10 @@ import typer
 from rich.table import Table
 
 from acquirer.cli.books import AsJson, Config, Data, console, open_books
-from acquirer.cli.operator import print_json, read_settings
+from acquirer.cli.operator import read_settings
 from acquirer.cli.process import fail
 from acquirer.cli.report_files import write_chart, write_workbook
+from acquirer.cli.screen import print_json, say
 from acquirer.ledger.money import format_minor
 from acquirer.ledger.settlement_reports import (
     COLUMNS,
@@ -127,7 +128,7 @@ def _write(
         fail(f"{path}: {error.strerror or error}; {cure}")
     count = f"{len(lines)} line{'s' * (len(lines) != 1)}"
     some = f"the first {shown} of " if shown < len(lines) else ""
-    typer.echo(f"{path}: {some}{count}", err=to_stderr)
+    say(f"{path}: {some}{count}", err=to_stderr)
 
 
 def _rows(lines: list[ReportLine]) -> list[dict[str, object]]:
@@ -135,12 +136,15 @@ def _rows(lines: list[ReportLine]) -> list[dict[str, object]]:
 
 
 def _print_csv(lines: list[ReportLine]) -> None:
-    writer = csv.writer(sys.stdout, lineterminator="\n")
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("group", "currency", *COLUMNS))
     for line in lines:
         writer.writerow(
             (_plain(line.group), line.currency_code, *(getattr(line, name) for name in COLUMNS))
         )
+    for row in text.getvalue().splitlines():
+        say(row)
 
 
 def _plain(text: str) -> str:

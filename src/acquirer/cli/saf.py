@@ -13,7 +13,8 @@ import typer
 from rich.table import Table
 
 from acquirer.cli.books import AsJson, Config, Data, console, open_books, show_time
-from acquirer.cli.operator import call_switch, print_json
+from acquirer.cli.operator import call_switch
+from acquirer.cli.screen import print_json, say
 from acquirer.ledger.money import format_minor
 from acquirer.ledger.saf_reports import saf_lines
 
@@ -74,7 +75,7 @@ def retry(id: Id, data: Data = None, config: Config = None, as_json: AsJson = Fa
     if as_json:
         print_json(answer)
     else:
-        console().print(f"{id} is due again")
+        say(f"{id} is due again")
 
 
 @saf_app.command("write-off")
@@ -97,7 +98,7 @@ def write_off(
     if as_json:
         print_json(answer)
     else:
-        console().print(
+        say(
             f"{id} written off, rrn {answer['rrn']}: debit {answer['debit']},"
             f" credit {answer['credit']}, {answer['amount_minor']} minor units"
         )

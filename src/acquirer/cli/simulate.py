@@ -16,10 +16,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
-import msgspec
 import typer
 
 from acquirer.cli.process import fail
+from acquirer.cli.screen import print_json, say
 from acquirer.cli.simulation.day import KINDS, PAYMENTS, TERMINALS, Day, fault_kinds
 from acquirer.cli.simulation.planting import load_plants
 from acquirer.cli.simulation.run import Report, run_day
@@ -89,7 +89,7 @@ def simulate(
 
 
 def _fresh(days: list[Day], jobs: int, as_json: bool) -> None:
-    typer.echo(f"seeds {days[0].seed} to {days[-1].seed}", err=True)
+    say(f"seeds {days[0].seed} to {days[-1].seed}", err=True)
     failed: list[Report] = []
     cpu_s, paid = 0.0, 0
     for number, report in enumerate(_reports(days, jobs), start=1):
@@ -101,14 +101,15 @@ def _fresh(days: list[Day], jobs: int, as_json: bool) -> None:
             failed.append(report)
         if number % 10 == 0 or number == len(days) or report.findings:
             rate = paid / cpu_s if cpu_s else 0.0
-            typer.echo(
+            say(
                 f"{number} of {len(days)} days, {len(failed)} failed,"
                 f" {rate:.0f} payments a second of processor time",
                 err=True,
             )
     for report in failed[:SHOWN_MAX]:
-        typer.echo(f"\nday {report.day.seed} fails: {report.findings[0]}", err=True)
-        small = shrink(report, lambda day: typer.echo(f"  smaller: {day.command()}", err=True))
+        say(err=True)
+        say(f"day {report.day.seed} fails: {report.findings[0]}", err=True)
+        small = shrink(report, lambda day: say(f"  smaller: {day.command()}", err=True))
         if not as_json:
             _show(run_day(small.day, keep_trace=True), as_json=False)
     raise typer.Exit(1 if failed else 0)
@@ -128,19 +129,20 @@ def _show(report: Report, as_json: bool) -> None:
         _print_json(report)
         return
     for line in report.lines:
-        typer.echo(line)
+        say(line)
     struck = ", ".join(f"{kind} {count}" for kind, count in sorted(report.struck.items()))
-    typer.echo(
-        f"\nday {report.day.seed}: {report.payments} payments in {report.virtual_s:.0f} s,"
+    say()
+    say(
+        f"day {report.day.seed}: {report.payments} payments in {report.virtual_s:.0f} s,"
         f" the switch started {report.lives} times; faults: {struck or 'none'}"
     )
-    typer.echo(f"trace {report.digest}")
+    say(f"trace {report.digest}")
     for finding in report.findings:
-        typer.echo(f"DOES NOT HOLD  {finding}")
+        say(f"DOES NOT HOLD  {finding}")
     if report.findings:
-        typer.echo(f"replay: {report.day.command()}")
+        say(f"replay: {report.day.command()}")
     else:
-        typer.echo("all checks hold")
+        say("all checks hold")
 
 
 def _print_json(report: Report) -> None:
@@ -156,7 +158,7 @@ def _print_json(report: Report) -> None:
         "virtual_s": round(report.virtual_s, 3),
         "cpu_s": round(report.cpu_s, 3),
     }
-    typer.echo(msgspec.json.encode(document).decode())
+    print_json(document)
 
 
 def _catch(file: Path, names: list[str], jobs: int) -> None:
@@ -166,7 +168,7 @@ def _catch(file: Path, names: list[str], jobs: int) -> None:
         pool = stack.enter_context(ThreadPoolExecutor(jobs))
         for name, took, finding in pool.map(lambda name: catch(file, name), names):
             missed += not took
-            typer.echo(f"{name:<32} {f'seed {took}' if took else 'NOT CAUGHT':<12} {finding}")
+            say(f"{name:<32} {f'seed {took}' if took else 'NOT CAUGHT':<12} {finding}")
     raise typer.Exit(1 if missed else 0)
 
 

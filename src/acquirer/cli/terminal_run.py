@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -10,10 +9,10 @@ from typing import Annotated, Any
 
 import trio
 import typer
-from rich.console import Console
 from rich.text import Text
 
 from acquirer.cli import terminal_view as view
+from acquirer.cli.screen import Screen, print_json, say, styled
 from acquirer.cli.terminal_setup import (
     APPROVED,
     DECLINED,
@@ -60,13 +59,13 @@ def run(
         raise view.fail(str(error), USAGE) from None
     failed = reports[-1].mismatch is not None
     if setup.as_json:
-        typer.echo(json.dumps(_object(script, reports), ensure_ascii=False))
+        print_json(_object(script, reports))
     elif failed:
         last = reports[-1]
         name = f"step {last.number} ({last.step.do}, terminal {last.terminal_id})"
         raise view.fail(f"{scenario}: {name}: {last.mismatch}", DECLINED)
     else:
-        typer.echo(f"{len(reports)} steps as expected")
+        say(f"{len(reports)} steps as expected")
     raise typer.Exit(DECLINED if failed else APPROVED)
 
 
@@ -91,9 +90,9 @@ def _play(setup: Setup, script: Scenario) -> list[StepReport]:
                 timeout_s=setup.timeout_s,
                 follow_demands=entry.follow_demands and setup.follow_demands,
             )
-        console = Console(highlight=False)
+        console = Screen()
         if not setup.as_json:
-            console.print(Text(script.title, style="bold"))
+            console.print(styled(script.title, "bold"))
 
         def tell(report: StepReport) -> None:
             if not setup.as_json:
@@ -115,11 +114,12 @@ def _line(report: StepReport) -> Text:
     seen = report.observed
     code = seen.reply.get(39) if seen.reply is not None else ""
     mark, colour = ("✗", "red") if report.mismatch else ("✓", "green")
-    text = Text(f" {mark} ", style=colour)
-    text.append(f"{report.number:>3}  {report.terminal_id:8}  {report.step.do:20} ")
-    text.append(f"{code or seen.answer:6}", style="cyan")
-    text.append(report.step.note, style="dim")
-    return text
+    return Text.assemble(
+        styled(f" {mark} ", colour),
+        styled(f"{report.number:>3}  {report.terminal_id:8}  {report.step.do:20} "),
+        styled(f"{code or seen.answer:6}", "cyan"),
+        styled(report.step.note, "dim"),
+    )
 
 
 def _object(script: Scenario, reports: list[StepReport]) -> dict[str, Any]:

@@ -5,17 +5,15 @@ Rendering only. What of a message may be shown is decided in ``codecs/masking.py
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import typer
-from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
+from acquirer.cli.screen import Screen, print_json, say, styled
 from acquirer.codecs.capture import open_capture
 from acquirer.codecs.dialect import load_dialect
 from acquirer.codecs.explain import (
@@ -23,7 +21,6 @@ from acquirer.codecs.explain import (
     explain_envelope,
     explain_message,
     plain_text,
-    printable,
 )
 from acquirer.codecs.response_codes import in_words
 from acquirer.codecs.tpdu import ProcessingDemand
@@ -76,17 +73,17 @@ def result_object(result: Result) -> dict[str, Any]:
 def show_result(result: Result, *, as_json: bool) -> None:
     """Print a result: aligned and coloured for people, or as one JSON object."""
     if as_json:
-        typer.echo(json.dumps(result_object(result), ensure_ascii=False))
+        print_json(result_object(result))
         return
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     colour = _COLOURS.get(result.outcome, "yellow")
     head = f"{result.response_code} {result.message}".strip()
-    table.add_row(result.kind.replace("_", " "), Text(printable(head), style=f"bold {colour}"))
+    table.add_row(result.kind.replace("_", " "), styled(head, f"bold {colour}"))
     for name, value in _rows(result):
-        table.add_row(name, Text(printable(value)))
-    Console(highlight=False).print(table)
+        table.add_row(name, value)
+    Screen().print(table)
 
 
 def _rows(result: Result) -> list[tuple[str, str]]:
@@ -131,7 +128,7 @@ def tracer(encoding: str, *, to_stderr: bool) -> Callable[[str, bytes], None]:
     def show(direction: str, frame: bytes) -> None:
         found = open_capture(frame, dialect)
         arrow = "→ sent" if direction == "sent" else "← received"
-        typer.echo(f"{arrow}, {len(frame)} bytes", err=to_stderr)
+        say(f"{arrow}, {len(frame)} bytes", err=to_stderr)
         lines: list[Line] = explain_envelope(found.envelope, dialect)
         if found.message is not None:
             message = found.message
@@ -140,7 +137,8 @@ def tracer(encoding: str, *, to_stderr: bool) -> Callable[[str, bytes], None]:
             )
         if found.error is not None:
             lines.append(Line("error", "", str(found.error)))
-        typer.echo(plain_text(lines) + "\n", err=to_stderr)
+        for line in (*plain_text(lines).splitlines(), ""):
+            say(line, err=to_stderr)
 
     return show
 
@@ -150,9 +148,9 @@ def show_state(state: TerminalState, *, as_json: bool) -> None:
     if as_json:
         values = msgspec.to_builtins(state, str_keys=True)
         values["signed_on"] = bool(values.pop("wrapped_keys"))
-        typer.echo(json.dumps(values, ensure_ascii=False))
+        print_json(values)
         return
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
+    console = Screen(_WIDTH)
     facts = Table(box=None, show_header=False, pad_edge=False)
     facts.add_column(style="dim")
     facts.add_column()
@@ -173,13 +171,13 @@ def show_state(state: TerminalState, *, as_json: bool) -> None:
             entry.rrn,
             format_amount(entry.amount_minor),
             entry.response_code,
-            Text(entry.state, style=colour),
+            styled(entry.state, colour),
             entry.order_no,
         )
     console.print(table)
     if len(state.journal) > _JOURNAL_ROWS:
         rest = "`acquirer terminal … --json status` shows all"
-        console.print(f"the last {_JOURNAL_ROWS} of {len(state.journal)}; {rest}")
+        say(f"the last {_JOURNAL_ROWS} of {len(state.journal)}; {rest}")
 
 
 def _facts(state: TerminalState) -> list[tuple[str, str]]:
@@ -200,6 +198,5 @@ def _facts(state: TerminalState) -> list[tuple[str, str]]:
 
 def fail(text: str, code: int) -> typer.Exit:
     """Say why on standard error and give the exit to raise."""
-    colour = sys.stderr.isatty()
-    typer.echo(typer.style(text, fg="red") if colour else text, err=True)
+    say(text, err=True, style="red" if sys.stderr.isatty() else "")
     return typer.Exit(code)

@@ -12,7 +12,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import asynccontextmanager
@@ -26,7 +25,14 @@ import trio
 import typer
 
 from acquirer.cli.logs import configure_logging
-from acquirer.cli.process import PARENT_PIPE, fail, program, run_service, until_signalled
+from acquirer.cli.process import (
+    PARENT_PIPE,
+    fail,
+    print_ready,
+    program,
+    run_service,
+    until_signalled,
+)
 from acquirer.cli.provision import (
     HEADER_LENGTH,
     LOOPBACK,
@@ -142,15 +148,9 @@ async def _up(options: UpOptions) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(until_signalled, stop.set)
         async with running_estate(options, stop.set) as addresses:
-            print_line({"ready": True, **addresses})
+            print_ready(**addresses)
             await stop.wait()
         nursery.cancel_scope.cancel()
-
-
-def print_line(document: dict[str, Any]) -> None:
-    """One JSON object on stdout, at once."""
-    sys.stdout.write(msgspec.json.encode(document).decode() + "\n")
-    sys.stdout.flush()
 
 
 @asynccontextmanager

@@ -1,0 +1,58 @@
+"""The one place where commands write to a screen: nothing that others sent steers it.
+
+Order numbers, merchants' texts, couriers' names, banks' answers and reasons of errors are shown as
+they are: never read as rich's markup, and characters that are not printable written out. A style is
+given as a style, never in a text. ``tests/cli/test_screen.py`` holds all commands to this module.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from acquirer.codecs.shown_text import printable, printable_json
+
+PIPE_COLUMNS = 200
+
+
+class Screen(Console):
+    """A console that takes every text as data.
+
+    Args:
+        pipe_columns: width where the output is no terminal, which would squeeze tables.
+    """
+
+    def __init__(self, pipe_columns: int = PIPE_COLUMNS) -> None:
+        super().__init__(emoji=False, markup=False, highlight=False)
+        if not self.is_terminal:
+            self.width = pipe_columns
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """As rich does it, with the text made printable and its markup left alone."""
+        return super().render_str(printable(text), **{**options, "markup": False, "emoji": False})
+
+
+def styled(text: str, style: str = "") -> Text:
+    """A text in a style, for a cell or a line."""
+    return Text(printable(text), style=style)
+
+
+def say(line: str = "", *, err: bool = False, style: str = "", nl: bool = True) -> None:
+    """Print one line.
+
+    Args:
+        err: to standard error.
+        style: a colour's name, or empty.
+        nl: whether a newline follows.
+    """
+    shown = printable(line)
+    typer.echo(typer.style(shown, fg=style) if style else shown, err=err, nl=nl)
+
+
+def print_json(value: Any) -> None:
+    """One JSON object on a line of standard output."""
+    typer.echo(printable_json(msgspec.json.encode(value).decode()))
