@@ -78,7 +78,8 @@ class HsmTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         pin_tries_max: wrong PINs after which an account is refused; 0 counts none.
         pin_tries_window_s: seconds for which wrong PINs are remembered.
         authorised: whether the module starts in the authorised state.
-        max_connections: how many clients at once.
+        max_connections: how many clients at once; a newcomer takes the place of one that is silent.
+        first_command_s: seconds in which a new connection must send its first command.
         idle_timeout_s: seconds after which a silent connection is closed.
         frame_bytes_max: bytes of a request; a longer one closes its connection.
         metrics: address and port of ``/metrics``; empty serves none.
@@ -99,6 +100,7 @@ class HsmTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pin_tries_window_s: float = 86_400.0
     authorised: bool = False
     max_connections: int = 64
+    first_command_s: float = 30.0
     idle_timeout_s: float = 600.0
     frame_bytes_max: int = FRAME_BYTES_MAX
     metrics: str = ""
@@ -184,6 +186,7 @@ class HsmTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return ServerLimits(
             frame_bytes_max=self.frame_bytes_max,
             max_connections=self.max_connections,
+            first_command_s=self.first_command_s,
             idle_timeout_s=self.idle_timeout_s,
         )
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
+from acquirer.config.log_limit import LogLimit
 from acquirer.hsm_sim.body import Body
 from acquirer.hsm_sim.commands import COMMANDS, Advisory, Command, Handler, chain
 from acquirer.hsm_sim.crypto.errors import KeyLengthError, PinBlockError
@@ -112,6 +113,8 @@ class SecurityModule:
         self.counts = {code: entry.count for code, entry in self._entries.items()}
         self.unknown_count = 0
         self.last_refusal: Refusal | None = None
+        self._now = now
+        self._log_limit = LogLimit()
         for lmk_id, lmk in lmks.items():
             if lmk.is_test:
                 log.warning("hsm_test_lmk", lmk_id=lmk_id, note="published keys: never for money")
@@ -171,7 +174,7 @@ class SecurityModule:
         except KeyLengthError as refusal:
             return self._refused(text, size, entry, body, Refusal("27", str(refusal)))
         except Exception as fault:
-            return self._refused(text, size, entry, body, _internal(fault))
+            return self._refused(text, size, entry, body, self._internal(fault))
         finally:
             count.took(clock() - started)
         if type(fields) is Advisory:
@@ -185,7 +188,7 @@ class SecurityModule:
             return text[:size] + "51"
         body = Body(text, size + 2, self.state)
         body.echo_trailer()
-        log.info("hsm_unknown_command", command=repr(code))
+        self._tell(log.info, "hsm_unknown_command", command=repr(code))
         return text[:size] + reply_code(code) + "68" + body.trailer
 
     def _refused(self, text: str, size: int, entry: _Entry, body: Body, refusal: Refusal) -> str:
@@ -193,13 +196,29 @@ class SecurityModule:
         # A copy: the one that was raised keeps the command's frames, and clear keys in them.
         self.last_refusal = Refusal(refusal.code, refusal.reason, refusal.fields)
         body.echo_trailer()
-        log.info(
+        self._tell(
+            log.info,
             "hsm_refused",
             command=text[size : size + 2],
             code=refusal.code,
             reason=refusal.reason,
         )
         return text[:size] + entry.reply + refusal.code + refusal.fields + body.trailer
+
+    def _internal(self, fault: Exception) -> Refusal:
+        """An internal error; its message stays out of the log, for it may hold clear data."""
+        frame = sys.exc_info()[2]
+        while frame is not None and frame.tb_next is not None:
+            frame = frame.tb_next
+        place = f"{frame.tb_frame.f_code.co_name}:{frame.tb_lineno}" if frame is not None else "?"
+        self._tell(log.error, "hsm_internal_error", error=type(fault).__name__, place=place)
+        return Refusal("41", f"internal error: {type(fault).__name__} in {place}")
+
+    def _tell(self, write: Callable[..., object], event: str, **facts: str) -> None:
+        """Write a line that a client can cause, but not more than a few a second."""
+        left_out = self._log_limit.take(self._now())
+        if left_out is not None:
+            write(event, **facts, left_out=left_out)
 
     def __repr__(self) -> str:
         return f"<SecurityModule with LMKs {', '.join(sorted(self.state.lmks))}>"
@@ -245,13 +264,3 @@ def reply_code(code: str) -> str:
     'CD'
     """
     return code[0] + chr((ord(code[1]) + 1) & 0xFF)
-
-
-def _internal(fault: Exception) -> Refusal:
-    """An internal error; its message stays out of the log, for it may hold clear data."""
-    frame = sys.exc_info()[2]
-    while frame is not None and frame.tb_next is not None:
-        frame = frame.tb_next
-    place = f"{frame.tb_frame.f_code.co_name}:{frame.tb_lineno}" if frame is not None else "?"
-    log.error("hsm_internal_error", error=type(fault).__name__, place=place)
-    return Refusal("41", f"internal error: {type(fault).__name__} in {place}")

@@ -1,9 +1,9 @@
 """The terminals' TCP port: bytes in, frames to the session, replies out.
 
 A request in flight outlives its connection, so that its outcome is stored even if the terminal
-hangs up. Limits: open connections, over all and of one address (``admission.py``); requests at
-once, over all, on one connection and of one terminal; bytes of a frame; time for the first frame,
-for each frame from its first byte to its last, and between frames.
+hangs up. Limits: open connections, over all and of one address (``config/admission.py``); requests
+at once, over all, on one connection and of one terminal; bytes of a frame; time for the first
+frame, for each frame from its first byte to its last, and between frames.
 Source: terminal interface, part 1.
 """
 
@@ -19,8 +19,8 @@ import trio
 
 from acquirer.codecs.errors import FrameError
 from acquirer.codecs.framing import FrameDecoder
-from acquirer.switch.admission import Admission, Turned
-from acquirer.switch.log_limit import LogLimit
+from acquirer.config.admission import Admission, Turned
+from acquirer.config.log_limit import LogLimit
 from acquirer.switch.metrics import Metrics
 from acquirer.switch.session import FRAME_BYTES_MAX, FRAMING, CloseConnection, Session
 from acquirer.switch.settings import LimitSettings

@@ -18,12 +18,12 @@ from acquirer.codecs.framing import LengthHeader
 from acquirer.codecs.message import Message
 from acquirer.codecs.private_fields import De60
 from acquirer.codecs.tpdu import PosEnvelope, ProcessingDemand
+from acquirer.config.log_limit import LogLimit
 from acquirer.ledger.entries import Entry, Role, State
 from acquirer.ledger.errors import BookBusy, BookError, BookUnavailable, BookUncertain
 from acquirer.ledger.kinds import Kind
 from acquirer.switch.context import Context
 from acquirer.switch.errors import HsmRefused, HsmUnavailable, response_code_for
-from acquirer.switch.log_limit import LogLimit
 from acquirer.switch.metrics import Metrics
 from acquirer.switch.open_payments import OpenPayments
 from acquirer.switch.recognition import identify, items_of, order_numbers

@@ -253,3 +253,26 @@ def test_console_over_tcp() -> None:
         reply["lmk_check_value"] for reply in replies
     ]
     assert run("console", "--connect", "nowhere").exit_code == 2
+
+
+def test_console_returns_to_a_module_that_closed_its_connection() -> None:
+    """A connection that the module shed, as nothing was typed, costs no command."""
+    module = SecurityModule.with_test_lmks(Settings(test_lmk=True))
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        for _ in range(3):
+            stream, _ = listener.accept()
+            with stream:
+                reply = module.execute(stream.recv(int.from_bytes(stream.recv(2), "big")))
+                stream.sendall(len(reply).to_bytes(2, "big") + reply)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    address = f"127.0.0.1:{listener.getsockname()[1]}"
+    done = run("console", "--connect", address, "--json", text="NC\nNO00\nNC\n")
+    thread.join(timeout=30)
+    listener.close()
+    assert [json.loads(line)["error_code"] for line in done.stdout.splitlines()] == [
+        "00 no error"
+    ] * 3

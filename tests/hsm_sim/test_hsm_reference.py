@@ -17,7 +17,7 @@ from acquirer.hsm_sim.commands import COMMANDS
 from acquirer.hsm_sim.crypto.block_header import BlockHeader
 from acquirer.hsm_sim.errors import ERROR_TEXTS
 from acquirer.hsm_sim.lmk import WorkingKey
-from acquirer.hsm_sim.module import SecurityModule, reply_code
+from acquirer.hsm_sim.module import SecurityModule, published_lmks, reply_code
 from acquirer.hsm_sim.state import Settings
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "hsm.md"
@@ -73,11 +73,14 @@ def counting_random() -> Callable[[int], bytes]:
 
 
 def module(example: Example) -> SecurityModule:
-    """A fresh module as the example wants it."""
-    made = SecurityModule.with_test_lmks(
-        Settings(header_length=0, test_lmk=True),
-        random=counting_random(),
+    """A fresh module as the example wants it, on whose clock each log line has its own second."""
+    chosen, random = Settings(header_length=0, test_lmk=True), counting_random()
+    made = SecurityModule(
+        published_lmks(chosen, random),
+        settings=chosen,
+        random=random,
         default_lmk=example.lmk,
+        now=count().__next__,
     )
     made.state.authorised = example.authorised
     return made

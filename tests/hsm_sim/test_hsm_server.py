@@ -1,6 +1,9 @@
 """The TCP shell: splits, pipelining, limits, TLS; the metrics beside it."""
 
 import ssl
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 from itertools import count
@@ -16,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 
 from acquirer.hsm_sim.errors import HsmConfigError
 from acquirer.hsm_sim.metrics import ModuleCollector, answer
@@ -91,18 +95,122 @@ async def test_broken_frames_close_one_connection(broken: bytes) -> None:
     assert (hsm.broken_frames, hsm.connections) == (1, 0)
 
 
-async def test_too_many_connections() -> None:
-    """A connection beyond the limit is closed at once."""
-    hsm = server(ServerLimits(max_connections=1))
-    first, first_peer = trio.testing.memory_stream_pair()
-    second, second_peer = trio.testing.memory_stream_pair()
+@asynccontextmanager
+async def connected(hsm: HsmServer, count: int) -> AsyncIterator[list[trio.abc.Stream]]:
+    """So many connections that are served, in their order."""
+    clients: list[trio.abc.Stream] = []
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(hsm.handle, first_peer)
+        for _ in range(count):
+            client, peer = trio.testing.memory_stream_pair()
+            nursery.start_soon(hsm.handle, peer)
+            clients.append(client)
+            await trio.testing.wait_all_tasks_blocked()
+        yield clients
+        nursery.cancel_scope.cancel()
+
+
+async def answered(client: trio.abc.Stream) -> bool:
+    """Whether a connection's command is answered; false where it has been closed."""
+    try:
+        await client.send_all(frame(b"ABCDNC"))
+    except trio.BrokenResourceError:
+        return False
+    return frame(b"ABCD" + REPLY) == await receive(client, len(REPLY) + 6)
+
+
+async def test_silent_strangers_give_way() -> None:
+    """All places held by connections that send nothing: whoever sends commands gets in."""
+    hsm = server(ServerLimits(max_connections=4))
+    async with connected(hsm, 4) as strangers, connected(hsm, 2) as switch:
+        assert [await answered(client) for client in switch] == [True, True]
+        assert [await receive(stranger, 1) for stranger in strangers[:2]] == [b"", b""]
+        assert [await answered(stranger) for stranger in strangers[2:]] == [True, True]
+    assert (hsm.refused_connections, hsm.connections) == (2, 0)
+
+
+@pytest.mark.parametrize("sent", [b"\x00\x06ABCDQQ", b"\x00\x06ABCDN", b"\x00\x02AB"])
+async def test_what_is_no_command_proves_nothing(sent: bytes) -> None:
+    """Unknown commands and parts of a frame keep no place."""
+    hsm = server(ServerLimits(max_connections=1))
+    async with connected(hsm, 1) as strangers:
+        await strangers[0].send_all(sent)
         await trio.testing.wait_all_tasks_blocked()
-        nursery.start_soon(hsm.handle, second_peer)
-        assert await receive(second, 1) == b""
-        await first.aclose()
+        async with connected(hsm, 1) as switch:
+            assert await answered(switch[0])
+
+
+async def test_who_sends_commands_stays() -> None:
+    """Where all places are of clients that have sent commands lately, a newcomer is closed."""
+    hsm = server(ServerLimits(max_connections=2))
+    async with connected(hsm, 2) as clients:
+        assert [await answered(client) for client in clients] == [True, True]
+        async with connected(hsm, 1) as newcomers:
+            assert await receive(newcomers[0], 1) == b""
+        assert [await answered(client) for client in clients] == [True, True]
     assert hsm.refused_connections == 1
+
+
+def test_long_silence_gives_way() -> None:
+    """A client that has been silent for long loses its place to a newcomer, the longest first."""
+
+    async def main() -> None:
+        hsm = server(ServerLimits(max_connections=2, first_command_s=30))
+        async with connected(hsm, 2) as clients:
+            for client in clients:
+                assert await answered(client)
+            await trio.sleep(20)
+            assert await answered(clients[0])
+            await trio.sleep(10)
+            async with connected(hsm, 1) as newcomers:
+                assert await answered(newcomers[0])
+                assert await answered(clients[0])
+                assert await receive(clients[1], 1) == b""
+
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+@pytest.mark.parametrize("sent", [b"", b"\x00", b"\x00\x06ABCDQQ"])
+def test_the_first_command_must_come_soon(sent: bytes) -> None:
+    """A connection that sends no command is closed on the clock of the test, dribble or not."""
+
+    async def main() -> None:
+        async with connected(server(ServerLimits(first_command_s=5)), 1) as clients:
+            began = trio.current_time()
+            if sent:
+                await clients[0].send_all(sent)
+            while await clients[0].receive_some(100):
+                pass
+            assert trio.current_time() - began == pytest.approx(5)
+
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+def test_a_flood_writes_few_lines() -> None:
+    """Thousands of broken frames and connections, and of bad commands: ten lines a second each."""
+
+    settings = Settings(test_lmk=True)
+    module = SecurityModule(published_lmks(settings), settings=settings, now=lambda: 0.0)
+
+    async def main() -> None:
+        hsm = HsmServer(module, ServerLimits(max_connections=1))
+        async with connected(hsm, 1) as clients:
+            assert await answered(clients[0])
+            for _ in range(1000):
+                client, peer = trio.testing.memory_stream_pair()
+                await hsm.handle(peer)
+                await client.aclose()
+        for sent in [b"\x00\x00"] * 1000 + [frame(b"ABCDNCx") * 500, frame(b"ABCDQQ") * 500]:
+            client, peer = trio.testing.memory_stream_pair()
+            await client.send_all(sent)
+            await client.send_eof()
+            await hsm.handle(peer)
+        assert (hsm.refused_connections, hsm.broken_frames) == (1000, 1000)
+
+    with capture_logs() as events:
+        trio.run(main, clock=trio.testing.MockClock())
+    told = Counter(str(event["event"]) for event in events)
+    assert told["hsm_connection_refused"] + told["hsm_frame_refused"] == 10
+    assert told["hsm_refused"] + told["hsm_unknown_command"] == 10
 
 
 def test_idle_connections_are_closed() -> None:
@@ -204,7 +312,9 @@ def test_tls_files_that_cannot_be_used(tmp_path: Path) -> None:
             server_context(path, path, None)
 
 
-@pytest.mark.parametrize("limits", [{"frame_bytes_max": 0}, {"max_connections": 0}])
+@pytest.mark.parametrize(
+    "limits", [{"frame_bytes_max": 0}, {"max_connections": 0}, {"first_command_s": 0}]
+)
 def test_limits_are_checked(limits: dict[str, int]) -> None:
     """Limits that let nothing through are refused."""
     with pytest.raises(HsmConfigError):

@@ -63,8 +63,7 @@ def console(
     """
     with telling_refusals():
         if connect:
-            with _connection(connect) as stream:
-                _talk(_over_tcp(stream, header_length), None, as_json)
+            _talk(_over_tcp(connect, header_length), None, as_json)
             return
         module = open_module(config, test_lmks, authorised=authorised, default_lmk=default_lmk)
         _talk(module.execute, module, as_json)
@@ -153,23 +152,40 @@ def _connection(address: str) -> socket.socket:
         raise HsmConfigError(f"{address}: cannot connect: {error.strerror or error}") from None
 
 
-def _over_tcp(stream: socket.socket, header_length: int) -> Exchange:
-    """An exchange over a connection; one request at a time."""
+def _over_tcp(address: str, header_length: int) -> Exchange:
+    """An exchange over a connection; one request at a time.
+
+    A connection that the module has closed meanwhile, because nothing was typed, is opened anew.
+    """
     header = b"0" * header_length
+    stream = _connection(address)
 
     def exchange(request: bytes) -> bytes:
+        nonlocal stream
         if len(header) + len(request) > 0xFFFF:
             raise HsmConfigError("the request is longer than a frame")
-        frame = header + request
         try:
-            stream.sendall(len(frame).to_bytes(2, "big") + frame)
-            size = int.from_bytes(_receive(stream, 2), "big")
-            reply = _receive(stream, size)
+            reply = _ask(stream, header + request)
+            if not reply:
+                stream.close()
+                stream = _connection(address)
+                reply = _ask(stream, header + request)
         except OSError as error:
             raise HsmConfigError(f"the module does not answer: {error}") from None
+        if not reply:
+            raise HsmConfigError("the module closed the connection")
         return reply[header_length:]
 
     return exchange
+
+
+def _ask(stream: socket.socket, frame: bytes) -> bytes:
+    """The reply to a frame; empty where the connection ends before it."""
+    try:
+        stream.sendall(len(frame).to_bytes(2, "big") + frame)
+        return _receive(stream, int.from_bytes(_receive(stream, 2), "big"))
+    except (BrokenPipeError, ConnectionResetError):
+        return b""
 
 
 def _receive(stream: socket.socket, size: int) -> bytes:
@@ -177,6 +193,6 @@ def _receive(stream: socket.socket, size: int) -> bytes:
     while len(received) < size:
         chunk = stream.recv(size - len(received))
         if not chunk:
-            raise HsmConfigError("the module closed the connection")
+            return b""
         received += chunk
     return received

@@ -1,11 +1,11 @@
-"""Which terminal connections are let in, and which one gives way."""
+"""Which connections are let in, and which one gives way."""
 
 from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acquirer.switch.admission import Admission, Admitted, Turned
+from acquirer.config.admission import Admission, Admitted, Turned
 
 
 def test_a_full_port_drops_the_oldest_that_said_nothing() -> None:
@@ -19,6 +19,20 @@ def test_a_full_port_drops_the_oldest_that_said_nothing() -> None:
     assert Turned("full") == admission.enter("d", "x")
     admission.leave("a")
     assert Admitted() == admission.enter("d", "x")
+
+
+def test_long_silence_gives_way_where_it_may() -> None:
+    """Of proven connections the one that was silent longest goes, and only after long silence."""
+    admission: Admission[str] = Admission(2, 10, silent_s=30.0)
+    for who in "ab":
+        assert Admitted() == admission.enter(who, "x", 0.0)
+        admission.prove(who, 0.0)
+    admission.prove("a", 10.0)
+    assert Turned("full") == admission.enter("c", "y", 29.9)
+    assert Admitted("b") == admission.enter("c", "y", 30.0)
+    assert Admitted("c") == admission.enter("d", "y", 40.0)
+    admission.prove("d", 40.0)
+    assert Admitted("a") == admission.enter("e", "x", 40.0)
 
 
 def test_an_address_has_its_share() -> None:
