@@ -234,15 +234,6 @@ class Book:
         found: SafItem | None = await self._read(queues.dead_saf, id)
         return found
 
-    async def advised(self, pan_token: bytes, since_ms: int) -> tuple[int, int]:
-        """Count and sum, minor units, of a card's payments that a bank was or is owed advices of.
-
-        Args:
-            since_ms: those queued since then.
-        """
-        found: tuple[int, int] = await self._read(queues.advised, pan_token, since_ms)
-        return found
-
     async def gauges(self) -> gauges.Gauges:
         """Queue lengths, unconfirmed payments and couriers' cash, now."""
         found: gauges.Gauges = await self._read(gauges.gauges)

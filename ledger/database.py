@@ -248,7 +248,11 @@ class Database:
         return connection
 
     def _connect_postgresql(self) -> psycopg.Connection[Row]:
-        options = f"-c synchronous_commit=on -c lock_timeout={self._lock_wait_ms}"
+        # What is read under a lock must be what was committed before it: READ COMMITTED.
+        options = (
+            f"-c synchronous_commit=on -c lock_timeout={self._lock_wait_ms}"
+            " -c default_transaction_isolation=read\\ committed"
+        )
         url = self.url.set(drivername="postgresql").render_as_string(hide_password=False)
         connection = psycopg.connect(url, autocommit=True, options=options, connect_timeout=5)
         # One type for all integers: else each magnitude makes another prepared statement.

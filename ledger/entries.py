@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from acquirer.codecs.bank_kinds import BankMessage
+from acquirer.ledger.advices import LimitAdvised
 from acquirer.ledger.kinds import Kind
 from acquirer.ledger.transfer_steps import (
     OpenAccount,
@@ -384,6 +385,7 @@ Step = (
     | FinishSaf
     | ReviveSaf
     | WriteOffSaf
+    | LimitAdvised
     | QueueEvent
 )
 

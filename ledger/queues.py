@@ -20,7 +20,7 @@ from sqlalchemy import ColumnElement, Table, and_, bindparam, func, or_, select,
 from acquirer.ledger.database import Session, Sql
 from acquirer.ledger.entries import Entry, Event, SafItem
 from acquirer.ledger.rows import ENTRY_COLUMNS, entry_of, event_of, saf_of
-from acquirer.ledger.schema import ADVICE, UNSETTLED, journal, outbox, saf
+from acquirer.ledger.schema import UNSETTLED, journal, outbox, saf
 
 # No lease and no pause between attempts is as long as this.
 CLOCK_BACK_MS = 1_200_000
@@ -186,16 +186,6 @@ OUTBOX_COUNTS = Sql(
         func.min(outbox.c.created_at_ms).filter(outbox.c.dead_at_ms.is_(None)),
     ).where(outbox.c.delivered_at_ms.is_(None))
 )
-_ADVISED = Sql(
-    select(func.count(), func.coalesce(func.sum(journal.c.amount_minor), 0))
-    .select_from(saf)
-    .join(journal, journal.c.id == saf.c.original_id)
-    .where(
-        ADVICE,
-        saf.c.created_at_ms >= bindparam("since_ms"),
-        journal.c.pan_token == bindparam("token"),
-    )
-)
 DEAD_SAF = Sql(
     select(*_SAF_COLUMNS)
     .where(
@@ -212,12 +202,6 @@ def depths(session: Session) -> dict[str, Depth]:
         found[bank] = replace(found.get(bank, Depth(0, 0, None)), dead=dead)
     row = session.row(OUTBOX_COUNTS)
     return {**found, "": Depth(*row[:3]) if row else Depth(0, 0, None)}
-
-
-def advised(session: Session, pan_token: bytes, since_ms: int) -> tuple[int, int]:
-    """See ``Book.advised``."""
-    row = session.row(_ADVISED, token=pan_token, since_ms=since_ms)
-    return (0, 0) if row is None else (int(row[0]), int(row[1]))
 
 
 def dead_saf(session: Session, id: int) -> SafItem | None:

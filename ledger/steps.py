@@ -12,6 +12,7 @@ from typing import Any
 
 from acquirer.ledger import statements as sql
 from acquirer.ledger.accounting import Accounting
+from acquirer.ledger.advices import LimitAdvised, limit_advised
 from acquirer.ledger.database import Session
 from acquirer.ledger.entries import (
     FinishSaf,
@@ -205,6 +206,7 @@ RUN: Mapping[type[Any], Callable[[Session, Accounting, Any], bool]] = MappingPro
         FinishSaf: _finish_saf,
         ReviveSaf: _revive_saf,
         WriteOffSaf: _write_off_saf,
+        LimitAdvised: lambda session, _accounting, step: limit_advised(session, step),
         QueueEvent: _queue_event,
     }
 )

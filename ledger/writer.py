@@ -17,6 +17,7 @@ from typing import Any
 
 from acquirer.ledger import statements as sql
 from acquirer.ledger.accounting import Accounting
+from acquirer.ledger.advices import LimitAdvised
 from acquirer.ledger.database import Database, Fault, Session
 from acquirer.ledger.entries import (
     CommitResult,
@@ -313,13 +314,16 @@ _ENTRY_KEY = itemgetter(*(ENTRY_COLUMNS.index(name) for name in ("terminal_id", 
 
 
 def _lock_key(unit: Unit) -> tuple[str, str, int]:
-    """The order, or else the entry, that a unit locks."""
+    """The order, or else the card, or else the entry, that a unit locks."""
     if not isinstance(unit, Query):
         for step in unit:
             if isinstance(step, PutOrder):
                 return (step.order.merchant_id, step.order.order_no, 0)
             if isinstance(step, UpdateOrder):
                 return (step.merchant_id, step.order_no, 0)
+        for step in unit:
+            if isinstance(step, LimitAdvised):
+                return ("", step.pan_token.hex(), 0)
         for step in unit:
             if isinstance(step, UpdateEntry):
                 return ("", "", step.id)

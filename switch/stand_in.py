@@ -13,11 +13,10 @@ from collections import OrderedDict
 from collections.abc import Sequence
 
 from acquirer.codecs.bank_kinds import BankMessage
-from acquirer.ledger.book import Book
+from acquirer.ledger.advices import LimitAdvised
 from acquirer.ledger.entries import Entry, QueueSaf, SafItem
 from acquirer.ledger.kinds import Kind
 from acquirer.switch.settings import StandInRule
-from acquirer.switch.turns import Turns
 
 KNOWN_CARDS_MAX = 100_000
 WINDOW_MS = 86_400_000
@@ -36,7 +35,6 @@ class StandIn:
     def __init__(self, rules: Sequence[StandInRule] = ()) -> None:
         self._rules = tuple(rules)
         self._known: OrderedDict[tuple[str, bytes], int] = OrderedDict()
-        self.turns = Turns()
 
     def rule_for(self, bank: str, kind: Kind) -> StandInRule | None:
         """The rule for a payment, or None where there is no standing in."""
@@ -59,25 +57,26 @@ class StandIn:
         if len(self._known) > KNOWN_CARDS_MAX:
             self._known.popitem(last=False)
 
-    async def allows(self, book: Book, entry: Entry) -> bool:
-        """Whether a payment whose request did not leave may be approved here.
+    def limit_of(self, entry: Entry) -> LimitAdvised | None:
+        """The daily limit under which a payment that did not leave may be approved here.
 
-        Raises:
-            BookError: the card's advices could not be counted.
+        Returns:
+            The step that holds the card to it, to stand behind the advice; None where the
+            payment may not be approved.
         """
         rule = self.rule_for(entry.bank, entry.kind)
         if rule is None or entry.card is None or entry.amount_minor > rule.floor_limit_minor:
-            return False
+            return None
         known_at = self._known.get((entry.bank, entry.card.pan_token))
         if rule.known_cards_only and (
             known_at is None or entry.created_at_ms - known_at > WINDOW_MS
         ):
-            return False
-        since_ms = entry.created_at_ms - WINDOW_MS
-        count, sum_minor = await book.advised(entry.card.pan_token, since_ms)
-        return (
-            count < rule.daily_count_max
-            and sum_minor + entry.amount_minor <= rule.daily_amount_max_minor
+            return None
+        return LimitAdvised(
+            entry.card.pan_token,
+            entry.created_at_ms - WINDOW_MS,
+            rule.daily_count_max,
+            rule.daily_amount_max_minor,
         )
 
 

@@ -152,17 +152,21 @@ async def _stand_in(
     context: Context, entry: Entry, approved: Sequence[Step], undone: Sequence[Step]
 ) -> Outcome:
     """Approve in the bank's place and owe it an advice, or answer 91."""
-    assert entry.card is not None
-    async with context.stand_in.turns.of(entry.card.pan_token.hex()):
-        if not await context.stand_in.allows(context.book, entry):
-            return await conclude(context, entry, State.REFUSED, "91", entry.reply, undone)
-        advice = advice_step(entry, await context.numbers.take(), context.wall_ms())
-        reply = {**entry.reply, 38: approval_code_of(entry)}
-        answer = await conclude(context, entry, State.APPROVED, "00", reply, (*approved, advice))
-    if isinstance(answer, Answer) and answer.response_code in APPROVED_CODES:
-        context.stood_in()
-        context.saf_queued()
-    return answer
+    limit = context.stand_in.limit_of(entry)
+    if limit is None:
+        return await conclude(context, entry, State.REFUSED, "91", entry.reply, undone)
+    advice = advice_step(entry, await context.numbers.take(), context.wall_ms())
+    reply = {**entry.reply, 38: approval_code_of(entry)}
+    end = _end(entry, State.APPROVED, "00", reply)
+    steps = (end, *approved, advice, limit)
+    failed = await context.book.commit(*steps)
+    if failed is not None and steps[failed.step] is limit:
+        return await conclude(context, entry, State.REFUSED, "91", entry.reply, undone)
+    if failed is not None:
+        return Answer("94")
+    context.stood_in()
+    context.saf_queued()
+    return Answer("00", reply)
 
 
 def fields_of_bank(message: Message) -> dict[int, str]:
@@ -191,7 +195,14 @@ async def conclude(
     Args:
         reply: DE number → value of the answer.
     """
-    end = UpdateEntry(
+    failed = await context.book.commit(_end(entry, state, code, reply), *steps)
+    # Where the entry was taken away meanwhile (a reversal, a lost lease) its undo is queued
+    # already, and an approval must not be shown.
+    return Answer("94") if failed else Answer(code, reply)
+
+
+def _end(entry: Entry, state: State, code: str, reply: dict[int, str]) -> UpdateEntry:
+    return UpdateEntry(
         entry.id,
         (State.SENT,),
         state=state,
@@ -200,10 +211,6 @@ async def conclude(
         approval_code=reply.get(38, ""),
         reply=reply,
     )
-    failed = await context.book.commit(end, *steps)
-    # Where the entry was taken away meanwhile (a reversal, a lost lease) its undo is queued
-    # already, and an approval must not be shown.
-    return Answer("94") if failed else Answer(code, reply)
 
 
 async def _time_out(context: Context, entry: Entry) -> Outcome:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
+import trio
 
 from acquirer.config.estate import load_estate
 from acquirer.hosts_sim.bank.settings import Match, Rule
@@ -56,6 +58,42 @@ async def test_by_rule_and_with_advices_afterwards(open_world: Callable[..., Any
             ("advice", 2_000, "approved"),
             ("advice", 2_500, "reversed"),
         ] == sorted(kinds, key=lambda row: row[1])
+
+
+async def test_two_switches_hold_one_limit(
+    open_world: Callable[..., Any], postgresql_url: str
+) -> None:
+    """However many payments of a card come to both at once, so many are approved and no more."""
+    rule = RULE | {
+        "known_cards_only": False,
+        "daily_count_max": 3,
+        "daily_amount_max_minor": 50_000,
+    }
+    async with open_world(url=postgresql_url, changes={"stand_in": [rule]}) as world:
+        sibling = replace(world, changes={"stand_in": [rule], "instance": "switch-2"})
+        sibling._data_key = world._data_key
+        await sibling.start_switch()
+        one, two = await world.signed_on(), await world.signed_on("10000002")
+        await world.stop("bank")
+        await world.until(lambda: _bank_is_down(world))
+        await world.until(lambda: _bank_is_down(sibling))
+        doors = ((world, one), (sibling, two))
+        for door, terminal in doors:
+            assert "91" == (await door.ask(terminal.sale(SYBIL, 100))).code, "with a PIN"
+        codes: dict[str, list[str]] = {}
+
+        async def pay(door: Any, terminal: Any, card: Any) -> None:
+            frame = terminal.sale(card, 100, pin="")
+            codes.setdefault(card.name, []).append((await door.ask(frame)).code)
+
+        cards = [card for card in CARDS.values() if not card.status]
+        async with trio.open_nursery() as nursery:
+            for card in cards:
+                for door, terminal in doors * 3:
+                    nursery.start_soon(pay, door, terminal, card)
+        for card in cards:
+            assert ["00"] * 3 + ["91"] * 3 == sorted(codes[card.name])
+        await sibling.drain()
 
 
 async def test_off_by_default(open_world: Callable[..., Any]) -> None:

@@ -1,0 +1,99 @@
+"""The limit on what a card's bank is owed advices of, decided in the commit that it guards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import pytest
+import trio
+
+from acquirer.codecs.bank_kinds import BankMessage
+from acquirer.ledger.advices import LimitAdvised
+from acquirer.ledger.book import Book, open_book
+from acquirer.ledger.entries import (
+    Entry,
+    Failed,
+    InsertEntry,
+    QueueSaf,
+    SafItem,
+    State,
+    Step,
+    UpdateEntry,
+)
+
+pytestmark = pytest.mark.anyio
+MakeEntry = Callable[..., Entry]
+CARD = bytes(16)
+WAITING = """
+    SELECT count(*) FROM pg_locks JOIN pg_database ON oid = database
+    WHERE NOT granted AND locktype = 'advisory' AND datname = current_database()
+"""
+
+
+def open_books(url: str, instance: str = "switch-1") -> Any:
+    """Books with a writer's thread, which may wait while another process has a lock."""
+    return open_book(url, instance, clock_ms=lambda: 0, lock_wait_ms=10_000)
+
+
+async def approve(
+    book: Book, entry: Entry, *, count_max: int = 3, sum_minor_max: int = 10**9, since_ms: int = 0
+) -> Any:
+    """Stand in for an entry's bank."""
+    assert await book.commit(InsertEntry(entry)) is None
+    steps: tuple[Step, ...] = (
+        UpdateEntry(entry.id, (State.SENT,), state=State.APPROVED),
+        QueueSaf(SafItem(entry.id, "demo", BankMessage.ADVICE, entry.id, "00", entry.id, 0)),
+        LimitAdvised(CARD, since_ms, count_max, sum_minor_max),
+    )
+    return await book.commit(*steps)
+
+
+async def test_so_many_and_no_more(url: str, make_entry: MakeEntry) -> None:
+    """The one too many writes nothing; another card and an older advice do not count."""
+    async with open_books(url) as book:
+        for number in (1, 2, 3):
+            assert await approve(book, make_entry(number)) is None
+        assert Failed(2) == await approve(book, make_entry(4))
+        refused = await book.entry(4)
+        assert refused is not None
+        assert refused.state is State.SENT
+        assert [1, 2, 3] == [item.id for item in await book.saf_pending()]
+        assert await approve(book, make_entry(5), since_ms=2) is None
+
+
+async def test_the_sum(url: str, make_entry: MakeEntry) -> None:
+    """Amounts count up to the limit, itself included."""
+    async with open_books(url) as book:
+        assert await approve(book, make_entry(1), sum_minor_max=20_000) is None
+        assert await approve(book, make_entry(2), sum_minor_max=20_000) is None
+        last = make_entry(3, amount_minor=1)
+        assert Failed(2) == await approve(book, last, sum_minor_max=20_000)
+
+
+async def test_two_processes_at_the_same_moment(postgresql_url: str, make_entry: MakeEntry) -> None:
+    """Both have written before either has committed: one of them finds the limit reached."""
+    plain = postgresql_url.replace("postgresql+psycopg", "postgresql")
+    results: list[Any] = []
+    async with open_books(postgresql_url) as one, open_books(postgresql_url, "switch-2") as two:
+        with psycopg.connect(plain) as gate:
+            lock = f"acquirer:advised:{CARD.hex()}"
+            gate.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (lock,))
+
+            async def stand_in(book: Book, number: int) -> None:
+                entry = make_entry(number, owner=book.owner)
+                results.append(await approve(book, entry, count_max=1))
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(stand_in, one, 1)
+                nursery.start_soon(stand_in, two, 2)
+                with trio.fail_after(8):
+                    while True:
+                        waiting = gate.execute(WAITING).fetchone()
+                        if waiting == (2,):
+                            break
+                        await trio.sleep(0.01)
+                gate.rollback()
+        assert [None, Failed(2)] == sorted(results, key=repr, reverse=True)
+        assert 1 == len(await one.saf_pending())
