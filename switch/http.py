@@ -1,25 +1,22 @@
 """Health, metrics and operator calls over HTTP; no payment passes here.
 
 ``/healthz`` says that the process lives, ``/readyz`` whether it can take payments, ``/metrics``
-gives the Prometheus text format; operator calls are ``operator_api.py``'s. Starlette on
-Hypercorn's trio worker; it logs no request.
+gives the Prometheus text format; operator calls are ``operator_api.py``'s. A Starlette
+application on ``http_server.py``; it logs no request.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import cast
-from urllib.parse import urlsplit
+from collections.abc import Callable, Sequence
 
 import trio
-from hypercorn.config import Config
-from hypercorn.trio import serve
-from hypercorn.typing import ASGIFramework
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+
+from acquirer.switch.http_server import HttpServer
 
 Ready = Callable[[], tuple[bool, dict[str, object]]]
 OperatorRoutes = Sequence[Route]
@@ -61,37 +58,23 @@ async def serve_http(
     ready: Ready,
     registry: CollectorRegistry,
     operator: OperatorRoutes = (),
-    shutdown: Callable[[], Awaitable[None]] | None = None,
     task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve until cancelled, or until ``shutdown`` returns.
+    """Serve until cancelled.
 
     Args:
         address: ``host:port``; port 0 takes a free one.
         ready: see :func:`http_app`.
         registry: see :func:`http_app`.
         operator: see :func:`http_app`.
-        shutdown: awaited beside the server; when it returns, the server closes in an orderly way.
         task_status: told ``host:port`` as bound.
 
     Raises:
         OSError: the address cannot be bound.
     """
-    config = Config()
-    config.bind = [address]
-    config.errorlog = None
-    config.accesslog = None
-    config.include_server_header = False
-    config.graceful_timeout = 1.0
-    async with trio.open_nursery() as nursery:
-
-        async def run(task_status: trio.TaskStatus[list[str]]) -> None:
-            await serve(
-                cast(ASGIFramework, http_app(ready, registry, operator)),
-                config,
-                shutdown_trigger=shutdown or trio.sleep_forever,
-                task_status=task_status,
-            )
-
-        bound = await nursery.start(run)
-        task_status.started(urlsplit(bound[0]).netloc)
+    host, _, port = address.rpartition(":")
+    server = HttpServer(http_app(ready, registry, operator))
+    listeners = await trio.open_tcp_listeners(int(port), host=host.strip("[]"))
+    bound_host, bound_port = listeners[0].socket.getsockname()[:2]
+    task_status.started(f"{bound_host}:{bound_port}")
+    await trio.serve_listeners(server.serve_stream, listeners)

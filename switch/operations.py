@@ -27,6 +27,7 @@ OPERATOR = "OPERATOR"
 HAND_IN = Kind.COURIER_HAND_IN
 STATION = re.compile(r"[A-Za-z0-9_-]{1,40}")
 REFERENCE = re.compile(r"[A-Za-z0-9_-]{1,64}")
+EVENT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 AMOUNT_MAX = 10**12
 
 
@@ -131,7 +132,8 @@ def _told(entry: Entry, *, repeated: bool) -> Done:
 
 async def replay_event(context: Context, event_id: str) -> Done | Refused:
     """Make a dead letter due again, with what waits behind it in its order."""
-    if not await context.book.replay_event(event_id, context.wall_ms()):
+    is_id = EVENT_ID.fullmatch(event_id) is not None
+    if not (is_id and await context.book.replay_event(event_id, context.wall_ms())):
         cure = "`acquirer orders events list --state dead` shows all"
         return Refused(f"no dead letter {event_id!r}; {cure}")
     context.events_queued()

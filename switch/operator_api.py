@@ -9,6 +9,7 @@ the books cannot be written now. ``operations.py`` does the work.
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from ipaddress import ip_address
@@ -35,6 +36,7 @@ from acquirer.switch.saf_operations import retry_saf, write_off_saf
 log = structlog.get_logger("acquirer.operator")
 
 BODY_BYTES_MAX = 4096
+ID_MAX = 2**63 - 1
 Operation = Callable[[Context, Request], Awaitable[Done | Refused]]
 
 
@@ -73,12 +75,12 @@ class WriteOff(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 async def _retry_saf(context: Context, request: Request) -> Done | Refused:
-    return await retry_saf(context, request.path_params["id"])
+    return await retry_saf(context, _id(request))
 
 
 async def _write_off(context: Context, request: Request) -> Done | Refused:
     told = msgspec.json.decode(await _body(request), type=WriteOff)
-    return await write_off_saf(context, request.path_params["id"], told.name, told.reason)
+    return await write_off_saf(context, _id(request), told.name, told.reason)
 
 
 async def _links(context: Context, request: Request) -> Done | Refused:
@@ -98,8 +100,8 @@ async def _reload_secrets(context: Context, request: Request) -> Done | Refused:
 
 OPERATIONS: dict[str, Operation] = {
     "/operator/links": _links,
-    "/operator/saf/{id:int}/retry": _retry_saf,
-    "/operator/saf/{id:int}/write-off": _write_off,
+    "/operator/saf/{id}/retry": _retry_saf,
+    "/operator/saf/{id}/write-off": _write_off,
     "/operator/links/{link}/{command}": _link,
     "/operator/couriers/{courier_id}/unlock": _unlock,
     "/operator/couriers/{courier_id}/hand-in": _hand_in,
@@ -121,7 +123,7 @@ def operator_routes(context: Context, token: str) -> list[Route]:
                 return JSONResponse({"error": "the token is wrong"}, 401)
             try:
                 outcome = await operation(context, request)
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                 return JSONResponse({"error": str(error)}, 400)
             except BookError as error:
                 return JSONResponse({"error": str(error)}, 503)
@@ -146,6 +148,18 @@ def _from_here(request: Request) -> bool:
 def _has_token(request: Request, token: str) -> bool:
     given = request.headers.get("authorization", "")
     return hmac.compare_digest(given.encode("latin-1"), f"Bearer {token}".encode())
+
+
+def _id(request: Request) -> int:
+    """The number in the path.
+
+    Raises:
+        msgspec.ValidationError: it is none that a row can have.
+    """
+    text = request.path_params["id"]
+    if not re.fullmatch("[0-9]{1,19}", text) or not 0 < int(text) <= ID_MAX:
+        raise msgspec.ValidationError(f"no id {text[:40]!r}: a number from 1 to {ID_MAX}")
+    return int(text)
 
 
 async def _body(request: Request) -> bytes:

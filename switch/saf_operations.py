@@ -54,8 +54,8 @@ async def write_off_saf(context: Context, id: int, name: str, reason: str) -> Do
     """
     if not NAME.fullmatch(name):
         return Refused(f"name {name!r} cannot be: 1 to 64 letters, digits and ._@-")
-    if not 0 < len(reason.strip()) <= REASON_MAX:
-        return Refused(f"this reason cannot be: 1 to {REASON_MAX} characters")
+    if not 0 < len(reason.strip()) <= REASON_MAX or not reason.isprintable():
+        return Refused(f"this reason cannot be: 1 to {REASON_MAX} characters, on one line")
     item = await context.book.dead_letter(id)
     original = await context.book.entry(item.original_id) if item else None
     if item is None or original is None:

@@ -185,7 +185,7 @@ async def test_dead_letters_are_replayed_in_order(open_world: Any) -> None:
             return [event["type"] for event in found["events"]]
 
         await world.until(lambda: [e for e in world.events(order_no) if e.result == "impossible"])
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             while await listed("dead") != ["order.payment_confirmed"]:
                 pass
         assert ["order.signed_for"] == await listed("pending")
@@ -223,13 +223,38 @@ async def test_only_this_machines_operator_with_the_token(open_world: Any) -> No
             wrong = {"authorization": f"Bearer {TOKEN}x"}
             assert 401 == (await client.post(f"{base}/unlock", headers=wrong)).status_code
             assert 405 == (await client.get(f"{base}/unlock", headers=good)).status_code
-            for body in (b"", b"[]", b'{"amount_minor": 1.5, "reference": "a"}', b"x" * 5000):
+            nested = b'{"x":' + b"[" * 2000 + b"]" * 2000 + b"}"
+            for body in (
+                b"",
+                b"[]",
+                b'{"amount_minor": 1.5, "reference": "a"}',
+                b"x" * 5000,
+                nested,
+            ):
                 reply = await client.post(f"{base}/hand-in", headers=good, content=body)
                 assert 400 == reply.status_code
             minus = b'{"amount_minor": -1, "reference": "a"}'
             reply = await client.post(f"{base}/hand-in", headers=good, content=minus)
             assert 409 == reply.status_code
         assert {} == world.balances()
+
+
+async def test_an_id_that_no_row_can_have_is_malformed(open_world: Any) -> None:
+    """However long the number is; and an event's id of odd characters is nobody's."""
+    async with operated(open_world) as world:
+        headers = {"authorization": f"Bearer {TOKEN}"}
+        base = f"http://{world.running.http}/operator"
+        async with httpx.AsyncClient(trust_env=False) as client:
+            for id in ("0", "-1", "x", "1.0", str(2**63), "9" * 5000):
+                for path, body in (("retry", {}), ("write-off", {"name": "w", "reason": "r"})):
+                    url = f"{base}/saf/{id}/{path}"
+                    reply = await client.post(url, headers=headers, json=body)
+                    assert (400, "no id") == (reply.status_code, reply.json()["error"][:5])
+            reply = await client.post(f"{base}/saf/{2**63 - 1}/retry", headers=headers)
+            assert 409 == reply.status_code
+            for id in ("%00", "evt_%F0%9F%98%80", "x" * 300):
+                reply = await client.post(f"{base}/events/{id}/replay", headers=headers)
+                assert 409 == reply.status_code
 
 
 async def test_what_cannot_be_done_is_named(open_world: Any) -> None:

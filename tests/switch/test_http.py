@@ -65,22 +65,3 @@ async def test_other_paths_and_methods_are_refused() -> None:
         assert answer.status_code == 404
         assert "server" not in answer.headers
         assert (await client.post("/healthz")).status_code == 405
-
-
-async def test_a_shutdown_closes_in_an_orderly_way() -> None:
-    """The function returns by itself, with an idle connection still open."""
-    stop = trio.Event()
-    with trio.fail_after(5):
-        async with trio.open_nursery() as nursery:
-            address = await nursery.start(
-                partial(
-                    serve_http,
-                    "127.0.0.1:0",
-                    ready=lambda: (True, {}),
-                    registry=CollectorRegistry(),
-                    shutdown=stop.wait,
-                )
-            )
-            async with httpx.AsyncClient(trust_env=False) as client:
-                await client.get(f"http://{address}/healthz")
-                stop.set()
