@@ -17,7 +17,7 @@ import h11
 import structlog
 import trio
 
-from acquirer.switch.admission import Admission, Turned
+from acquirer.config.admission import Admission, Turned
 
 log = structlog.get_logger("acquirer.http")
 
