@@ -1,7 +1,8 @@
 """Who writes: one living process per instance name, each start of it an incarnation of its own.
 
 On SQLite a file lock beside the database keeps a second switch off the same data folder; on
-PostgreSQL an advisory lock on the writing connection keeps a second process off the same name.
+PostgreSQL an advisory lock on the writing connection keeps a second process off the same name,
+and another, shared by all switches, keeps them off books that are being restored.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from acquirer.ledger.errors import BookUnavailable, InstanceTaken
 from acquirer.ledger.schema import column_names, instances
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
+# Held, shared, by every switch on PostgreSQL; no instance has such a name.
+_SERVED = "acquirer#served"
 
 _LAST = Sql(
     select(func.max(instances.c.incarnation)).where(instances.c.instance == bindparam("name"))
@@ -58,20 +61,32 @@ def lock_folder(file: Path) -> IO[bytes]:
 
 
 def lock_name(session: Session, instance: str) -> None:
-    """Take an instance's advisory lock on PostgreSQL; it lasts as long as the connection.
+    """Take an instance's advisory lock on PostgreSQL, and say that the books are served.
 
-    Waits as long as for any lock: the server may not have noticed yet that an earlier process
-    of this name has ended.
+    Both last as long as the connection. Waits as long as for any lock: the server may not have
+    noticed yet that an earlier process of this name has ended.
 
     Raises:
-        InstanceTaken: another process holds it.
+        InstanceTaken: another process holds the name, or has the books for itself.
     """
+    _lock(session, "", _lock_key(instance), f"another process already runs as {instance!r}")
+    _lock(session, "_shared", _SERVED, "`acquirer ledger restored` is at work on these books")
+
+
+def lock_books(session: Session) -> None:
+    """Keep every switch off books on PostgreSQL, as long as the connection lasts.
+
+    Raises:
+        InstanceTaken: a switch serves them.
+    """
+    _lock(session, "", _SERVED, "a switch serves these books")
+
+
+def _lock(session: Session, kind: str, key: str, taken: str) -> None:
     try:
-        session.cursor.execute(
-            "SELECT pg_advisory_lock(hashtextextended(%s, 0))", (_lock_key(instance),)
-        )
+        session.cursor.execute(f"SELECT pg_advisory_lock{kind}(hashtextextended(%s, 0))", (key,))
     except psycopg.errors.LockNotAvailable:
-        raise InstanceTaken(f"another process already runs as {instance!r}") from None
+        raise InstanceTaken(taken) from None
 
 
 def register(session: Session, instance: str, now_ms: int) -> str:
@@ -90,16 +105,17 @@ def register(session: Session, instance: str, now_ms: int) -> str:
 
 
 def relock_name(session: Session, instance: str) -> None:
-    """Take the lock again after a lost connection, without waiting: units are waiting already.
+    """Take the locks again after a lost connection, without waiting: units are waiting already.
 
     Raises:
-        BookUnavailable: another connection holds it, perhaps the lost one still.
+        BookUnavailable: another connection holds one, perhaps the lost one still.
     """
-    session.cursor.execute(
-        "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", (_lock_key(instance),)
-    )
-    if not session.cursor.fetchone()[0]:
-        raise BookUnavailable(f"instance {instance!r} is locked by another connection")
+    for kind, key in (("", _lock_key(instance)), ("_shared", _SERVED)):
+        session.cursor.execute(
+            f"SELECT pg_try_advisory_lock{kind}(hashtextextended(%s, 0))", (key,)
+        )
+        if not session.cursor.fetchone()[0]:
+            raise BookUnavailable(f"instance {instance!r} is locked by another connection")
 
 
 def _lock_key(instance: str) -> str:

@@ -5,13 +5,22 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
+import sys
+from contextlib import closing
 from pathlib import Path
+from subprocess import STDOUT
 
+import psycopg
 import pytest
+import trio
 from typer.testing import CliRunner
 
 from acquirer.cli.ledger import ledger_app
 from acquirer.ledger.book import open_book
+from acquirer.ledger.database import Database, Session
+from acquirer.ledger.errors import BookUnavailable, InstanceTaken
+from acquirer.ledger.instances import lock_books
+from acquirer.ledger.migrate import migrate
 
 pytestmark = pytest.mark.anyio
 
@@ -44,6 +53,46 @@ async def test_backup_and_restore(tmp_path: Path) -> None:
         assert await book.next_block(1) > lost > first
 
 
+async def test_a_switch_on_postgresql_keeps_its_books(postgresql_url: str, tmp_path: Path) -> None:
+    """``restored`` of another process refuses while one runs, whatever its name, and then does."""
+    file = tmp_path / "switch.toml"
+    file.write_text(f'[database]\nurl = "{postgresql_url}"\n')
+    command = [sys.executable, "-m", "acquirer", "ledger", "restored", "--config", str(file)]
+
+    async def restore() -> tuple[int, bytes]:
+        done = await trio.run_process(command, capture_stdout=True, stderr=STDOUT, check=False)
+        return done.returncode, done.stdout
+
+    async with open_book(postgresql_url, "switch-7", clock_ms=lambda: 0) as book:
+        first = await book.next_block(1)
+        code, output = await restore()
+        assert (2, True) == (code, b"stop the switch first: a switch serves" in output)
+        assert first + 1 == await book.next_block(1)
+    code, output = await restore()
+    assert (0, True) == (code, b"fit for use" in output)
+
+
+async def test_no_switch_comes_to_books_that_are_being_restored(postgresql_url: str) -> None:
+    """Neither a new one nor one whose connection was lost; afterwards both do."""
+    database = Database(postgresql_url, lock_wait_ms=100)
+    async with open_book(postgresql_url, "one", clock_ms=lambda: 0) as book:
+        with psycopg.connect(postgresql_url, autocommit=True) as admin:
+            admin.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE pid <> pg_backend_pid() AND datname = current_database()"
+            )
+        with closing(Session(database)) as restoring:
+            lock_books(restoring)
+            with pytest.raises(InstanceTaken, match="restored"):
+                async with open_book(postgresql_url, "two", clock_ms=lambda: 0):
+                    pass
+            with pytest.raises(BookUnavailable):
+                await book.next_block(1)
+        assert await book.next_block(1)
+    async with open_book(postgresql_url, "two", clock_ms=lambda: 0) as book:
+        assert await book.next_block(1)
+
+
 async def test_a_copy_follows_no_link(tmp_path: Path) -> None:
     """A link that somebody has put in the copy's place leads nowhere, not to his own file."""
     url = f"sqlite:///{tmp_path / 'switch.sqlite3'}"
@@ -56,9 +105,6 @@ async def test_a_copy_follows_no_link(tmp_path: Path) -> None:
 
 def test_a_damaged_copy_is_not_fit_for_use(tmp_path: Path) -> None:
     """Exit code 1 with the first difference."""
-    from acquirer.ledger.database import Database, Session
-    from acquirer.ledger.migrate import migrate
-
     file = tmp_path / "switch.sqlite3"
     session = Session(Database(f"sqlite:///{file}"))
     migrate(session)

@@ -22,7 +22,7 @@ from acquirer.cli.process import fail
 from acquirer.cli.screen import print_json, say
 from acquirer.ledger.database import Database, Session, Sql
 from acquirer.ledger.errors import BooksDiffer, LedgerError
-from acquirer.ledger.instances import lock_folder
+from acquirer.ledger.instances import lock_books, lock_folder
 from acquirer.ledger.schema import number_blocks
 from acquirer.ledger.verify import Verified, verify
 
@@ -75,6 +75,8 @@ def restored(data: Data = None, config: Config = None, as_json: AsJson = False) 
     try:
         lock = lock_folder(database.file) if database.file is not None else None
         session = Session(database)
+        if session.is_postgresql:
+            lock_books(session)
         session.begin()
         session.run(_SKIP_NUMBERS)
         session.commit()
