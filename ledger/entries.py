@@ -14,6 +14,7 @@ from enum import StrEnum
 
 from acquirer.codecs.bank_kinds import BankMessage
 from acquirer.ledger.advices import LimitAdvised
+from acquirer.ledger.details import Detail
 from acquirer.ledger.kinds import Kind
 from acquirer.ledger.transfer_steps import (
     OpenAccount,
@@ -40,10 +41,29 @@ class State(StrEnum):
 
 
 class Role(StrEnum):
-    """What (terminal, batch, STAN) names: one financial original, and one reversal of it."""
+    """What (terminal, batch, STAN) names: one financial original, and what belongs to it.
+
+    A reversal of it; the refund that it brought about; its orders' shares, where it is a swipe for
+    several.
+    """
 
     ORIGINAL = "original"
     REVERSAL = "reversal"
+    REFUND = "refund"
+    SHARE_1 = "share-1"
+    SHARE_2 = "share-2"
+    SHARE_3 = "share-3"
+    SHARE_4 = "share-4"
+    SHARE_5 = "share-5"
+    SHARE_6 = "share-6"
+    SHARE_7 = "share-7"
+    SHARE_8 = "share-8"
+    SHARE_9 = "share-9"
+
+    @classmethod
+    def share(cls, place: int) -> Role:
+        """The role of a share, from its place from 1 to 9."""
+        return cls(f"share-{place}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +99,7 @@ class Entry:
         transmission_at: DE7 on the bank link, MMDDhhmmss.
         original_id: the entry that a void, reversal or confirmation refers to.
         claimed_by: the entry that is undoing this one right now (a void in flight).
+        detail: what an entry of its kind knows beside; ``details.py``.
         reply: DE number → value of the answer's own fields (never the PAN), for repeats.
     """
 
@@ -112,6 +133,7 @@ class Entry:
     response_code: str = ""
     approval_code: str = ""
     late_response_code: str = ""
+    detail: Detail | None = None
     reply: dict[int, str] = field(default_factory=dict)
 
 

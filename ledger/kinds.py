@@ -26,7 +26,8 @@ class Kind(StrEnum):
     UNKNOWN_ORIGINAL = "unknown_original"
     ORDER_QUERY = "order_query"
     ORDER_PAYMENT = "order_payment"
-    ORDER_SHARE = "order_part"
+    ORDER_GROUP = "order_payment_group"
+    ORDER_SHARE = "order_share"
     ORDER_CANCELLATION = "order_cancellation"
     ORDER_CANCEL_CONFIRMATION = "order_cancel_confirmation"
     ORDER_CONFIRMATION = "order_confirmation"
@@ -62,6 +63,7 @@ class KindRow:
         payment: as what a payment is counted, ``sale`` or ``order``; empty for no payment.
         gives_back: as what money that went back is counted; empty where none does.
         is_exception: whether it tells that an order could not be delivered.
+        ruled_as: under which kind's name routes, stand-in and limits know it; None for its own.
     """
 
     title: str
@@ -72,6 +74,7 @@ class KindRow:
     payment: str = ""
     gives_back: str = ""
     is_exception: bool = False
+    ruled_as: Kind | None = None
 
 
 KINDS: Mapping[Kind, KindRow] = MappingProxyType(
@@ -85,6 +88,14 @@ KINDS: Mapping[Kind, KindRow] = MappingProxyType(
         Kind.ORDER_QUERY: KindRow("order query"),
         Kind.ORDER_PAYMENT: KindRow(
             "order payment", BankMessage.SALE, Undo.BANK, posts=True, payment="order"
+        ),
+        Kind.ORDER_GROUP: KindRow(
+            "payment of several orders",
+            BankMessage.SALE,
+            Undo.BANK,
+            posts=True,
+            payment="order",
+            ruled_as=Kind.ORDER_PAYMENT,
         ),
         Kind.ORDER_SHARE: KindRow("order's share of a payment", undo=Undo.WITH_PAYMENT),
         Kind.ORDER_CANCELLATION: KindRow(
@@ -102,6 +113,15 @@ KINDS: Mapping[Kind, KindRow] = MappingProxyType(
         Kind.SAF_WRITE_OFF: KindRow("write-off", posts=True),
     }
 )
+
+
+def ruled_as(kind: Kind) -> Kind:
+    """The kind by whose name routes, stand-in and limits know this one.
+
+    >>> ruled_as(Kind.ORDER_GROUP), ruled_as(Kind.SALE)
+    (<Kind.ORDER_PAYMENT: 'order_payment'>, <Kind.SALE: 'sale'>)
+    """
+    return KINDS[kind].ruled_as or kind
 
 
 REVERSIBLE = frozenset(kind for kind, row in KINDS.items() if row.undo is Undo.BANK)

@@ -20,6 +20,8 @@ from acquirer.ledger.schema import accounts, couriers, journal, orders, outbox
 PAID = "01"
 EventState = Literal["pending", "dead", "delivered"]
 
+AT_A_BANK = [Kind.ORDER_PAYMENT.value, Kind.ORDER_GROUP.value, Kind.ORDER_CANCELLATION.value]
+
 
 @dataclass(frozen=True, slots=True)
 class CourierLine:
@@ -124,7 +126,7 @@ def open_orders(connection: Connection) -> list[OpenOrder]:
         .where(orders.c.status == PAID, journal.c.state == State.APPROVED.value)
     )
     at_the_bank = select(journal).where(
-        journal.c.kind.in_([Kind.ORDER_PAYMENT.value, Kind.ORDER_CANCELLATION.value]),
+        journal.c.kind.in_(AT_A_BANK),
         journal.c.state.in_(
             [state.value for state in (State.SENT, State.TIMED_OUT, State.REVERSING)]
         ),
@@ -137,7 +139,7 @@ def open_orders(connection: Connection) -> list[OpenOrder]:
             elif row.state != State.SENT.value:
                 why = "undoing"
             else:
-                why = "paying" if row.kind == Kind.ORDER_PAYMENT else "cancelling"
+                why = "cancelling" if row.kind == Kind.ORDER_CANCELLATION else "paying"
             found.append(
                 OpenOrder(
                     merchant_id=row.merchant_id,

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from acquirer.codecs.bank_kinds import BankMessage
+from acquirer.ledger.details import detail_of, detail_text
 from acquirer.ledger.entries import (
     CardRecord,
     CourierRow,
@@ -60,6 +61,7 @@ ENTRY_COLUMNS = (
     "response_code",
     "approval_code",
     "late_response_code",
+    "detail",
     "reply",
 )
 
@@ -114,6 +116,7 @@ def entry_row(entry: Entry) -> Row:
         entry.response_code,
         entry.approval_code,
         entry.late_response_code,
+        detail_text(entry.detail),
         reply_text(entry.reply),
     )
 
@@ -123,7 +126,7 @@ def entry_of(row: Row) -> Entry:
     fields = dict(zip(ENTRY_COLUMNS, row, strict=True))
     masked, token, cipher = (fields.pop(name) for name in _CARD_COLUMNS)
     fields["role"], fields["state"] = Role(fields["role"]), State(fields["state"])
-    fields["kind"] = Kind(fields["kind"])
+    fields["kind"], fields["detail"] = Kind(fields["kind"]), detail_of(fields["detail"])
     fields["reply"] = _decode_reply(fields["reply"]) if fields["reply"] else {}
     card = None if masked is None else CardRecord(masked, token, cipher)
     return Entry(card=card, **fields)

@@ -25,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import sqlite
 
 # The migration that creates exactly these tables; a test holds them equal.
-SCHEMA_VERSION = "0008"
+SCHEMA_VERSION = "0009"
 
 # Names of constraints are fixed, so that both databases and later migrations agree on them.
 metadata = MetaData(
@@ -161,7 +161,7 @@ transfers = Table(
 
 # Written out wherever it is asked for, so that SQLite sees that the partial index serves.
 UNSETTLED = text("state IN ('received', 'sent')")
-TAKEN = text("kind IN ('sale', 'order_payment', 'refund')")
+TAKEN = text("kind IN ('sale', 'order_payment', 'order_payment_group', 'refund')")
 
 journal = Table(
     "journal",
@@ -198,6 +198,7 @@ journal = Table(
     _text("response_code", ""),
     _text("approval_code", ""),
     _text("late_response_code", ""),
+    _text("detail", ""),
     _text("reply", ""),
     Index("uq_journal_original", "terminal_id", "batch", "stan", "role", unique=True),
     Index("uq_journal_rrn", "rrn", unique=True),

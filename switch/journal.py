@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from acquirer.codecs.bank_kinds import BankMessage
 from acquirer.codecs.pan import Pan
+from acquirer.ledger.details import Detail, Share
 from acquirer.ledger.entries import (
     Entry,
     InsertEntry,
@@ -46,6 +47,7 @@ async def new_entry(
     role: Role = Role.ORIGINAL,
     amount_minor: int | None = None,
     response_code: str = "",
+    detail: Detail | None = None,
     reply: dict[int, str] | None = None,
 ) -> Entry:
     """A journal row for this request, with numbers of its own; nothing is stored yet.
@@ -93,6 +95,7 @@ async def new_entry(
         courier_id=courier_id,
         original_id=original_id,
         response_code=response_code,
+        detail=detail,
         reply=fields,
     )
 
@@ -110,7 +113,7 @@ async def own_entry(
     order_no: str = "",
     courier_id: str = "",
     original_id: int | None = None,
-    reply: dict[int, str] | None = None,
+    detail: Detail | None = None,
 ) -> Entry:
     """A journal row of something that no terminal asked for: an operator, or a rule, did it.
 
@@ -146,14 +149,15 @@ async def own_entry(
         courier_id=courier_id,
         original_id=original_id,
         response_code="00",
-        reply={**times, **(reply or {})},
+        detail=detail,
+        reply=times,
     )
 
 
-async def part_entry(
+async def share_entry(
     context: Context, payment: Entry, place: int, *, order_no: str, amount_minor: int
 ) -> Entry:
-    """The journal row of one order in a payment of several; the bank knows the payment only."""
+    """The journal row of one order's share of a payment; the bank knows the payment only."""
     number = await context.numbers.take()
     rrn = rrn_of(number, context.calendar.stamp(payment.created_at_ms).rrn_day)
     times = {field: payment.reply[field] for field in (12, 13, 15)}
@@ -162,7 +166,8 @@ async def part_entry(
         id=number,
         rrn=rrn,
         kind=Kind.ORDER_SHARE,
-        stan=f"{payment.stan}/{place}",
+        role=Role.share(place),
+        detail=Share(place),
         amount_minor=amount_minor,
         fingerprint=b"",
         card=None,
@@ -288,18 +293,18 @@ def move_order(order: OrderRow, new: tuple[str, int | None, int | None]) -> Upda
     return UpdateOrder(order.merchant_id, order.order_no, expected, new)
 
 
-async def free_parts(context: Context, payment: Entry) -> tuple[Step, ...]:
+async def free_shares(context: Context, payment: Entry) -> tuple[Step, ...]:
     """Let go of the orders that an unfinished payment of several holds; none of a single one."""
-    if payment.kind is not Kind.ORDER_PAYMENT or payment.order_no:
+    if payment.kind is not Kind.ORDER_GROUP:
         return ()
     steps: list[Step] = []
-    for part in await context.book.entries_of_original(payment.id):
-        if part.kind is Kind.ORDER_SHARE and part.state is State.SENT:
-            order = await context.book.order(part.merchant_id, part.order_no)
+    for share in await context.book.entries_of_original(payment.id):
+        if share.kind is Kind.ORDER_SHARE and share.state is State.SENT:
+            order = await context.book.order(share.merchant_id, share.order_no)
             decline = UpdateEntry(
-                part.id, (State.SENT,), state=State.DECLINED, response_code=NO_ANSWER
+                share.id, (State.SENT,), state=State.DECLINED, response_code=NO_ANSWER
             )
-            steps += [decline, *free_order_steps(part, order)]
+            steps += [decline, *free_order_steps(share, order)]
     return tuple(steps)
 
 
@@ -323,5 +328,5 @@ async def undo_steps(context: Context, entry: Entry, reason: str, now_ms: int) -
     undo: tuple[Step, ...] = ()
     if entry.kind in REVERSIBLE:
         undo = (await queue_reversal(context, entry, reason, now_ms),)
-    freed = (*free_order_steps(entry, order), *await free_parts(context, entry))
+    freed = (*free_order_steps(entry, order), *await free_shares(context, entry))
     return (end, *undo, *freed)

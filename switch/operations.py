@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any
 
+from acquirer.ledger.details import HandIn
 from acquirer.ledger.entries import (
     CourierRow,
     Entry,
@@ -88,7 +89,7 @@ async def hand_in_cash(
             amount_minor=amount_minor,
             currency_code=currency,
             courier_id=courier_id,
-            reply={48: f"{expected_minor:012d}", 63: station},
+            detail=HandIn(expected_minor, station),
         )
         postings = cash_handed_in(
             expected_minor, amount_minor, courier_id=courier_id, station=station
@@ -105,21 +106,17 @@ def _no_courier(courier_id: str) -> Refused:
 
 async def _handed_in_before(context: Context, entry: Entry) -> Done | Refused:
     first = await context.book.find_entry(entry.terminal_id, entry.batch, entry.stan)
-    same = first is not None and (first.courier_id, first.amount_minor, first.reply[63]) == (
-        entry.courier_id,
-        entry.amount_minor,
-        entry.reply[63],
-    )
-    if first is None or not same:
+    if first is None or _counted(first) != _counted(entry):
         return Refused(f"reference {entry.stan!r} was used for another hand-in")
     return _told(first, repeated=True)
 
 
 def _told(entry: Entry, *, repeated: bool) -> Done:
-    expected_minor = int(entry.reply[48])
+    detail = _hand_in(entry)
+    expected_minor = detail.expected_minor
     return {
         "courier_id": entry.courier_id,
-        "station": entry.reply[63],
+        "station": detail.station,
         "reference": entry.stan,
         "rrn": entry.rrn,
         "amount_minor": entry.amount_minor,
@@ -128,6 +125,15 @@ def _told(entry: Entry, *, repeated: bool) -> Done:
         "excess_minor": max(entry.amount_minor - expected_minor, 0),
         "repeated": repeated,
     }
+
+
+def _counted(entry: Entry) -> tuple[str, int, str]:
+    return entry.courier_id, entry.amount_minor, _hand_in(entry).station
+
+
+def _hand_in(entry: Entry) -> HandIn:
+    assert isinstance(entry.detail, HandIn)
+    return entry.detail
 
 
 async def replay_event(context: Context, event_id: str) -> Done | Refused:

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 import structlog
 import trio
 
-from acquirer.codecs.de59 import De59
 from acquirer.codecs.errors import RemoteFormatError
 from acquirer.codecs.order_codes import RESCHEDULED
+from acquirer.ledger.details import OrderException
 from acquirer.ledger.entries import CourierRow, Desk, Entry, OrderRow, State
 from acquirer.ledger.errors import BookBusy
 from acquirer.ledger.kinds import Kind
@@ -224,8 +224,8 @@ async def _rescheduled(context: Context, order: OrderRow) -> bool:
     entries = await context.book.entries_of_order(order.merchant_id, order.order_no)
     for entry in reversed(entries):
         if entry.kind is Kind.ORDER_EXCEPTION and entry.state is State.APPROVED:
-            items = De59.parse(bytes.fromhex(entry.reply.get(59, "")))
-            return items.text("OX") == RESCHEDULED
+            detail = entry.detail
+            return isinstance(detail, OrderException) and detail.reason == RESCHEDULED
     return False
 
 
@@ -276,9 +276,9 @@ async def standing(context: Context, request: Request, order_no: str) -> Standin
     if original is not None and original.kind is Kind.ORDER_CANCELLATION and original.original_id:
         # The confirmation of a cancellation may name either of the two.
         original = await context.book.entry(original.original_id)
-    if original is not None and (original.kind, original.order_no) == (Kind.ORDER_PAYMENT, ""):
-        parts = await context.book.entries_of_original(original.id)
-        original = _part_of(parts, order_no)
+    if original is not None and original.kind is Kind.ORDER_GROUP:
+        shares = await context.book.entries_of_original(original.id)
+        original = _share_of(shares, order_no)
     if original is not None and (
         original.kind not in (Kind.ORDER_PAYMENT, Kind.ORDER_SHARE) or original.order_no != order_no
     ):
@@ -286,10 +286,10 @@ async def standing(context: Context, request: Request, order_no: str) -> Standin
     return Standing(known.order, original, known.payment, known.has_open_parts)
 
 
-def _part_of(parts: Iterable[Entry], order_no: str) -> Entry | None:
+def _share_of(about: Iterable[Entry], order_no: str) -> Entry | None:
     """An order's own entry in a payment of several."""
-    mine = (part for part in parts if part.kind is Kind.ORDER_SHARE and part.order_no == order_no)
-    return next(mine, None)
+    shares = (entry for entry in about if entry.kind is Kind.ORDER_SHARE)
+    return next((share for share in shares if share.order_no == order_no), None)
 
 
 async def standing_free(context: Context, request: Request, order_no: str) -> Standing:

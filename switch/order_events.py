@@ -45,7 +45,7 @@ def order_event(
         currency_code=order.currency_code,
         means=means,
         rrn=about.rrn,
-        stan=about.stan.partition("/")[0],
+        stan=about.stan,
         approval_code=about.approval_code,
         terminal_id=cause.terminal_id,
         courier_id=cause.courier_id or about.courier_id,

@@ -12,10 +12,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from acquirer.codecs.bank_kinds import BankMessage
+from acquirer.ledger.details import Refund
 from acquirer.ledger.entries import (
     Entry,
     InsertEntry,
     QueueSaf,
+    Role,
     SafItem,
     State,
     Step,
@@ -53,7 +55,8 @@ async def refund_steps(
         rrn=rrn,
         kind=KIND,
         mti=request_mti(BankMessage.REFUND),
-        stan=f"{cause.stan}/R",
+        role=Role.REFUND,
+        detail=Refund(reason, fee_minor),
         amount_minor=amount_minor,
         fingerprint=b"",
         state=State.APPROVED,

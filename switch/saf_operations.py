@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 
 from acquirer.codecs.bank_kinds import BankMessage
+from acquirer.ledger.details import WriteOff
 from acquirer.ledger.entries import (
     Entry,
     InsertEntry,
@@ -70,7 +71,7 @@ async def write_off_saf(context: Context, id: int, name: str, reason: str) -> Do
         amount_minor=original.amount_minor,
         currency_code=original.currency_code,
         original_id=original.id,
-        reply={48: name, 63: reason.strip()},
+        detail=WriteOff(name, reason.strip()),
     )
     posting = write_off_posting(item, original)
     steps: list[Step] = [

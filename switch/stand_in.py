@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from acquirer.codecs.bank_kinds import BankMessage
 from acquirer.ledger.advices import LimitAdvised
 from acquirer.ledger.entries import Entry, QueueSaf, SafItem
-from acquirer.ledger.kinds import Kind
+from acquirer.ledger.kinds import Kind, ruled_as
 from acquirer.switch.settings import StandInRule
 
 KNOWN_CARDS_MAX = 100_000
@@ -42,7 +42,7 @@ class StandIn:
             (
                 rule
                 for rule in self._rules
-                if (not rule.banks or bank in rule.banks) and kind in rule.kinds
+                if (not rule.banks or bank in rule.banks) and ruled_as(kind) in rule.kinds
             ),
             None,
         )

@@ -12,6 +12,7 @@ from dataclasses import replace
 from acquirer.codecs.de59 import De59
 from acquirer.codecs.errors import RemoteFormatError
 from acquirer.codecs.order_codes import REASON_TEXTS
+from acquirer.ledger.details import OrderException
 from acquirer.ledger.entries import PutOrder
 from acquirer.ledger.kinds import Kind
 from acquirer.switch.context import Context
@@ -67,7 +68,11 @@ async def order_exception(context: Context, request: Request) -> Outcome:
             return await refuse(context, request, KIND, code, order_no=order_no)
         items = De59.build({"ON": order_no, "OS": after, "OX": reason}, request.encoding)
         draft = await advice_entry(context, request, KIND, None, {59: items.hex})
-        entry = replace(draft, courier_id=await courier_here(context, request))
+        entry = replace(
+            draft,
+            courier_id=await courier_here(context, request),
+            detail=OrderException(reason, note),
+        )
         notice = order_event(
             context,
             "order.exception",

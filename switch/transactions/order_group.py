@@ -2,7 +2,7 @@
 
 DE59 names the first order in ``ON`` and up to eight more in ``N2`` to ``N9``; DE4 is the sum of
 what is due for all. The payment's entry belongs to no order; each order gets an entry of its own
-(``order_part``) that refers to it, is paid by it, and is confirmed and signed for by itself.
+(its share) that refers to it, is paid by it, and is confirmed and signed for by itself.
 Either all are paid or none; a reversal opens all of them again.
 Source: docs/orders.md, "Several orders in one swipe"; postings, "Card sale".
 """
@@ -32,8 +32,8 @@ from acquirer.switch.journal import (
     claim_steps,
     free_order_steps,
     move_order,
-    part_entry,
     refuse,
+    share_entry,
     unpay_step,
 )
 from acquirer.switch.order_desk import Found, NoOrder, find_order, keyed_fields
@@ -79,16 +79,16 @@ def _family(order: OrderRow) -> str:
     return order.part_of or order.order_no
 
 
-async def record_parts(
+async def record_shares(
     context: Context, request: Request, entry: Entry, found: Sequence[Found]
 ) -> tuple[list[Entry], Outcome | None]:
-    """Commit 1: the payment, a part for each order, and a claim on each.
+    """Commit 1: the payment, a share for each order, and a claim on each.
 
     Returns:
-        The parts, and None where all committed, else the answer to give.
+        The shares, and None where all committed, else the answer to give.
     """
-    parts = [
-        await part_entry(
+    shares = [
+        await share_entry(
             context,
             entry,
             place,
@@ -98,24 +98,24 @@ async def record_parts(
         for place, one in enumerate(found, start=1)
     ]
     steps: list[Step] = []
-    for part, one in zip(parts, found, strict=True):
-        claim = claim_steps(one.order, one.whole, (one.order.status, part.id, None))
-        steps += [PutOrder(one.order), InsertEntry(part), *claim]
+    for share, one in zip(shares, found, strict=True):
+        claim = claim_steps(one.order, one.whole, (one.order.status, share.id, None))
+        steps += [PutOrder(one.order), InsertEntry(share), *claim]
     failed = await context.book.commit(InsertEntry(entry), *steps)
     if failed is None:
-        return parts, None
+        return shares, None
     if failed.step == 0:
-        return parts, Repeat()
+        return shares, Repeat()
     # One of the orders is being paid elsewhere, or was paid meanwhile.
-    answer = await refuse(context, request, Kind.ORDER_PAYMENT, "94", reply={37: ""})
-    return parts, answer
+    answer = await refuse(context, request, Kind.ORDER_GROUP, "94", reply={37: ""})
+    return shares, answer
 
 
-async def settle_parts(
+async def settle_shares(
     context: Context,
     request: Request,
     entry: Entry,
-    parts: Sequence[Entry],
+    shares: Sequence[Entry],
     found: Sequence[Found],
     outcome: BankOutcome,
 ) -> Outcome:
@@ -129,9 +129,9 @@ async def settle_parts(
     )
     approved: list[Step] = [Post(entry.id, entry.currency_code, entry.business_date, postings)]
     undone: list[Step] = []
-    for part, one in zip(parts, found, strict=True):
-        claimed = replace(one.order, paying_id=part.id)
-        told = replace(part, approval_code=approval_code)
+    for share, one in zip(shares, found, strict=True):
+        claimed = replace(one.order, paying_id=share.id)
+        told = replace(share, approval_code=approval_code)
         notice = order_event(
             context,
             "order.paid",
@@ -143,24 +143,24 @@ async def settle_parts(
         )
         approved += [
             UpdateEntry(
-                part.id,
+                share.id,
                 (State.SENT,),
                 state=State.APPROVED,
-                owner=part.owner,
+                owner=share.owner,
                 response_code="00",
                 approval_code=approval_code,
             ),
-            move_order(claimed, (PAID, None, part.id)),
+            move_order(claimed, (PAID, None, share.id)),
             QueueEvent(notice),
         ]
         undone += [
-            UpdateEntry(part.id, (State.SENT,), state=State.DECLINED, owner=part.owner),
-            *free_order_steps(part, claimed),
+            UpdateEntry(share.id, (State.SENT,), state=State.DECLINED, owner=share.owner),
+            *free_order_steps(share, claimed),
         ]
     return await settle(context, entry, outcome, approved=approved, undone=undone)
 
 
-async def unpay_parts(context: Context, original: Entry, entry: Entry) -> tuple[Step, ...] | None:
+async def unpay_shares(context: Context, original: Entry, entry: Entry) -> tuple[Step, ...] | None:
     """Steps that open all orders of an approved payment again.
 
     None where one was confirmed or cancelled: then all of them stay as they are.
@@ -171,30 +171,30 @@ async def unpay_parts(context: Context, original: Entry, entry: Entry) -> tuple[
         original: the payment.
         entry: the reversal, which the notices are about.
     """
-    if original.kind is not Kind.ORDER_PAYMENT or original.order_no:
+    if original.kind is not Kind.ORDER_GROUP:
         return ()
     steps: list[Step] = []
-    for part in await context.book.entries_of_original(original.id):
-        if part.kind is not Kind.ORDER_SHARE:
+    for share in await context.book.entries_of_original(original.id):
+        if share.kind is not Kind.ORDER_SHARE:
             continue
-        order = await context.book.order(part.merchant_id, part.order_no)
-        if order is None or (order.payment_id, order.status) != (part.id, PAID):
+        order = await context.book.order(share.merchant_id, share.order_no)
+        if order is None or (order.payment_id, order.status) != (share.id, PAID):
             return None
         steps += [
-            UpdateEntry(part.id, (State.APPROVED,), state=State.REVERSED, check_claim=True),
+            UpdateEntry(share.id, (State.APPROVED,), state=State.REVERSED, check_claim=True),
             unpay_step(order),
-            QueueEvent(_reversed(context, order, part, entry)),
+            QueueEvent(_reversed(context, order, share, entry)),
         ]
     return tuple(steps)
 
 
-def _reversed(context: Context, order: OrderRow, part: Entry, entry: Entry) -> Event:
-    cause = replace(entry, order_no=part.order_no)
+def _reversed(context: Context, order: OrderRow, share: Entry, entry: Entry) -> Event:
+    cause = replace(entry, order_no=share.order_no)
     return order_event(
         context,
         "order.cancelled",
         order,
-        part,
+        share,
         cause,
         order_status=unpay_step(order).new[0],
         reason="reversed",

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from acquirer.codecs.order_codes import PROCESSING_CODES, WAYS, Means, means_of
+from acquirer.ledger.details import GroupPayment
 from acquirer.ledger.entries import (
     Entry,
     InsertEntry,
@@ -46,13 +47,13 @@ from acquirer.switch.request import Answer, Outcome, Repeat, Request
 from acquirer.switch.transactions.order_group import (
     find_all,
     further_orders,
-    record_parts,
-    settle_parts,
+    record_shares,
+    settle_shares,
 )
 from acquirer.switch.transactions.ready_card import ReadyCard, ready_card
 from acquirer.switch.transactions.steps import card_request, forward, settle
 
-KIND = Kind.ORDER_PAYMENT
+KIND, GROUP = Kind.ORDER_PAYMENT, Kind.ORDER_GROUP
 CARD, CASH, NOTHING = (PROCESSING_CODES[means] for means in Means)
 
 
@@ -128,33 +129,34 @@ async def _pay_several(
     """One authorisation for several orders; see ``order_group.py``."""
     found = await find_all(context, request, first, more)
     if isinstance(found, NoOrder):
-        return await refuse(context, request, KIND, found.response_code)
+        return await refuse(context, request, GROUP, found.response_code)
     for one in found:
         if code := _unpayable(CARD, one) or ("" if one.due_minor else "13"):
             return await _refuse_order(context, request, one.order, code)
     due_minor = sum(one.due_minor for one in found)
     if request.amount_minor != due_minor or _in_other_currency(request, first):
-        return await refuse(context, request, KIND, "64")
-    card = await ready_card(context, request, KIND)
+        return await refuse(context, request, GROUP, "64")
+    card = await ready_card(context, request, GROUP)
     if not isinstance(card, ReadyCard):
         return card
 
     entry = await new_entry(
         context,
         request,
-        KIND,
+        GROUP,
         State.SENT,
         pan=card.pan,
         bank=card.bank,
         courier_id=courier_id,
+        detail=GroupPayment(tuple(one.order.order_no for one in found)),
     )
-    parts, refused = await record_parts(context, request, entry, found)
+    shares, refused = await record_shares(context, request, entry, found)
     if refused:
         return refused
 
     outcome = await forward(context, request, entry, card_request(context, request, entry, card))
 
-    answer = await settle_parts(context, request, entry, parts, found, outcome)
+    answer = await settle_shares(context, request, entry, shares, found, outcome)
     context.events_queued()
     return answer
 

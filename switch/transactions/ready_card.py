@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from acquirer.codecs.pan import Pan
 from acquirer.codecs.track2 import Track2
-from acquirer.ledger.kinds import Kind
+from acquirer.ledger.kinds import Kind, ruled_as
 from acquirer.routing.choice import Route, RouteFacts, choose
 from acquirer.routing.strategies import LinkFacts
 from acquirer.switch.context import Context
@@ -80,7 +80,7 @@ async def ready_card(
 
 def _route(context: Context, request: Request, kind: Kind, pan: Pan) -> str | None:
     """The bank for this card and transaction, or None where no rule covers it (92)."""
-    facts = RouteFacts(pan, kind, request.terminal.settings.merchant_id)
+    facts = RouteFacts(pan, ruled_as(kind), request.terminal.settings.merchant_id)
     chosen = choose(facts, context.routes)
     return chosen.first_up(context.banks.is_up) if isinstance(chosen, Route) else None
 

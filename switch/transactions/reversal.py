@@ -29,7 +29,7 @@ from acquirer.ledger.transfer_steps import PostReversed
 from acquirer.switch.context import Context
 from acquirer.switch.journal import (
     free_order_steps,
-    free_parts,
+    free_shares,
     new_entry,
     queue_reversal,
     unpay_step,
@@ -37,7 +37,7 @@ from acquirer.switch.journal import (
 from acquirer.switch.order_events import order_event
 from acquirer.switch.order_life import PAID
 from acquirer.switch.request import Answer, Outcome, Request
-from acquirer.switch.transactions.order_group import unpay_parts
+from acquirer.switch.transactions.order_group import unpay_shares
 
 TRIES_MAX = 20
 CLAIMED_WAIT_S = 0.25
@@ -159,9 +159,9 @@ async def _plan(
         reason = request.message.get(39) or OTHER_REASON
         undo = (take, await queue_reversal(context, original, reason, request.now_ms))
     if original.state is State.SENT:
-        freed = (*free_order_steps(original, order), *await free_parts(context, original))
+        freed = (*free_order_steps(original, order), *await free_shares(context, original))
         return Plan("00", (*undo, *freed))
-    opened = await unpay_parts(context, original, entry)
+    opened = await unpay_shares(context, original, entry)
     if opened is None:
         return Plan("12")
     back = PostReversed(original.id, entry.id, entry.business_date)

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from acquirer.cli.saf import saf_app
+from acquirer.codecs.bank_kinds import BankMessage
 from acquirer.ledger.book import open_book
 from acquirer.ledger.entries import InsertEntry, QueueSaf, SafItem, State
 
@@ -21,7 +22,7 @@ async def test_open_items_and_dead_letters(tmp_path: Path, make_entry: Any) -> N
     url = f"sqlite:///{tmp_path / 'switch.sqlite3'}"
     async with open_book(url, "switch-1", clock_ms=lambda: 0, driver="inline") as book:
         for number in (1, 2):
-            item = SafItem(number + 100, "demo", "reversal", number, "98", 0, 0)
+            item = SafItem(number + 100, "demo", BankMessage.REVERSAL, number, "98", 0, 0)
             sale = make_entry(number, state=State.TIMED_OUT, late_response_code="00")
             await book.commit(InsertEntry(sale), QueueSaf(item))
         await book.dead_saf(102, 5)

@@ -39,6 +39,7 @@ from acquirer.hosts_sim.orders.store import EventRow, OrderRow, read_events, rea
 from acquirer.hsm_sim.configuration import HsmTable
 from acquirer.hsm_sim.server import HsmServer
 from acquirer.ledger.database import Database
+from acquirer.ledger.kinds import PAYMENTS
 from acquirer.ledger.reports import JournalLine, journal_lines, trial_balance
 from acquirer.ledger.verify import verify
 from acquirer.switch.app import Running, run_switch
@@ -382,9 +383,7 @@ class World:
         ours = {
             line.rrn: line.amount_minor
             for line in self.journal()
-            if line.state in ("approved", "refunded")
-            and line.bank
-            and line.kind in ("sale", "order_payment")
+            if line.state in ("approved", "refunded") and line.bank and line.kind in PAYMENTS
         }
         theirs = {
             row["rrn"]: row["amount_minor"]

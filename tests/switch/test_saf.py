@@ -18,6 +18,7 @@ from acquirer.codecs.message import Message
 from acquirer.codecs.pan import Pan
 from acquirer.ledger.book import Book, open_book
 from acquirer.ledger.database import Database
+from acquirer.ledger.details import WriteOff
 from acquirer.ledger.entries import (
     CardRecord,
     Entry,
@@ -306,11 +307,7 @@ async def test_a_write_off_is_a_posting_with_a_name_and_a_reason(
         assert isinstance(await write_off_saf(desk.context, 101, "w.chen", "again"), Refused)
         entry = await desk.book.entry_by_rrn(done["rrn"])
         assert entry is not None
-        assert ("w.chen", "letter of 12 May", 1) == (
-            entry.reply[48],
-            entry.reply[63],
-            entry.original_id,
-        )
+        assert (WriteOff("w.chen", "letter of 12 May"), 1) == (entry.detail, entry.original_id)
         undone = State.REVERSED if kind == "reversal" else State.APPROVED
         assert undone is await state_of(desk.book, 1)
     with Database(url).read_only_engine().connect() as connection:

@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from acquirer.ledger.kinds import PAYMENTS, Kind
 from acquirer.terminals_sim.state import TerminalState
 
-PAYMENTS = frozenset({"sale", "order_payment"})
 PAID_STATES = frozenset({"paid", "confirmed", "signed_for"})
-PART = "order_part"
+SHARE = Kind.ORDER_SHARE
 SCHEME = "assets:scheme:"
 EFFECTIVE = frozenset({"approved", "refunded"})
 
@@ -59,15 +59,13 @@ def compare(books: Books) -> Agreement:
     agreement = Agreement()
     payments = _left(books.journal, "id", "original_id")
     switch = {t["rrn"]: left for t, left in payments if _by_card(t)}
-    alone = {t["rrn"]: left for t, left in payments if t["kind"] == "order_payment"}
+    alone = {t["rrn"]: left for t, left in payments if _is_of_orders(t["kind"])}
     # A payment of several orders belongs to none; each has its part of it.
-    orders = {
-        t["rrn"]: left for t, left in payments if t["kind"] == "order_payment" and t["order_no"]
-    }
+    orders = {t["rrn"]: left for t, left in payments if t["kind"] == Kind.ORDER_PAYMENT}
     orders |= {
         t["rrn"]: t["amount_minor"]
         for t in books.journal
-        if t["kind"] == PART and t["state"] == "approved"
+        if t["kind"] == SHARE and t["state"] == "approved"
     }
     terminals = {
         entry.rrn: entry.amount_minor
@@ -144,7 +142,7 @@ def _differ_in_cash(agreement: Agreement, books: Books) -> None:
     owed = sum(courier["cash_minor"] for courier in books.couriers)
     cash = {o["rrn"] for o in books.switch_orders if o["means"] == "cash"}
     taken = sum(t["amount_minor"] for t in books.journal if t["rrn"] in cash)
-    handed_in = sum(t["amount_minor"] for t in books.journal if t["kind"] == "courier_hand_in")
+    handed_in = sum(t["amount_minor"] for t in books.journal if t["kind"] == Kind.COURIER_HAND_IN)
     off_minor = sum(
         (line["debit_minor"] - line["credit_minor"])
         for line in books.trial_balance["lines"]
@@ -166,7 +164,7 @@ def _left(
     """
     refunded: dict[Any, int] = {}
     for t in transactions:
-        if t["kind"] == "refund" and t["state"] == "approved":
+        if t["kind"] == Kind.REFUND and t["state"] == "approved":
             refunded[t[original]] = refunded.get(t[original], 0) + t["amount_minor"]
     return [
         (t, t["amount_minor"] - refunded.get(t[key], 0))
@@ -178,7 +176,11 @@ def _left(
 
 
 def _is_payment(kind: str) -> bool:
-    return kind in PAYMENTS or kind.startswith("order_payment")
+    return kind in PAYMENTS or _is_of_orders(kind)
+
+
+def _is_of_orders(kind: str) -> bool:
+    return kind.startswith(Kind.ORDER_PAYMENT)
 
 
 def _by_card(transaction: dict[str, Any]) -> bool:

@@ -204,7 +204,8 @@ def _standing(auditor: Auditor) -> dict[str, int]:
 def _with_bank(auditor: Auditor) -> dict[str, tuple[int, bool]]:
     rows = auditor.rows(
         "SELECT rrn, " + _LEFT.format("journal") + " AS left_minor, bank <> '' FROM journal"
-        " WHERE kind IN ('sale', 'order_payment') AND state IN ('approved', 'refunded')"
+        " WHERE kind IN ('sale', 'order_payment', 'order_payment_group')"
+        " AND state IN ('approved', 'refunded')"
         " AND (left_minor <> 0 OR amount_minor = 0)"
     )
     return {str(rrn): (int(str(amount)), bool(is_card)) for rrn, amount, is_card in rows}
@@ -292,7 +293,7 @@ def _orders_at_terminals(auditor: Auditor, states: list[TerminalState]) -> Itera
         for terminal_id, order_no, status, rrn in auditor.rows(
             "SELECT p.terminal_id, o.order_no, o.status, coalesce(whole.rrn, p.rrn)"
             " FROM orders o JOIN journal p ON p.id = o.payment_id"
-            " LEFT JOIN journal whole ON whole.id = p.original_id AND p.kind = 'order_part'"
+            " LEFT JOIN journal whole ON whole.id = p.original_id AND p.kind = 'order_share'"
         )
     }
     for state in states:
@@ -344,7 +345,7 @@ def _orders(auditor: Auditor, orders: sqlite3.Connection) -> Iterator[str]:
     yield from _parts(auditor, orders)
     for merchant_id, order_no, count in auditor.rows(
         "SELECT merchant_id, order_no, count(*) FROM journal WHERE state = 'approved'"
-        " AND kind IN ('order_payment', 'order_part') AND order_no <> ''"
+        " AND kind IN ('order_payment', 'order_share') AND order_no <> ''"
         " GROUP BY merchant_id, order_no HAVING count(*) > 1"
     ):
         yield f"order {order_no} of {merchant_id}: paid {count} times"
