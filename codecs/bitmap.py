@@ -48,8 +48,22 @@ class BitmapLayout:
                 break
         return bitmap if len(bitmap) in (_HALF_BYTES, 2 * _HALF_BYTES) else b""
 
+    def of(self, number: int | None) -> bytes:
+        """The bitmap of a message with one data element, or with none.
+
+        >>> BitmapLayout(4, "b").of(11).hex(), BitmapLayout(4, "ascii").of(None)
+        ('0020000000000000', b'0000000000000000')
+        """
+        bits = 1 << (128 - number) if number else 0
+        if number and number > 64 and not self.always_both:
+            bits |= 1 << 127
+        both = bits.to_bytes(2 * _HALF_BYTES, "big")
+        return self._text(both if bits >> 127 or self.always_both else both[:_HALF_BYTES])
+
     def with_flag(self, raw: bytes) -> bytes:
-        """``raw`` with bit 1 set; unchanged where no bitmap is to be read."""
+        """``raw`` with bit 1 set where both halves always follow; else as it is."""
+        if not self.always_both:
+            return raw
         bitmap = self.read(raw)
         return self._write(raw, bitmap[0] | 0x80) if bitmap else raw
 

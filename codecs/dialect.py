@@ -20,9 +20,10 @@ from typing import Any, NoReturn
 import iso8583
 
 from acquirer.codecs.bitmap import BitmapLayout
-from acquirer.codecs.dialect_file import UNDEFINED, Pads, compile_spec, parse_file
+from acquirer.codecs.dialect_file import UNDEFINED, compile_spec, parse_file
 from acquirer.codecs.errors import DialectError, LocalFormatError, RemoteFormatError
 from acquirer.codecs.framing import LengthHeader
+from acquirer.codecs.loose_reading import LooseReader, Reading
 from acquirer.codecs.message import Message
 
 MAC_BYTES = 8
@@ -92,6 +93,7 @@ class Dialect:
         self._prefix_digits = {k: s.prefix_digits for k, s in compiled.items() if s.prefix_digits}
         self._plan = lru_cache(maxsize=_PLANS_MAX)(self._make_plan)
         self._mac_codec = self._mac_encoding(name)
+        self._loose = LooseReader(self._spec, self.bitmap, self._prefix_digits, self._decode)
 
     def decode(self, raw: bytes) -> Message:
         """Decode one message.
@@ -102,12 +104,46 @@ class Dialect:
         Raises:
             RemoteFormatError: with the field's path, the offset and the fields read before it.
         """
-        flagged = self.bitmap.with_flag(raw) if self.bitmap.always_both else raw
         try:
-            decoded, parts = iso8583.decode(flagged, self._spec)
+            return self._decode(raw)
+        except RemoteFormatError as error:
+            self._look_around(raw, error)
+            raise
+
+    def decode_around(self, raw: bytes) -> tuple[Message, tuple[RemoteFormatError, ...]]:
+        """Decode one message, and leave out each field at fault whose length is certain.
+
+        Text that is cut inside a character is kept as far as it goes. What of it may be missing
+        is for the caller to say.
+
+        Args:
+            raw: as for :meth:`decode`.
+
+        Returns:
+            The message, and a fault for each field that was left out or cut.
+
+        Raises:
+            RemoteFormatError: as for :meth:`decode`: the lengths do not lead to the last byte.
+        """
+        try:
+            return self._decode(raw), ()
+        except RemoteFormatError as error:
+            found = self._look_around(raw, error)
+            if not (found.is_whole and found.faults):
+                raise
+            return Message(found.mti, found.fields, bytes(raw)), tuple(found.faults)
+
+    def _look_around(self, raw: bytes, error: RemoteFormatError) -> Reading:
+        """What can be read in spite of an error, which gets it as ``readable``."""
+        found = self._loose.read(raw)
+        error.readable = error.partial | found.fields | ({0: found.mti} if found.mti else {})
+        return found
+
+    def _decode(self, raw: bytes) -> Message:
+        try:
+            decoded, parts = iso8583.decode(self.bitmap.with_flag(raw), self._spec)
         except iso8583.DecodeError as error:
-            readable = self._read_leniently(flagged)
-            self._refuse(error.field, error.msg, error.doc_dec, offset=error.pos, readable=readable)
+            self._refuse(error.field, error.msg, error.doc_dec, offset=error.pos)
         mti = decoded.pop("t")
         bitmap = decoded.pop("p") + decoded.pop("1", "")
         if len(bitmap) > 32:
@@ -252,7 +288,6 @@ class Dialect:
         mti: str = "",
         *,
         offset: int = 0,
-        readable: dict[str, str] | None = None,
     ) -> NoReturn:
         """Raise the error of field ``key`` with all sound fields that were read."""
         for name, part in (parts or {}).items():
@@ -266,25 +301,14 @@ class Dialect:
         if key not in self._spec or self._spec[key].get("desc") == UNDEFINED:
             text = UNDEFINED
         partial = head | self._sound({name: decoded[name] for name in before})
-        error = RemoteFormatError(text, field=key, offset=offset, partial=partial)
-        error.readable = head | self._sound(readable or decoded, without=key)
-        raise error
+        raise RemoteFormatError(text, field=key, offset=offset, partial=partial)
 
-    def _read_leniently(self, raw: bytes) -> dict[str, str]:
-        """What can still be read around a field whose content is wrong but whose length is not."""
-        lenient = {key: _lenient(entry) for key, entry in self._spec.items()}
-        try:
-            return dict(iso8583.decode(raw, lenient)[0])
-        except iso8583.DecodeError as error:
-            error.doc_dec.pop(error.field, None)
-            return dict(error.doc_dec)
-
-    def _sound(self, decoded: dict[str, str], without: str = "") -> dict[int, str]:
+    def _sound(self, decoded: dict[str, str]) -> dict[int, str]:
         """The fields whose values are what their types say."""
         return {
             self._numbers[key]: value
             for key, value in decoded.items()
-            if key in self._numbers and key != without and self._is_sound(key, value)
+            if key in self._numbers and self._is_sound(key, value)
         }
 
     def _is_sound(self, key: str, value: str) -> bool:
@@ -311,19 +335,6 @@ def _tracks_encrypted(fields: dict[str, str]) -> bool:
 
 def _track_alphabet(fields: dict[str, str]) -> str:
     return "0123456789ABCDEF" if _tracks_encrypted(fields) else "0123456789D"
-
-
-def _lenient(entry: dict[str, Any]) -> dict[str, Any]:
-    """A field's spec that reads any pad nibble, any character and any length."""
-    loose = dict(entry)
-    if entry["data_enc"] == "ascii":
-        loose["data_enc"] = "latin-1"
-    for side in ("left_pad", "right_pad"):
-        if side in entry:
-            loose[side] = Pads("0", "0123456789ABCDEF")
-    if entry["len_type"]:
-        loose["max_len"] = 9999
-    return loose
 
 
 def _as_hex(text: str) -> str:

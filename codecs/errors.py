@@ -13,6 +13,7 @@ class CodecError(ValueError):
     """Root of this folder's errors.
 
     Attributes:
+        text: what is wrong, without the place.
         field: path of the field, such as ``"35"``, ``"t"`` (MTI), ``"p"`` (bitmap) or ``"59.ON"``.
         offset: byte offset in the message where decoding stopped, or -1 where it has none.
         partial: fields decoded before the failing one (as ``Message.fields``), with the MTI
@@ -32,6 +33,7 @@ class CodecError(ValueError):
         where = f"field {field}: " if field else ""
         at = f" (at byte {offset})" if offset >= 0 else ""
         super().__init__(f"{where}{text}{at}")
+        self.text = text
         self.field = field
         self.offset = offset
         self.partial = partial or {}
