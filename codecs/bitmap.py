@@ -60,6 +60,13 @@ class BitmapLayout:
         both = bits.to_bytes(2 * _HALF_BYTES, "big")
         return self._text(both if bits >> 127 or self.always_both else both[:_HALF_BYTES])
 
+    def numbers(self, raw: bytes) -> frozenset[int]:
+        """The data elements that a message says it has; bit 1 counts, as the bitmap's own."""
+        bitmap = self.read(raw)
+        bits = int.from_bytes(bitmap, "big")
+        width = 8 * len(bitmap)
+        return frozenset(n for n in range(1, width + 1) if bits >> (width - n) & 1)
+
     def with_flag(self, raw: bytes) -> bytes:
         """``raw`` with bit 1 set where both halves always follow; else as it is."""
         if not self.always_both:

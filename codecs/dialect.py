@@ -111,16 +111,13 @@ class Dialect:
             raise
 
     def decode_around(self, raw: bytes) -> tuple[Message, tuple[RemoteFormatError, ...]]:
-        """Decode one message, and leave out each field at fault whose length is certain.
+        """As :meth:`decode`, without the fields at fault whose length is certain.
 
-        Text that is cut inside a character is kept as far as it goes. What of it may be missing
-        is for the caller to say.
-
-        Args:
-            raw: as for :meth:`decode`.
+        Text that is cut inside a character is kept as far as it goes.
 
         Returns:
-            The message, and a fault for each field that was left out or cut.
+            The message, and a fault for each field that was left out or cut; whether it may be is
+            for the caller to say.
 
         Raises:
             RemoteFormatError: as for :meth:`decode`: the lengths do not lead to the last byte.
@@ -256,6 +253,10 @@ class Dialect:
         """
         fields = message.fields
         return (message.mti[:2], *[fields.get(number, "") for number in self._match_key])
+
+    def is_needed(self, number: int, mti: str) -> bool:
+        """Whether a message cannot be matched or understood without a field."""
+        return number in self._match_key or number in self._needs.get(mti, ())
 
     def check_needs(self, message: Message) -> None:
         """Check that the fields are there that the dialect needs of this MTI.

@@ -119,8 +119,8 @@ def explain_message(
     lines = [Line("MTI", explain_mti(mti), mti)] if mti else []
     bitmap = dialect.bitmap.read(raw)
     if bitmap:
-        bits = [n for n in range(1, len(bitmap) * 8 + 1) if bitmap[(n - 1) // 8] >> (-n % 8) & 1]
-        lines.append(Line("bitmap", " ".join(map(str, bits)), bitmap.hex().upper()))
+        numbers = sorted(dialect.bitmap.numbers(raw))
+        lines.append(Line("bitmap", " ".join(map(str, numbers)), bitmap.hex().upper()))
     clear = {number: value for number, value in values.items() if number > 0}
     shown = shown_fields(mti, clear, encoding)
     for number, text in shown.items():

@@ -17,6 +17,9 @@ from acquirer.codecs.pan import Pan
 from acquirer.codecs.private_fields import Balance, parse_balances
 
 _ECHOED_IN_REPLIES = (3, 4, 7, 11, 37, 41, 42, 49)
+# With the MAC, what a reply is about and what it says; and in messages of one class.
+_DECIDING = frozenset({*_ECHOED_IN_REPLIES, 39, 64, 128})
+_DECIDING_IN_CLASS = {"6": frozenset({48}), "8": frozenset({48, 53, 70})}
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,3 +236,15 @@ def echoes(request: Message, reply: Message) -> bool:
         for number in _ECHOED_IN_REPLIES
         if number in request.fields
     )
+
+
+def decides(number: int, mti: str) -> bool:
+    """Whether a field says what a message is about or what has happened: none may be missing.
+
+    Any other can be left out where it cannot be read, and costs no payment.
+    Source: bank interface, "Messages" (echoed fields; DE48 of an inquiry and of keys).
+
+    >>> decides(39, "0210"), decides(44, "0210"), decides(48, "0210"), decides(48, "0610")
+    (True, False, False, True)
+    """
+    return number in _DECIDING or number in _DECIDING_IN_CLASS.get(mti[1:2], ())

@@ -11,6 +11,7 @@ import random as random_numbers
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
+from functools import partial
 
 import msgspec
 import trio
@@ -98,7 +99,8 @@ class Banks:
         connect: opens a connection; for tests.
 
     Attributes:
-        unmatched: the latest replies that nobody waited for, oldest first.
+        unmatched: the latest replies that nobody waited for or that could not be understood,
+            oldest first.
 
     Raises:
         BankSettingsError: settings that contradict each other, or a name used twice.
@@ -133,7 +135,8 @@ class Banks:
                     terms,
                     security,
                     taken=taken,
-                    on_unmatched=self._keeper(bank.name, terms.name),
+                    on_unmatched=partial(self._unmatched, bank.name, terms.name),
+                    on_malformed=partial(self._keep, bank.name, terms.name),
                     random=random,
                     wall=wall,
                     connect=connect,
@@ -255,27 +258,33 @@ class Banks:
                 nursery.start_soon(link.run)
             task_status.started()
 
-    def _keeper(self, bank: str, link: str) -> Callable[[Message], None]:
-        def keep(message: Message) -> None:
-            amount = message.get(4)
-            self.unmatched.append(
-                Unmatched(
-                    at=self._wall().isoformat(timespec="milliseconds"),
-                    bank=bank,
-                    link=link,
-                    mti=message.mti,
-                    stan=message.get(11),
-                    rrn=message.get(37),
-                    terminal_id=message.get(41),
-                    amount_minor=int(amount) if amount.isdigit() else 0,
-                    currency_code=message.get(49) or "156",
-                    response_code=message.get(39),
-                    approval_code=message.get(38),
-                )
-            )
-            self._on_unmatched(bank, message)
+    def _unmatched(self, bank: str, link: str, message: Message) -> None:
+        self._keep(bank, link, message)
+        self._on_unmatched(bank, message)
 
-        return keep
+    def _keep(self, bank: str, link: str, message: Message, reason: str = "") -> None:
+        """Keep a message for the operator.
+
+        Args:
+            reason: why it could not be understood; empty where nobody waited for it.
+        """
+        amount = message.get(4)
+        self.unmatched.append(
+            Unmatched(
+                at=self._wall().isoformat(timespec="milliseconds"),
+                bank=bank,
+                link=link,
+                mti=message.mti,
+                stan=message.get(11),
+                rrn=message.get(37),
+                terminal_id=message.get(41),
+                amount_minor=int(amount) if amount.isdigit() else 0,
+                currency_code=message.get(49) or "156",
+                response_code=message.get(39),
+                approval_code=message.get(38),
+                reason=reason,
+            )
+        )
 
     def __repr__(self) -> str:
         return f"<Banks {list(self._links.values())!r}>"

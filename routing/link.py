@@ -21,6 +21,7 @@ import trio
 from acquirer.codecs.message import Message
 from acquirer.routing import network
 from acquirer.routing.bank_messages import BankRequest, to_message
+from acquirer.routing.link_drops import LinkDrops
 from acquirer.routing.link_keys import link_keys
 from acquirer.routing.link_network import LinkNetwork
 from acquirer.routing.link_requests import LinkRequests
@@ -56,6 +57,7 @@ class BankLink:
         taken: match keys in flight on any link of the bank.
         on_unmatched: takes late, doubled and unknown replies whose MAC is right. It must return
             at once and not raise.
+        on_malformed: takes what may be shown of a message that cannot be understood, and why.
         random: numbers from 0 to 1 for jitter.
         wall: the wall clock, in UTC, for DE7.
         connect: opens the connection; an ``OSError`` means try again later.
@@ -72,6 +74,7 @@ class BankLink:
         *,
         taken: set[MatchKey],
         on_unmatched: Callable[[Message], None],
+        on_malformed: Callable[[Message, str], None],
         random: Callable[[], float],
         wall: Callable[[], datetime],
         connect: Connect = open_tcp,
@@ -91,7 +94,17 @@ class BankLink:
         self._listener = (
             LinkListener(settings, terms.peers, self._interrupt) if terms.mode == "listen" else None
         )
-        self._traffic = LinkTraffic(settings, self._dialect, header, self.counters, taken)
+        drops = LinkDrops(self._names)
+        self._drops = drops
+        self._traffic = LinkTraffic(
+            settings,
+            self._dialect,
+            header,
+            self.counters,
+            taken,
+            drops=drops,
+            on_malformed=on_malformed,
+        )
         self._stirred = self._traffic.stirred
         self._schedule = RetrySchedule(settings.reconnect_first_s, settings.reconnect_cap_s)
         self._session_scope = trio.CancelScope()
@@ -110,6 +123,7 @@ class BankLink:
             self._keys,
             counters=self.counters,
             names=self._names,
+            drops=drops,
             is_up=lambda: self.is_up,
             on_doubted_keys=lambda: self._advance(LinkEvent.SILENT),
         )
@@ -278,6 +292,7 @@ class BankLink:
                 await self._answer(envelope, message)
             elif message.mti[1] == "8":
                 self.counters.unmatched += 1
+                self._drops.tell("link_message_dropped", message, reason="nobody waits for it")
             elif await self._requests.is_genuine(message):
                 self.counters.unmatched += 1
                 self._on_unmatched(message)

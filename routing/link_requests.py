@@ -16,6 +16,7 @@ from acquirer.codecs.errors import LocalFormatError
 from acquirer.codecs.message import Message
 from acquirer.routing.bank_messages import echoes
 from acquirer.routing.errors import SecurityUnavailableError
+from acquirer.routing.link_drops import LinkDrops
 from acquirer.routing.link_keys import LinkKeys
 from acquirer.routing.link_traffic import LinkTraffic
 from acquirer.routing.outcomes import BankOutcome, LinkCounters, NoReply, NotSent, Replied
@@ -36,6 +37,7 @@ class LinkRequests:
         keys: the zone keys, None without zone security.
         counters: the link's.
         names: bank and link, for the log.
+        drops: tells of replies that do not count.
         is_up: whether transactions can go out now.
         on_doubted_keys: called where MAC after MAC of a connection is wrong.
     """
@@ -48,6 +50,7 @@ class LinkRequests:
         *,
         counters: LinkCounters,
         names: dict[str, str],
+        drops: LinkDrops,
         is_up: Callable[[], bool],
         on_doubted_keys: Callable[[], None],
     ) -> None:
@@ -56,6 +59,7 @@ class LinkRequests:
         self._keys = keys
         self._counters = counters
         self._names = names
+        self._drops = drops
         self._is_up = is_up
         self._on_doubted_keys = on_doubted_keys
         self._session_number = 0
@@ -102,8 +106,10 @@ class LinkRequests:
         try:
             is_genuine = await self._keys.is_genuine(message, trio.current_time())
         except SecurityUnavailableError:
+            self._drops.tell("link_message_dropped", message, reason="its MAC cannot be checked")
             return False
-        self._counters.mac_errors += not is_genuine
+        if not is_genuine:
+            self._mac_is_wrong(message)
         return is_genuine
 
     async def _checked(
@@ -119,7 +125,7 @@ class LinkRequests:
                     return outcome
             except SecurityUnavailableError:
                 return NoReply("security")
-            self._counters.mac_errors += 1
+            self._mac_is_wrong(outcome.message)
             self._doubt_keys(session)
             is_forged = True
             if session != self._session_number or trio.current_time() >= deadline:
@@ -129,6 +135,10 @@ class LinkRequests:
                 break
             outcome = again
         return NoReply("bad mac") if is_forged else outcome
+
+    def _mac_is_wrong(self, message: Message) -> None:
+        self._counters.mac_errors += 1
+        self._drops.tell("link_message_dropped", message, reason="its MAC is wrong")
 
     def _doubt_keys(self, session: int) -> None:
         """Connect anew, and so change keys, where no MAC is right any more."""

@@ -9,7 +9,7 @@ inbox.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Literal
 
@@ -20,7 +20,9 @@ from acquirer.codecs.dialect import Dialect, load_dialect
 from acquirer.codecs.errors import DialectError, FrameError, RemoteFormatError
 from acquirer.codecs.framing import FrameDecoder, LengthHeader
 from acquirer.codecs.message import Message
+from acquirer.routing.bank_messages import decides
 from acquirer.routing.errors import BankSettingsError
+from acquirer.routing.link_drops import LinkDrops, place_of, shown_of
 from acquirer.routing.mux import MatchKey, Mux, Slot
 from acquirer.routing.outcomes import BankOutcome, LinkCounters, NoReply, NotSent, Replied
 from acquirer.routing.settings import BankSettings
@@ -85,6 +87,9 @@ class LinkTraffic:
         header: LengthHeader,
         counters: LinkCounters,
         taken: set[MatchKey],
+        *,
+        drops: LinkDrops,
+        on_malformed: Callable[[Message, str], None],
     ) -> None:
         self.received_at = 0.0
         self.suspect = False
@@ -93,6 +98,8 @@ class LinkTraffic:
         self._header = header
         self._counters = counters
         self._taken = taken
+        self._drops = drops
+        self._on_malformed = on_malformed
         self._frame_bytes_max = settings.frame_bytes_max
         self._mux: Mux[_Waiter] = Mux(settings.window)
         self._outbox: list[tuple[Slot[_Waiter] | None, bytes]] = []
@@ -202,6 +209,8 @@ class LinkTraffic:
                 self._counters.expired_unsent += 1
                 slot.waiter.wake(_LINK_DOWN)
         self._outbox.clear()
+        for _, message in self._inbox:
+            self._drops.tell("link_message_dropped", message, reason="link lost")
         self._inbox.clear()
 
     async def farewell(self, stream: trio.abc.Stream, frame: bytes) -> None:
@@ -229,8 +238,8 @@ class LinkTraffic:
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass
         except FrameError as error:
-            self._counters.malformed += 1
             await self._take_all(error.frames)
+            self._refuse(b"", error)
 
     async def _take_all(self, frames: Sequence[bytes]) -> None:
         for count, frame in enumerate(frames, 1):
@@ -240,12 +249,14 @@ class LinkTraffic:
                 await trio.lowlevel.cancel_shielded_checkpoint()
 
     def _take(self, frame: bytes) -> None:
+        raw = b""
         try:
+            if not frame:
+                raise RemoteFormatError(f"no byte, or more than {self._frame_bytes_max}")
             envelope, raw = self._dialect.split_envelope(frame)
-            message = self._dialect.decode(raw)
-            self._dialect.check_needs(message)
-        except RemoteFormatError:
-            self._counters.malformed += 1
+            message = self._understood(raw)
+        except RemoteFormatError as error:
+            self._refuse(raw, error)
             return
         # Not at the bytes: a length that lies may swallow replies for a long time.
         self.received_at = trio.current_time()
@@ -257,9 +268,37 @@ class LinkTraffic:
                 return
         if len(self._inbox) >= _INBOX_MAX:
             self._counters.overflowed += 1
+            self._drops.tell("link_message_dropped", message, reason="too many at once")
             return
         self._inbox.append((envelope, message))
         self._inbox_filled.unpark()
+
+    def _understood(self, raw: bytes) -> Message:
+        """A message with all that decides; what else cannot be read is left out, and told.
+
+        Raises:
+            RemoteFormatError: it cannot be understood, or something that decides is missing.
+        """
+        message, faults = self._dialect.decode_around(raw)
+        try:
+            for fault in faults:
+                number = int(fault.field)
+                if decides(number, message.mti) or self._dialect.is_needed(number, message.mti):
+                    raise fault
+            self._dialect.check_needs(message)
+        except RemoteFormatError as error:
+            error.readable = {0: message.mti, **message.fields}
+            raise
+        for fault in faults:
+            self._drops.tell("link_field_left_out", message, **place_of(fault))
+        return message
+
+    def _refuse(self, raw: bytes, error: RemoteFormatError) -> None:
+        """Count a message that cannot be understood, tell of it, and keep it for the operator."""
+        self._counters.malformed += 1
+        shown = shown_of(self._dialect, raw, error)
+        self._drops.tell("link_message_malformed", shown, **place_of(error))
+        self._on_malformed(shown, str(error))
 
     async def _write(self, stream: trio.abc.Stream, carrying: trio.CancelScope) -> None:
         try:

@@ -87,10 +87,11 @@ class LinkStatus:
 
 @dataclass(frozen=True, slots=True)
 class Unmatched:
-    """A reply that nobody waited for, as kept for the operator; holds no card data.
+    """A reply that nobody waited for, or that is broken, as kept for the operator; no card data.
 
     Attributes:
         at: when it came, ISO 8601, UTC.
+        reason: why it could not be understood, with field and byte; empty where it could.
     """
 
     at: str
@@ -104,3 +105,4 @@ class Unmatched:
     currency_code: str
     response_code: str
     approval_code: str
+    reason: str = ""

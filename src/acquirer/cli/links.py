@@ -61,7 +61,9 @@ def show_links(
 
 @links_app.command("unmatched")
 def show_unmatched(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
-    """Show the latest replies that nothing waited for: late, doubled or unknown ones.
+    """Show the latest replies that nothing waited for: late, doubled, unknown or broken ones.
+
+    ``why`` says what of a broken one could not be understood.
 
     Example: acquirer links unmatched --data shop
     """
@@ -72,9 +74,10 @@ def show_unmatched(data: Data = None, config: Config = None, as_json: AsJson = F
     columns = ("at", "link", "mti", "stan", "rrn", "terminal_id", "response_code", "approval_code")
     table = Table(*columns, title="Replies that nothing waited for")
     table.add_column("amount", justify="right")
+    table.add_column("why")
     for reply in unmatched:
         amount = format_minor(reply["amount_minor"], reply["currency_code"])
-        table.add_row(*(reply[name] for name in columns), amount)
+        table.add_row(*(reply[name] for name in columns), amount, reply["reason"])
     console().print(table)
 
 
