@@ -135,10 +135,16 @@ STANDING = frozenset(
 
 
 class Alarms:
-    """Which alarms stand. Pure: readings come in, names go out."""
+    """Which alarms stand. Pure: readings come in, names go out.
+
+    Attributes:
+        standing: those that stand, with the time of the last reading that showed them.
+        seen: those that the last reading showed; others may stand for a while.
+    """
 
     def __init__(self) -> None:
         self.standing: dict[str, int] = {}
+        self.seen: frozenset[str] = frozenset()
         self._before: Reading | None = None
 
     def take(self, now: Reading) -> tuple[list[str], list[str]]:
@@ -149,9 +155,10 @@ class Alarms:
         """
         before = self._before or now
         self._before = now
+        self.seen = frozenset(name for name, holds in ALARMS.items() if holds(now, before))
         begun, ended = [], []
-        for name, condition in ALARMS.items():
-            if condition(now, before):
+        for name in ALARMS:
+            if name in self.seen:
                 if name not in self.standing:
                     begun.append(name)
                 self.standing[name] = now.now_ms
@@ -164,7 +171,10 @@ class Alarms:
 
 
 async def keep_watching(
-    context: Context, metrics: Metrics, modules: Callable[[], Sequence[ModuleStatus]]
+    context: Context,
+    metrics: Metrics,
+    modules: Callable[[], Sequence[ModuleStatus]],
+    alarms: Alarms,
 ) -> None:
     """Take readings for ever, show and log what comes of them.
 
@@ -172,8 +182,8 @@ async def keep_watching(
         context: the switch.
         metrics: where the alarms are shown.
         modules: as ``FailoverTransport.states``; none where the module is embedded.
+        alarms: take the readings.
     """
-    alarms = Alarms()
     wall_ms, monotonic = context.wall_ms(), context.monotonic()
     while True:
         gauges: Gauges | None = None

@@ -27,7 +27,7 @@ from acquirer.routing.errors import RoutingError
 from acquirer.routing.orders.client import Delivery, OrderSystems
 from acquirer.routing.orders.iso_system import check_host
 from acquirer.routing.orders.outbox import OutboxEvent, OutboxSettings, Wake, run_outbox
-from acquirer.switch.alarms import keep_watching
+from acquirer.switch.alarms import Alarms, keep_watching
 from acquirer.switch.clock import Calendar, WallClock
 from acquirer.switch.collectors import HsmCollector, LinkCollector, SafCollector
 from acquirer.switch.context import Context
@@ -150,7 +150,8 @@ async def run_switch(
         background.start_soon(keep_looking, context, settings.orders)
         background.start_soon(_deliver_events, context, around, wake)
         await _wait_for_links(settings, banks)
-        background.start_soon(keep_watching, context, metrics, modules)
+        alarms = Alarms()
+        background.start_soon(keep_watching, context, metrics, modules, alarms)
         refusals = Refusals(context)
         background.start_soon(refusals.run)
         server = TerminalServer(
@@ -164,7 +165,7 @@ async def run_switch(
         serve = partial(
             around.serve_http,
             settings.listen.http,
-            ready=readiness(lambda: banks.states_of(settings.banks), modules),
+            ready=readiness(lambda: banks.states_of(settings.banks), modules, alarms),
             registry=metrics.registry,
             operator=operator_routes(context, settings.operator_token),
         )
