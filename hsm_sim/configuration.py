@@ -16,6 +16,7 @@ from typing import Literal
 
 import msgspec
 
+from acquirer.config.addresses import Address, parse_address
 from acquirer.hsm_sim import lmk_store
 from acquirer.hsm_sim.conversation import FRAME_BYTES_MAX
 from acquirer.hsm_sim.errors import HsmConfigError
@@ -64,7 +65,7 @@ class HsmTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The ``[hsm]`` table.
 
     Attributes:
-        listen: address and port.
+        listen: ``host:port`` or ``unix:/path``; several of them each have their own limits.
         header_length: characters of the message header.
         test_lmk: whether the published test LMKs are loaded, as 00, 01 and 02.
         lmks: production LMKs.
@@ -86,7 +87,7 @@ class HsmTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         tls: TLS instead of plain TCP.
     """
 
-    listen: str = "127.0.0.1:1500"
+    listen: str | list[str] = "127.0.0.1:1500"
     header_length: int = 4
     test_lmk: bool = False
     lmks: tuple[LmkTable, ...] = ()
@@ -107,20 +108,23 @@ class HsmTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tls: TlsTable | None = None
 
     @property
-    def address(self) -> tuple[str, int]:
-        """Host and port of ``listen``.
+    def addresses(self) -> list[Address]:
+        """Every address of ``listen``.
 
         Raises:
-            HsmConfigError: it is no ``host:port``.
+            HsmConfigError: one is no address, or there is none.
         """
-        return _address(self.listen, "listen")
+        listen = [self.listen] if isinstance(self.listen, str) else self.listen
+        if not listen:
+            raise HsmConfigError("hsm.listen: expected host:port or unix:/path")
+        return [_address(text, "listen") for text in listen]
 
     @property
-    def metrics_address(self) -> tuple[str, int] | None:
-        """Host and port of ``metrics``, if it is set.
+    def metrics_address(self) -> Address | None:
+        """The address of ``metrics``, if it is set.
 
         Raises:
-            HsmConfigError: it is no ``host:port``.
+            HsmConfigError: it is none.
         """
         return _address(self.metrics, "metrics") if self.metrics else None
 
@@ -229,11 +233,11 @@ def _tls_beside(path: Path, table: TlsTable) -> TlsTable:
     return TlsTable(str(path.parent / table.certificate), str(path.parent / table.key), client_ca)
 
 
-def _address(text: str, name: str) -> tuple[str, int]:
-    host, _, port = text.rpartition(":")
-    if not host or not port.isdecimal() or int(port) > 65535:
-        raise HsmConfigError(f"hsm.{name}: expected host:port")
-    return host.strip("[]"), int(port)
+def _address(text: str, name: str) -> Address:
+    try:
+        return parse_address(text)
+    except ValueError as error:
+        raise HsmConfigError(f"hsm.{name}: {error}") from None
 
 
 def _passphrase(table: LmkTable) -> str:

@@ -6,7 +6,7 @@ knows ``GET /metrics`` only. Source: Prometheus text exposition format 0.0.4; RF
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import accumulate
 
@@ -32,11 +32,11 @@ _BOUNDS = [*(repr(bound) for bound in LATENCY_BOUNDS_S), "+Inf"]
 
 
 class ModuleCollector(Collector):
-    """Reads a module's counts and its server's."""
+    """Reads a module's counts and its servers'."""
 
-    def __init__(self, module: SecurityModule, server: HsmServer) -> None:
+    def __init__(self, module: SecurityModule, *servers: HsmServer) -> None:
         self._module = module
-        self._server = server
+        self._servers = servers
 
     def collect(self) -> Iterator[Metric]:
         """Every metric; commands that were never called have none."""
@@ -54,28 +54,34 @@ class ModuleCollector(Collector):
                 running = accumulate(float(number) for number in count.buckets)
                 latency.add_metric([code], list(zip(_BOUNDS, running, strict=True)), count.seconds)
         yield from (calls, errors, latency)
-        server = self._server
+        servers = self._servers
         yield CounterMetricFamily(
             "hsm_unknown_commands", "Requests with an unknown command.", self._module.unknown_count
         )
-        yield GaugeMetricFamily("hsm_connections", "Connections open now.", server.connections)
-        yield CounterMetricFamily(
-            "hsm_refused_connections", "Connections beyond the limit.", server.refused_connections
+        yield GaugeMetricFamily(
+            "hsm_connections", "Connections open now.", sum(one.connections for one in servers)
         )
         yield CounterMetricFamily(
-            "hsm_broken_frames", "Connections closed for a broken frame.", server.broken_frames
+            "hsm_refused_connections",
+            "Connections beyond the limit.",
+            sum(one.refused_connections for one in servers),
+        )
+        yield CounterMetricFamily(
+            "hsm_broken_frames",
+            "Connections closed for a broken frame.",
+            sum(one.broken_frames for one in servers),
         )
 
 
 async def serve_metrics(
-    module: SecurityModule, server: HsmServer, listeners: list[trio.SocketListener]
+    module: SecurityModule, servers: Sequence[HsmServer], listeners: list[trio.SocketListener]
 ) -> None:
     """Answer ``GET /metrics`` on open listeners until cancelled.
 
     Resource handling: closes listeners and connections when cancelled.
     """
     registry = CollectorRegistry()
-    registry.register(ModuleCollector(module, server))
+    registry.register(ModuleCollector(module, *servers))
     await trio.serve_listeners(partial(answer, registry), listeners)
 
 

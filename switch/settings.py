@@ -48,10 +48,10 @@ class HsmSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         transport: ``tcp`` or ``in_process`` (the simulator, embedded).
-        address: ``host:port`` for tcp.
+        address: ``host:port`` or ``unix:/path`` of the module, for tcp.
         standby: further modules under the same local master key, in order of preference; a
             command that one does not answer goes to the next.
-        connections: TCP connections to each module, each pipelined.
+        connections: to each module, each pipelined.
         deadline_s: longest wait for one command, over all modules.
         check_every_s: pause between two health checks of each module.
         header_length: characters of the message header, at least 4 to match replies.

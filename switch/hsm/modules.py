@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 import trio
 
-from acquirer.config.loading import ConfigError, split_address
+from acquirer.config.addresses import parse_address
+from acquirer.config.loading import ConfigError
 from acquirer.config.tls import client_context
 from acquirer.switch.errors import HsmOtherLmk, HsmRefused, HsmUnavailable
 from acquirer.switch.hsm.client import Hsm, data_of, decipher_command
@@ -48,11 +49,13 @@ def open_modules(
     named += [(f"hsm.standby[{n}]", address) for n, address in enumerate(hsm.standby)]
     wires = {}
     for key, address in named:
-        host, port = split_address(address, file, key)
+        try:
+            module = parse_address(address)
+        except ValueError as error:
+            raise ConfigError(file, key, str(error)) from None
         wires[address] = TcpTransport(
             nursery,
-            host,
-            port,
+            module,
             connections=hsm.connections,
             header_length=hsm.header_length,
             deadline_s=hsm.deadline_s,

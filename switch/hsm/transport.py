@@ -1,8 +1,9 @@
-"""Ways to carry host commands to one security module: in process, or TCP connections.
+"""Ways to carry host commands to one security module: in process, or connections.
 
-TCP or TLS: pipelined, replies matched by message header, each command with a deadline; a connection
-that breaks, or is silent for a whole deadline, fails what it carried and is opened again on the
-next command. Frame = 2-byte big-endian length, header, command. Several modules: ``failover.py``.
+TCP, TLS or a Unix socket: pipelined, replies matched by message header, each command with a
+deadline; a connection that breaks, or is silent for a whole deadline, fails what it carried and
+is opened again on the next command. Frame = 2-byte big-endian length, header, command. Several
+modules: ``failover.py``.
 Source: security module interface, "Framing".
 """
 
@@ -16,6 +17,7 @@ import trio
 
 from acquirer.codecs.errors import FrameError
 from acquirer.codecs.framing import FrameDecoder, LengthHeader
+from acquirer.config.addresses import Address, connect
 from acquirer.switch.errors import HsmUnavailable
 
 FRAME_BYTES_MAX = 32 * 1024
@@ -66,7 +68,7 @@ class TcpTransport:
 
     Args:
         nursery: for the readers.
-        host, port: of the module.
+        address: of the module.
         connections: how many, each pipelined.
         header_length: characters of the message header, as configured on the module.
         deadline_s: of a command.
@@ -77,8 +79,7 @@ class TcpTransport:
     def __init__(
         self,
         nursery: trio.Nursery,
-        host: str,
-        port: int,
+        address: Address,
         *,
         connections: int,
         header_length: int,
@@ -87,7 +88,7 @@ class TcpTransport:
         server_name: str = "",
     ) -> None:
         self._connections = [
-            _Connection(nursery, host, port, header_length, tls, server_name or host)
+            _Connection(nursery, address, header_length, tls, server_name or address.host)
             for _ in range(connections)
         ]
         self._next = 0
@@ -126,14 +127,13 @@ class _Connection:
     def __init__(
         self,
         nursery: trio.Nursery,
-        host: str,
-        port: int,
+        address: Address,
         header_length: int,
         tls: ssl.SSLContext | None,
         server_name: str,
     ) -> None:
         self._nursery = nursery
-        self._address = (host, port)
+        self._address = address
         self._header_length = header_length
         self._tls = tls
         self._server_name = server_name
@@ -188,9 +188,8 @@ class _Connection:
                 raise
 
     async def _open(self) -> trio.abc.Stream:
-        plain = await trio.open_tcp_stream(*self._address)
+        plain = await connect(self._address)
         try:
-            plain.setsockopt(trio.socket.IPPROTO_TCP, trio.socket.TCP_NODELAY, 1)
             stream: trio.abc.Stream = plain
             if self._tls is not None:
                 secured = trio.SSLStream(

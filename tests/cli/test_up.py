@@ -25,7 +25,7 @@ def test_killed_and_started_again_it_goes_on_where_it_was(tmp_path: Path) -> Non
     """SIGKILL takes the children along; keys, books and both simulators' books survive."""
     data = tmp_path / "data"
     with up(data) as (process, ready):
-        assert {"ready", "pos", "hsm", "bank", "orders", "http"} == set(ready)
+        assert {"ready", "pos", "bank", "orders", "http"} == set(ready)
         assert terminal(data, "sign-on")["response_code"] == "00"
         assert (
             terminal(data, "sale", "--amount", "12.50", "--card", "alice")["outcome"] == "approved"
@@ -199,6 +199,8 @@ def test_a_taken_port_is_named_with_its_option_and_cure(tmp_path: Path) -> None:
         holder.listen()
         port = holder.getsockname()[1]
         told = refused("--data", str(tmp_path / "data"), "--port-base", str(port))
+        alone = refused("--data", str(tmp_path / "data"), "--hsm-port", str(port))
+    assert f"--hsm-port {port}: port {port} (hsm)" in alone
     assert f"--port-base {port}: port {port} (pos)" in told
     assert "choose another base, or leave the option out" in told
     assert not list((tmp_path / "data").glob("*.toml"))

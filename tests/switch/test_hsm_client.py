@@ -8,6 +8,7 @@ import pytest
 import trio
 from Crypto.Cipher import DES, DES3
 
+from acquirer.config.addresses import TcpAddress
 from acquirer.config.estate import load_estate
 from acquirer.hsm_sim.configuration import HsmTable
 from acquirer.hsm_sim.crypto.mac import x919
@@ -39,8 +40,7 @@ async def hsm(request: pytest.FixtureRequest) -> AsyncIterator[Hsm]:
         wires = {
             name: TcpTransport(
                 nursery,
-                "127.0.0.1",
-                there.socket.getsockname()[1],
+                TcpAddress("127.0.0.1", there.socket.getsockname()[1]),
                 connections=2,
                 header_length=8,
                 deadline_s=5.0,

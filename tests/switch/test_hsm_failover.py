@@ -10,6 +10,7 @@ import trio
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
+from acquirer.config.addresses import TcpAddress
 from acquirer.hsm_sim.configuration import HsmTable
 from acquirer.hsm_sim.lmk import TEST_VARIANT_PAIRS, VariantLmk
 from acquirer.hsm_sim.module import SecurityModule
@@ -104,8 +105,7 @@ async def over(
         wires = {
             name: TcpTransport(
                 nursery,
-                "127.0.0.1",
-                port,
+                TcpAddress("127.0.0.1", port),
                 connections=2,
                 header_length=8,
                 deadline_s=deadline_s,

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+from acquirer.config.addresses import TcpAddress
 from acquirer.config.tls import TlsSettings, client_context
 from acquirer.hsm_sim.configuration import HsmTable
 from acquirer.hsm_sim.server import HsmServer
@@ -74,8 +75,7 @@ async def test_tls(issue: Issue, shown: bool) -> None:
         await nursery.start(partial(server.serve_listeners, tls=context), listeners)
         transport = TcpTransport(
             nursery,
-            "127.0.0.1",
-            listeners[0].socket.getsockname()[1],
+            TcpAddress("127.0.0.1", listeners[0].socket.getsockname()[1]),
             connections=1,
             header_length=8,
             deadline_s=5.0,
@@ -110,8 +110,7 @@ async def test_foreign_module(issue: Issue) -> None:
         await nursery.start(partial(server.serve_listeners, tls=context), listeners)
         transport = TcpTransport(
             nursery,
-            "127.0.0.1",
-            listeners[0].socket.getsockname()[1],
+            TcpAddress("127.0.0.1", listeners[0].socket.getsockname()[1]),
             connections=1,
             header_length=8,
             deadline_s=5.0,

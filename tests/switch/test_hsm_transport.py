@@ -10,6 +10,7 @@ import pytest
 import trio
 
 from acquirer.codecs.framing import FrameDecoder, LengthHeader
+from acquirer.config.addresses import TcpAddress
 from acquirer.hsm_sim.configuration import HsmTable
 from acquirer.hsm_sim.server import HsmServer
 from acquirer.switch.errors import HsmUnavailable
@@ -72,8 +73,7 @@ async def wired(
         port = listeners[0].socket.getsockname()[1]
         transport = TcpTransport(
             nursery,
-            "127.0.0.1",
-            port,
+            TcpAddress("127.0.0.1", port),
             connections=connections,
             header_length=8,
             deadline_s=deadline_s,
@@ -210,7 +210,7 @@ async def test_nobody_listens() -> None:
         port = listener.socket.getsockname()[1]
         await listener.aclose()
         transport = TcpTransport(
-            nursery, "127.0.0.1", port, connections=1, header_length=8, deadline_s=5.0
+            nursery, TcpAddress("127.0.0.1", port), connections=1, header_length=8, deadline_s=5.0
         )
         replies = await call_all(transport, [b"%d" % n for n in range(10)])
         assert {None} == set(replies.values())
@@ -224,7 +224,11 @@ async def test_the_module_itself() -> None:
             (listener,) = await serving.start(server.serve, 0)
             port = listener.socket.getsockname()[1]
             transport = TcpTransport(
-                nursery, "127.0.0.1", port, connections=1, header_length=8, deadline_s=5.0
+                nursery,
+                TcpAddress("127.0.0.1", port),
+                connections=1,
+                header_length=8,
+                deadline_s=5.0,
             )
             hsm = Hsm(transport)
             key = await hsm.generate_key("001")

@@ -80,10 +80,10 @@ async def _demo(data: Path, report: Callable[[bool], None]) -> None:
     console.print("Starting switch, security module, bank core and order system …", style="dim")
     estate = load_estate()
     options = UpOptions(data)
-    async with running_estate(options, lambda: None) as addresses:
+    async with running_estate(options) as addresses:
         console.print(
-            f"  terminals → {addresses['pos']}   security module {addresses['hsm']}"
-            f"   bank {addresses['bank']}   orders {addresses['orders']}",
+            f"  terminals → {addresses['pos']}   bank {addresses['bank']}"
+            f"   orders {addresses['orders']}",
             style="dim",
         )
         async with AsyncExitStack() as stack:

@@ -19,6 +19,7 @@ from acquirer.cli import hsm_console, hsm_key, hsm_lmk
 from acquirer.cli.logs import configure_logging
 from acquirer.cli.process import print_ready
 from acquirer.cli.screen import say
+from acquirer.config.addresses import TcpAddress, listen
 from acquirer.hsm_sim.configuration import HsmTable, read_config
 from acquirer.hsm_sim.errors import HsmConfigError
 from acquirer.hsm_sim.metrics import serve_metrics
@@ -98,7 +99,8 @@ def _table(
     if test_lmks:
         changes["test_lmk"] = True
     if port is not None:
-        changes["listen"] = f"{table.listen.rpartition(':')[0]}:{port}"
+        hosts = [one.host for one in table.addresses if isinstance(one, TcpAddress)]
+        changes["listen"] = str(TcpAddress(hosts[0] if hosts else "127.0.0.1", port))
     if header_length is not None:
         changes["header_length"] = header_length
     if zmk_length is not None:
@@ -110,27 +112,21 @@ def _table(
     return msgspec.structs.replace(table, **changes)
 
 
-def _bound(listeners: list[trio.SocketListener]) -> str:
-    host, port = listeners[0].socket.getsockname()[:2]
-    return f"{host}:{port}"
-
-
 async def _serve(table: HsmTable) -> None:
     configure_logging()
-    host, port = table.address
     module = table.module()
-    server = HsmServer(module, table.limits())
-    serve = partial(server.serve_listeners, tls=table.tls_context())
-    metrics = table.metrics_address
-    listeners = await trio.open_tcp_listeners(port, host=host)
-    ready = {"hsm": _bound(listeners)}
+    tls, metrics = table.tls_context(), table.metrics_address
+    bound = [await listen(address) for address in table.addresses]
+    ready = {"hsm": str(bound[0][0])}
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with trio.open_nursery() as nursery:
-            await nursery.start(serve, listeners)
+            servers = [HsmServer(module, table.limits()) for _ in bound]
+            for server, (_, listeners) in zip(servers, bound, strict=True):
+                await nursery.start(partial(server.serve_listeners, listeners, tls=tls))
             if metrics is not None:
-                http = await trio.open_tcp_listeners(metrics[1], host=metrics[0])
-                nursery.start_soon(serve_metrics, module, server, http)
-                ready["metrics"] = _bound(http)
+                address, http = await listen(metrics)
+                nursery.start_soon(serve_metrics, module, servers, http)
+                ready["metrics"] = str(address)
             print_ready(**ready)
             async for _ in signals:
                 nursery.cancel_scope.cancel()

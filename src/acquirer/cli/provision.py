@@ -17,6 +17,7 @@ import msgspec
 import tomli_w
 import trio
 
+from acquirer.config.addresses import parse_address
 from acquirer.config.estate import Bank, Estate
 from acquirer.hsm_sim.operator import pin_under_lmk, variant_test_lmk, wrap_key
 from acquirer.switch.hsm.client import DEK, Hsm
@@ -47,18 +48,19 @@ class BankChoice:
 async def new_data_key(hsm_address: str) -> dict[str, str]:
     """A card data key, made here and enciphered by the security module at this address.
 
+    Args:
+        hsm_address: ``host:port`` or ``unix:/path``.
+
     Returns:
         ``data_key`` and ``data_key_dek`` for the switch's file.
 
     Raises:
         HsmRefused, HsmUnavailable: the module did not do it.
     """
-    host, _, port = hsm_address.rpartition(":")
     async with trio.open_nursery() as nursery:
         transport = TcpTransport(
             nursery,
-            host,
-            int(port),
+            parse_address(hsm_address),
             connections=1,
             header_length=HEADER_LENGTH,
             deadline_s=5.0,

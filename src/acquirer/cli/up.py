@@ -1,7 +1,8 @@
 """``acquirer up``: the whole estate on loopback, each part a process of its own.
 
-Starts security module, bank core, order system and switch in this order, restarts a part that
-dies, and stops them in the opposite order. Everything that lasts is under ``--data``.
+Starts security module, bank core, order system and switch in this order, has a part that dies
+started again (``supervisor.py``), and stops them in the opposite order. Everything that lasts is
+under ``--data``. The switch reaches the module over a Unix socket in a folder of its owner's.
 """
 
 from __future__ import annotations
@@ -9,30 +10,20 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-import signal
 import socket
-import subprocess
 import tempfile
-from collections.abc import Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Annotated, Any
 
 import msgspec
-import structlog
 import trio
 import typer
 
 from acquirer.cli.logs import configure_logging
-from acquirer.cli.process import (
-    PARENT_PIPE,
-    fail,
-    print_ready,
-    program,
-    run_service,
-    until_signalled,
-)
+from acquirer.cli.process import fail, print_ready, run_service, until_signalled
 from acquirer.cli.provision import (
     HEADER_LENGTH,
     LOOPBACK,
@@ -41,38 +32,45 @@ from acquirer.cli.provision import (
     new_operator_token,
     only_bank,
     switch_config,
-    write_config,
 )
 from acquirer.cli.serve import load_switch_settings
+from acquirer.cli.supervisor import Part
 from acquirer.codecs.pan import luhn_ok, mask_digits
+from acquirer.config.addresses import UNIX
 from acquirer.config.demo import demo_file
 from acquirer.config.estate import Estate, demo_estate_path, load_estate
 from acquirer.config.loading import ConfigError
 from acquirer.config.private import own_folder
 
-log = structlog.get_logger("acquirer.up")
-
-READY_S = 30.0
-STOP_S = 25.0
-RESTARTS_MAX = 5
-RESTART_WINDOW_S = 60.0
 PARTS = ("pos", "hsm", "bank", "orders", "http")
 
 
 @dataclass(frozen=True, slots=True)
 class UpOptions:
-    """What ``acquirer up`` was asked for."""
+    """What ``acquirer up`` was asked for.
+
+    Attributes:
+        hsm_port: of the security module; None opens none, unless ``port_base`` does.
+    """
 
     data: Path
     estate: str = ""
     database_url: str = ""
     port_base: int = 0
+    hsm_port: int | None = None
     bank: BankChoice = field(default_factory=BankChoice)
 
     def listen(self, part: str) -> str:
         """Where a part shall listen; port 0 takes a free one."""
+        if part == "hsm" and self.hsm_port is not None:
+            return f"{LOOPBACK}:{self.hsm_port}"
         port = self.port_base + PARTS.index(part) if self.port_base else 0
         return f"{LOOPBACK}:{port}"
+
+    @property
+    def opens_hsm(self) -> bool:
+        """Whether programs of this machine may reach the security module."""
+        return bool(self.port_base) or self.hsm_port is not None
 
 
 def register(app: typer.Typer) -> None:
@@ -96,6 +94,16 @@ def up(
             help="First of five ports: pos, hsm, bank, orders, http.",
         ),
     ] = 0,
+    hsm_port: Annotated[
+        int | None,
+        typer.Option(
+            "--hsm-port",
+            min=0,
+            max=65_535,
+            help="Open the security module on this port, 0 = any free one; else only the switch "
+            "reaches it.",
+        ),
+    ] = None,
     bank: Annotated[
         str, typer.Option("--bank", help="HOST:PORT of a bank core that runs elsewhere.")
     ] = "",
@@ -116,12 +124,15 @@ def up(
 
     Prints one JSON line on stdout when all are ready; logs go to stderr. Runs until SIGINT or
     SIGTERM, which drains and exits 0. Started again on the same --data it goes on where it was.
+    Only the switch reaches the security module, unless --hsm-port or --port-base opens it.
 
     Examples:
 
       acquirer up
 
       acquirer up --data shop --port-base 9000
+
+      acquirer up --data shop --hsm-port 1500
 
       acquirer up --data shop --bank 127.0.0.1:7000 --bank-security none
     """
@@ -134,6 +145,7 @@ def up(
         estate,
         database_url,
         port_base,
+        hsm_port,
         BankChoice(bank, bank_dialect, bank_security),
     )
     try:
@@ -144,17 +156,15 @@ def up(
 
 
 async def _up(options: UpOptions) -> None:
-    stop = trio.Event()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(until_signalled, stop.set)
-        async with running_estate(options, stop.set) as addresses:
+        nursery.start_soon(until_signalled, nursery.cancel_scope.cancel)
+        async with running_estate(options) as addresses:
             print_ready(**addresses)
-            await stop.wait()
-        nursery.cancel_scope.cancel()
+            await trio.sleep_forever()
 
 
 @asynccontextmanager
-async def running_estate(options: UpOptions, on_give_up: Callable[[], None]) -> Any:
+async def running_estate(options: UpOptions) -> AsyncGenerator[dict[str, str]]:
     """Start every part; yields the addresses by part; stops them in order.
 
     Raises:
@@ -163,49 +173,82 @@ async def running_estate(options: UpOptions, on_give_up: Callable[[], None]) -> 
     estate_path = options.estate or str(demo_estate_path())
     estate = _checked(load_estate(options.estate), estate_path)
     own_folder(options.data)
-    lock = _lock(options.data)
-    parts: list[Part] = []
-    async with trio.open_nursery() as nursery:
-
-        async def start(name: str, document: dict[str, Any], *arguments: str) -> dict[str, str]:
-            path = options.data / f"{name}.toml"
-            part = Part(name, path, document, (*arguments, "--config", str(path)), on_give_up)
-            parts.append(part)
-            addresses: dict[str, str] = await nursery.start(part.run)
-            return addresses
-
+    with _lock(options.data), _socket_folder() as sockets, _pipe() as parent_pipe:
+        _check_ports(options)
+        parts: list[Part] = []
         try:
-            _check_ports(options)
-            addresses = {"bank": options.bank.address}
-            async with trio.open_nursery() as starting:
-                for name, document in _simulators(options, estate, estate_path).items():
+            async with trio.open_nursery() as supervising:
 
-                    async def start_simulator(name: str, document: dict[str, Any]) -> None:
-                        addresses.update(await start(name, document, name))
+                async def start(name: str, document: dict[str, Any], command: str) -> Any:
+                    path = options.data / f"{name}.toml"
+                    arguments = (command, "--config", str(path))
+                    parts.append(Part(name, path, document, arguments, parent_pipe))
+                    return await supervising.start(parts[-1].run)
 
-                    starting.start_soon(start_simulator, name, document)
-            document = switch_config(
-                estate,
-                pos=options.listen("pos"),
-                http=options.listen("http"),
-                hsm=addresses["hsm"],
-                bank=addresses["bank"],
-                orders=addresses["orders"],
-                order_host=addresses["order_host"],
-                choice=options.bank,
-                database_url=options.database_url or "sqlite:///switch.sqlite3",
-                data_key=await _secrets(options.data, addresses["hsm"]),
-            )
-            addresses.update(await start("switch", document, "serve"))
-            ordered = {part: addresses[part] for part in PARTS}
-            (options.data / "up.json").write_text(msgspec.json.encode(ordered).decode(), "utf-8")
-            yield ordered
+                yield await _start_all(options, estate, estate_path, sockets / "hsm", start)
+                supervising.cancel_scope.cancel()
         finally:
             with trio.CancelScope(shield=True):
                 for part in reversed(parts):
                     await part.stop()
-            nursery.cancel_scope.cancel()
-            lock.close()
+
+
+async def _start_all(
+    options: UpOptions,
+    estate: Estate,
+    estate_path: str,
+    hsm_socket: Path,
+    start: Callable[[str, dict[str, Any], str], Awaitable[dict[str, str]]],
+) -> dict[str, str]:
+    """Start the simulators side by side, then the switch; gives the addresses by part."""
+    hsm = f"{UNIX}{hsm_socket}"
+    addresses = {"bank": options.bank.address}
+    async with trio.open_nursery() as starting:
+        for name, document in _simulators(options, estate, estate_path, hsm).items():
+
+            async def start_simulator(name: str, document: dict[str, Any]) -> None:
+                addresses.update(await start(name, document, name))
+
+            starting.start_soon(start_simulator, name, document)
+    document = switch_config(
+        estate,
+        pos=options.listen("pos"),
+        http=options.listen("http"),
+        hsm=hsm,
+        bank=addresses["bank"],
+        orders=addresses["orders"],
+        order_host=addresses["order_host"],
+        choice=options.bank,
+        database_url=options.database_url or "sqlite:///switch.sqlite3",
+        data_key=await _secrets(options.data, hsm),
+    )
+    addresses.update(await start("switch", document, "serve"))
+    shown = [part for part in PARTS if part != "hsm" or options.opens_hsm]
+    ordered = {part: addresses[part] for part in shown}
+    (options.data / "up.json").write_text(msgspec.json.encode(ordered).decode(), "utf-8")
+    return ordered
+
+
+@contextmanager
+def _socket_folder() -> Iterator[Path]:
+    """A folder of mode 0700 for sockets; not the data folder, since books are copied with it."""
+    runtime = Path(os.environ.get("XDG_RUNTIME_DIR", ""))
+    is_ours = runtime.is_absolute() and runtime.is_dir() and os.access(runtime, os.W_OK)
+    with tempfile.TemporaryDirectory(
+        prefix="acquirer-", dir=runtime if is_ours else None, ignore_cleanup_errors=True
+    ) as folder:
+        yield Path(folder)
+
+
+@contextmanager
+def _pipe() -> Iterator[int]:
+    """The end of a pipe that children hold; they end when this process does."""
+    read_end, write_end = os.pipe()
+    try:
+        yield read_end
+    finally:
+        os.close(write_end)
+        os.close(read_end)
 
 
 def _lock(data: Path) -> IO[bytes]:
@@ -230,7 +273,7 @@ def _checked(estate: Estate, path: str) -> Estate:
 
 def _check_ports(options: UpOptions) -> None:
     """See that the ports that were asked for are free, before any part is started."""
-    for part in PARTS if options.port_base else ():
+    for part in PARTS if options.port_base else ("hsm",) if options.hsm_port else ():
         if part == "bank" and options.bank.address:
             continue
         host, _, port = options.listen(part).partition(":")
@@ -240,21 +283,27 @@ def _check_ports(options: UpOptions) -> None:
                 probe.bind((host, int(port)))
                 probe.listen()
             except OSError as error:
+                alone = part == "hsm" and options.hsm_port is not None
+                option = f"--hsm-port {port}" if alone else f"--port-base {options.port_base}"
                 reason = (
                     f"port {port} ({part}) cannot be listened on: {error.strerror}; end what "
-                    "listens there, choose another base, or leave the option out for free ports"
+                    f"listens there, choose another {'port' if alone else 'base'}, or leave the "
+                    "option out for free ports"
                 )
-                raise ConfigError(f"--port-base {options.port_base}", "", reason) from None
+                raise ConfigError(option, "", reason) from None
 
 
-def _simulators(options: UpOptions, estate: Estate, estate_path: str) -> dict[str, dict[str, Any]]:
+def _simulators(
+    options: UpOptions, estate: Estate, estate_path: str, hsm: str
+) -> dict[str, dict[str, Any]]:
     """The configuration of each program that the switch needs, by command."""
+    hsm_ports = [options.listen("hsm")] if options.opens_hsm else []
     books = {"data": str(options.data), "estate": estate_path}
     host = {"listen": f"{LOOPBACK}:0", "security": "zone"}
     documents: dict[str, dict[str, Any]] = {
         "hsm": {
             "hsm": {
-                "listen": options.listen("hsm"),
+                "listen": [*hsm_ports, hsm],
                 "header_length": HEADER_LENGTH,
                 "test_lmk": True,
             }
@@ -281,111 +330,3 @@ async def _secrets(data: Path, hsm: str) -> dict[str, str]:
         keys = {"data_key": kept.data_key, "data_key_dek": kept.data_key_dek}
         return {**keys, "operator_token": kept.operator_token or new_operator_token()}
     return {**await new_data_key(hsm), "operator_token": new_operator_token()}
-
-
-class Part:
-    """One child process: started with its file, watched, restarted, stopped."""
-
-    def __init__(
-        self,
-        name: str,
-        path: Path,
-        document: dict[str, Any],
-        arguments: tuple[str, ...],
-        on_give_up: Callable[[], None],
-    ) -> None:
-        self._name = name
-        self._path = path
-        self._document = document
-        self._arguments = arguments
-        self._on_give_up = on_give_up
-        self._process: trio.Process | None = None
-        self._stopping = False
-        self._ended = trio.Event()
-
-    async def run(self, *, task_status: trio.TaskStatus[dict[str, str]]) -> None:
-        """Keep the process running; reports its addresses once it is ready the first time."""
-        read_end, write_end = os.pipe()
-        started_at: list[float] = []
-        try:
-            while not self._stopping:
-                write_config(self._path, self._document)
-                addresses = await self._start(read_end)
-                if not started_at:
-                    task_status.started(addresses)
-                self._keep_ports(addresses)
-                started_at.append(trio.current_time())
-                assert self._process is not None
-                code = await self._process.wait()
-                if self._stopping:
-                    break
-                log.error("part_died", part=self._name, exit_code=code)
-                if self._restarts_too_often(started_at):
-                    log.error("gives_up", part=self._name, restarts=RESTARTS_MAX)
-                    self._on_give_up()
-                    break
-        finally:
-            os.close(write_end)
-            os.close(read_end)
-            self._ended.set()
-
-    async def _start(self, parent_pipe: int) -> dict[str, str]:
-        environment = {**os.environ, PARENT_PIPE: str(parent_pipe)}
-        process: trio.Process = await trio.lowlevel.open_process(
-            program(*self._arguments),
-            stdout=subprocess.PIPE,
-            env=environment,
-            pass_fds=(parent_pipe,),
-            start_new_session=True,
-        )
-        self._process = process
-        with trio.move_on_after(READY_S):
-            line = await _first_line(process)
-            if line:
-                document = msgspec.json.decode(line, type=dict[str, Any])
-                return {k: str(v) for k, v in document.items() if k != "ready"}
-            code = await process.wait()
-            raise ConfigError(self._path, "", f"{self._name} ended with exit code {code}")
-        process.kill()
-        raise ConfigError(self._path, "", f"{self._name} was not ready within {READY_S:g} s")
-
-    def _keep_ports(self, addresses: dict[str, str]) -> None:
-        """A restarted part listens where the others know it."""
-        listen = self._document.get("listen")
-        if isinstance(listen, dict):
-            self._document["listen"] = {key: addresses[key] for key in listen}
-        elif listen is not None:
-            self._document["listen"] = next(iter(addresses.values()))
-            if "iso" in self._document:
-                self._document["iso"]["listen"] = addresses["order_host"]
-        else:
-            self._document["hsm"]["listen"] = addresses["hsm"]
-
-    def _restarts_too_often(self, started_at: list[float]) -> bool:
-        since = trio.current_time() - RESTART_WINDOW_S
-        return sum(1 for at in started_at if at > since) > RESTARTS_MAX
-
-    async def stop(self) -> None:
-        """SIGTERM, and SIGKILL where that does not help in time."""
-        self._stopping = True
-        process = self._process
-        if process is None or process.returncode is not None:
-            return
-        process.send_signal(signal.SIGTERM)
-        with trio.move_on_after(STOP_S):
-            await process.wait()
-            return
-        log.error("killed", part=self._name)
-        process.kill()
-        await process.wait()
-
-
-async def _first_line(process: trio.Process) -> bytes:
-    assert process.stdout is not None
-    line = b""
-    while not line.endswith(b"\n"):
-        data = await process.stdout.receive_some(4096)
-        if not data:
-            return b""
-        line += data
-    return line

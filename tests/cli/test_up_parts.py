@@ -1,0 +1,140 @@
+"""The parts of ``acquirer up``: who can reach the security module, and what outlives a fault."""
+
+import os
+import signal
+import socket
+import stat
+import subprocess
+import time
+import tomllib
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+from estate_process import PROGRAM, children, gone, terminal, up
+
+from acquirer.config.addresses import UnixAddress, parse_address
+
+pytestmark = pytest.mark.timeout(180)
+
+LISTENS = "0A"
+NC = b"\x00\x0a00000000NC"
+
+
+def part(process: subprocess.Popen[bytes], command: str) -> int:
+    """The process id of the child that runs a command."""
+    for pid in children(process):
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        if command.encode() in words:
+            return pid
+    raise AssertionError(f"no {command} runs")
+
+
+def ports(pid: int) -> set[int]:
+    """The TCP ports that a process listens on."""
+    sockets = {os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir() if link.is_symlink()}
+    found = set()
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
+            _, local, _, state, *_, inode = line.split()[:10]
+            if state == LISTENS and f"socket:[{inode}]" in sockets:
+                found.add(int(local.rpartition(":")[2], 16))
+    return found
+
+
+def port_of(address: str) -> int:
+    """The port of ``host:port``."""
+    return int(address.rpartition(":")[2])
+
+
+def comes(happened: Callable[[], bool], within_s: float = 60.0) -> bool:
+    """Whether something comes to be so."""
+    until = time.monotonic() + within_s
+    while not happened():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def has(log: Path, words: str, times: int) -> bool:
+    """Whether a log has something so often."""
+    return log.read_text().count(words) >= times
+
+
+def sells(data: Path) -> bool:
+    """Whether a sale comes to be approved."""
+    sale = ("sale", "--amount", "1.00", "--card", "bob")
+    return comes(lambda: terminal(data, *sale)["outcome"] == "approved")
+
+
+def test_nobody_but_the_owner_reaches_the_security_module(tmp_path: Path) -> None:
+    """It has no TCP port, and its socket is in a folder that only the owner may enter."""
+    data = tmp_path / "data"
+    with up(data) as (process, ready):
+        module = part(process, "hsm")
+        assert set() == ports(module)
+        address = parse_address(tomllib.loads((data / "switch.toml").read_text())["hsm"]["address"])
+        assert isinstance(address, UnixAddress)
+        for path, kind in ((address.path, stat.S_IFSOCK), (address.path.parent, stat.S_IFDIR)):
+            assert kind | 0o700 == path.stat().st_mode
+        shown = {port_of(ready[name]) for name in ("pos", "http")}
+        assert shown == ports(part(process, "serve"))
+        assert terminal(data, "sign-on")["outcome"] == "approved"
+        os.kill(module, signal.SIGKILL)
+        assert gone(module)
+        assert sells(data)
+    assert not address.path.parent.exists()
+    assert not list(data.glob("*hsm*sock*"))
+
+
+def test_a_security_module_that_strangers_hold_keeps_the_switch_nowhere(tmp_path: Path) -> None:
+    """Where its port was asked for, the switch has places of its own: it returns and sells."""
+    data = tmp_path / "data"
+    with up(data, "--hsm-port", "0") as (process, ready):
+        port = port_of(ready["hsm"])
+        assert {port} == ports(part(process, "hsm"))
+        assert terminal(data, "sign-on")["outcome"] == "approved"
+        strangers = [socket.create_connection(("127.0.0.1", port)) for _ in range(64)]
+        for stranger in strangers:
+            stranger.sendall(NC)
+            assert b"ND00" in stranger.recv(100)
+        switch = part(process, "serve")
+        os.kill(switch, signal.SIGKILL)
+        assert gone(switch)
+        assert sells(data)
+        for stranger in strangers:
+            stranger.close()
+
+
+def test_what_cannot_start_again_is_tried_until_it_can(tmp_path: Path) -> None:
+    """The switch's port is taken while it is down: told each time, and it returns in the end."""
+    data, log = tmp_path / "data", tmp_path / "up.log"
+    failed = "switch ended with exit code 2 before it was ready"
+    with up(data) as (process, ready):
+        assert terminal(data, "sign-on")["outcome"] == "approved"
+        for starts in (2, 1):
+            wanted = log.read_text().count(failed) + starts
+            switch = part(process, "serve")
+            os.kill(switch, signal.SIGKILL)
+            assert gone(switch)
+            with socket.create_server(("127.0.0.1", port_of(ready["pos"]))):
+                assert comes(partial(has, log, failed, wanted))
+                if starts == 1:
+                    process.terminate()
+                    assert process.wait(30) == 0
+            assert starts == 1 or sells(data)
+    assert "was killed by signal 9" in log.read_text()
+
+
+def test_a_stop_while_it_starts_is_a_stop(tmp_path: Path) -> None:
+    """SIGTERM before the ready line: exit code 0, no line, and no child is left."""
+    command = (*PROGRAM, "up", "--data", str(tmp_path / "data"))
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert comes(lambda: bool(children(process)))
+    parts = children(process)
+    process.terminate()
+    output, _ = process.communicate(timeout=60)
+    assert (0, b"") == (process.returncode, output)
+    assert all(gone(pid) for pid in parts)
