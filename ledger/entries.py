@@ -311,6 +311,29 @@ class UpdateEntry:
     new_owner: str | None = None
     lease_until_ms: int | None = None
 
+    @classmethod
+    def claim(cls, id: int, by: int) -> UpdateEntry:
+        """An approved entry that nobody is undoing is claimed by the entry that will."""
+        return cls(id, (State.APPROVED,), check_claim=True, set_claim=True, claimed_by=by)
+
+    @classmethod
+    def release(cls, id: int, by: int, state: State | None = None) -> UpdateEntry:
+        """The claim on an approved entry ends; it becomes ``state``, or stays as it was."""
+        return cls(
+            id,
+            (State.APPROVED,),
+            state=state,
+            check_claim=True,
+            expected_claim=by,
+            set_claim=True,
+            claimed_by=None,
+        )
+
+    @classmethod
+    def unclaimed(cls, id: int, state: State | None = None) -> UpdateEntry:
+        """An approved entry that nobody is undoing becomes ``state``, or stays as it was."""
+        return cls(id, (State.APPROVED,), state=state, check_claim=True)
+
 
 @dataclass(frozen=True, slots=True)
 class PutOrder:
@@ -417,10 +440,15 @@ class Failed:
     """A unit that wrote nothing.
 
     Attributes:
-        step: index of the first conditional step that did not hold.
+        step: the first conditional step that did not hold.
     """
 
-    step: int
+    step: Step
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether an entry of this (terminal, batch, STAN) is there already."""
+        return isinstance(self.step, InsertEntry)
 
 
 CommitResult = Failed | None

@@ -298,9 +298,9 @@ class Writer:
     def _run_steps(
         self, session: Session, accounting: Accounting, unit: tuple[Step, ...]
     ) -> CommitResult:
-        for index, step in enumerate(unit):
+        for step in unit:
             if not RUN[type(step)](session, accounting, step):
-                return Failed(index)
+                return Failed(step)
         return None
 
 

@@ -237,14 +237,7 @@ def unclaim_step(entry: Entry) -> UpdateEntry | None:
     """Give a void's original back, once nothing of the void is owed to the bank any more."""
     if entry.kind not in UNDOING or entry.original_id is None:
         return None
-    return UpdateEntry(
-        entry.original_id,
-        (State.APPROVED,),
-        check_claim=True,
-        expected_claim=entry.id,
-        set_claim=True,
-        claimed_by=None,
-    )
+    return UpdateEntry.release(entry.original_id, entry.id)
 
 
 def free_order_steps(entry: Entry, order: OrderRow | None) -> tuple[Step, ...]:

@@ -163,7 +163,7 @@ class SafWorker:
             steps += undone_steps(original)
         # What is not ours to change any more drops out: first the claim, then the entry.
         while failed := await self._context.book.commit(*steps):
-            steps = steps[: failed.step]
+            del steps[steps.index(failed.step) :]
         log.info(
             f"{item.kind}_answered",
             bank=self.bank,

@@ -81,10 +81,10 @@ async def write_off_saf(context: Context, id: int, name: str, reason: str) -> Do
     ]
     after = undone_steps(original) if item.kind is BankMessage.REVERSAL else []
     while failed := await context.book.commit(*steps, *after):
-        if failed.step < len(steps):
+        if failed.step not in after:
             return Refused(f"somebody else has dealt with dead letter {id} meanwhile")
         # What is not ours to change any more drops out: first the claim, then the entry.
-        after = after[: failed.step - len(steps)]
+        del after[after.index(failed.step) :]
     return {
         "id": id,
         "rrn": entry.rrn,

@@ -155,7 +155,7 @@ async def _confirm(
     )
     return (
         InsertEntry(entry),
-        UpdateEntry(payment.id, (State.APPROVED,), check_claim=True),
+        UpdateEntry.unclaimed(payment.id),
         move_order(order, (CONFIRMED, None, payment.id)),
         QueueEvent(notice),
     )
@@ -178,12 +178,8 @@ async def _reverse(
         courier_id=payment.courier_id,
         original_id=payment.id,
     )
-    take = UpdateEntry(
-        payment.id,
-        (State.APPROVED,),
-        state=State.REVERSING if payment.bank else State.REVERSED,
-        check_claim=True,
-    )
+    after = State.REVERSING if payment.bank else State.REVERSED
+    take = UpdateEntry.unclaimed(payment.id, after)
     unpay = unpay_step(order)
     notice = order_event(
         context,

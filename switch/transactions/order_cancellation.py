@@ -154,12 +154,10 @@ async def _void(
         amount_minor=payment.amount_minor,
     )
     entry = replace(draft, currency_code=payment.currency_code)
-    claim = UpdateEntry(
-        payment.id, (State.APPROVED,), check_claim=True, set_claim=True, claimed_by=entry.id
-    )
+    claim = UpdateEntry.claim(payment.id, entry.id)
     hold = move_order(order, (order.status, entry.id, payment.id))
     if failed := await context.book.commit(InsertEntry(entry), claim, hold, *count):
-        return Repeat() if failed.step == 0 else None
+        return Repeat() if failed.is_taken else None
 
     outcome = await forward(
         context, request, entry, bank_request(context, request, entry, pan, original=payment)
@@ -169,7 +167,7 @@ async def _void(
     if refused_with := _not_voided(outcome):
         async with context.merchant_turns.of(entry.merchant_id):
             steps = (
-                _done_with(payment, State.REFUNDED, entry),
+                UpdateEntry.release(payment.id, entry.id, State.REFUNDED),
                 *await _refunded(context, held, payment, payment, entry, refused_with),
             )
             answer = await conclude(context, entry, State.APPROVED, "00", entry.reply, steps)
@@ -180,7 +178,7 @@ async def _void(
             entry,
             outcome,
             approved=(
-                _done_with(payment, State.VOIDED, entry),
+                UpdateEntry.release(payment.id, entry.id, State.VOIDED),
                 PostReversed(payment.id, entry.id, entry.business_date),
                 *_cancelled(context, held, payment, entry),
             ),
@@ -196,19 +194,6 @@ def _not_voided(outcome: BankOutcome) -> str:
     return code if code in NOT_VOIDED else ""
 
 
-def _done_with(payment: Entry, state: State, claimed_by: Entry) -> UpdateEntry:
-    """The payment is given back by the cancellation that holds it, and let go."""
-    return UpdateEntry(
-        payment.id,
-        (State.APPROVED,),
-        state=state,
-        check_claim=True,
-        expected_claim=claimed_by.id,
-        set_claim=True,
-        claimed_by=None,
-    )
-
-
 async def _refund(
     context: Context,
     request: Request,
@@ -220,14 +205,14 @@ async def _refund(
 ) -> Outcome | None:
     """The card gets the money back by an advice; None where payment or order changed meanwhile."""
     entry = await _entry(context, request, order, payment, courier_id)
-    refunded = UpdateEntry(payment.id, (State.APPROVED,), state=State.REFUNDED, check_claim=True)
-    stands = UpdateEntry(swiped.id, (State.APPROVED,), check_claim=True)
+    refunded = UpdateEntry.unclaimed(payment.id, State.REFUNDED)
+    stands = UpdateEntry.unclaimed(swiped.id)
     async with context.merchant_turns.of(entry.merchant_id):
         steps = await _refunded(context, order, payment, swiped, entry, OTHER_REASON)
         held = (stands, refunded) if payment.id != swiped.id else (refunded,)
         failed = await context.book.commit(InsertEntry(entry), *held, *steps, *count)
     if failed:
-        return Repeat() if failed.step == 0 else None
+        return Repeat() if failed.is_taken else None
     context.saf_queued()
     context.events_queued()
     return Answer("00", entry.reply)
@@ -258,11 +243,11 @@ async def _give_back(
 ) -> Outcome | None:
     """Cash, or nothing, goes back at once; None where payment or order changed meanwhile."""
     entry = await _entry(context, request, order, payment, courier_id)
-    voided = UpdateEntry(payment.id, (State.APPROVED,), state=State.VOIDED, check_claim=True)
+    voided = UpdateEntry.unclaimed(payment.id, State.VOIDED)
     back = PostReversed(payment.id, entry.id, entry.business_date)
     steps = _cancelled(context, order, payment, entry)
     if failed := await context.book.commit(InsertEntry(entry), voided, back, *steps, *count):
-        return Repeat() if failed.step == 0 else None
+        return Repeat() if failed.is_taken else None
     context.events_queued()
     return Answer("00", entry.reply)
 

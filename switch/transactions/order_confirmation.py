@@ -165,7 +165,7 @@ async def commit_advice(
         InsertEntry(entry), *before, move, *(QueueEvent(event) for event in events)
     )
     if failed:
-        return Repeat() if failed.step == 0 else None
+        return Repeat() if failed.is_taken else None
     if events:
         context.events_queued()
     return Answer("00", entry.reply)

@@ -101,10 +101,11 @@ async def record_shares(
     for share, one in zip(shares, found, strict=True):
         claim = claim_steps(one.order, one.whole, (one.order.status, share.id, None))
         steps += [PutOrder(one.order), InsertEntry(share), *claim]
-    failed = await context.book.commit(InsertEntry(entry), *steps)
+    payment = InsertEntry(entry)
+    failed = await context.book.commit(payment, *steps)
     if failed is None:
         return shares, None
-    if failed.step == 0:
+    if failed.step is payment:
         return shares, Repeat()
     # One of the orders is being paid elsewhere, or was paid meanwhile.
     answer = await refuse(context, request, Kind.ORDER_GROUP, "94", reply={37: ""})
@@ -181,7 +182,7 @@ async def unpay_shares(context: Context, original: Entry, entry: Entry) -> tuple
         if order is None or (order.payment_id, order.status) != (share.id, PAID):
             return None
         steps += [
-            UpdateEntry(share.id, (State.APPROVED,), state=State.REVERSED, check_claim=True),
+            UpdateEntry.unclaimed(share.id, State.REVERSED),
             unpay_step(order),
             QueueEvent(_reversed(context, order, share, entry)),
         ]

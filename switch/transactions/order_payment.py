@@ -303,7 +303,7 @@ async def _record(
     failed = await context.book.commit(PutOrder(order), InsertEntry(entry), *claim, *steps)
     if failed is None:
         return None
-    if failed.step == 1:
+    if failed.is_taken:
         return Repeat()
     now = await context.book.order(order.merchant_id, order.order_no)
     return await _refuse_order(context, request, now or order, "94")

@@ -158,9 +158,8 @@ async def _stand_in(
     advice = advice_step(entry, await context.numbers.take(), context.wall_ms())
     reply = {**entry.reply, 38: approval_code_of(entry)}
     end = _end(entry, State.APPROVED, "00", reply)
-    steps = (end, *approved, advice, limit)
-    failed = await context.book.commit(*steps)
-    if failed is not None and steps[failed.step] is limit:
+    failed = await context.book.commit(end, *approved, advice, limit)
+    if failed is not None and failed.step is limit:
         return await conclude(context, entry, State.REFUSED, "91", entry.reply, undone)
     if failed is not None:
         return Answer("94")

@@ -45,12 +45,9 @@ async def void(context: Context, request: Request) -> Outcome:
     entry = await new_entry(
         context, request, Kind.VOID, State.SENT, pan=pan, bank=sale.bank, original_id=sale.id
     )
-    claim = UpdateEntry(
-        sale.id, (State.APPROVED,), check_claim=True, set_claim=True, claimed_by=entry.id
-    )
-    failed = await context.book.commit(InsertEntry(entry), claim)
+    failed = await context.book.commit(InsertEntry(entry), UpdateEntry.claim(sale.id, entry.id))
     if failed:
-        if failed.step == 0:
+        if failed.is_taken:
             return Repeat()
         return await refuse(context, request, Kind.VOID, "12")
 
@@ -61,15 +58,7 @@ async def void(context: Context, request: Request) -> Outcome:
         bank_request(context, request, entry, pan, original=sale),
     )
 
-    voided = UpdateEntry(
-        sale.id,
-        (State.APPROVED,),
-        state=State.VOIDED,
-        check_claim=True,
-        expected_claim=entry.id,
-        set_claim=True,
-        claimed_by=None,
-    )
+    voided = UpdateEntry.release(sale.id, entry.id, State.VOIDED)
     return await settle(
         context,
         entry,

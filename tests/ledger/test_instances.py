@@ -107,7 +107,7 @@ def test_one_order_one_payer(writers: list[Writer], make_entry: MakeEntry) -> No
     results[1].reverse()
     assert [winners(results, place) for place in range(20)] == [1] * 20
     lost = [result for results_of_one in results for result in results_of_one if result]
-    assert lost == [Failed(2)] * 40
+    assert [type(result.step) for result in lost] == [UpdateOrder] * 40
 
 
 def test_busy_accounts_lose_nothing(writers: list[Writer], make_entry: MakeEntry) -> None:
@@ -141,7 +141,7 @@ def test_a_limit_holds_across_processes(writers: list[Writer], make_entry: MakeE
         groups.append([(InsertEntry(e), Post(e.id, "156", DATE, spend)) for e in entries])
     results = race(writers, groups)
     assert sum(result is None for of_one in results for result in of_one) == 50
-    assert sum(result == Failed(1) for of_one in results for result in of_one) == 40
+    assert sum(isinstance(result, Failed) for of_one in results for result in of_one) == 40
 
 
 def test_one_reversal(writers: list[Writer], make_entry: MakeEntry) -> None:

@@ -130,7 +130,7 @@ class Ledger(RuleBasedStateMachine):
         holds = self.model.post(postings, pending)
         step = kind(number, self.currency, DATE, tuple(postings))
         self.units.append((InsertEntry(entry), step))
-        self.expected.append(None if holds else Failed(1))
+        self.expected.append(None if holds else Failed(step))
         if holds:
             (self.model.pending if pending else self.model.posted)[number] = postings
 
@@ -149,9 +149,10 @@ class Ledger(RuleBasedStateMachine):
             for posting in self.model.posted[last]
         ]
         holds = stands and self.model.post(opposite, pending=False)
-        self.units.append((PostReversed(event_id, by_event_id, DATE),))
+        step = PostReversed(event_id, by_event_id, DATE)
+        self.units.append((step,))
         self.others_queued = True
-        self.expected.append(None if holds else Failed(0))
+        self.expected.append(None if holds else Failed(step))
         if holds:
             self.model.reversed_by[last] = by_event_id
             self.model.posted[by_event_id] = opposite
@@ -171,9 +172,10 @@ class Ledger(RuleBasedStateMachine):
         resolved = event_id in self.resolved
         holds = not resolved and self.model.resolve(postings, posted)
         by_event_id = next(self.numbers)
-        self.units.append((PostPendingResolve(event_id, by_event_id, DATE, resolution, amounts),))
+        step = PostPendingResolve(event_id, by_event_id, DATE, resolution, amounts)
+        self.units.append((step,))
         self.others_queued = True
-        self.expected.append(None if holds else Failed(0))
+        self.expected.append(None if holds else Failed(step))
         if holds:
             self.resolved.add(event_id)
 

@@ -53,13 +53,14 @@ async def test_of_payments_in_a_family_only_one_that_knows_the_others_holds(
         assert await book.commit(PutOrder(WHOLE), PutOrder(ONE), PutOrder(TWO)) is None
         first, second = InsertEntry(make_entry(1)), InsertEntry(make_entry(2))
         assert await book.commit(first, claim(ONE, 1, 0), note(0)) is None
-        assert Failed(1) == await book.commit(second, claim(WHOLE, 2, 0))
-        assert Failed(2) == await book.commit(second, claim(TWO, 2, 0), note(0))
+        assert Failed(claim(WHOLE, 2, 0)) == await book.commit(second, claim(WHOLE, 2, 0))
+        assert Failed(note(0)) == await book.commit(second, claim(TWO, 2, 0), note(0))
         assert None is await book.entry(2)
         assert await book.commit(second, claim(WHOLE, 2, 1)) is None
         third = InsertEntry(make_entry(3))
         for changes in (0, 1, 2):
-            assert Failed(2) == await book.commit(third, claim(TWO, 3, 0), note(changes))
+            noted = note(changes)
+            assert Failed(noted) == await book.commit(third, claim(TWO, 3, 0), noted)
 
 
 async def test_a_part_given_back_and_a_signature_exclude_each_other(
@@ -85,9 +86,9 @@ async def test_a_part_given_back_and_a_signature_exclude_each_other(
         signed = UpdateOrder("M1", "SP1", ("00", None, None), ("03", None, None), 1)
         second = InsertEntry(make_entry(2))
         assert await book.commit(given_back) is None
-        assert Failed(1) == await book.commit(second, signed)
+        assert Failed(signed) == await book.commit(second, signed)
         assert await book.commit(second, replace(signed, expected_changes=2)) is None
-        assert Failed(0) == await book.commit(given_back)
+        assert Failed(given_back) == await book.commit(given_back)
 
 
 async def test_what_is_known_of_a_family(url: str) -> None:

@@ -67,9 +67,8 @@ async def test_a_saf_item_is_stamped_retried_and_finished(url: str) -> None:
         assert (again.attempts, again.stan, again.transmission_at) == (1, "000009", "0102030405")
         assert await book.commit(FinishSaf(1, "00", 75)) is None
         assert await book.saf_pending() == []
-        assert await book.commit(
-            QueueSaf(SafItem(2, "demo", BankMessage.REVERSAL, 101, "98", 0, 0))
-        ) == (Failed(0))
+        again = QueueSaf(SafItem(2, "demo", BankMessage.REVERSAL, 101, "98", 0, 0))
+        assert await book.commit(again) == Failed(again)
 
 
 async def test_a_refund_leaves_after_what_its_payment_owes(url: str, make_entry: MakeEntry) -> None:
@@ -151,7 +150,7 @@ async def test_a_lapsed_handler_cannot_settle(url: str, make_entry: MakeEntry) -
         (taken,) = await book.take_orphans(100, 200, 5)
         late = UpdateEntry(1, (State.SENT,), state=State.APPROVED, owner=entry.owner)
         undo = UpdateEntry(1, (State.SENT,), state=State.TIMED_OUT, owner=taken.owner)
-        assert await book.commit(late) == Failed(0)
+        assert await book.commit(late) == Failed(late)
         assert await book.commit(undo) is None
 
 

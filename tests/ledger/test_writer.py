@@ -97,8 +97,10 @@ def test_the_same_stan_in_one_group_and_in_the_next(
 ) -> None:
     """Of three requests with one STAN the first wins; the others are told, and hurt nobody."""
     twins = [(InsertEntry(make_entry(n, stan="000001")),) for n in (1, 2)]
-    assert writer.commit([*twins, (InsertEntry(make_entry(9)),)]) == [None, Failed(0), None]
-    assert writer.commit([(InsertEntry(make_entry(3, stan="000001")),)]) == [Failed(0)]
+    third = InsertEntry(make_entry(3, stan="000001"))
+    lost = Failed(twins[1][0])
+    assert writer.commit([*twins, (InsertEntry(make_entry(9)),)]) == [None, lost, None]
+    assert writer.commit([(third,)]) == [Failed(third)]
     assert (entry(session, 2), entry(session, 3)) == (None, None)
 
 
@@ -153,12 +155,12 @@ def test_a_failed_condition_leaves_nothing_of_its_unit(
     for number, (name, failing) in enumerate(FAILING.items(), start=100):
         before = everything(session)
         steps = (*harmless, *failing, notice("e2"))
-        assert writer.commit([steps]) == [Failed(len(harmless))], name
-        assert writer.commit([failing]) == [Failed(0)], name
+        assert writer.commit([steps]) == [Failed(failing[0])], name
+        assert writer.commit([failing]) == [Failed(failing[0])], name
         assert before == everything(session), name
         sale = (InsertEntry(make_entry(number)), post(number))
         mixed = [sale, (*failing, *harmless), (notice(f"e{number}"),)]
-        assert writer.commit(mixed) == [None, Failed(0), None], name
+        assert writer.commit(mixed) == [None, Failed(failing[0]), None], name
         assert entry(session, number) is not None
         assert entry(session, 3) is None
 
@@ -191,7 +193,7 @@ def test_results_do_not_depend_on_the_grouping(
     writer.commit([(InsertEntry(make_entry(n)),) for n in (1, 2)])
     decline = UpdateEntry(1, (State.SENT,), state=State.DECLINED, response_code="51")
     results = writer.commit([(approve(1), post(1)), (decline,), (approve(2), post(2))])
-    assert results == [None, Failed(0), None]
+    assert results == [None, Failed(decline), None]
     assert entry(session, 1).response_code == "00"
 
 
@@ -201,10 +203,11 @@ def test_reversal_of_a_reversal_gives_the_effect_back(
     """A void, its reversal, and a second void: never twice in one direction."""
     writer.commit([(InsertEntry(make_entry(1)), post(1))])
     date = "2026-01-02"
-    steps = [(1, 2, None), (1, 3, Failed(0)), (2, 4, None), (2, 5, Failed(0)), (1, 6, None)]
+    steps = [(1, 2, True), (1, 3, False), (2, 4, True), (2, 5, False), (1, 6, True)]
     sums = []
-    for event_id, by_event_id, expected in steps:
-        assert writer.commit([(PostReversed(event_id, by_event_id, date),)]) == [expected]
+    for event_id, by_event_id, holds in steps:
+        step = PostReversed(event_id, by_event_id, date)
+        assert writer.commit([(step,)]) == [None if holds else Failed(step)]
         debits, credits, *_ = account_sums(session, RECEIVABLE, "156")
         sums.append(debits - credits)
     assert sums == [0, 0, 10_000, 10_000, 0]
@@ -216,7 +219,7 @@ def test_two_reversals_in_one_group(
     """The second sees the first, though neither is committed."""
     writer.commit([(InsertEntry(make_entry(1)), post(1))])
     twice: list[tuple[Step, ...]] = [(PostReversed(1, by, "2026-01-02"),) for by in (2, 3)]
-    assert writer.commit(twice) == [None, Failed(0)]
+    assert writer.commit(twice) == [None, Failed(twice[1][0])]
     assert account_sums(session, PAYABLE, "156") == (9_880, 9_880, 0, 0)
 
 
@@ -255,7 +258,7 @@ def test_an_answer_from_before_a_change_is_not_kept(writer: Writer, session: Ses
     for changes in (0, 1):
         late = OrderRow("M1", "O1", "01", 100, "156", "1", "late", 2, changes=changes)
         pay = UpdateOrder("M1", "O1", ("01", None, None), ("00", 9, None))
-        assert writer.commit([(PutOrder(late), pay)]) == [Failed(1)]
+        assert writer.commit([(PutOrder(late), pay)]) == [Failed(pay)]
         assert order(session, "M1", "O1") == cancelled
 
 
@@ -275,7 +278,7 @@ def test_claims_are_compared_and_cleared(
     claim = UpdateEntry(1, sent, check_claim=True, set_claim=True, claimed_by=5)
     release = UpdateEntry(1, sent, check_claim=True, expected_claim=5, set_claim=True)
     results = [writer.commit([(step,)])[0] for step in (claim, claim, release, release, claim)]
-    assert results == [None, Failed(0), None, Failed(0), None]
+    assert results == [None, Failed(claim), None, Failed(release), None]
     assert entry(session, 1).claimed_by == 5
 
 
@@ -291,7 +294,7 @@ def test_transfer_numbers_go_on_in_one_chain(
             (limited,),
             (InsertEntry(make_entry(2 * n + 1)), post(2 * n + 1)),
         ]
-        assert writer.commit(group) == [None, Failed(0), None]
+        assert writer.commit(group) == [None, Failed(limited), None]
         if n == 3:
             break
     session.cursor.execute("SELECT chain_seq FROM transfers ORDER BY id")
