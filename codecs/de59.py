@@ -17,11 +17,13 @@ BYTES_MAX = 600
 ITEMS_MAX = 60
 _HEAD = 5
 _TAG = re.compile(r"[A-Za-z0-9]{2}")
-_LINE = r"[^\x00-\x1f\x7f]"
+# No control, line or bidi character: what people read must be what programs compare.
+_LINE = r"[^\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
+_ORDER_TAGS = ("ON", *(f"N{place}" for place in range(2, 10)))
 _SHAPES = {
     tag: (re.compile(pattern), text)
     for tag, pattern, text in (
-        ("ON", _LINE + "{1,40}", "an order number is 1 to 40 characters"),
+        *((tag, _LINE + "{1,40}", "an order number is 1 to 40 characters") for tag in _ORDER_TAGS),
         ("OC", _LINE + "{1,20}", "a courier id is 1 to 20 characters"),
         ("OS", "[0-9]{2}", "an order status is 2 digits"),
         ("OW", "[123]{1,3}", "ways of payment are 1, 2 and 3"),

@@ -15,6 +15,7 @@ from acquirer.codecs.errors import RemoteFormatError
 from acquirer.codecs.message import Message
 from acquirer.codecs.pan import Pan
 from acquirer.codecs.private_fields import De53, De60, De61
+from acquirer.codecs.shown_text import one_line
 from acquirer.codecs.tpdu import ProcessingDemand
 from acquirer.codecs.track2 import Track2
 from acquirer.ledger.entries import Entry
@@ -22,6 +23,8 @@ from acquirer.switch.terminals import Keys, Terminal
 
 PIN_WITH_PAN = 2
 APPROVED = "00"
+# Items that people write and people read: a remark, a signature, what a merchant asks for.
+FREE_TEXT = frozenset({"OD", "OR", "OV"})
 
 
 @dataclass(slots=True)
@@ -63,16 +66,18 @@ class Request:
         return self.terminal.profile.encoding
 
     def text(self, tag: str) -> str:
-        """A DE59 item's text, empty where it is absent."""
-        return self.de59.text(tag, self.encoding)
+        """A DE59 item's text, empty where it is absent; what people wrote, clean."""
+        text = self.de59.text(tag, self.encoding)
+        return one_line(text) if tag in FREE_TEXT else text
 
     def need_text(self, tag: str) -> str:
-        """A DE59 item's text that must be there.
+        """As :meth:`text`, of an item that must be there.
 
         Raises:
             RemoteFormatError: it is not.
         """
-        return self.de59.need(tag, self.encoding)
+        self.de59.need(tag, self.encoding)
+        return self.text(tag)
 
     def original(self) -> De61:
         """DE61, which must be there with batch and STAN."""

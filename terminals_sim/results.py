@@ -11,6 +11,7 @@ from acquirer.codecs.message import Message
 from acquirer.codecs.order_codes import STATUS_TEXTS
 from acquirer.codecs.private_fields import Balance, parse_balances
 from acquirer.codecs.response_codes import in_words
+from acquirer.codecs.shown_text import one_line
 from acquirer.codecs.tpdu import ProcessingDemand
 from acquirer.terminals_sim.kinds import ORDER_QUERY
 from acquirer.terminals_sim.messages import Reply, Request
@@ -149,9 +150,9 @@ def _order(request: Request, message: Message, encoding: str) -> OrderView | Non
             amount,
             items.text("OS", encoding),
             items.text("OW", encoding),
-            tuple(items.text("OT", encoding).split("|")) if "OT" in items else (),
-            items.text("OP", encoding),
-            tuple(items.text("OI", encoding).split("|")) if "OI" in items else (),
+            tuple(one_line(items.text("OT", encoding)).split("|")) if "OT" in items else (),
+            one_line(items.text("OP", encoding)),
+            tuple(one_line(items.text("OI", encoding)).split("|")) if "OI" in items else (),
             items.text("ON", encoding),
         )
     except CodecError:

@@ -16,6 +16,7 @@ from acquirer.codecs.de59 import BYTES_MAX, De59
 from acquirer.codecs.errors import LocalFormatError, RemoteFormatError
 from acquirer.codecs.message import Message
 from acquirer.codecs.order_codes import PROCESSING_CODES, WAYS
+from acquirer.codecs.shown_text import one_line
 from acquirer.routing.orders.adapter import Question, WebhookEvent
 from acquirer.routing.orders.errors import AnswerError
 from acquirer.routing.orders.messages import (
@@ -156,9 +157,9 @@ def _facts(reply: Message) -> OrderFacts:
 
 
 def reply_text(reply: Message) -> str:
-    """What a refusal says to people (``OT``), or the empty string."""
+    """What a refusal says to people (``OT``), clean, or the empty string."""
     try:
-        return De59.parse(reply.binary(59)).text("OT")
+        return one_line(De59.parse(reply.binary(59)).text("OT"))
     except (RemoteFormatError, ValueError):
         return ""
 

@@ -13,6 +13,7 @@ from typing import Annotated, Literal, TypeVar
 import msgspec
 
 from acquirer.codecs.order_codes import Means, OrderStatus
+from acquirer.codecs.shown_text import one_line
 from acquirer.routing.orders.errors import AnswerError
 
 EventType = Literal[
@@ -219,7 +220,7 @@ def decode_facts(body: bytes, merchant_id: str, order_no: str) -> OrderFacts:
 
 
 def checked_facts(facts: OrderFacts, merchant_id: str, order_no: str) -> OrderFacts:
-    """An answer that is about what was asked; gives it back.
+    """An answer that is about what was asked; gives it back, its texts clean (:func:`cleaned`).
 
     Raises:
         AnswerError: another order or merchant, or an amount with nothing to pay.
@@ -232,7 +233,17 @@ def checked_facts(facts: OrderFacts, merchant_id: str, order_no: str) -> OrderFa
         raise AnswerError("the answer has an amount where there is nothing to pay")
     if facts.part_of and facts.part_of != whole_of(facts.order_no):
         raise AnswerError("the answer is about a part with another order's number")
-    return facts
+    return cleaned(facts)
+
+
+def cleaned(facts: OrderFacts) -> OrderFacts:
+    """An order whose texts steer no screen: a blank for each control or bidi character."""
+    return msgspec.structs.replace(
+        facts,
+        text=one_line(facts.text),
+        reference=one_line(facts.reference),
+        fields={one_line(name): one_line(value) for name, value in facts.fields.items()},
+    )
 
 
 def decode_opened(body: bytes, order: NewOrder | NewPart) -> OrderFacts:
@@ -278,12 +289,13 @@ def encode_order(order: NewOrder | NewPart) -> bytes:
 
 
 def decode_problem(body: bytes) -> Problem:
-    """Read why something was not done.
+    """Read why something was not done; the line for people is clean.
 
     Raises:
         AnswerError: no such JSON document.
     """
-    return _decode(_problem, body)
+    problem = _decode(_problem, body)
+    return Problem(problem.error, one_line(problem.detail))
 
 
 def build_event(event_id: str, kind: EventType, data: EventData, at_ms: int) -> OrderEvent:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import structlog
+
 from acquirer.codecs.de59 import BYTES_MAX, De59
 from acquirer.ledger.entries import InsertEntry, PutOrder, Role, State, Step
 from acquirer.ledger.kinds import Kind
@@ -19,6 +21,8 @@ from acquirer.switch.order_types import SHOWN
 from acquirer.switch.part_payment import PART_TAG, open_part
 from acquirer.switch.request import Answer, Outcome, Repeat, Request
 from acquirer.switch.shop import look_up, order_opening
+
+log = structlog.get_logger("acquirer.orders")
 
 KIND = Kind.ORDER_QUERY
 ITEM_HEAD_BYTES = 5
@@ -78,7 +82,7 @@ async def _is_known(context: Context, request: Request) -> bool:
 async def _refuse(
     context: Context, request: Request, order_no: str, why: NoOrder
 ) -> Answer | Repeat:
-    reply = {59: _fitted({"ON": order_no}, why.text, request.encoding)} if why.text else {}
+    reply = {59: fitted({"ON": order_no}, why.text, request.encoding)} if why.text else {}
     code = why.response_code
     return await refuse(context, request, KIND, code, order_no=order_no, reply=reply)
 
@@ -93,12 +97,30 @@ def _items(context: Context, found: Found, request: Request) -> str:
         texts["OP"] = found.reference
     if asked := context.order_types.rules_for(order.merchant_id, order.order_no).ask:
         texts["OI"] = "|".join(asked)
-    return _fitted(texts, order.text, request.encoding)
+    return fitted(texts, order.text, request.encoding)
 
 
-def _fitted(texts: Mapping[str, str], text: str, encoding: str) -> str:
-    """Items with a text to show, cut to what fits, never inside a character."""
-    used = sum(ITEM_HEAD_BYTES + len(one.encode(encoding)) for one in texts.values())
-    room = BYTES_MAX - used - ITEM_HEAD_BYTES
-    shown = text.encode(encoding, "replace")[:room].decode(encoding, "ignore")
-    return De59.build({**texts, "OT": shown}, encoding).hex
+def fitted(texts: Mapping[str, str], text: str, encoding: str) -> str:
+    """Items with a text to show, cut to what fits, never inside a character.
+
+    An item that the terminal's encoding lacks, or DE59 has no room for, is left out and logged.
+    """
+    items: dict[str, str | bytes] = {}
+    room = BYTES_MAX - ITEM_HEAD_BYTES
+    for tag, one in texts.items():
+        value = _encoded(one, encoding)
+        if value is None or ITEM_HEAD_BYTES + len(value) > room:
+            log.warning("order_item_left_out", order_no=texts["ON"], tag=tag)
+            continue
+        items[tag] = value
+        room -= ITEM_HEAD_BYTES + len(value)
+    items["OT"] = text.encode(encoding, "replace")[:room].decode(encoding, "ignore")
+    return De59.build(items, encoding).hex
+
+
+def _encoded(text: str, encoding: str) -> bytes | None:
+    """The text in the terminal's encoding; None where that lacks a character."""
+    try:
+        return text.encode(encoding)
+    except UnicodeError:
+        return None

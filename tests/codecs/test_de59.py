@@ -35,6 +35,20 @@ def test_encoding_belongs_to_the_terminal() -> None:
     assert items.text("OT", "utf-8") == "你好"
 
 
+@pytest.mark.parametrize("tag", ["ON", "N2", "N9", "OC"])
+@pytest.mark.parametrize(
+    "character", ["\x00", "\x1b", "\x7f", "\x9b", "\u202e", "\u2066", "\u200f"]
+)
+def test_a_number_holds_nothing_that_cannot_be_seen(tag: str, character: str) -> None:
+    """Control, C1 and bidi characters in an order number or a courier id are a format error."""
+    items = De59.build({tag: f"SF1{character}2"})
+
+    with pytest.raises(RemoteFormatError) as caught:
+        items.text(tag)
+
+    assert f"59.{tag}" == caught.value.field
+
+
 def test_absent_item_is_empty_or_refused() -> None:
     """``text`` gives the empty string, ``need`` an error with the tag."""
     items = De59.parse(b"")

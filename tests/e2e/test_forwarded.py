@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from typing import Any
 
 import pytest
+from pos_terminal import de59
 
 from acquirer.codecs.message import Message
 from acquirer.config.estate import load_estate
@@ -59,3 +62,22 @@ async def test_icc_data_that_are_no_objects(world: Any, asked: list[Message], ic
     fields = terminal.sale_fields(SYBIL, 100) | {22: "051", 55: bytes.fromhex(icc)}
     assert "30" == (await world.ask(terminal.frame("0200", fields))).code
     assert [] == asked
+
+
+async def test_a_merchants_text_steers_no_terminal(world: Any) -> None:
+    """What the order system says is shown without control, C1 and bidi characters."""
+    terminal = await world.with_courier()
+    text = "茶\x1b[2J\x9b31m\u202e[red]|\u2066x\x00"
+    with closing(sqlite3.connect(world.folder / "order-sim.sqlite3")) as books:
+        books.execute("UPDATE orders SET text = ? WHERE order_no = 'SP20261121002'", (text,))
+        books.commit()
+    items = de59(ON="SP20261121002", OC="C1001")
+    reply = await world.ask(terminal.order("0200", "380000", "71", items))
+    assert ("00", "茶 [2J 31m [red]| x ") == (reply.code, reply.items["OT"].decode("gb18030"))
+
+
+async def test_an_order_number_that_cannot_be_seen(world: Any) -> None:
+    """A number with a character that turns round what stands beside it is a format error."""
+    terminal = await world.with_courier()
+    items = de59(ON="SP\u202e1", OC="C1001")
+    assert "30" == (await world.ask(terminal.order("0200", "380000", "71", items))).code

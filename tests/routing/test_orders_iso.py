@@ -35,6 +35,7 @@ from acquirer.routing.orders.iso_messages import (
     notice_message,
     open_message,
     query_message,
+    reply_text,
 )
 from acquirer.routing.orders.messages import (
     EventData,
@@ -139,6 +140,17 @@ def test_an_answer_arrives_as_it_was_meant(document: dict[str, Any]) -> None:
     assert answer is not None
     expected = msgspec.convert(document, OrderFacts)
     assert expected == facts_of(over_the_wire(answer), MERCHANT, "A号/1")
+
+
+def test_texts_that_would_steer_a_screen_are_clean() -> None:
+    """Control, C1 and bidi characters in an order host's texts become blanks."""
+    hostile, clean = "茶\x1b[2J\x9b\u202e|x", "茶 [2J  |x"
+    items = {"ON": "SP1", "OS": "00", "OW": "1", "OT": hostile, "OP": hostile}
+    reply = Message("0110", {11: "000017", 4: "000000000100", 39: "00", 42: MERCHANT, 49: "156"})
+    reply.fields[59] = De59.build(items).hex
+    facts = facts_of(over_the_wire(reply), MERCHANT, "SP1")
+    assert (clean, clean) == (facts.text, facts.reference)
+    assert clean == reply_text(reply)
 
 
 def test_a_long_remark_is_cut_and_no_notice_lost() -> None:

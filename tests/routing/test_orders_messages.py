@@ -14,6 +14,7 @@ from acquirer.routing.orders.messages import (
     OrderFacts,
     build_event,
     decode_facts,
+    decode_problem,
     rfc3339,
 )
 
@@ -46,6 +47,17 @@ def test_an_answer_becomes_facts_with_defaults_for_what_may_be_missing() -> None
         text="手机壳|Block 14",
     )
     assert expected == decode_facts(answer(colour="red"), MERCHANT, "SP1")
+
+
+def test_texts_that_would_steer_a_screen_are_clean() -> None:
+    """Control, C1 and bidi characters become blanks, wherever people read; the rest stays."""
+    hostile, clean = "茶\x1b[2J\x9b\u202e|\u2066x\n", "茶 [2J  | x "
+    facts = decode_facts(
+        answer(text=hostile, reference=hostile, fields={hostile: hostile}), MERCHANT, "SP1"
+    )
+    assert (clean, clean, {clean: clean}) == (facts.text, facts.reference, facts.fields)
+    problem = decode_problem(json.dumps({"error": "conflict", "detail": hostile}).encode())
+    assert clean == problem.detail
 
 
 @pytest.mark.parametrize(("status", "due"), [("00", 21478), ("01", 0), ("03", 0), ("04", 0)])

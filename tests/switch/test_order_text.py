@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from acquirer.codecs.de59 import BYTES_MAX, De59
 from acquirer.routing.orders.messages import OrderFacts
 from acquirer.switch.order_text import TEXT_CHARACTERS_MAX, OrderText
-from acquirer.switch.transactions.order_query import ITEM_HEAD_BYTES
+from acquirer.switch.transactions.order_query import ITEM_HEAD_BYTES, fitted
 
 
 def facts(text: str = "茶具|Block 9", **fields: str) -> OrderFacts:
@@ -140,3 +140,23 @@ def test_length_counts_bytes_of_gb18030() -> None:
     cut = shown[:room].decode("gb18030", "ignore")
     assert room - 1 <= len(cut.encode("gb18030")) <= room
     assert cut == De59.parse(bytes(De59.build({"OT": cut}))).text("OT")
+
+
+@given(
+    reference=st.text(max_size=40),
+    asked=st.text(max_size=400),
+    text=st.text(max_size=500),
+    encoding=st.sampled_from(["gb18030", "ascii", "latin-1", "utf-8", "big5"]),
+)
+def test_whatever_a_merchant_says_can_be_answered(
+    reference: str, asked: str, text: str, encoding: str
+) -> None:
+    """An item that the terminal's encoding lacks, or that has no room, is left out."""
+    whole = {"ON": "SP1/2", "OS": "00", "OW": "12", "OP": reference, "OI": asked}
+
+    items = De59.parse(bytes.fromhex(fitted(whole, text, encoding)))
+
+    assert ("SP1/2", "00", "12") == tuple(items.text(tag, encoding) for tag in ("ON", "OS", "OW"))
+    for tag in ("OP", "OI"):
+        assert tag not in items or whole[tag] == items.text(tag, encoding)
+    assert text.encode(encoding, "replace").startswith(items.get("OT") or b"")

@@ -33,6 +33,13 @@ def request(fields: dict[int, str], items: dict[str, str] | None = None) -> Requ
     )
 
 
+def test_what_people_wrote_is_clean() -> None:
+    """A remark, a signature and what was keyed in go on to the merchant without what steers."""
+    hostile, clean = "李\x1b[2J\u202e|x", "李 [2J |x"
+    one = request({}, {"OD": hostile, "OR": hostile, "OV": hostile})
+    assert [clean] * 3 == [one.text("OD"), one.need_text("OR"), one.text("OV")]
+
+
 @pytest.mark.parametrize("fields", [{35: TRACK}, {2: PAN}, {2: PAN, 35: TRACK}])
 def test_card(fields: dict[int, str]) -> None:
     """The card comes from track 2, from DE2, or from both."""
