@@ -17,6 +17,7 @@ from acquirer.ledger.database import Row, Session, Sql
 from acquirer.ledger.errors import BookUnavailable
 from acquirer.ledger.schema import CHAIN_LENGTH_MAX
 from acquirer.ledger.transfer_steps import (
+    LimitBalance,
     OpenAccount,
     Post,
     PostPending,
@@ -250,6 +251,21 @@ class Accounting:
         """Open an account; false where it exists with another limit."""
         account = self._open(step.name, step.currency_code, no_negative=step.no_negative)
         return account.limited == step.no_negative
+
+    def limit_balance(self, step: LimitBalance) -> bool:
+        """Whether an account's balance is within bounds, with what is staged here already."""
+        account = self._open(step.name, step.currency_code)
+        row = self._session.row(sql.LOCK_BALANCE, account_id=account.id)
+        assert row is not None
+        balance = row[0]
+        if account.id not in self.limited:
+            for staged in (*self._flushed, *self._staged):
+                for account_id, added in zip(staged[1:4:2], effect(staged), strict=True):
+                    if account_id == account.id:
+                        balance += added[0] - added[1]
+        is_low = step.low_minor is not None and balance < step.low_minor
+        is_high = step.high_minor is not None and balance > step.high_minor
+        return not is_low and not is_high
 
     # --- inside -------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from acquirer.ledger.advices import LimitAdvised
 from acquirer.ledger.details import Detail
 from acquirer.ledger.kinds import Kind
 from acquirer.ledger.transfer_steps import (
+    LimitBalance,
     OpenAccount,
     Post,
     PostPending,
@@ -421,6 +422,7 @@ Step = (
     | PostReversed
     | PostPending
     | PostPendingResolve
+    | LimitBalance
     | OpenAccount
     | PutOrder
     | UpdateOrder

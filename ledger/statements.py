@@ -125,8 +125,11 @@ FIND_ACCOUNT = Sql(
     )
 )
 
-LOCK_ACCOUNT = Sql(
-    select(accounts.c.id).where(accounts.c.id == _given("account_id")).with_for_update()
+# Nobody else changes the account until the transaction ends.
+LOCK_BALANCE = Sql(
+    select(accounts.c.debits_posted - accounts.c.credits_posted)
+    .where(accounts.c.id == _given("account_id"))
+    .with_for_update()
 )
 
 # --- transfers --------------------------------------------------------------------------------

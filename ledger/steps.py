@@ -29,6 +29,7 @@ from acquirer.ledger.entries import (
 )
 from acquirer.ledger.rows import entry_row, update_row
 from acquirer.ledger.transfer_steps import (
+    LimitBalance,
     OpenAccount,
     Post,
     PostPending,
@@ -197,6 +198,7 @@ RUN: Mapping[type[Any], Callable[[Session, Accounting, Any], bool]] = MappingPro
         PostPending: _post,
         PostReversed: lambda _session, accounting, step: accounting.reverse(step),
         PostPendingResolve: lambda _session, accounting, step: accounting.resolve(step),
+        LimitBalance: lambda _session, accounting, step: accounting.limit_balance(step),
         OpenAccount: lambda _session, accounting, step: accounting.open(step),
         PutOrder: _put_order,
         UpdateOrder: _update_order,

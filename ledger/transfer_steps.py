@@ -96,6 +96,23 @@ class PostPendingResolve:
 
 
 @dataclass(frozen=True, slots=True)
+class LimitBalance:
+    """Conditional on an account's posted balance before the unit's own postings.
+
+    Decided in the commit: whoever else posts to the account waits until then. It must stand
+    before the unit's postings.
+
+    Attributes:
+        low_minor, high_minor: bounds of debits less credits, both included; None for no bound.
+    """
+
+    name: str
+    currency_code: str
+    low_minor: int | None = None
+    high_minor: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class OpenAccount:
     """Open an account before its first posting, to give it a limit. Others open by themselves.
 

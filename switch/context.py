@@ -36,7 +36,6 @@ class Context:
         stand_in: which payments may be approved while their bank cannot be reached.
         stood_in: counts that.
         courier_turns: what reads and then changes a courier's state: passwords, cash.
-        merchant_turns: what takes from a merchant as much as is owed to him: refunds.
         to_ask: terminals that hold order payments which nobody has confirmed for too long.
         order_types: words and rules of an order, by merchant and order number.
     """
@@ -63,6 +62,5 @@ class Context:
     stood_in: Callable[[], None] = lambda: None
     stand_in: StandIn = field(default_factory=StandIn)
     courier_turns: Turns = field(default_factory=Turns)
-    merchant_turns: Turns = field(default_factory=Turns)
     to_ask: set[str] = field(default_factory=set)
     order_types: OrderTypes = field(default_factory=OrderTypes)

@@ -20,7 +20,7 @@ from acquirer.ledger.entries import (
 )
 from acquirer.ledger.kinds import Kind
 from acquirer.ledger.postings import cash_handed_in, courier_account
-from acquirer.ledger.transfer_steps import Post
+from acquirer.ledger.transfer_steps import LimitBalance, Post
 from acquirer.switch.context import Context
 from acquirer.switch.journal import own_entry
 
@@ -30,6 +30,7 @@ STATION = re.compile(r"[A-Za-z0-9_-]{1,40}")
 REFERENCE = re.compile(r"[A-Za-z0-9_-]{1,64}")
 EVENT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 AMOUNT_MAX = 10**12
+TRIES_MAX = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +77,11 @@ async def hand_in_cash(
     if not 0 <= amount_minor < AMOUNT_MAX:
         return Refused(f"amount {amount_minor} cannot be: 0 to {AMOUNT_MAX - 1} minor units")
     currency = context.merchants[courier.merchant_id].currency_code
-    async with context.courier_turns.of(courier_id):
-        account = courier_account(courier_id)
+    account = courier_account(courier_id)
+    for _ in range(TRIES_MAX):
         debits, credits, _, _ = await context.book.account_sums(account, currency)
-        expected_minor = max(debits - credits, 0)
+        owed_minor = debits - credits
+        expected_minor = max(owed_minor, 0)
         entry = await own_entry(
             context,
             HAND_IN,
@@ -95,9 +97,13 @@ async def hand_in_cash(
             expected_minor, amount_minor, courier_id=courier_id, station=station
         )
         post = Post(entry.id, currency, entry.business_date, postings)
-        if await context.book.commit(InsertEntry(entry), post):
+        unchanged = LimitBalance(account, currency, owed_minor, owed_minor)
+        failed = await context.book.commit(InsertEntry(entry), unchanged, post)
+        if failed is None:
+            return _told(entry, repeated=False)
+        if failed.is_taken:
             return await _handed_in_before(context, entry)
-    return _told(entry, repeated=False)
+    return Refused(f"courier {courier_id!r} was paid while this was counted; hand in again")
 
 
 def _no_courier(courier_id: str) -> Refused:

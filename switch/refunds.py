@@ -24,7 +24,7 @@ from acquirer.ledger.entries import (
 )
 from acquirer.ledger.kinds import Kind
 from acquirer.ledger.postings import MDR_INCOME, merchant_account, refund, split_minor
-from acquirer.ledger.transfer_steps import Post
+from acquirer.ledger.transfer_steps import LimitBalance, Post
 from acquirer.routing.bank_messages import request_mti
 from acquirer.switch.context import Context
 from acquirer.switch.numbers import bank_stan_of, rrn_of
@@ -35,9 +35,10 @@ KIND = Kind.REFUND
 async def refund_steps(
     context: Context, cause: Entry, payment: Entry, amount_minor: int, fee_minor: int, reason: str
 ) -> tuple[Step, ...]:
-    """The refund's entry, its posting, and the advice that is owed to the bank. Unconditional.
+    """The refund's entry, its posting, and the advice that is owed to the bank.
 
-    The caller holds the merchant's turn (``context.merchant_turns``) until it has committed.
+    Conditional (:class:`LimitBalance`) on the merchant being owed what it takes from him; where
+    that has changed, the caller asks for the steps again.
 
     Args:
         cause: the cancellation that gives the money back.
@@ -68,15 +69,26 @@ async def refund_steps(
         response_code="00",
         reply={12: stamp.local_time, 13: stamp.local_date, 15: stamp.local_date, 37: rrn},
     )
+    payable = merchant_account(entry.merchant_id)
     debits, credits, debits_pending, _ = await context.book.account_sums(
-        merchant_account(entry.merchant_id), entry.currency_code
+        payable, entry.currency_code
     )
+    owed_minor = credits - debits - debits_pending
     postings = refund(
         amount_minor,
         fee_minor,
-        credits - debits - debits_pending,
+        owed_minor,
         bank=entry.bank,
         merchant_id=entry.merchant_id,
+    )
+    covered_minor = sum(p.amount_minor for p in postings if p.debit == payable)
+    # Where he is owed too little, all of it counts; else at least what is taken must be there.
+    is_short = covered_minor < amount_minor - fee_minor
+    limit = LimitBalance(
+        payable,
+        entry.currency_code,
+        low_minor=debits - credits if is_short else None,
+        high_minor=debits - credits if is_short else -covered_minor - debits_pending,
     )
     advice = SafItem(
         id=await context.numbers.take(),
@@ -91,6 +103,7 @@ async def refund_steps(
     )
     return (
         InsertEntry(entry),
+        limit,
         Post(entry.id, entry.currency_code, entry.business_date, postings),
         QueueSaf(advice),
     )

@@ -21,8 +21,9 @@ from acquirer.ledger.entries import (
     Step,
     UpdateEntry,
 )
+from acquirer.ledger.errors import BookUncertain
 from acquirer.ledger.kinds import Kind
-from acquirer.ledger.transfer_steps import PostReversed
+from acquirer.ledger.transfer_steps import LimitBalance, PostReversed
 from acquirer.routing.outcomes import BankOutcome, Replied
 from acquirer.switch.context import Context
 from acquirer.switch.journal import (
@@ -42,7 +43,7 @@ from acquirer.switch.transactions.order_confirmation import (
     advice_entry,
     commit_advice,
 )
-from acquirer.switch.transactions.steps import bank_request, conclude, forward, settle
+from acquirer.switch.transactions.steps import bank_request, forward, outcome_step, settle
 
 KIND = Kind.ORDER_CANCELLATION
 CONFIRMATION = Kind.ORDER_CANCEL_CONFIRMATION
@@ -165,12 +166,7 @@ async def _void(
 
     held = replace(order, paying_id=entry.id)
     if refused_with := _not_voided(outcome):
-        async with context.merchant_turns.of(entry.merchant_id):
-            steps = (
-                UpdateEntry.release(payment.id, entry.id, State.REFUNDED),
-                *await _refunded(context, held, payment, payment, entry, refused_with),
-            )
-            answer = await conclude(context, entry, State.APPROVED, "00", entry.reply, steps)
+        answer = await _refund_instead(context, held, payment, entry, refused_with)
         context.saf_queued()
     else:
         answer = await settle(
@@ -186,6 +182,26 @@ async def _void(
         )
     context.events_queued()
     return answer
+
+
+async def _refund_instead(
+    context: Context, order: OrderRow, payment: Entry, entry: Entry, refused_with: str
+) -> Outcome:
+    """Commit 2 of a cancellation whose void the bank has refused.
+
+    Raises:
+        BookUncertain: what the merchant is owed kept changing; recovery undoes the cancellation.
+    """
+    release = UpdateEntry.release(payment.id, entry.id, State.REFUNDED)
+    end = outcome_step(entry, State.APPROVED, "00", entry.reply)
+    for _ in range(TRIES_MAX):
+        refund = await _refunded(context, order, payment, payment, entry, refused_with)
+        failed = await context.book.commit(end, release, *refund)
+        if failed is None:
+            return Answer("00", entry.reply)
+        if not isinstance(failed.step, LimitBalance):
+            return Answer("94")
+    raise BookUncertain("what the merchant is owed kept changing")
 
 
 def _not_voided(outcome: BankOutcome) -> str:
@@ -207,12 +223,11 @@ async def _refund(
     entry = await _entry(context, request, order, payment, courier_id)
     refunded = UpdateEntry.unclaimed(payment.id, State.REFUNDED)
     stands = UpdateEntry.unclaimed(swiped.id)
-    async with context.merchant_turns.of(entry.merchant_id):
-        steps = await _refunded(context, order, payment, swiped, entry, OTHER_REASON)
-        held = (stands, refunded) if payment.id != swiped.id else (refunded,)
-        failed = await context.book.commit(InsertEntry(entry), *held, *steps, *count)
-    if failed:
-        return Repeat() if failed.is_taken else None
+    steps = await _refunded(context, order, payment, swiped, entry, OTHER_REASON)
+    held = (stands, refunded) if payment.id != swiped.id else (refunded,)
+    insert = InsertEntry(entry)
+    if failed := await context.book.commit(insert, *held, *steps, *count):
+        return Repeat() if failed.step is insert else None
     context.saf_queued()
     context.events_queued()
     return Answer("00", entry.reply)

@@ -23,6 +23,7 @@ from acquirer.ledger.entries import (
 from acquirer.ledger.kinds import Kind
 from acquirer.ledger.postings import card_sale, cash_on_delivery, courier_account
 from acquirer.ledger.transfer_steps import (
+    LimitBalance,
     Post,
     Posting,
 )
@@ -224,20 +225,18 @@ async def _pay_in_cash(
     order, merchant = found.order, request.terminal.merchant
     amount_minor = request.amount_minor
     account = courier_account(courier_id)
-    # One at a time for each courier, so that two payments cannot pass the limit together.
-    async with context.courier_turns.of(courier_id):
-        limit_minor = context.couriers[courier_id].cash_limit_minor
-        if limit_minor is not None:
-            debits, credits, _, _ = await context.book.account_sums(account, order.currency_code)
-            if debits - credits + amount_minor > limit_minor:
-                return await _refuse_order(context, request, order, "61")
-        postings = cash_on_delivery(
-            amount_minor,
-            merchant.cod_rate,
-            courier_id=courier_id,
-            merchant_id=merchant.merchant_id,
-        )
-        return await _paid_at_once(context, request, found, courier_id, amount_minor, postings)
+    postings = cash_on_delivery(
+        amount_minor,
+        merchant.cod_rate,
+        courier_id=courier_id,
+        merchant_id=merchant.merchant_id,
+    )
+    limit_minor = context.couriers[courier_id].cash_limit_minor
+    limits: tuple[LimitBalance, ...] = ()
+    if limit_minor is not None:
+        most_minor = limit_minor - amount_minor
+        limits = (LimitBalance(account, order.currency_code, high_minor=most_minor),)
+    return await _paid_at_once(context, request, found, courier_id, amount_minor, postings, limits)
 
 
 async def _pay_nothing(
@@ -254,6 +253,7 @@ async def _paid_at_once(
     courier_id: str,
     amount_minor: int,
     postings: tuple[Posting, ...],
+    limits: tuple[LimitBalance, ...] = (),
 ) -> Outcome:
     order = found.order
     entry = await new_entry(
@@ -275,7 +275,8 @@ async def _paid_at_once(
         order_status=PAID,
         fields=keyed_fields(context, request),
     )
-    steps = (
+    steps: tuple[Step, ...] = (
+        *limits,
         Post(entry.id, order.currency_code, entry.business_date, postings),
         QueueEvent(notice),
     )
@@ -305,5 +306,7 @@ async def _record(
         return None
     if failed.is_taken:
         return Repeat()
+    if isinstance(failed.step, LimitBalance):
+        return await _refuse_order(context, request, order, "61")
     now = await context.book.order(order.merchant_id, order.order_no)
     return await _refuse_order(context, request, now or order, "94")

@@ -157,7 +157,7 @@ async def _stand_in(
         return await conclude(context, entry, State.REFUSED, "91", entry.reply, undone)
     advice = advice_step(entry, await context.numbers.take(), context.wall_ms())
     reply = {**entry.reply, 38: approval_code_of(entry)}
-    end = _end(entry, State.APPROVED, "00", reply)
+    end = outcome_step(entry, State.APPROVED, "00", reply)
     failed = await context.book.commit(end, *approved, advice, limit)
     if failed is not None and failed.step is limit:
         return await conclude(context, entry, State.REFUSED, "91", entry.reply, undone)
@@ -194,13 +194,14 @@ async def conclude(
     Args:
         reply: DE number → value of the answer.
     """
-    failed = await context.book.commit(_end(entry, state, code, reply), *steps)
+    failed = await context.book.commit(outcome_step(entry, state, code, reply), *steps)
     # Where the entry was taken away meanwhile (a reversal, a lost lease) its undo is queued
     # already, and an approval must not be shown.
     return Answer("94") if failed else Answer(code, reply)
 
 
-def _end(entry: Entry, state: State, code: str, reply: dict[int, str]) -> UpdateEntry:
+def outcome_step(entry: Entry, state: State, code: str, reply: dict[int, str]) -> UpdateEntry:
+    """The end of an entry that is still ours and sent."""
     return UpdateEntry(
         entry.id,
         (State.SENT,),

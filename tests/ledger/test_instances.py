@@ -24,6 +24,7 @@ from acquirer.ledger.migrate import migrate
 from acquirer.ledger.queues import claim_saf
 from acquirer.ledger.reads import account_sums
 from acquirer.ledger.transfer_steps import (
+    LimitBalance,
     OpenAccount,
     Post,
     Posting,
@@ -185,3 +186,48 @@ def test_saf_items_have_one_claimer(writers: list[Writer], make_entry: MakeEntry
         for (items,) in race(writers, claims):
             taken += [item.id for item in items]
     assert sorted(taken) == list(range(1, 31))
+
+
+CASH = "assets:courier:C1"
+
+
+def test_cash_in_hand_never_passes_its_limit(writers: list[Writer], make_entry: MakeEntry) -> None:
+    """Ninety payments of one in cash in three processes, limit fifty: fifty hold."""
+    within = LimitBalance(CASH, "156", high_minor=49)
+    groups: list[list[Unit]] = []
+    for w in range(3):
+        entries = [
+            make_entry(100 * (w + 1) + n, state=State.APPROVED, amount_minor=1) for n in range(30)
+        ]
+        paid = (Posting(CASH, PAYABLE, 1, "cash"),)
+        groups.append([(InsertEntry(e), within, Post(e.id, "156", DATE, paid)) for e in entries])
+    results = [result for of_one in race(writers, groups) for result in of_one]
+    assert sum(result is None for result in results) == 50
+    assert sum(result == Failed(within) for result in results) == 40
+
+
+def test_cash_is_counted_once(writers: list[Writer], make_entry: MakeEntry) -> None:
+    """Three stations take the same cash in, beside payments: each amount is handed in once."""
+    paid = (Posting(CASH, PAYABLE, 5, "cash"),)
+    pay = make_entry(1, state=State.APPROVED, amount_minor=5)
+    assert writers[0].commit([(InsertEntry(pay), Post(1, "156", DATE, paid))]) == [None]
+    groups: list[list[Unit]] = []
+    for w in range(3):
+        group: list[Unit] = []
+        for n, expected_minor in enumerate((5, 10, 5, 10)):
+            entry = make_entry(100 * (w + 1) + n, kind="balance", state=State.APPROVED)
+            counted = (Posting("assets:station:north", CASH, expected_minor, "hand-in"),)
+            unchanged = LimitBalance(CASH, "156", expected_minor, expected_minor)
+            group.append((InsertEntry(entry), unchanged, Post(entry.id, "156", DATE, counted)))
+            more = make_entry(100 * (w + 1) + 50 + n, state=State.APPROVED, amount_minor=5)
+            group.append((InsertEntry(more), Post(more.id, "156", DATE, paid)))
+        groups.append(group)
+    race(writers, groups)
+    sums = writers[0].commit([Query(lambda session: account_sums(session, CASH, "156"))])
+    debits, credits, _, _ = sums[0]
+    assert debits == 5 * 13
+    assert 0 <= debits - credits <= debits
+    handed = writers[0].commit(
+        [Query(lambda session: account_sums(session, "assets:station:north", "156"))]
+    )
+    assert handed[0][0] == credits
