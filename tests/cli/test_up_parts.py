@@ -8,6 +8,7 @@ import subprocess
 import time
 import tomllib
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -22,13 +23,20 @@ LISTENS = "0A"
 NC = b"\x00\x0a00000000NC"
 
 
+def runs(process: subprocess.Popen[bytes], command: str) -> list[int]:
+    """The process ids of the children that run a command."""
+    found = []
+    for pid in children(process):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            found += [pid] * (command.encode() in words)
+    return found
+
+
 def part(process: subprocess.Popen[bytes], command: str) -> int:
     """The process id of the child that runs a command."""
-    for pid in children(process):
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        if command.encode() in words:
-            return pid
-    raise AssertionError(f"no {command} runs")
+    (pid,) = runs(process, command)
+    return pid
 
 
 def ports(pid: int) -> set[int]:
@@ -141,7 +149,7 @@ def test_a_stop_while_it_starts_is_a_stop(tmp_path: Path) -> None:
     """SIGTERM before the ready line: exit code 0, no line, and no child is left."""
     command = (*PROGRAM, "up", "--data", str(tmp_path / "data"))
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    assert comes(lambda: bool(children(process)))
+    assert comes(lambda: bool(runs(process, "hsm")))
     parts = children(process)
     process.terminate()
     output, _ = process.communicate(timeout=60)
