@@ -24,6 +24,7 @@ class Kind(StrEnum):
     REFUND = "refund"
     REVERSAL = "reversal"
     UNKNOWN_ORIGINAL = "unknown_original"
+    UNSUPPORTED = "unsupported"
     ORDER_QUERY = "order_query"
     ORDER_PAYMENT = "order_payment"
     ORDER_GROUP = "order_payment_group"
@@ -85,6 +86,7 @@ KINDS: Mapping[Kind, KindRow] = MappingProxyType(
         Kind.REFUND: KindRow("refund", BankMessage.REFUND, posts=True, gives_back="refund"),
         Kind.REVERSAL: KindRow("reversal", gives_back="reversal"),
         Kind.UNKNOWN_ORIGINAL: KindRow("original of a reversal, never seen"),
+        Kind.UNSUPPORTED: KindRow("not supported"),
         Kind.ORDER_QUERY: KindRow("order query"),
         Kind.ORDER_PAYMENT: KindRow(
             "order payment", BankMessage.SALE, Undo.BANK, posts=True, payment="order"

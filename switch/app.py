@@ -44,7 +44,6 @@ from acquirer.switch.operator_api import operator_routes
 from acquirer.switch.order_types import OrderTypes
 from acquirer.switch.readiness import readiness
 from acquirer.switch.recovery import keep_recovering, recover, undo_own
-from acquirer.switch.refusals import Refusals
 from acquirer.switch.saf import SafWorker
 from acquirer.switch.server import TerminalServer
 from acquirer.switch.session import Session
@@ -152,10 +151,8 @@ async def run_switch(
         await _wait_for_links(settings, banks)
         alarms = Alarms()
         background.start_soon(keep_watching, context, metrics, modules, alarms)
-        refusals = Refusals(context)
-        background.start_soon(refusals.run)
         server = TerminalServer(
-            Session(context, metrics, refusals),
+            Session(context, metrics),
             settings.limits,
             metrics,
             terminal_tls(settings, file),
@@ -175,7 +172,6 @@ async def run_switch(
             await serving.start(server.serve, listener)
             log.info("ready", pos=pos, http=http)
             task_status.started(Running(pos, http, server.drain, secrets))
-        await refusals.record()
         await undo_own(context)
         wake.stop()
         transport.close()

@@ -1,13 +1,15 @@
 """From a terminal's frame to the reply's bytes: the checks before a transaction, in their order.
 
 decode (30) → terminal (97), merchant (03) → MAC (A0) → batch (77) → duplicate or 94 → the
-transaction's own rules. Knows no sockets; ``server.py`` feeds it whole frames, and runs it once
-for each, several at a time. Source: terminal interface, parts 1, 3 and 4.
+transaction's own rules. What a terminal may take for final is sealed, and so stands in the books
+under its STAN before it leaves; where it cannot, the answer has no MAC, or there is none.
+Knows no sockets; ``server.py`` feeds it whole frames, and runs it once for each, several at a
+time. Source: terminal interface, parts 1, 3 and 4.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 import trio
@@ -24,13 +26,14 @@ from acquirer.ledger.errors import BookBusy, BookError, BookUnavailable, BookUnc
 from acquirer.ledger.kinds import Kind
 from acquirer.switch.context import Context
 from acquirer.switch.errors import HsmRefused, HsmUnavailable, response_code_for
+from acquirer.switch.journal import refuse
 from acquirer.switch.metrics import Metrics
 from acquirer.switch.open_payments import OpenPayments
 from acquirer.switch.recognition import identify, items_of, order_numbers
-from acquirer.switch.refusals import Refusals
 from acquirer.switch.reply import MAC_PLACEHOLDER, build_format_error, build_reply
 from acquirer.switch.request import APPROVED, Answer, Outcome, Repeat, Request, answer_of
-from acquirer.switch.terminals import Keys, Terminal, promoted
+from acquirer.switch.seals import Seals
+from acquirer.switch.terminals import Keys, Terminal
 from acquirer.switch.transactions import Transaction
 
 log = structlog.get_logger("acquirer.switch")
@@ -42,21 +45,15 @@ NO_KEYS = Keys()
 CLASSES_WITHOUT_MAC = frozenset("358")
 POLL_FIRST_S = 0.05
 POLL_MAX_S = 1.0
-ANSWERED_MAX = 10_000
+# What names one financial original, whether or not the table knows it.
+ORIGINALS = frozenset({"0100", "0200", "0220"})
+ADVICE = "0220"
+# Of one terminal, refusals that are being stored because it has too much under way.
+REFUSED_AT_ONCE_MAX = 64
 
 
-class _Refused(Exception):
-    """A check before the transaction failed; ``keys`` seal the answer where they are known."""
-
-    def __init__(
-        self,
-        response_code: str,
-        keys: Keys = NO_KEYS,
-        demand: ProcessingDemand = ProcessingDemand.NOTHING,
-    ) -> None:
-        self.response_code = response_code
-        self.keys = keys
-        self.demand = demand
+class _Silence(Exception):
+    """Nothing may be said, since nothing is stored and a copy might get another answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +69,15 @@ class CloseConnection(Exception):
 class Session:
     """Answers frames. One for the whole server: it remembers which requests are in flight."""
 
-    def __init__(self, context: Context, metrics: Metrics, refusals: Refusals) -> None:
+    def __init__(self, context: Context, metrics: Metrics) -> None:
         self._context = context
         self._metrics = metrics
-        self._refusals = refusals
         self._dialect = load_dialect("cup_pos")
+        self._seals = Seals(context, self._dialect)
         self._in_flight: dict[tuple[str, str, str], _InFlight] = {}
         self._of_terminal: dict[str, int] = {}
         self._log_limit = LogLimit()
         self._open_payments = OpenPayments()
-        self._answered: dict[tuple[str, str, str, bytes], str] = {}
 
     async def answer(self, frame: bytes) -> bytes | None:
         """The reply to one frame, with its length header; None where none may be given.
@@ -103,35 +99,34 @@ class Session:
             transaction, de60 = identify(message)
         except RemoteFormatError as error:
             return self._format_error(envelope, raw, error)
-        keys, answer = NO_KEYS, Answer("96")
+        keys, answer = NO_KEYS, None
         try:
-            transaction, request = await self._check(message, transaction, de60, started_at, now_ms)
-            keys = request.keys
-            answer = await self._limited(transaction, request)
-            self._open_payments.note(transaction.name, request, answer.response_code)
-        except _Refused as refused:
-            keys = refused.keys
-            answer = Answer(refused.response_code, demand=refused.demand)
+            keys, answer = await self._decide(message, transaction, de60, started_at, now_ms)
         except BookUncertain:
             self._metrics.uncertain.inc()
-            return None
-        except (RemoteFormatError, HsmRefused, HsmUnavailable, BookError) as error:
-            answer = Answer(response_code_for(error))
-            self._metrics.not_handled(error)
-            log.warning("not_handled", reason=str(error), response_code=answer.response_code)
-        name = transaction.name if transaction else "unsupported"
+        except _Silence:
+            pass
+        except (RemoteFormatError, HsmRefused, HsmUnavailable) as error:
+            answer = Answer(self._not_handled(error))
+        except BookError as error:
+            code = self._not_handled(error)
+            answer = None if _bears_mac(message, transaction) else Answer(code)
+        name = transaction.name if transaction else Kind.UNSUPPORTED.value
+        code = answer.response_code if answer else ""
         took_s = self._context.monotonic() - started_at
-        self._metrics.transaction(name, answer.response_code, took_s)
+        self._metrics.transaction(name, code, took_s)
         log.info(
             "transaction",
             kind=name,
             terminal_id=message.get(41),
             stan=message.get(11),
-            rrn=answer.fields.get(37, ""),
+            rrn=answer.fields.get(37, "") if answer else "",
             amount_minor=int(message.get(4) or 0),
-            response_code=answer.response_code,
+            response_code=code,
             took_ms=round(took_s * 1000, 1),
         )
+        if answer is None:
+            return None
         return await self._seal(envelope, message, answer, keys, now_ms)
 
     def _format_error(self, envelope: PosEnvelope, raw: bytes, error: RemoteFormatError) -> bytes:
@@ -147,90 +142,103 @@ class Session:
         except LocalFormatError:
             raise CloseConnection(str(error)) from None
 
+    def _not_handled(self, error: Exception) -> str:
+        """Count and log what kept a request from being handled; its response code."""
+        code = response_code_for(error)
+        self._metrics.not_handled(error)
+        log.warning("not_handled", reason=str(error), response_code=code)
+        return code
+
     # --- checks ------------------------------------------------------------------------------
 
-    async def _check(
+    async def _decide(
         self,
         message: Message,
         transaction: Transaction | None,
         de60: De60,
         started_at: float,
         now_ms: int,
-    ) -> tuple[Transaction, Request]:
+    ) -> tuple[Keys, Answer]:
+        """The answer, and the keys that seal it: none unless its STAN is stored.
+
+        A refusal that no entry records is left unsealed: a copy, or what was garbled on its way,
+        may still arrive and be approved, so the terminal must not believe that it was not.
+        """
         terminal = self._context.terminals.get(message.get(41))
         if terminal is None:
-            raise _Refused("97")
-        if message.get(42) != terminal.settings.merchant_id:
-            raise _Refused("03", await self._proven_keys(message, transaction, terminal))
-        if transaction is None and message.mti[1] in CLASSES_WITHOUT_MAC:
-            raise _Refused("40")
-        keys = NO_KEYS
-        if transaction is None or transaction.mac:
-            keys = await self._verify_mac(message, terminal)
-        if transaction is None:
-            raise _Refused("40", keys)
-        if not transaction.any_batch and de60.batch != terminal.row.batch:
-            raise _Refused("77", keys, ProcessingDemand.SIGN_ON)
-        if transaction.plain_condition and message.get(25) not in ("", "00"):
-            raise _Refused("40", keys)
-        fingerprint = self._fingerprint(message, de60)
-        return transaction, Request(
-            message, de60, terminal, keys, fingerprint, started_at, now_ms, items_of(message)
+            return NO_KEYS, Answer("97")
+        keys: Keys | None = NO_KEYS
+        if _bears_mac(message, transaction):
+            keys = await self._seals.keys_of(message, terminal)
+            if keys is None and message.get(42) == terminal.settings.merchant_id:
+                return NO_KEYS, self._unverified(terminal)
+        request = Request(
+            message,
+            de60,
+            terminal,
+            keys or NO_KEYS,
+            self._fingerprint(message, de60),
+            started_at,
+            now_ms,
+            items_of(message),
         )
+        code = await self._refusal(request, transaction)
+        if transaction is not None and not code:
+            answer = await self._limited(transaction, request)
+            self._open_payments.note(transaction.name, request, answer.response_code)
+            return request.keys, answer
+        wanted = ProcessingDemand.SIGN_ON if code == "77" else ProcessingDemand.NOTHING
+        stored = transaction.journaled if transaction else message.mti in ORIGINALS
+        if not (stored and request.stan and request.keys.tak):
+            return NO_KEYS, Answer(code, demand=wanted)
+        kind = Kind(transaction.name) if transaction else Kind.UNSUPPORTED
+        outcome = await refuse(self._context, request, kind, code)
+        # Where the STAN is taken already, these checks come before the first answer all the same.
+        answer = outcome if isinstance(outcome, Answer) else Answer(code)
+        return request.keys, replace(answer, demand=wanted)
+
+    async def _refusal(self, request: Request, transaction: Transaction | None) -> str:
+        """The code of the checks around the MAC's, or the empty string."""
+        message, terminal = request.message, request.terminal
+        if message.get(42) != terminal.settings.merchant_id:
+            return "03"
+        if transaction is None:
+            return "40"
+        if not transaction.any_batch and request.de60.batch != terminal.row.batch:
+            # Another process may have opened the next one.
+            await self._context.terminals.refresh(terminal)
+            if request.de60.batch != terminal.row.batch:
+                return "77"
+        is_plain = message.get(25) in ("", "00")
+        return "" if is_plain or not transaction.plain_condition else "40"
 
     async def _limited(self, transaction: Transaction, request: Request) -> Answer:
-        """Handle a request, unless its terminal has too many under way; nothing is recorded then.
+        """Handle a request, or refuse it (96) where its terminal has too many under way.
 
-        Whoever only pretends to be the terminal has been refused before.
+        Only what bears its MAC counts: nobody else can use up a terminal's share.
         """
+        if not request.keys.tak:
+            return await self._run(transaction, request)
         terminal_id = request.terminal.terminal_id
         under_way = self._of_terminal.get(terminal_id, 0)
-        if under_way >= self._context.limits.per_terminal_max:
-            return Answer("96")
+        share = self._context.limits.per_terminal_max
+        if under_way >= share + REFUSED_AT_ONCE_MAX:
+            raise _Silence
         self._of_terminal[terminal_id] = under_way + 1
         try:
+            if under_way >= share:
+                return await self._not_now(transaction, request, "96")
             return await self._run(transaction, request)
         finally:
             self._of_terminal[terminal_id] -= 1
             if not self._of_terminal[terminal_id]:
                 del self._of_terminal[terminal_id]
 
-    async def _verify_mac(self, message: Message, terminal: Terminal) -> Keys:
-        keys = await self._matching_keys(message, terminal)
-        if keys is None and await self._context.terminals.refresh(terminal):
-            keys = await self._matching_keys(message, terminal)
-        if keys is None:
-            known = terminal.key_generations()
-            if not known:
-                raise _Refused("77", demand=ProcessingDemand.SIGN_ON)
-            self._metrics.mac_errors.inc()
-            raise _Refused("A0", known[0])
-        if keys.tak in terminal.row.next_tak:
-            await self._context.terminals.save(terminal, promoted(terminal.row, keys))
-        return keys
-
-    async def _proven_keys(
-        self, message: Message, transaction: Transaction | None, terminal: Terminal
-    ) -> Keys:
-        """Keys to seal a refusal that comes before the MAC check, or none.
-
-        A message that was garbled on its way must not get a refusal that its terminal believes:
-        a true copy of it may still arrive and be approved.
-        """
-        if transaction.mac if transaction else message.mti[1] not in CLASSES_WITHOUT_MAC:
-            return await self._matching_keys(message, terminal) or NO_KEYS
-        return NO_KEYS
-
-    async def _matching_keys(self, message: Message, terminal: Terminal) -> Keys | None:
-        if not message.get(64):
-            return None
-        data = self._dialect.mac_input(message.raw)
-        for keys in terminal.key_generations():
-            if await self._context.hsm.mac_ok(
-                terminal.profile.mac, keys.tak, data, message.binary(64)
-            ):
-                return keys
-        return None
+    def _unverified(self, terminal: Terminal) -> Answer:
+        if not terminal.key_generations():
+            return Answer("77", demand=ProcessingDemand.SIGN_ON)
+        self._metrics.mac_errors.inc()
+        return Answer("A0")
 
     def _fingerprint(self, message: Message, de60: De60) -> bytes:
         """What makes two requests the same (part 4, "STAN")."""
@@ -250,15 +258,28 @@ class Session:
     # --- running -----------------------------------------------------------------------------
 
     async def _run(self, transaction: Transaction, request: Request) -> Answer:
-        if not transaction.journaled:
+        try:
+            if transaction.journaled:
+                return await self._once(transaction, request)
             return _certain(await transaction.handler(self._context, request))
+        except (HsmRefused, HsmUnavailable, BookBusy, BookUnavailable) as error:
+            code = self._not_handled(error)
+            try:
+                return await self._not_now(transaction, request, code)
+            except (BookBusy, BookUnavailable):
+                raise _Silence from error
+
+    async def _once(self, transaction: Transaction, request: Request) -> Answer:
+        """Handle what a STAN names, one at a time; a copy gets the first answer again."""
         key = (request.terminal.terminal_id, request.de60.batch, request.stan)
         while (first := self._in_flight.get(key)) is not None:
-            if first.fingerprint != request.fingerprint:
+            if first.fingerprint == request.fingerprint:
+                await first.done.wait()
+            elif await self._find(request) is not None:
                 return Answer("94")
-            await first.done.wait()
-        if code := self._answered.get((*key, request.fingerprint)):
-            return Answer(code)
+            else:
+                with trio.move_on_after(POLL_FIRST_S):
+                    await first.done.wait()
         mine = self._in_flight[key] = _InFlight(request.fingerprint, trio.Event())
         try:
             outcome: Outcome = Repeat()
@@ -266,42 +287,25 @@ class Session:
                 outcome = await transaction.handler(self._context, request)
             if isinstance(outcome, Repeat):
                 outcome = await self._answer_again(request)
-            self._remember((*key, request.fingerprint), "")
             return outcome
-        except (HsmRefused, HsmUnavailable, BookBusy, BookUnavailable) as error:
-            if transaction.any_batch:
-                # An advice, which the terminal sends again until it is taken.
-                raise
-            return await self._failed(transaction, request, error)
         finally:
             del self._in_flight[key]
             mine.done.set()
 
-    async def _failed(self, transaction: Transaction, request: Request, error: Exception) -> Answer:
-        """The answer where nothing could be recorded: that of an earlier copy, if there was one.
+    async def _not_now(self, transaction: Transaction, request: Request, code: str) -> Answer:
+        """The answer to what could not be handled, or the first answer where there was one.
+
+        It is stored, but for what the terminal sends again until it is taken: a reversal, an
+        advice.
 
         Raises:
-            BookUncertain: there was one, and the books cannot be asked what became of it.
+            BookBusy, BookUnavailable: it is not.
+            BookUncertain: it may be, or an earlier copy has no outcome yet.
         """
-        name = (request.terminal.terminal_id, request.de60.batch, request.stan, request.fingerprint)
-        try:
-            earlier = await self._find(request)
-        except (BookBusy, BookUnavailable):
-            if self._answered.get(name) == "":
-                raise BookUncertain("an earlier copy of this request was recorded") from error
-            earlier = None
-        if earlier is not None and earlier.state not in (State.RECEIVED, State.SENT):
-            return await self._answer_again(request)
-        code = response_code_for(error)
-        self._remember(name, code)
-        self._refusals.add(request, Kind(transaction.name), code)
-        raise error
-
-    def _remember(self, name: tuple[str, str, str, bytes], unrecorded_code: str) -> None:
-        """Keep an answer that no entry records, or empty where the books have it."""
-        self._answered[name] = unrecorded_code
-        if len(self._answered) > ANSWERED_MAX:
-            del self._answered[next(iter(self._answered))]
+        if not transaction.journaled or request.message.mti == ADVICE:
+            return Answer(code)
+        outcome = await refuse(self._context, request, Kind(transaction.name), code)
+        return outcome if isinstance(outcome, Answer) else await self._answer_again(request)
 
     async def _is_undone(self, request: Request, entry: Entry) -> bool:
         """Whether an answer that approves may not be given again.
@@ -353,16 +357,13 @@ class Session:
             if terminal is None:
                 return None
             try:
-                mac = await self._context.hsm.mac(
-                    terminal.profile.mac, keys.tak, self._dialect.mac_input(raw)
-                )
+                raw = await self._seals.seal(raw, terminal, keys)
             except (HsmRefused, HsmUnavailable) as error:
                 # Without a MAC the terminal would not believe the answer; silence makes it
                 # reverse, which is safe.
                 self._metrics.not_handled(error)
                 log.warning("reply_not_sealed", reason=str(error))
                 return None
-            raw = self._dialect.with_mac(raw, mac)
         demand = answer.demand
         if demand is ProcessingDemand.NOTHING and self._asks_for_confirmation(request):
             demand = ProcessingDemand.UPLOAD_STATUS
@@ -374,6 +375,10 @@ class Session:
             return True
         batch = De60.parse(request.get(60)).batch
         return self._open_payments.asks(terminal_id, batch, request.get(11))
+
+
+def _bears_mac(message: Message, transaction: Transaction | None) -> bool:
+    return transaction.mac if transaction else message.mti[1] not in CLASSES_WITHOUT_MAC
 
 
 def _certain(outcome: Outcome) -> Answer:

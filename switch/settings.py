@@ -79,7 +79,7 @@ class LimitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         per_address_max: of them, from one address.
         in_flight_max: transactions at once, over all terminals.
         pipelined_max: transactions at once on one connection.
-        per_terminal_max: transactions at once of one terminal; more are answered 96.
+        per_terminal_max: transactions at once of one terminal; more are refused (96).
         first_frame_s: a connection that has sent no message for so long is closed.
         frame_s: time from the first byte of a frame to its last.
         idle_s: a connection without a whole frame for so long is closed.

@@ -131,17 +131,11 @@ class Terminals:
         """A terminal by DE41, or None."""
         return self._terminals.get(terminal_id)
 
-    async def refresh(self, terminal: Terminal) -> bool:
-        """Read the row again, since another process may have changed it.
-
-        Returns:
-            Whether it had changed.
-        """
+    async def refresh(self, terminal: Terminal) -> None:
+        """Read the row again, since another process may have changed it."""
         row = await self._book.terminal(terminal.terminal_id)
-        changed = row is not None and row.key_version != terminal.row.key_version
         if row is not None:
-            terminal.row = row
-        return changed
+            _take(terminal, row)
 
     async def save(self, terminal: Terminal, row: TerminalRow) -> bool:
         """Store a changed row, if nobody changed the stored one in between.
@@ -149,9 +143,15 @@ class Terminals:
         Returns:
             Whether it was stored; where not, the row has been read again.
         """
-        failed = await self._book.commit(PutTerminal(row, terminal.row.key_version))
+        failed = await self._book.commit(PutTerminal(row, row.key_version - 1))
         if failed:
             await self.refresh(terminal)
             return False
-        terminal.row = row
+        _take(terminal, row)
         return True
+
+
+def _take(terminal: Terminal, row: TerminalRow) -> None:
+    """Keep a row, unless a newer one was read while it was on its way."""
+    if row.key_version >= terminal.row.key_version:
+        terminal.row = row

@@ -1,7 +1,7 @@
 """The table from a message to the function that handles it: start here.
 
 Key: MTI, DE3 and DE60.1 for financial messages, MTI and DE60.3 for management. What the table
-does not list is answered 40 and changes nothing.
+does not list is answered 40 and does nothing.
 Source: terminal interface, parts 4 and 5.
 """
 

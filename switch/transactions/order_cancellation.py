@@ -21,7 +21,7 @@ from acquirer.ledger.entries import (
     Step,
     UpdateEntry,
 )
-from acquirer.ledger.errors import BookUncertain
+from acquirer.ledger.errors import BookBusy, BookUncertain
 from acquirer.ledger.kinds import Kind
 from acquirer.ledger.transfer_steps import LimitBalance, PostReversed
 from acquirer.routing.outcomes import BankOutcome, Replied
@@ -90,7 +90,7 @@ async def order_cancellation(context: Context, request: Request) -> Outcome:
             outcome = await _refund(context, request, order, payment, swiped, courier_id, count)
         if outcome is not None:
             return outcome
-    return Answer("96")
+    raise BookBusy("the order kept changing while it was to be cancelled")
 
 
 async def _swiped(context: Context, payment: Entry) -> Entry:

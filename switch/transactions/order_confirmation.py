@@ -28,6 +28,8 @@ from acquirer.switch.order_life import CONFIRMED, NEXT, PAID, SIGNED_FOR
 from acquirer.switch.request import Answer, Outcome, Repeat, Request
 
 TRIES_MAX = 5
+# What an order system that is away, or silent, is to a terminal.
+NOT_NOW = frozenset({"68", "91"})
 
 
 async def payment_confirmation(context: Context, request: Request) -> Outcome:
@@ -77,7 +79,7 @@ async def receipt_confirmation(context: Context, request: Request) -> Outcome:
         if payment is None:
             known = await as_merchant_has_it(context, request, order)
             if isinstance(known, NoOrder):
-                return Answer(known.response_code)
+                return await refuse_unknown(context, request, kind, order_no, known)
             if known.changes != order.changes:
                 continue
             if known is not order:
@@ -118,6 +120,18 @@ def _confirmed(context: Context, order: OrderRow, payment: Entry, entry: Entry) 
     return order_event(
         context, "order.payment_confirmed", order, payment, entry, order_status=CONFIRMED
     )
+
+
+async def refuse_unknown(
+    context: Context, request: Request, kind: Kind, order_no: str, why: NoOrder
+) -> Outcome:
+    """The answer to an advice whose order cannot be had.
+
+    Recorded, unless the terminal says it again until the merchant can be asked.
+    """
+    if why.response_code in NOT_NOW:
+        return Answer(why.response_code)
+    return await refuse(context, request, kind, why.response_code, order_no=order_no)
 
 
 async def advice_entry(

@@ -31,6 +31,7 @@ from acquirer.switch.transactions.order_confirmation import (
     TRIES_MAX,
     advice_entry,
     commit_advice,
+    refuse_unknown,
 )
 
 KIND = Kind.ORDER_EXCEPTION
@@ -51,16 +52,13 @@ async def order_exception(context: Context, request: Request) -> Outcome:
         order = (await standing_free(context, request, order_no)).order
         if order is None:
             found = await find_order(context, request, order_no)
-            if isinstance(found, NoOrder) and found.response_code == "25":
-                return await refuse(context, request, KIND, "25", order_no=order_no)
             if isinstance(found, NoOrder):
-                # Not recorded: the terminal says it again until it can be stored.
-                return Answer(found.response_code)
+                return await refuse_unknown(context, request, KIND, order_no, found)
             order = found.order
         else:
             known = await as_merchant_has_it(context, request, order)
             if isinstance(known, NoOrder):
-                return Answer(known.response_code)
+                return await refuse_unknown(context, request, KIND, order_no, known)
             order = known
         after = NEXT.get(("except", order.status))
         if after is None:

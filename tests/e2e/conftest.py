@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from inspect import isawaitable
 from pathlib import Path
@@ -301,6 +301,22 @@ class World:
         """One request on a connection of its own."""
         async with self.line() as line:
             return await line.ask(frame)
+
+    async def is_silent(self, frame: bytes) -> bool:
+        """Whether a request is left without an answer: the switch closes once it is done."""
+        async with self.line() as line:
+            await line.send(frame)
+            await line.stream.send_eof()
+            return await line.is_closed()
+
+    @asynccontextmanager
+    async def sibling(self) -> AsyncIterator[World]:
+        """A second switch over the same books, with everybody else shared."""
+        other = replace(self, changes=self.changes | {"instance": "switch-2"})
+        other._data_key = self._data_key
+        await other.start_switch()
+        yield other
+        await other.drain()
 
     async def ask_all(self, *frames: bytes) -> list[Reply]:
         """Requests at the same time, each on a connection of its own; replies in their order."""

@@ -125,15 +125,26 @@ async def _throw(world: Any, frame: bytes) -> None:
 
 
 async def test_one_terminal_has_its_share_of_requests(open_world: Callable[..., Any]) -> None:
-    """What is over it is refused without a record; repeated, it is handled."""
+    """What is over it is refused, and stays refused: its STAN is used up."""
     async with open_world(changes={"limits": {"per_terminal_max": 2}}) as world:
         terminal = await world.signed_on()
         frames = [terminal.sale(SYBIL, 6604) for _ in range(6)]
         replies = await world.ask_all(*frames)
-        codes = sorted(reply.code for reply in replies)
-        assert ["00", "00", "96", "96", "96", "96"] == codes
-        refused = next(f for f, reply in zip(frames, replies, strict=True) if reply.code == "96")
-        assert "00" == (await world.ask(refused)).code
+        assert ["00", "00", "96", "96", "96", "96"] == sorted(reply.code for reply in replies)
+        assert all(terminal.sealed(reply) for reply in replies)
+        for frame, reply in zip(frames, replies, strict=True):
+            assert reply.code == (await world.ask(frame)).code
+        await world.agree()
+
+
+async def test_a_stranger_does_not_use_up_a_terminals_share(open_world: Callable[..., Any]) -> None:
+    """Messages without a MAC do not count: anybody can send them in a terminal's name."""
+    async with open_world(changes={"limits": {"per_terminal_max": 1}}) as world:
+        terminal = await world.signed_on()
+        flood = [terminal.sign_on() for _ in range(20)]
+        async with world.line() as stranger:
+            await stranger.send(*flood, *[terminal.echo() for _ in range(20)])
+            assert "00" == (await world.ask(terminal.sale(SYBIL, 100))).code
 
 
 async def test_terminals_under_tls_with_certificates(

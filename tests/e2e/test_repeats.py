@@ -88,13 +88,13 @@ async def test_duplicate_before_rules(world: Any) -> None:
 
 
 async def test_wrong_mac(world: Any) -> None:
-    """A wrong MAC is answered A0 and changes nothing; the STAN stays free."""
+    """A wrong MAC is answered A0, unsealed, and changes nothing; the STAN stays free."""
     terminal = await world.signed_on()
     journal, balances = world.journal(), world.balances()
     frame = terminal.sale(SYBIL, 100)
     reply = await world.ask(spoiled(frame))
     assert ("0210", "A0") == (reply.mti, reply.code)
-    assert {3, 4, 11, 12, 13, 25, 39, 41, 42, 49, 60, 64} == set(reply.fields)
+    assert {3, 4, 11, 12, 13, 25, 39, 41, 42, 49, 60} == set(reply.fields)
     assert (journal, balances) == (world.journal(), world.balances())
     assert "00" == (await world.ask(frame)).code
 

@@ -246,10 +246,11 @@ async def test_reversal_is_repeated_until_answered(world: Any) -> None:
 
 
 async def test_unsupported(world: Any) -> None:
-    """A transaction that is not in the table gets 40, sealed, and changes nothing."""
+    """A transaction that is not in the table gets 40, sealed; all it does is use up its STAN."""
     terminal = await world.signed_on()
-    before = len(world.journal())
+    before = world.balances()
     fields = terminal.sale_fields(SYBIL, 100) | {3: "770000"}
     reply = await world.ask(terminal.frame("0200", fields))
     assert ("40", True) == (reply.code, terminal.sealed(reply))
-    assert before == len(world.journal())
+    assert ("unsupported", "refused") == (world.journal()[-1].kind, world.journal()[-1].state)
+    assert before == world.balances()
