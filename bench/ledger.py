@@ -13,8 +13,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from acquirer.ledger.database import Database, Session
-from acquirer.ledger.entries import (
+from acquirer.ledger.accounts.postings import FeeRate, card_sale
+from acquirer.ledger.accounts.transfer_steps import Post
+from acquirer.ledger.journal.entries import (
     CardRecord,
     Entry,
     InsertEntry,
@@ -22,10 +23,9 @@ from acquirer.ledger.entries import (
     State,
     UpdateEntry,
 )
-from acquirer.ledger.migrate import migrate
-from acquirer.ledger.postings import FeeRate, card_sale
-from acquirer.ledger.transfer_steps import Post
-from acquirer.ledger.writer import Unit, Writer
+from acquirer.ledger.store.database import Database, Session
+from acquirer.ledger.store.migrate import migrate
+from acquirer.ledger.store.writer import Unit, Writer
 
 GROUPS = (1, 8, 32)
 MERCHANTS = 20

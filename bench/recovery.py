@@ -18,14 +18,14 @@ from typing import Any
 
 import trio
 
-from acquirer.ledger import statements as sql
 from acquirer.ledger.book import open_book
-from acquirer.ledger.database import Database, Session
-from acquirer.ledger.entries import CardRecord, Entry, Role, State
-from acquirer.ledger.migrate import migrate
-from acquirer.ledger.rows import entry_row
+from acquirer.ledger.journal.entries import CardRecord, Entry, Role, State
+from acquirer.ledger.store import statements as sql
+from acquirer.ledger.store.database import Database, Session
+from acquirer.ledger.store.migrate import migrate
+from acquirer.ledger.store.rows import entry_row
 from acquirer.switch.clock import Calendar
-from acquirer.switch.recovery import recover
+from acquirer.switch.workers.recovery import recover
 
 CHUNK = 5_000
 INSTANCE = "switch-1"

@@ -1,4 +1,4 @@
-"""The messages that a bank core knows, by name; ``routing/bank_messages.py`` says how each looks.
+"""The messages that a bank core knows, by name; ``routing/banks/messages.py`` says how each looks.
 
 Source: bank interface, "Messages".
 """

@@ -12,12 +12,10 @@ from contextlib import asynccontextmanager
 from typing import IO, Any, Literal
 
 from acquirer.config.private import close_to_others
-from acquirer.ledger import gauges, instances, queues, reads
-from acquirer.ledger.anchors import anchor
-from acquirer.ledger.book_files import book_files
-from acquirer.ledger.database import Database
-from acquirer.ledger.drivers import Driver, InlineDriver, ThreadDriver
-from acquirer.ledger.entries import (
+from acquirer.ledger.accounts.anchors import anchor
+from acquirer.ledger.accounts.transfer_steps import Posting
+from acquirer.ledger.errors import BookUnavailable, UnitRefused
+from acquirer.ledger.journal.entries import (
     CommitResult,
     CourierRow,
     Desk,
@@ -31,12 +29,16 @@ from acquirer.ledger.entries import (
     TerminalRow,
     UpdateEntry,
 )
-from acquirer.ledger.errors import BookUnavailable, UnitRefused
-from acquirer.ledger.opening import Opening
-from acquirer.ledger.states import change_is_legal
-from acquirer.ledger.takings import Takings, takings
-from acquirer.ledger.transfer_steps import Posting
-from acquirer.ledger.writer import Query, Writer
+from acquirer.ledger.journal.states import change_is_legal
+from acquirer.ledger.owed import queues
+from acquirer.ledger.reports import gauges
+from acquirer.ledger.reports.takings import Takings, takings
+from acquirer.ledger.store import instances, reads
+from acquirer.ledger.store.book_files import book_files
+from acquirer.ledger.store.database import Database
+from acquirer.ledger.store.drivers import Driver, InlineDriver, ThreadDriver
+from acquirer.ledger.store.opening import Opening
+from acquirer.ledger.store.writer import Query, Writer
 
 QUEUE_UNITS_MAX = 4_096
 GROUP_UNITS_MAX = 64

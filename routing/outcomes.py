@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from acquirer.codecs.message import Message
-from acquirer.routing.link_states import LinkState
+from acquirer.routing.links.link_states import LinkState
 
 NotSentReason = Literal[
     "unknown bank", "link down", "window full", "duplicate key", "expired", "format", "security"

@@ -9,18 +9,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from acquirer.ledger.book import Book
-from acquirer.routing.banks import Banks
-from acquirer.routing.choice import RouteTable
+from acquirer.routing.banks.banks import Banks
+from acquirer.routing.banks.choice import RouteTable
 from acquirer.routing.orders.client import OrderSystems
 from acquirer.routing.settings import BankSettings
 from acquirer.switch.clock import Calendar, MonotonicClock, WallClock
-from acquirer.switch.event_secrets import EventSecrets
 from acquirer.switch.hsm.client import Hsm
 from acquirer.switch.numbers import Numbers
+from acquirer.switch.operators.event_secrets import EventSecrets
 from acquirer.switch.order_types import OrderTypes
 from acquirer.switch.settings import CourierSettings, LimitSettings, MerchantSettings
 from acquirer.switch.stand_in import StandIn
-from acquirer.switch.terminals import Terminals
+from acquirer.switch.terminals.terminals import Terminals
 from acquirer.switch.turns import Turns
 from acquirer.switch.vault import CardVault
 

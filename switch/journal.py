@@ -11,8 +11,8 @@ from dataclasses import replace
 
 from acquirer.codecs.bank_kinds import BankMessage
 from acquirer.codecs.pan import Pan
-from acquirer.ledger.details import Detail, Share
-from acquirer.ledger.entries import (
+from acquirer.ledger.journal.details import Detail, Share
+from acquirer.ledger.journal.entries import (
     Entry,
     InsertEntry,
     OrderRow,
@@ -24,10 +24,10 @@ from acquirer.ledger.entries import (
     UpdateEntry,
     UpdateOrder,
 )
-from acquirer.ledger.kinds import REVERSIBLE, UNDOING, Kind
+from acquirer.ledger.journal.kinds import REVERSIBLE, UNDOING, Kind
 from acquirer.switch.context import Context
 from acquirer.switch.numbers import bank_stan_of, rrn_of
-from acquirer.switch.request import Answer, Repeat, Request
+from acquirer.switch.terminals.request import Answer, Repeat, Request
 
 LEASE_MS = 60_000
 NO_ANSWER = "98"

@@ -15,10 +15,10 @@ import trio
 
 from acquirer.codecs.errors import RemoteFormatError
 from acquirer.codecs.order_codes import RESCHEDULED
-from acquirer.ledger.details import OrderException
-from acquirer.ledger.entries import CourierRow, Desk, Entry, OrderRow, State
 from acquirer.ledger.errors import BookBusy
-from acquirer.ledger.kinds import Kind
+from acquirer.ledger.journal.details import OrderException
+from acquirer.ledger.journal.entries import CourierRow, Desk, Entry, OrderRow, State
+from acquirer.ledger.journal.kinds import Kind
 from acquirer.routing.orders.client import (
     NotOpened,
     OrderReply,
@@ -31,7 +31,7 @@ from acquirer.switch.context import Context
 from acquirer.switch.order_life import EXCEPTION, TO_PAY
 from acquirer.switch.order_text import printable
 from acquirer.switch.order_types import SHOWN
-from acquirer.switch.request import Request
+from acquirer.switch.terminals.request import Request
 
 log = structlog.get_logger("acquirer.orders")
 

@@ -6,7 +6,7 @@ Every notice of one payment carries the payment's RRN. Source: order system cont
 from __future__ import annotations
 
 from acquirer.codecs.order_codes import Means, OrderStatus, means_of
-from acquirer.ledger.entries import Entry, Event, OrderRow
+from acquirer.ledger.journal.entries import Entry, Event, OrderRow
 from acquirer.routing.orders.messages import (
     EventData,
     EventType,

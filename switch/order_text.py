@@ -7,7 +7,7 @@ fails in one falls back to the order system's own text. Source: terminal interfa
 
 from __future__ import annotations
 
-from acquirer.ledger.money import format_minor
+from acquirer.codecs.money import format_minor
 from acquirer.routing.orders.messages import OrderFacts
 from acquirer.switch.order_template import compile_template
 

@@ -14,7 +14,7 @@ from acquirer.routing.orders.messages import NewPart
 from acquirer.switch.context import Context
 from acquirer.switch.order_desk import Found, NoOrder, ask_system, find_order, overlay
 from acquirer.switch.order_life import NEXT, refusal_code
-from acquirer.switch.request import Request
+from acquirer.switch.terminals.request import Request
 
 PART_TAG = "PA"
 DIGITS_MAX = 12

@@ -12,8 +12,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from acquirer.codecs.bank_kinds import BankMessage
-from acquirer.ledger.details import Refund
-from acquirer.ledger.entries import (
+from acquirer.ledger.accounts.postings import MDR_INCOME, merchant_account, refund, split_minor
+from acquirer.ledger.accounts.transfer_steps import LimitBalance, Post
+from acquirer.ledger.journal.details import Refund
+from acquirer.ledger.journal.entries import (
     Entry,
     InsertEntry,
     QueueSaf,
@@ -22,10 +24,8 @@ from acquirer.ledger.entries import (
     State,
     Step,
 )
-from acquirer.ledger.kinds import Kind
-from acquirer.ledger.postings import MDR_INCOME, merchant_account, refund, split_minor
-from acquirer.ledger.transfer_steps import LimitBalance, Post
-from acquirer.routing.bank_messages import request_mti
+from acquirer.ledger.journal.kinds import Kind
+from acquirer.routing.banks.messages import request_mti
 from acquirer.switch.context import Context
 from acquirer.switch.numbers import bank_stan_of, rrn_of
 

@@ -12,9 +12,9 @@ import msgspec
 
 from acquirer.config.constraints import BasisPoints, NotNegative, Positive, PositiveSeconds
 from acquirer.config.tls import TlsSettings
-from acquirer.ledger.kinds import Kind
-from acquirer.ledger.postings import FeeRate
-from acquirer.routing.choice import RouteRule
+from acquirer.ledger.accounts.postings import FeeRate
+from acquirer.ledger.journal.kinds import Kind
+from acquirer.routing.banks.choice import RouteRule
 from acquirer.routing.orders.settings import OrderSystemSettings
 from acquirer.routing.settings import BankSettings
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 from typing import cast
 
 from acquirer.codecs.errors import RemoteFormatError
-from acquirer.ledger.entries import OrderRow
-from acquirer.ledger.money import format_minor
-from acquirer.ledger.takings import Takings
+from acquirer.codecs.money import format_minor
+from acquirer.ledger.journal.entries import OrderRow
+from acquirer.ledger.reports.takings import Takings
 from acquirer.routing.orders.messages import (
     ITEM_CODE_CHARACTERS_MAX,
     LINES_MAX,
@@ -28,7 +28,7 @@ from acquirer.switch.order_desk import Found, NoOrder, ask_system, signed_on_her
 from acquirer.switch.order_life import NOTHING_TO_PAY
 from acquirer.switch.order_text import LINE_BREAK
 from acquirer.switch.order_types import OPENED, OrderRules
-from acquirer.switch.request import Request
+from acquirer.switch.terminals.request import Request
 
 LINES_TAG = "IT"
 TIMES = "*"

@@ -13,9 +13,9 @@ from collections import OrderedDict
 from collections.abc import Sequence
 
 from acquirer.codecs.bank_kinds import BankMessage
-from acquirer.ledger.advices import LimitAdvised
-from acquirer.ledger.entries import Entry, QueueSaf, SafItem
-from acquirer.ledger.kinds import Kind, ruled_as
+from acquirer.ledger.journal.entries import Entry, QueueSaf, SafItem
+from acquirer.ledger.journal.kinds import Kind, ruled_as
+from acquirer.ledger.owed.advices import LimitAdvised
 from acquirer.switch.settings import StandInRule
 
 KNOWN_CARDS_MAX = 100_000

@@ -18,12 +18,12 @@ import trio
 from prometheus_client import CollectorRegistry
 
 from acquirer.ledger.book import Book, open_book
-from acquirer.routing.link_streams import Connect, open_tcp
+from acquirer.routing.links.link_streams import Connect, open_tcp
 from acquirer.routing.orders.http1 import HttpConnect, open_http
 from acquirer.switch.clock import WallClock
 from acquirer.switch.hsm.transport import HsmTransport
-from acquirer.switch.http import OperatorRoutes, Ready, serve_http
 from acquirer.switch.settings import SwitchSettings
+from acquirer.switch.watch.http import OperatorRoutes, Ready, serve_http
 
 Listener = trio.abc.Listener[trio.abc.Stream]
 Listen = Callable[[str, int], Awaitable[tuple[str, Listener]]]

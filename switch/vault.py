@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from acquirer.codecs.pan import Pan
-from acquirer.ledger.entries import CardRecord
+from acquirer.ledger.journal.entries import CardRecord
 
 TOKEN_BYTES = 16
 NONCE_BYTES = 12

@@ -14,9 +14,9 @@ sys.path.insert(0, str(Path(__file__).parent / "ledger"))
 
 from ledger_entries import sale_entry
 
-from acquirer.ledger.database import Database, Session
-from acquirer.ledger.entries import Entry
-from acquirer.ledger.migrate import migrate
+from acquirer.ledger.journal.entries import Entry
+from acquirer.ledger.store.database import Database, Session
+from acquirer.ledger.store.migrate import migrate
 
 _numbers = itertools.count(1)
 

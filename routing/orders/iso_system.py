@@ -14,7 +14,7 @@ from typing import Protocol
 from acquirer.codecs.errors import LocalFormatError
 from acquirer.codecs.message import Message
 from acquirer.routing.errors import BankSettingsError
-from acquirer.routing.link_traffic import wire_format
+from acquirer.routing.links.link_traffic import wire_format
 from acquirer.routing.orders.adapter import (
     Delivered,
     Delivery,

@@ -1,4 +1,4 @@
-"""What bank links ask of the security module, over host commands (``routing/ports.py``)."""
+"""What bank links ask of the security module, over host commands (``routing/links/ports.py``)."""
 
 from __future__ import annotations
 

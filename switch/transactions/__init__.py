@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from acquirer.codecs.message import Message
 from acquirer.codecs.private_fields import De60
-from acquirer.ledger.kinds import Kind
+from acquirer.ledger.journal.kinds import Kind
 from acquirer.switch.context import Context
-from acquirer.switch.request import Outcome, Request
+from acquirer.switch.terminals.request import Outcome, Request
 from acquirer.switch.transactions.balance import balance
 from acquirer.switch.transactions.courier import courier_sign_off, courier_sign_on
 from acquirer.switch.transactions.management import echo, sign_off, sign_on

@@ -5,11 +5,11 @@ Source: terminal interface, part 4; bank interface, "balance inquiry".
 
 from __future__ import annotations
 
-from acquirer.ledger.entries import InsertEntry, State
-from acquirer.ledger.kinds import Kind
+from acquirer.ledger.journal.entries import InsertEntry, State
+from acquirer.ledger.journal.kinds import Kind
 from acquirer.switch.context import Context
 from acquirer.switch.journal import new_entry
-from acquirer.switch.request import Outcome, Repeat, Request
+from acquirer.switch.terminals.request import Outcome, Repeat, Request
 from acquirer.switch.transactions.ready_card import ReadyCard, ready_card
 from acquirer.switch.transactions.steps import card_request, forward, settle
 

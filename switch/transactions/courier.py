@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from acquirer.codecs.private_fields import De53
-from acquirer.ledger.entries import CourierRow, PutCourier
+from acquirer.ledger.journal.entries import CourierRow, PutCourier
 from acquirer.switch.context import Context
-from acquirer.switch.request import Answer, Outcome, Request
 from acquirer.switch.settings import CourierSettings
+from acquirer.switch.terminals.request import Answer, Outcome, Request
 
 TRIES_MAX = 3
 PIN_WITHOUT_PAN = 1

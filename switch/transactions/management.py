@@ -9,8 +9,8 @@ from __future__ import annotations
 from acquirer.codecs.private_fields import De60, WorkingKeys
 from acquirer.switch.context import Context
 from acquirer.switch.numbers import rrn_of
-from acquirer.switch.request import Answer, Outcome, Request
-from acquirer.switch.terminals import signed_off, signed_on
+from acquirer.switch.terminals.request import Answer, Outcome, Request
+from acquirer.switch.terminals.terminals import signed_off, signed_on
 
 SAVE_TRIES_MAX = 5
 

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from acquirer.ledger.entries import (
+from acquirer.ledger.accounts.transfer_steps import LimitBalance, PostReversed
+from acquirer.ledger.errors import BookBusy, BookUncertain
+from acquirer.ledger.journal.entries import (
     CardRecord,
     Entry,
     InsertEntry,
@@ -21,9 +23,7 @@ from acquirer.ledger.entries import (
     Step,
     UpdateEntry,
 )
-from acquirer.ledger.errors import BookBusy, BookUncertain
-from acquirer.ledger.kinds import Kind
-from acquirer.ledger.transfer_steps import LimitBalance, PostReversed
+from acquirer.ledger.journal.kinds import Kind
 from acquirer.routing.outcomes import BankOutcome, Replied
 from acquirer.switch.context import Context
 from acquirer.switch.journal import (
@@ -37,7 +37,7 @@ from acquirer.switch.order_desk import courier_here, standing, standing_free
 from acquirer.switch.order_events import order_event
 from acquirer.switch.order_life import CANCELLED, NEXT, SIGNED_FOR, refusal_code
 from acquirer.switch.refunds import refund_steps, returned_fee
-from acquirer.switch.request import Answer, Outcome, Repeat, Request
+from acquirer.switch.terminals.request import Answer, Outcome, Repeat, Request
 from acquirer.switch.transactions.order_confirmation import (
     TRIES_MAX,
     advice_entry,

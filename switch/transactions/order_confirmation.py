@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from acquirer.ledger.entries import (
+from acquirer.ledger.journal.entries import (
     Entry,
     Event,
     InsertEntry,
@@ -19,13 +19,13 @@ from acquirer.ledger.entries import (
     State,
     Step,
 )
-from acquirer.ledger.kinds import Kind
+from acquirer.ledger.journal.kinds import Kind
 from acquirer.switch.context import Context
 from acquirer.switch.journal import move_order, new_entry, refuse
 from acquirer.switch.order_desk import NoOrder, Standing, as_merchant_has_it, standing_free
 from acquirer.switch.order_events import order_event
 from acquirer.switch.order_life import CONFIRMED, NEXT, PAID, SIGNED_FOR
-from acquirer.switch.request import Answer, Outcome, Repeat, Request
+from acquirer.switch.terminals.request import Answer, Outcome, Repeat, Request
 
 TRIES_MAX = 5
 # What an order system that is away, or silent, is to a terminal.

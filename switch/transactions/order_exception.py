@@ -12,9 +12,9 @@ from dataclasses import replace
 from acquirer.codecs.de59 import De59
 from acquirer.codecs.errors import RemoteFormatError
 from acquirer.codecs.order_codes import REASON_TEXTS
-from acquirer.ledger.details import OrderException
-from acquirer.ledger.entries import PutOrder
-from acquirer.ledger.kinds import Kind
+from acquirer.ledger.journal.details import OrderException
+from acquirer.ledger.journal.entries import PutOrder
+from acquirer.ledger.journal.kinds import Kind
 from acquirer.switch.context import Context
 from acquirer.switch.journal import refuse
 from acquirer.switch.order_desk import (
@@ -26,7 +26,7 @@ from acquirer.switch.order_desk import (
 )
 from acquirer.switch.order_events import order_event
 from acquirer.switch.order_life import EXCEPTION, NEXT, refusal_code
-from acquirer.switch.request import Answer, Outcome, Request
+from acquirer.switch.terminals.request import Answer, Outcome, Request
 from acquirer.switch.transactions.order_confirmation import (
     TRIES_MAX,
     advice_entry,

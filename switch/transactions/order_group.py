@@ -12,7 +12,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from acquirer.ledger.entries import (
+from acquirer.ledger.accounts.postings import card_sale
+from acquirer.ledger.accounts.transfer_steps import Post
+from acquirer.ledger.journal.entries import (
     Entry,
     Event,
     InsertEntry,
@@ -23,9 +25,7 @@ from acquirer.ledger.entries import (
     Step,
     UpdateEntry,
 )
-from acquirer.ledger.kinds import Kind
-from acquirer.ledger.postings import card_sale
-from acquirer.ledger.transfer_steps import Post
+from acquirer.ledger.journal.kinds import Kind
 from acquirer.routing.outcomes import BankOutcome, Replied
 from acquirer.switch.context import Context
 from acquirer.switch.journal import (
@@ -39,7 +39,7 @@ from acquirer.switch.journal import (
 from acquirer.switch.order_desk import Found, NoOrder, find_order, keyed_fields
 from acquirer.switch.order_events import order_event
 from acquirer.switch.order_life import PAID
-from acquirer.switch.request import Outcome, Repeat, Request
+from acquirer.switch.terminals.request import Outcome, Repeat, Request
 from acquirer.switch.transactions.steps import settle
 
 MORE_TAGS = tuple(f"N{place}" for place in range(2, 10))

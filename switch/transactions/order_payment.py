@@ -10,8 +10,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from acquirer.codecs.order_codes import PROCESSING_CODES, WAYS, Means, means_of
-from acquirer.ledger.details import GroupPayment
-from acquirer.ledger.entries import (
+from acquirer.ledger.accounts.postings import card_sale, cash_on_delivery, courier_account
+from acquirer.ledger.accounts.transfer_steps import (
+    LimitBalance,
+    Post,
+    Posting,
+)
+from acquirer.ledger.journal.details import GroupPayment
+from acquirer.ledger.journal.entries import (
     Entry,
     InsertEntry,
     OrderRow,
@@ -20,13 +26,7 @@ from acquirer.ledger.entries import (
     State,
     Step,
 )
-from acquirer.ledger.kinds import Kind
-from acquirer.ledger.postings import card_sale, cash_on_delivery, courier_account
-from acquirer.ledger.transfer_steps import (
-    LimitBalance,
-    Post,
-    Posting,
-)
+from acquirer.ledger.journal.kinds import Kind
 from acquirer.routing.outcomes import Replied
 from acquirer.switch.context import Context
 from acquirer.switch.journal import (
@@ -44,7 +44,7 @@ from acquirer.switch.order_desk import (
 )
 from acquirer.switch.order_events import order_event
 from acquirer.switch.order_life import EXCEPTION, NEXT, PAID, refusal_code
-from acquirer.switch.request import Answer, Outcome, Repeat, Request
+from acquirer.switch.terminals.request import Answer, Outcome, Repeat, Request
 from acquirer.switch.transactions.order_group import (
     find_all,
     further_orders,

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 from acquirer.codecs.pan import Pan
 from acquirer.codecs.track2 import Track2
-from acquirer.ledger.kinds import Kind, ruled_as
-from acquirer.routing.choice import Route, RouteFacts, choose
-from acquirer.routing.strategies import LinkFacts
+from acquirer.ledger.journal.kinds import Kind, ruled_as
+from acquirer.routing.banks.choice import Route, RouteFacts, choose
+from acquirer.routing.banks.strategies import LinkFacts
 from acquirer.switch.context import Context
 from acquirer.switch.errors import HsmRefused, response_code_for
 from acquirer.switch.journal import refuse
-from acquirer.switch.request import Outcome, Request
+from acquirer.switch.terminals.request import Outcome, Request
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -13,7 +13,9 @@ from dataclasses import dataclass, replace
 import trio
 
 from acquirer.codecs.order_codes import Means, means_of
-from acquirer.ledger.entries import (
+from acquirer.ledger.accounts.transfer_steps import PostReversed
+from acquirer.ledger.errors import BookBusy
+from acquirer.ledger.journal.entries import (
     Entry,
     InsertEntry,
     OrderRow,
@@ -23,9 +25,7 @@ from acquirer.ledger.entries import (
     Step,
     UpdateEntry,
 )
-from acquirer.ledger.errors import BookBusy
-from acquirer.ledger.kinds import REVERSIBLE, Kind
-from acquirer.ledger.transfer_steps import PostReversed
+from acquirer.ledger.journal.kinds import REVERSIBLE, Kind
 from acquirer.switch.context import Context
 from acquirer.switch.journal import (
     free_order_steps,
@@ -36,7 +36,7 @@ from acquirer.switch.journal import (
 )
 from acquirer.switch.order_events import order_event
 from acquirer.switch.order_life import PAID
-from acquirer.switch.request import Answer, Outcome, Request
+from acquirer.switch.terminals.request import Answer, Outcome, Request
 from acquirer.switch.transactions.order_group import unpay_shares
 
 TRIES_MAX = 20

@@ -6,16 +6,16 @@ Source: terminal interface, part 4; postings, "Card sale".
 
 from __future__ import annotations
 
-from acquirer.ledger.entries import (
+from acquirer.ledger.accounts.postings import card_sale
+from acquirer.ledger.accounts.transfer_steps import Post
+from acquirer.ledger.journal.entries import (
     InsertEntry,
     State,
 )
-from acquirer.ledger.kinds import Kind
-from acquirer.ledger.postings import card_sale
-from acquirer.ledger.transfer_steps import Post
+from acquirer.ledger.journal.kinds import Kind
 from acquirer.switch.context import Context
 from acquirer.switch.journal import new_entry, refuse
-from acquirer.switch.request import Outcome, Repeat, Request
+from acquirer.switch.terminals.request import Outcome, Repeat, Request
 from acquirer.switch.transactions.ready_card import ReadyCard, ready_card
 from acquirer.switch.transactions.steps import card_request, forward, settle
 

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from acquirer.codecs.message import Message
 from acquirer.codecs.pan import Pan
 from acquirer.codecs.track2 import Track2
-from acquirer.ledger.entries import Entry, State, Step, UpdateEntry
-from acquirer.ledger.kinds import KINDS
-from acquirer.routing.bank_messages import BankRequest, OriginalData
+from acquirer.ledger.journal.entries import Entry, State, Step, UpdateEntry
+from acquirer.ledger.journal.kinds import KINDS
+from acquirer.routing.banks.messages import BankRequest, OriginalData
 from acquirer.routing.outcomes import BankOutcome, NoReply, NotSent, NotSentReason
 from acquirer.switch.context import Context
 from acquirer.switch.journal import NO_ANSWER, undo_steps
-from acquirer.switch.request import Answer, Outcome, Request
 from acquirer.switch.stand_in import advice_step, approval_code_of
+from acquirer.switch.terminals.request import Answer, Outcome, Request
 from acquirer.switch.transactions.ready_card import ProtectedPin, ReadyCard
 
 APPROVED_CODES = frozenset({"00"})

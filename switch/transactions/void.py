@@ -8,18 +8,18 @@ Source: terminal interface, part 4 ("Void, refund, completion"); postings, "Void
 from __future__ import annotations
 
 from acquirer.codecs.pan import Pan
-from acquirer.ledger.entries import (
+from acquirer.ledger.accounts.transfer_steps import PostReversed
+from acquirer.ledger.journal.entries import (
     Entry,
     InsertEntry,
     Role,
     State,
     UpdateEntry,
 )
-from acquirer.ledger.kinds import Kind
-from acquirer.ledger.transfer_steps import PostReversed
+from acquirer.ledger.journal.kinds import Kind
 from acquirer.switch.context import Context
 from acquirer.switch.journal import new_entry, refuse, release_steps
-from acquirer.switch.request import Outcome, Repeat, Request
+from acquirer.switch.terminals.request import Outcome, Repeat, Request
 from acquirer.switch.transactions.steps import bank_request, forward, settle
 
 

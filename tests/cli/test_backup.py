@@ -17,10 +17,10 @@ from typer.testing import CliRunner
 
 from acquirer.cli.ledger import ledger_app
 from acquirer.ledger.book import open_book
-from acquirer.ledger.database import Database, Session
 from acquirer.ledger.errors import BookUnavailable, InstanceTaken
-from acquirer.ledger.instances import lock_books
-from acquirer.ledger.migrate import migrate
+from acquirer.ledger.store.database import Database, Session
+from acquirer.ledger.store.instances import lock_books
+from acquirer.ledger.store.migrate import migrate
 
 pytestmark = pytest.mark.anyio
 

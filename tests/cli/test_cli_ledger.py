@@ -10,11 +10,11 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from acquirer.cli.ledger import journal_app, ledger_app
-from acquirer.ledger.database import Database
-from acquirer.ledger.entries import InsertEntry, State
-from acquirer.ledger.migrate import migrate
-from acquirer.ledger.transfer_steps import Post, Posting
-from acquirer.ledger.writer import Writer
+from acquirer.ledger.accounts.transfer_steps import Post, Posting
+from acquirer.ledger.journal.entries import InsertEntry, State
+from acquirer.ledger.store.database import Database
+from acquirer.ledger.store.migrate import migrate
+from acquirer.ledger.store.writer import Writer
 
 DATE = "2026-01-02"
 

@@ -15,19 +15,19 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from acquirer.cli.main import application
+from acquirer.ledger.accounts.postings import FeeRate, card_sale, cash_on_delivery, refund
+from acquirer.ledger.accounts.transfer_steps import (
+    Post,
+    PostReversed,
+)
 from acquirer.ledger.book import Book, open_book
-from acquirer.ledger.entries import (
+from acquirer.ledger.journal.entries import (
     Entry,
     InsertEntry,
     OrderRow,
     PutOrder,
     Role,
     State,
-)
-from acquirer.ledger.postings import FeeRate, card_sale, cash_on_delivery, refund
-from acquirer.ledger.transfer_steps import (
-    Post,
-    PostReversed,
 )
 
 pytestmark = pytest.mark.anyio

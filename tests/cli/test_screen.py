@@ -26,7 +26,7 @@ from acquirer.codecs.bank_kinds import BankMessage
 from acquirer.codecs.shown_text import one_line, printable, printable_json
 from acquirer.hosts_sim.orders.store import EventRow
 from acquirer.ledger.book import open_book
-from acquirer.ledger.entries import (
+from acquirer.ledger.journal.entries import (
     Event,
     InsertEntry,
     OrderRow,

@@ -12,8 +12,8 @@ from acquirer.config import estate
 from acquirer.config.estate import Courier, Merchant
 from acquirer.config.loading import ConfigError, load
 from acquirer.hosts_sim.bank import settings as bank_sim
-from acquirer.routing import choice
 from acquirer.routing import settings as banks
+from acquirer.routing.banks import choice
 from acquirer.routing.orders import settings as order_systems
 from acquirer.switch import settings as switch
 

@@ -26,7 +26,6 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from pos_terminal import Line, PosTerminal, Reply
 
-from acquirer.cli.provision import BankChoice, switch_config
 from acquirer.config.estate import Card, load_estate
 from acquirer.hosts_sim.bank import report
 from acquirer.hosts_sim.bank.server import serve as serve_bank
@@ -38,10 +37,11 @@ from acquirer.hosts_sim.orders.settings import Rule as OrderRule
 from acquirer.hosts_sim.orders.store import EventRow, OrderRow, read_events, read_orders
 from acquirer.hsm_sim.configuration import HsmTable
 from acquirer.hsm_sim.server import HsmServer
-from acquirer.ledger.database import Database
-from acquirer.ledger.kinds import PAYMENTS
-from acquirer.ledger.reports import JournalLine, journal_lines, trial_balance
-from acquirer.ledger.verify import verify
+from acquirer.ledger.accounts.verify import verify
+from acquirer.ledger.journal.kinds import PAYMENTS
+from acquirer.ledger.reports.books import JournalLine, journal_lines, trial_balance
+from acquirer.ledger.store.database import Database
+from acquirer.simulation.provision import BankChoice, switch_config
 from acquirer.switch.app import Running, run_switch
 from acquirer.switch.hsm.client import DEK, Hsm
 from acquirer.switch.hsm.transport import InProcessTransport

@@ -116,8 +116,8 @@ async def test_one_of_two_modules_down_is_an_alarm(
     open_world: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The switch is ready still, for the other answers; the alarm ends when the first is back."""
-    monkeypatch.setattr("acquirer.switch.alarms.EVERY_S", 0.05)
-    monkeypatch.setattr("acquirer.switch.alarms.HOLD_S", 0.1)
+    monkeypatch.setattr("acquirer.switch.watch.alarms.EVERY_S", 0.05)
+    monkeypatch.setattr("acquirer.switch.watch.alarms.HOLD_S", 0.1)
     async with standby() as (address, _):
         hsm = {
             "transport": "tcp",
@@ -138,8 +138,8 @@ async def test_without_a_module_a_switch_is_not_ready(
     open_world: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where no payment has asked for it, and ready again when it is back."""
-    monkeypatch.setattr("acquirer.switch.alarms.EVERY_S", 0.05)
-    monkeypatch.setattr("acquirer.switch.alarms.HOLD_S", 0.1)
+    monkeypatch.setattr("acquirer.switch.watch.alarms.EVERY_S", 0.05)
+    monkeypatch.setattr("acquirer.switch.watch.alarms.HOLD_S", 0.1)
     hsm = {"transport": "tcp", "header_length": HEADER, "deadline_s": 0.5, "check_every_s": 0.05}
     async with open_world(changes={"hsm": hsm}) as world, watched(world) as shows:
         await world.until(lambda: shows(200, set()))
@@ -154,8 +154,8 @@ async def test_the_first_module_returns_under_another_local_master_key(
     open_world: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The standby goes on; alone, such a module serves nothing, and readiness says so."""
-    monkeypatch.setattr("acquirer.switch.alarms.EVERY_S", 0.05)
-    monkeypatch.setattr("acquirer.switch.alarms.HOLD_S", 0.1)
+    monkeypatch.setattr("acquirer.switch.watch.alarms.EVERY_S", 0.05)
+    monkeypatch.setattr("acquirer.switch.watch.alarms.HOLD_S", 0.1)
     async with standby() as (address, server):
         hsm = {
             "transport": "tcp",
@@ -202,7 +202,7 @@ async def test_a_terminals_key_under_another_local_master_key_is_an_alarm(
     open_world: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The terminal is refused A7; the module fits, so that it stays and all others are served."""
-    monkeypatch.setattr("acquirer.switch.alarms.EVERY_S", 0.05)
+    monkeypatch.setattr("acquirer.switch.watch.alarms.EVERY_S", 0.05)
     hsm = {"transport": "tcp", "header_length": HEADER, "check_every_s": 0.05}
     async with open_world(changes={"hsm": hsm}) as world:
         settings = msgspec.to_builtins(await world.settings())

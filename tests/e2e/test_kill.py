@@ -13,8 +13,8 @@ import pytest
 import trio
 
 from acquirer.cli.agreement import PAYMENTS
-from acquirer.cli.provision import BankChoice, new_data_key, switch_config, write_config
 from acquirer.config.estate import load_estate
+from acquirer.simulation.provision import BankChoice, new_data_key, switch_config, write_config
 from acquirer.terminals_sim.load import TerminalJournal, plan_for, play
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(280)]

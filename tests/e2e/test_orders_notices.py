@@ -15,8 +15,8 @@ import pytest
 import trio
 from pos_terminal import de59
 
-from acquirer.ledger.database import Database
-from acquirer.ledger.order_reports import event_lines
+from acquirer.ledger.reports.orders import event_lines
+from acquirer.ledger.store.database import Database
 from acquirer.routing.orders.webhooks import sign
 
 pytestmark = pytest.mark.anyio

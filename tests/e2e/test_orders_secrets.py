@@ -17,8 +17,8 @@ from pos_terminal import Reply, de59
 
 from acquirer.cli.serve import load_switch_settings
 from acquirer.config.estate import load_estate
-from acquirer.ledger.database import Database
-from acquirer.ledger.order_reports import event_lines
+from acquirer.ledger.reports.orders import event_lines
+from acquirer.ledger.store.database import Database
 from acquirer.routing.orders.errors import SignatureError
 from acquirer.routing.orders.webhooks import verify
 from acquirer.switch.settings import SwitchSettings

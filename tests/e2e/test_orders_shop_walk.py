@@ -16,8 +16,8 @@ from acquirer.config.estate import load_estate
 from acquirer.hosts_sim.bank.settings import Match, Rule
 from acquirer.hosts_sim.orders.settings import Rule as OrderRule
 from acquirer.hosts_sim.orders.store import read_stock
-from acquirer.ledger.database import Database
-from acquirer.ledger.order_reports import event_lines
+from acquirer.ledger.reports.orders import event_lines
+from acquirer.ledger.store.database import Database
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
 

@@ -10,8 +10,8 @@ import trio
 from pos_terminal import PosTerminal, Reply, de59
 
 from acquirer.config.estate import load_estate
-from acquirer.ledger.database import Database
-from acquirer.ledger.order_reports import open_orders
+from acquirer.ledger.reports.orders import open_orders
+from acquirer.ledger.store.database import Database
 
 pytestmark = pytest.mark.anyio
 

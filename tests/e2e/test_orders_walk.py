@@ -15,8 +15,8 @@ from random_walk import CARD, CARDS, CASH, NOTHING, RandomWalk
 from acquirer.config.estate import load_estate
 from acquirer.hosts_sim.bank.settings import Match, Rule
 from acquirer.hosts_sim.orders.settings import Rule as OrderRule
-from acquirer.ledger.database import Database
-from acquirer.ledger.order_reports import event_lines, open_orders, order_lines
+from acquirer.ledger.reports.orders import event_lines, open_orders, order_lines
+from acquirer.ledger.store.database import Database
 from acquirer.switch.order_life import NEXT
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(200)]

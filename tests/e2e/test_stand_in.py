@@ -173,8 +173,8 @@ async def _metrics(world: Any) -> str:
 
 
 def _owed(world: Any) -> Any:
-    from acquirer.ledger.database import Database
-    from acquirer.ledger.saf_reports import saf_lines
+    from acquirer.ledger.reports.saf import saf_lines
+    from acquirer.ledger.store.database import Database
 
     with Database(world.url).read_only_engine().connect() as connection:
         return saf_lines(connection)

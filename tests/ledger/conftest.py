@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from ledger_entries import NOW_MS
 
-from acquirer.ledger.database import Database, Session
-from acquirer.ledger.migrate import migrate
-from acquirer.ledger.writer import Writer
+from acquirer.ledger.store.database import Database, Session
+from acquirer.ledger.store.migrate import migrate
+from acquirer.ledger.store.writer import Writer
 
 
 @pytest.fixture(scope="session")

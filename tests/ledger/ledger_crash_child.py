@@ -9,10 +9,10 @@ import time
 import trio
 from ledger_entries import sale_entry
 
+from acquirer.ledger.accounts.postings import FeeRate, card_sale
+from acquirer.ledger.accounts.transfer_steps import Post
 from acquirer.ledger.book import Book, open_book
-from acquirer.ledger.entries import InsertEntry, State, UpdateEntry
-from acquirer.ledger.postings import FeeRate, card_sale
-from acquirer.ledger.transfer_steps import Post
+from acquirer.ledger.journal.entries import InsertEntry, State, UpdateEntry
 
 TASKS = 8
 

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from acquirer.ledger.entries import CardRecord, Entry, Role, State
-from acquirer.ledger.kinds import Kind
+from acquirer.ledger.journal.entries import CardRecord, Entry, Role, State
+from acquirer.ledger.journal.kinds import Kind
 
 NOW_MS = 1_767_312_000_000
 

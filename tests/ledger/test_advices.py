@@ -10,9 +10,8 @@ import pytest
 import trio
 
 from acquirer.codecs.bank_kinds import BankMessage
-from acquirer.ledger.advices import LimitAdvised
 from acquirer.ledger.book import Book, open_book
-from acquirer.ledger.entries import (
+from acquirer.ledger.journal.entries import (
     Entry,
     InsertEntry,
     QueueSaf,
@@ -21,6 +20,7 @@ from acquirer.ledger.entries import (
     Step,
     UpdateEntry,
 )
+from acquirer.ledger.owed.advices import LimitAdvised
 
 pytestmark = pytest.mark.anyio
 MakeEntry = Callable[..., Entry]

@@ -10,9 +10,20 @@ import pytest
 import trio
 import trio.testing
 
+from acquirer.ledger.accounts.transfer_steps import (
+    Post,
+    Posting,
+    PostPending,
+)
 from acquirer.ledger.book import Book, open_book
-from acquirer.ledger.database import Database, Session
-from acquirer.ledger.entries import (
+from acquirer.ledger.errors import (
+    BookBusy,
+    BookUnavailable,
+    BookUncertain,
+    InstanceTaken,
+    UnitRefused,
+)
+from acquirer.ledger.journal.entries import (
     CommitResult,
     CourierRow,
     Entry,
@@ -27,18 +38,7 @@ from acquirer.ledger.entries import (
     TerminalRow,
     UpdateEntry,
 )
-from acquirer.ledger.errors import (
-    BookBusy,
-    BookUnavailable,
-    BookUncertain,
-    InstanceTaken,
-    UnitRefused,
-)
-from acquirer.ledger.transfer_steps import (
-    Post,
-    Posting,
-    PostPending,
-)
+from acquirer.ledger.store.database import Database, Session
 
 pytestmark = pytest.mark.anyio
 MakeEntry = Callable[..., Entry]

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from acquirer.ledger.accounts.verify import verify
 from acquirer.ledger.book import open_book
-from acquirer.ledger.database import Database
-from acquirer.ledger.entries import State
-from acquirer.ledger.verify import verify
+from acquirer.ledger.journal.entries import State
+from acquirer.ledger.store.database import Database
 
 pytestmark = pytest.mark.anyio
 

@@ -6,8 +6,15 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from acquirer.codecs.bank_kinds import BankMessage
-from acquirer.ledger.database import Database, Session
-from acquirer.ledger.entries import (
+from acquirer.ledger.accounts.transfer_steps import (
+    LimitBalance,
+    OpenAccount,
+    Post,
+    Posting,
+    PostReversed,
+)
+from acquirer.ledger.accounts.verify import verify
+from acquirer.ledger.journal.entries import (
     Entry,
     Failed,
     InsertEntry,
@@ -20,18 +27,11 @@ from acquirer.ledger.entries import (
     UpdateEntry,
     UpdateOrder,
 )
-from acquirer.ledger.migrate import migrate
-from acquirer.ledger.queues import claim_saf
-from acquirer.ledger.reads import account_sums
-from acquirer.ledger.transfer_steps import (
-    LimitBalance,
-    OpenAccount,
-    Post,
-    Posting,
-    PostReversed,
-)
-from acquirer.ledger.verify import verify
-from acquirer.ledger.writer import Query, Result, Unit, Writer
+from acquirer.ledger.owed.queues import claim_saf
+from acquirer.ledger.store.database import Database, Session
+from acquirer.ledger.store.migrate import migrate
+from acquirer.ledger.store.reads import account_sums
+from acquirer.ledger.store.writer import Query, Result, Unit, Writer
 
 MakeEntry = Callable[..., Entry]
 RECEIVABLE, PAYABLE = "assets:scheme:demo", "liabilities:merchant:M1"

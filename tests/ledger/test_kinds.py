@@ -1,7 +1,7 @@
 """The table of kinds says of each what the books and the banks need to know."""
 
-from acquirer.ledger.kinds import KINDS, PAYMENTS, POSTING, REVERSIBLE, UNDOING, Kind, Undo
-from acquirer.ledger.schema import TAKEN
+from acquirer.ledger.journal.kinds import KINDS, PAYMENTS, POSTING, REVERSIBLE, UNDOING, Kind, Undo
+from acquirer.ledger.store.schema import TAKEN
 
 
 def test_each_kind_has_a_row_with_a_title_of_its_own() -> None:

@@ -10,16 +10,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
-from acquirer.ledger.database import Database
-from acquirer.ledger.entries import (
-    Entry,
-    Failed,
-    InsertEntry,
-    State,
-    Step,
-)
-from acquirer.ledger.reads import account_sums
-from acquirer.ledger.transfer_steps import (
+from acquirer.ledger.accounts.transfer_steps import (
     OpenAccount,
     Post,
     Posting,
@@ -28,8 +19,17 @@ from acquirer.ledger.transfer_steps import (
     PostReversed,
     Resolution,
 )
-from acquirer.ledger.verify import verify
-from acquirer.ledger.writer import Query, Writer
+from acquirer.ledger.accounts.verify import verify
+from acquirer.ledger.journal.entries import (
+    Entry,
+    Failed,
+    InsertEntry,
+    State,
+    Step,
+)
+from acquirer.ledger.store.database import Database
+from acquirer.ledger.store.reads import account_sums
+from acquirer.ledger.store.writer import Query, Writer
 
 DATE = "2026-01-02"
 LIMITED = ("liabilities:customer-funds:a", "assets:bank:a")

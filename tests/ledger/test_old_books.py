@@ -15,17 +15,17 @@ from alembic.config import Config
 from ledger_entries import NOW_MS
 from sqlalchemy import Connection, create_engine, text
 
-from acquirer.ledger import migrate as migrate_module
-from acquirer.ledger.database import Database, Session
-from acquirer.ledger.details import GroupPayment, HandIn, OrderException, Share, WriteOff
-from acquirer.ledger.entries import Entry, InsertEntry, Role, State
-from acquirer.ledger.kinds import Kind
-from acquirer.ledger.migrate import migrate
-from acquirer.ledger.postings import FeeRate, card_sale
-from acquirer.ledger.reads import find_entry
-from acquirer.ledger.transfer_steps import Post
-from acquirer.ledger.verify import verify
-from acquirer.ledger.writer import Writer
+from acquirer.ledger.accounts.postings import FeeRate, card_sale
+from acquirer.ledger.accounts.transfer_steps import Post
+from acquirer.ledger.accounts.verify import verify
+from acquirer.ledger.journal.details import GroupPayment, HandIn, OrderException, Share, WriteOff
+from acquirer.ledger.journal.entries import Entry, InsertEntry, Role, State
+from acquirer.ledger.journal.kinds import Kind
+from acquirer.ledger.store import migrate as migrate_module
+from acquirer.ledger.store.database import Database, Session
+from acquirer.ledger.store.migrate import migrate
+from acquirer.ledger.store.reads import find_entry
+from acquirer.ledger.store.writer import Writer
 
 FILE = Path(__file__).parents[1] / "vectors" / "books_0008.json"
 ORDER = (

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from acquirer.ledger.book import open_book
-from acquirer.ledger.entries import (
+from acquirer.ledger.journal.entries import (
     Entry,
     Event,
     Failed,

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acquirer.ledger.postings import FeeRate, card_sale, fee_minor, split_minor
+from acquirer.ledger.accounts.postings import FeeRate, card_sale, fee_minor, split_minor
 
 amounts = st.integers(0, 10**12)
 rates = st.builds(

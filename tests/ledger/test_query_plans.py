@@ -6,9 +6,11 @@ from types import ModuleType
 
 import pytest
 
-from acquirer.ledger import gauges, queues, reads, takings
-from acquirer.ledger.database import Database, Session, Sql
-from acquirer.ledger.migrate import migrate
+from acquirer.ledger.owed import queues
+from acquirer.ledger.reports import gauges, takings
+from acquirer.ledger.store import reads
+from acquirer.ledger.store.database import Database, Session, Sql
+from acquirer.ledger.store.migrate import migrate
 
 GROWING = ("journal", "saf", "outbox", "transfers", "orders")
 

@@ -7,7 +7,7 @@ import pytest
 
 from acquirer.codecs.bank_kinds import BankMessage
 from acquirer.ledger.book import Book, open_book
-from acquirer.ledger.entries import (
+from acquirer.ledger.journal.entries import (
     Entry,
     Event,
     Failed,

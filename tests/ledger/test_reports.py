@@ -4,22 +4,22 @@ from collections.abc import Callable
 
 import pytest
 
-from acquirer.ledger.database import Database
-from acquirer.ledger.entries import (
-    Entry,
-    InsertEntry,
-)
-from acquirer.ledger.errors import LedgerError
-from acquirer.ledger.money import format_minor
-from acquirer.ledger.reports import BalanceLine, journal_lines, statements, trial_balance
-from acquirer.ledger.transfer_steps import (
+from acquirer.codecs.money import format_minor
+from acquirer.ledger.accounts.transfer_steps import (
     Post,
     Posting,
     PostPending,
     PostReversed,
 )
-from acquirer.ledger.transfers import normal_side
-from acquirer.ledger.writer import Writer
+from acquirer.ledger.accounts.transfers import normal_side
+from acquirer.ledger.errors import LedgerError
+from acquirer.ledger.journal.entries import (
+    Entry,
+    InsertEntry,
+)
+from acquirer.ledger.reports.books import BalanceLine, journal_lines, statements, trial_balance
+from acquirer.ledger.store.database import Database
+from acquirer.ledger.store.writer import Writer
 
 DATE = "2026-01-02"
 RECEIVABLE, PAYABLE = "assets:scheme:demo", "liabilities:merchant:M1"

@@ -10,21 +10,21 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
-from acquirer.ledger import migrate as migrate_module
-from acquirer.ledger.database import Database, Session
-from acquirer.ledger.entries import (
-    Entry,
-    InsertEntry,
-)
-from acquirer.ledger.errors import SchemaError
-from acquirer.ledger.migrate import migrate, stored_version
-from acquirer.ledger.schema import APPEND_ONLY, SCHEMA_VERSION, metadata
-from acquirer.ledger.transfer_steps import (
+from acquirer.ledger.accounts.transfer_steps import (
     OpenAccount,
     Post,
     Posting,
 )
-from acquirer.ledger.writer import Writer
+from acquirer.ledger.errors import SchemaError
+from acquirer.ledger.journal.entries import (
+    Entry,
+    InsertEntry,
+)
+from acquirer.ledger.store import migrate as migrate_module
+from acquirer.ledger.store.database import Database, Session
+from acquirer.ledger.store.migrate import migrate, stored_version
+from acquirer.ledger.store.schema import APPEND_ONLY, SCHEMA_VERSION, metadata
+from acquirer.ledger.store.writer import Writer
 
 
 def test_migrations_make_the_tables_of_the_schema(writer: Writer, url: str) -> None:

@@ -1,7 +1,7 @@
 """The journal's state table."""
 
-from acquirer.ledger.entries import State
-from acquirer.ledger.states import CHANGES, FINAL, change_is_legal
+from acquirer.ledger.journal.entries import State
+from acquirer.ledger.journal.states import CHANGES, FINAL, change_is_legal
 
 
 def test_every_state_has_a_row() -> None:

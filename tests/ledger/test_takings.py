@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
-from acquirer.ledger.database import Session
-from acquirer.ledger.entries import Entry, InsertEntry, State
-from acquirer.ledger.takings import Takings, takings
-from acquirer.ledger.writer import Writer
+from acquirer.ledger.journal.entries import Entry, InsertEntry, State
+from acquirer.ledger.reports.takings import Takings, takings
+from acquirer.ledger.store.database import Session
+from acquirer.ledger.store.writer import Writer
 
 
 def test_takings_are_what_stands_by_means(

@@ -9,9 +9,20 @@ from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.pool import NullPool
 
 from acquirer.codecs.bank_kinds import BankMessage
-from acquirer.ledger.anchors import anchor
-from acquirer.ledger.database import Database, Session
-from acquirer.ledger.entries import (
+from acquirer.ledger.accounts.anchors import anchor
+from acquirer.ledger.accounts.postings import refund
+from acquirer.ledger.accounts.transfer_steps import (
+    OpenAccount,
+    Post,
+    Posting,
+    PostPending,
+    PostPendingResolve,
+    PostReversed,
+    Resolution,
+)
+from acquirer.ledger.accounts.verify import Verified, verify
+from acquirer.ledger.errors import BooksDiffer
+from acquirer.ledger.journal.entries import (
     Entry,
     Event,
     InsertEntry,
@@ -23,20 +34,9 @@ from acquirer.ledger.entries import (
     State,
     UpdateOrder,
 )
-from acquirer.ledger.errors import BooksDiffer
-from acquirer.ledger.postings import refund
-from acquirer.ledger.schema import APPEND_ONLY
-from acquirer.ledger.transfer_steps import (
-    OpenAccount,
-    Post,
-    Posting,
-    PostPending,
-    PostPendingResolve,
-    PostReversed,
-    Resolution,
-)
-from acquirer.ledger.verify import Verified, verify
-from acquirer.ledger.writer import Query, Writer
+from acquirer.ledger.store.database import Database, Session
+from acquirer.ledger.store.schema import APPEND_ONLY
+from acquirer.ledger.store.writer import Query, Writer
 
 DATE = "2026-01-02"
 SALE = (

@@ -4,8 +4,14 @@ import itertools
 from collections.abc import Callable
 
 from acquirer.codecs.bank_kinds import BankMessage
-from acquirer.ledger.database import Session
-from acquirer.ledger.entries import (
+from acquirer.ledger.accounts.transfer_steps import (
+    OpenAccount,
+    Post,
+    Posting,
+    PostReversed,
+)
+from acquirer.ledger.errors import UnitRefused
+from acquirer.ledger.journal.entries import (
     CourierRow,
     Entry,
     Event,
@@ -25,15 +31,9 @@ from acquirer.ledger.entries import (
     UpdateEntry,
     UpdateOrder,
 )
-from acquirer.ledger.errors import UnitRefused
-from acquirer.ledger.reads import account_sums, entry, order
-from acquirer.ledger.transfer_steps import (
-    OpenAccount,
-    Post,
-    Posting,
-    PostReversed,
-)
-from acquirer.ledger.writer import Query, Writer
+from acquirer.ledger.store.database import Session
+from acquirer.ledger.store.reads import account_sums, entry, order
+from acquirer.ledger.store.writer import Query, Writer
 
 MakeEntry = Callable[..., Entry]
 RECEIVABLE, PAYABLE = "assets:scheme:demo", "liabilities:merchant:M1"

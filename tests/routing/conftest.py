@@ -28,8 +28,8 @@ from acquirer.config.tls import TlsSettings
 from acquirer.hsm_sim.crypto import des
 from acquirer.hsm_sim.crypto.kcv import kcv
 from acquirer.hsm_sim.crypto.mac import x919
-from acquirer.routing.bank_messages import BankRequest
-from acquirer.routing.banks import Banks
+from acquirer.routing.banks.banks import Banks
+from acquirer.routing.banks.messages import BankRequest
 from acquirer.routing.errors import SecurityUnavailableError
 from acquirer.routing.settings import BankSettings
 

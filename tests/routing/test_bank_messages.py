@@ -9,7 +9,7 @@ import pytest
 from acquirer.codecs.dialect import load_dialect
 from acquirer.codecs.message import Message
 from acquirer.codecs.private_fields import Balance
-from acquirer.routing.bank_messages import (
+from acquirer.routing.banks.messages import (
     BankRequest,
     OriginalData,
     echoes,

@@ -14,9 +14,9 @@ from trio.testing import memory_stream_pair, wait_all_tasks_blocked
 
 from acquirer.codecs.message import Message
 from acquirer.config.tls import TlsSettings, client_context, server_context
-from acquirer.routing.banks import Banks
+from acquirer.routing.banks.banks import Banks
 from acquirer.routing.errors import BankSettingsError
-from acquirer.routing.link_states import LinkState
+from acquirer.routing.links.link_states import LinkState
 from acquirer.routing.outcomes import NoReply, NotSent, Replied
 from acquirer.routing.settings import BankSettings, LinkSettings
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from acquirer.codecs.pan import Pan
-from acquirer.routing.choice import NoRoute, Route, RouteFacts, RouteRule, choose, route_table
+from acquirer.routing.banks.choice import NoRoute, Route, RouteFacts, RouteRule, choose, route_table
 from acquirer.routing.errors import RouteTableError
 
 PAN = Pan("6225882202982730907")

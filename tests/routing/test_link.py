@@ -13,9 +13,9 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from acquirer.codecs.dialect import load_dialect
 from acquirer.codecs.message import Message
 from acquirer.hsm_sim.crypto import des
-from acquirer.routing.banks import Banks
+from acquirer.routing.banks.banks import Banks
 from acquirer.routing.errors import BankSettingsError
-from acquirer.routing.link_states import LinkState
+from acquirer.routing.links.link_states import LinkState
 from acquirer.routing.outcomes import NoReply, NotSent, Replied
 from acquirer.routing.settings import BankSettings
 

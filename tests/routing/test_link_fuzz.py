@@ -10,7 +10,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from acquirer.codecs.dialect import load_dialect
-from acquirer.routing.link_traffic import FRAMES_AT_ONCE
+from acquirer.routing.links.link_traffic import FRAMES_AT_ONCE
 from acquirer.routing.outcomes import Replied
 
 pytestmark = pytest.mark.anyio

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from acquirer.routing.errors import LocalProtocolError
-from acquirer.routing.link_states import LinkEvent, LinkState, next_state
+from acquirer.routing.links.link_states import LinkEvent, LinkState, next_state
 
 
 def test_without_zone_security_sign_on_is_enough() -> None:

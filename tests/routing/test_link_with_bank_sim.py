@@ -21,8 +21,8 @@ from acquirer.hosts_sim.bank.server import open_bank, serve
 from acquirer.hosts_sim.bank.settings import BankSimSettings, Match, Rule
 from acquirer.hsm_sim.crypto import des
 from acquirer.hsm_sim.crypto.pinblock import encode_iso0
-from acquirer.routing.bank_messages import OriginalData, reply_balances
-from acquirer.routing.banks import Banks
+from acquirer.routing.banks.banks import Banks
+from acquirer.routing.banks.messages import OriginalData, reply_balances
 from acquirer.routing.outcomes import NoReply, Replied
 from acquirer.routing.settings import BankSettings, LinkSettings
 

@@ -16,7 +16,7 @@ from acquirer.codecs.message import Message
 from acquirer.hsm_sim.crypto import des
 from acquirer.hsm_sim.crypto.kcv import kcv
 from acquirer.hsm_sim.crypto.mac import x919
-from acquirer.routing.bank_messages import OriginalData
+from acquirer.routing.banks.messages import OriginalData
 from acquirer.routing.outcomes import NoReply, NotSent, Replied
 
 pytestmark = pytest.mark.anyio

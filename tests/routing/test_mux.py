@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from acquirer.routing.mux import Mux, Refused, Slot
+from acquirer.routing.links.mux import Mux, Refused, Slot
 
 KEYS = [("02", stan) for stan in "abcdef"]
 WINDOW = 4

@@ -15,7 +15,7 @@ from acquirer.hosts_sim.orders.iso_link import serve_iso
 from acquirer.hosts_sim.orders.server import opened_app, serve_http
 from acquirer.hosts_sim.orders.settings import IsoSettings, OrderSimSettings, Rule
 from acquirer.hosts_sim.orders.store import read_events
-from acquirer.routing.banks import Banks
+from acquirer.routing.banks.banks import Banks
 from acquirer.routing.orders.adapter import (
     Delivered,
     OrderSystemDown,

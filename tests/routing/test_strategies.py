@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from acquirer.routing.banks.strategies import LinkFacts, Turns, in_order, weights_of
 from acquirer.routing.settings import LinkSettings
-from acquirer.routing.strategies import LinkFacts, Turns, in_order, weights_of
 
 FACTS = LinkFacts("6225882202982730907", 10_000)
 

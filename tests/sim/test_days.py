@@ -9,8 +9,8 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from acquirer.cli.simulation.day import KINDS, Day, Faults, fault_kinds
-from acquirer.cli.simulation.run import run_day
+from acquirer.simulation.day import KINDS, Day, Faults, fault_kinds
+from acquirer.simulation.run import run_day
 
 # Days that once failed stand here with what they found.
 PINNED = (

@@ -20,11 +20,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from acquirer.cli.simulation.day import Day
-from acquirer.cli.simulation.players import Player
-from acquirer.cli.simulation.process import SWITCH
-from acquirer.cli.simulation.run import World, heal, run_day
 from acquirer.config.estate import Order
+from acquirer.simulation.day import Day
+from acquirer.simulation.players import Player
+from acquirer.simulation.process import SWITCH
+from acquirer.simulation.run import World, heal, run_day
 from acquirer.terminals_sim.errors import LocalRefusal
 from acquirer.terminals_sim.results import Result
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import trio
 
-from acquirer.cli.simulation.day import Day
-from acquirer.cli.simulation.habits import Budget
-from acquirer.cli.simulation.run import World, run_day
+from acquirer.simulation.day import Day
+from acquirer.simulation.habits import Budget
+from acquirer.simulation.run import World, run_day
 
 PAYMENTS = 90
 SEEDS = (1, 3, 6, 7)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from acquirer.cli.simulate import catch
-from acquirer.cli.simulation.planting import Plant, PlantingError, load_plants, patched
+from acquirer.simulation.planting import Plant, PlantingError, load_plants, patched
 
 FILE = Path(__file__).with_name("planted.toml")
 PLANTS = load_plants(FILE)

@@ -9,13 +9,13 @@ from typing import Any
 from prometheus_client import CollectorRegistry, generate_latest
 
 from acquirer.ledger.errors import BookUnavailable
-from acquirer.ledger.queues import Depth
-from acquirer.routing.link_states import LinkState
+from acquirer.ledger.owed.queues import Depth
+from acquirer.routing.links.link_states import LinkState
 from acquirer.routing.outcomes import LinkCounters, LinkStatus
-from acquirer.switch.alarms import ALARMS, STANDING, Alarms, Reading
-from acquirer.switch.collectors import LinkCollector
 from acquirer.switch.hsm.failover import ModuleStatus
-from acquirer.switch.metrics import Metrics
+from acquirer.switch.watch.alarms import ALARMS, STANDING, Alarms, Reading
+from acquirer.switch.watch.collectors import LinkCollector
+from acquirer.switch.watch.metrics import Metrics
 
 
 def link(name: str, state: LinkState = LinkState.UP, **counters: int) -> LinkStatus:

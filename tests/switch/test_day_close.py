@@ -8,7 +8,7 @@ import trio
 import trio.testing
 
 from acquirer.switch.clock import Calendar
-from acquirer.switch.day_close import keep_closing_days
+from acquirer.switch.workers.day_close import keep_closing_days
 
 
 @pytest.mark.parametrize(("steps_h", "closed"), [((1, 30, 31), 1), ((1, 0, -30), 0), ((30, 60), 2)])

@@ -9,7 +9,7 @@ import pytest
 import trio
 from prometheus_client import CollectorRegistry, Counter
 
-from acquirer.switch.http import serve_http
+from acquirer.switch.watch.http import serve_http
 
 pytestmark = pytest.mark.anyio
 

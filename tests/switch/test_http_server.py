@@ -13,8 +13,8 @@ from starlette.routing import Route
 from structlog.testing import capture_logs
 from trio.testing import MockClock, memory_stream_pair
 
-from acquirer.switch import http_server
-from acquirer.switch.http_server import HttpServer
+from acquirer.switch.watch import http_server
+from acquirer.switch.watch.http_server import HttpServer
 
 pytestmark = pytest.mark.anyio
 

@@ -6,8 +6,8 @@ from typing import Any, cast
 from acquirer.codecs.de59 import De59
 from acquirer.codecs.message import Message
 from acquirer.codecs.private_fields import De60, De61
-from acquirer.switch.open_payments import OPEN_MAX, OpenPayments
-from acquirer.switch.request import Request
+from acquirer.switch.terminals.open_payments import OPEN_MAX, OpenPayments
+from acquirer.switch.terminals.request import Request
 
 TERMINAL = "10000001"
 

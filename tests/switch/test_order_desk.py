@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from acquirer.ledger.entries import OrderRow
+from acquirer.ledger.journal.entries import OrderRow
 from acquirer.routing.orders.messages import OrderFacts
 from acquirer.switch.order_desk import Found, overlay
 

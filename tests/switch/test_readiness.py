@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from acquirer.routing.link_states import LinkState
+from acquirer.routing.links.link_states import LinkState
 from acquirer.routing.outcomes import LinkCounters, LinkStatus
-from acquirer.switch.alarms import Alarms, Reading
 from acquirer.switch.hsm.failover import ModuleStatus
-from acquirer.switch.readiness import readiness
+from acquirer.switch.watch.alarms import Alarms, Reading
+from acquirer.switch.watch.readiness import readiness
 
 
 def link(bank: str, state: LinkState = LinkState.UP, name: str = "") -> LinkStatus:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from acquirer.ledger.kinds import Kind
-from acquirer.ledger.postings import FeeRate, card_sale, refund
+from acquirer.ledger.accounts.postings import FeeRate, card_sale, refund
+from acquirer.ledger.journal.kinds import Kind
 from acquirer.switch.refunds import returned_fee
 
 pytestmark = pytest.mark.anyio

@@ -6,8 +6,8 @@ import pytest
 
 from acquirer.codecs.message import Message
 from acquirer.switch.clock import Stamp
-from acquirer.switch.reply import build_format_error, build_reply, reply_mti
-from acquirer.switch.request import Answer
+from acquirer.switch.terminals.reply import build_format_error, build_reply, reply_mti
+from acquirer.switch.terminals.request import Answer
 
 STAMP = Stamp("203456", "0604", "0604123456", "2026-06-04", "6155")
 REQUEST = Message(

@@ -8,11 +8,11 @@ from acquirer.codecs.de59 import De59
 from acquirer.codecs.errors import RemoteFormatError
 from acquirer.codecs.message import Message
 from acquirer.codecs.private_fields import De60
-from acquirer.ledger.entries import TerminalRow
-from acquirer.ledger.postings import FeeRate
-from acquirer.switch.request import Request
+from acquirer.ledger.accounts.postings import FeeRate
+from acquirer.ledger.journal.entries import TerminalRow
 from acquirer.switch.settings import MerchantSettings, ProfileSettings, TerminalSettings
-from acquirer.switch.terminals import Keys, Terminal
+from acquirer.switch.terminals.request import Request
+from acquirer.switch.terminals.terminals import Keys, Terminal
 
 PAN = "6225880000000007"
 TRACK = f"{PAN}D30121010000000000"

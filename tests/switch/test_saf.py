@@ -16,10 +16,10 @@ import trio.testing
 from acquirer.codecs.bank_kinds import BankMessage
 from acquirer.codecs.message import Message
 from acquirer.codecs.pan import Pan
+from acquirer.ledger.accounts.verify import verify
 from acquirer.ledger.book import Book, open_book
-from acquirer.ledger.database import Database
-from acquirer.ledger.details import WriteOff
-from acquirer.ledger.entries import (
+from acquirer.ledger.journal.details import WriteOff
+from acquirer.ledger.journal.entries import (
     CardRecord,
     Entry,
     InsertEntry,
@@ -29,19 +29,19 @@ from acquirer.ledger.entries import (
     State,
     UpdateEntry,
 )
-from acquirer.ledger.kinds import Kind
-from acquirer.ledger.reports import trial_balance
-from acquirer.ledger.saf_reports import saf_lines
-from acquirer.ledger.verify import verify
-from acquirer.routing.bank_messages import BankRequest
+from acquirer.ledger.journal.kinds import Kind
+from acquirer.ledger.reports.books import trial_balance
+from acquirer.ledger.reports.saf import saf_lines
+from acquirer.ledger.store.database import Database
+from acquirer.routing.banks.messages import BankRequest
 from acquirer.routing.outcomes import NoReply, NotSent, Replied
 from acquirer.routing.settings import BankSettings
 from acquirer.switch.clock import Calendar
-from acquirer.switch.late_replies import LateReplies, record_late
-from acquirer.switch.operations import Refused
-from acquirer.switch.saf import SafWorker
-from acquirer.switch.saf_operations import retry_saf, write_off_saf
+from acquirer.switch.operators.operations import Refused
+from acquirer.switch.operators.saf import retry_saf, write_off_saf
 from acquirer.switch.settings import SafSettings
+from acquirer.switch.workers.late_replies import LateReplies, record_late
+from acquirer.switch.workers.saf import SafWorker
 
 pytestmark = pytest.mark.anyio
 

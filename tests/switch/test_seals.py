@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import trio
 
-from acquirer.ledger.entries import TerminalRow
-from acquirer.ledger.postings import FeeRate
+from acquirer.ledger.accounts.postings import FeeRate
+from acquirer.ledger.journal.entries import TerminalRow
 from acquirer.switch.seals import Seals
 from acquirer.switch.settings import MerchantSettings, ProfileSettings, TerminalSettings
-from acquirer.switch.terminals import Terminal, Terminals
+from acquirer.switch.terminals.terminals import Terminal, Terminals
 
 pytestmark = pytest.mark.anyio
 

@@ -1,8 +1,8 @@
 """How sign-on, a first verified message and sign-off change a terminal's keys."""
 
-from acquirer.ledger.entries import TerminalRow
+from acquirer.ledger.journal.entries import TerminalRow
 from acquirer.switch.settings import MerchantSettings, ProfileSettings, TerminalSettings
-from acquirer.switch.terminals import (
+from acquirer.switch.terminals.terminals import (
     WAITING_MAX,
     FeeRate,
     Keys,

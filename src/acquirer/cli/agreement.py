@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from acquirer.ledger.kinds import PAYMENTS, Kind
+from acquirer.ledger.journal.kinds import PAYMENTS, Kind
 from acquirer.terminals_sim.state import TerminalState
 
 PAID_STATES = frozenset({"paid", "confirmed", "signed_for"})

@@ -20,11 +20,11 @@ from sqlalchemy import Connection, update
 from acquirer.cli.books import AsJson, Config, Data, database_of, open_books
 from acquirer.cli.process import fail
 from acquirer.cli.screen import print_json, say
-from acquirer.ledger.database import Database, Session, Sql
+from acquirer.ledger.accounts.verify import Verified, verify
 from acquirer.ledger.errors import BooksDiffer, LedgerError
-from acquirer.ledger.instances import lock_books, lock_folder
-from acquirer.ledger.schema import number_blocks
-from acquirer.ledger.verify import Verified, verify
+from acquirer.ledger.store.database import Database, Session, Sql
+from acquirer.ledger.store.instances import lock_books, lock_folder
+from acquirer.ledger.store.schema import number_blocks
 
 # More numbers than a switch hands out between two backups.
 NUMBERS_SKIPPED = 10_000_000

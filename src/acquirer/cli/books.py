@@ -19,8 +19,8 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from acquirer.cli.process import fail
 from acquirer.cli.screen import Screen
 from acquirer.config.loading import ConfigError, load
-from acquirer.ledger.database import Database
 from acquirer.ledger.errors import LedgerError
+from acquirer.ledger.store.database import Database
 
 Data = Annotated[
     Path | None, typer.Option("--data", help="Data folder of `acquirer up` or `acquirer serve`.")

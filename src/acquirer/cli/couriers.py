@@ -16,8 +16,8 @@ from rich.table import Table
 from acquirer.cli.books import AsJson, Config, Data, console, open_books
 from acquirer.cli.operator import call_switch, read_settings
 from acquirer.cli.screen import print_json, say, styled
-from acquirer.ledger.money import format_minor, parse_major
-from acquirer.ledger.order_reports import CourierLine, cash_in_hand, courier_lines
+from acquirer.codecs.money import format_minor, parse_major
+from acquirer.ledger.reports.orders import CourierLine, cash_in_hand, courier_lines
 
 couriers_app = typer.Typer(help="Couriers and the cash they hold.", no_args_is_help=True)
 

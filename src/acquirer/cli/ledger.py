@@ -16,10 +16,10 @@ from acquirer.cli.backup import backup, restored
 from acquirer.cli.books import AsJson, Config, Data, console, open_books, show_time
 from acquirer.cli.process import fail
 from acquirer.cli.screen import print_json, say
+from acquirer.codecs.money import format_minor
+from acquirer.ledger.accounts.verify import verify
 from acquirer.ledger.errors import BooksDiffer, LedgerError
-from acquirer.ledger.money import format_minor
-from acquirer.ledger.reports import Statement, journal_lines, statements, trial_balance
-from acquirer.ledger.verify import verify
+from acquirer.ledger.reports.books import Statement, journal_lines, statements, trial_balance
 
 ledger_app = typer.Typer(help="The double-entry ledger.", no_args_is_help=True)
 ledger_app.command("backup")(backup)

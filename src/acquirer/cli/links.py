@@ -15,7 +15,7 @@ from rich.table import Table
 from acquirer.cli.books import AsJson, Config, Data, console
 from acquirer.cli.operator import call_switch
 from acquirer.cli.screen import print_json, say
-from acquirer.ledger.money import format_minor
+from acquirer.codecs.money import format_minor
 
 links_app = typer.Typer(help="The links to banks.", invoke_without_command=True)
 

@@ -17,9 +17,9 @@ from rich.table import Table
 from acquirer.cli.books import AsJson, Config, Data, console, open_books, show_time
 from acquirer.cli.operator import call_switch, read_settings
 from acquirer.cli.screen import print_json, say, styled
+from acquirer.codecs.money import format_minor
 from acquirer.codecs.order_codes import STATUS_TEXTS
-from acquirer.ledger.money import format_minor
-from acquirer.ledger.order_reports import OpenOrder, event_lines, open_orders, order_lines
+from acquirer.ledger.reports.orders import OpenOrder, event_lines, open_orders, order_lines
 from acquirer.switch.order_life import life_table
 from acquirer.switch.settings import OrderSettings
 

@@ -23,8 +23,8 @@ from acquirer.cli.operator import read_settings
 from acquirer.cli.process import fail
 from acquirer.cli.report_files import write_chart, write_workbook
 from acquirer.cli.screen import print_json, say
-from acquirer.ledger.money import format_minor
-from acquirer.ledger.settlement_reports import (
+from acquirer.codecs.money import format_minor
+from acquirer.ledger.reports.settlement import (
     COLUMNS,
     Courier,
     GroupBy,

@@ -12,8 +12,8 @@ from pathlib import Path
 import xlsxwriter  # type: ignore[import-untyped]
 from PIL import Image, ImageDraw, ImageFont
 
-from acquirer.ledger.money import decimals, format_minor
-from acquirer.ledger.settlement_reports import COLUMNS, ReportLine
+from acquirer.codecs.money import decimals, format_minor
+from acquirer.ledger.reports.settlement import COLUMNS, ReportLine
 
 BAR_HEIGHT, GAP, MARGIN, LABELS, WIDTH, HEAD = 26, 12, 24, 240, 1000, 60
 BARS_MAX = 60

@@ -15,8 +15,8 @@ from rich.table import Table
 from acquirer.cli.books import AsJson, Config, Data, console, open_books, show_time
 from acquirer.cli.operator import call_switch
 from acquirer.cli.screen import print_json, say
-from acquirer.ledger.money import format_minor
-from acquirer.ledger.saf_reports import saf_lines
+from acquirer.codecs.money import format_minor
+from acquirer.ledger.reports.saf import saf_lines
 
 saf_app = typer.Typer(help="Messages that banks are owed.", no_args_is_help=True)
 

@@ -20,10 +20,10 @@ import typer
 
 from acquirer.cli.process import fail
 from acquirer.cli.screen import print_json, say
-from acquirer.cli.simulation.day import KINDS, PAYMENTS, TERMINALS, Day, fault_kinds
-from acquirer.cli.simulation.planting import load_plants
-from acquirer.cli.simulation.run import Report, run_day
-from acquirer.cli.simulation.shrink import shrink
+from acquirer.simulation.day import KINDS, PAYMENTS, TERMINALS, Day, fault_kinds
+from acquirer.simulation.planting import load_plants
+from acquirer.simulation.run import Report, run_day
+from acquirer.simulation.shrink import shrink
 
 SEED_BITS = 48
 SEEDS_A_BUG_MAX = 200
@@ -189,7 +189,7 @@ def catch(
     command: Iterable[str] = (
         sys.executable,
         "-m",
-        "acquirer.cli.simulation.planting",
+        "acquirer.simulation.planting",
         str(file),
         name,
         str(first),

@@ -18,8 +18,8 @@ import structlog
 import trio
 
 from acquirer.cli.process import PARENT_PIPE, program
-from acquirer.cli.provision import write_config
 from acquirer.config.loading import ConfigError
+from acquirer.simulation.provision import write_config
 
 log = structlog.get_logger("acquirer.up")
 

@@ -24,15 +24,6 @@ import typer
 
 from acquirer.cli.logs import configure_logging
 from acquirer.cli.process import fail, print_ready, run_service, until_signalled
-from acquirer.cli.provision import (
-    HEADER_LENGTH,
-    LOOPBACK,
-    BankChoice,
-    new_data_key,
-    new_operator_token,
-    only_bank,
-    switch_config,
-)
 from acquirer.cli.serve import load_switch_settings
 from acquirer.cli.supervisor import Part
 from acquirer.codecs.pan import luhn_ok, mask_digits
@@ -41,6 +32,15 @@ from acquirer.config.demo import demo_file
 from acquirer.config.estate import Estate, demo_estate_path, load_estate
 from acquirer.config.loading import ConfigError
 from acquirer.config.private import own_folder
+from acquirer.simulation.provision import (
+    HEADER_LENGTH,
+    LOOPBACK,
+    BankChoice,
+    new_data_key,
+    new_operator_token,
+    only_bank,
+    switch_config,
+)
 
 PARTS = ("pos", "hsm", "bank", "orders", "http")
 

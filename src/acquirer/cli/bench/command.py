@@ -24,8 +24,8 @@ from acquirer.cli.bench.orders import bench_orders
 from acquirer.cli.bench.switch_file import bench_switch
 from acquirer.cli.logs import configure_logging
 from acquirer.cli.process import program
-from acquirer.cli.provision import write_config
 from acquirer.config.estate import Card, Estate, load_estate
+from acquirer.simulation.provision import write_config
 
 SALES_A_SECOND_MAX = 4000
 SPARE_SALES = 50

@@ -26,10 +26,10 @@ from acquirer.cli.bench.order_load import Job, Measured
 from acquirer.cli.bench.switch_file import bench_switch
 from acquirer.cli.logs import configure_logging
 from acquirer.cli.process import program
-from acquirer.cli.provision import write_config
 from acquirer.config.estate import Courier, Estate, load_estate
-from acquirer.ledger.database import Database
-from acquirer.ledger.order_reports import event_lines
+from acquirer.ledger.reports.orders import event_lines
+from acquirer.ledger.store.database import Database
+from acquirer.simulation.provision import write_config
 
 MESSAGES_A_SECOND_MAX = 3500
 SPARE_REQUESTS = 40

@@ -7,9 +7,9 @@ from typing import Any
 
 import trio
 
-from acquirer.cli.provision import HEADER_LENGTH, BankChoice, switch_config
 from acquirer.config.estate import Estate
 from acquirer.hsm_sim.configuration import HsmTable
+from acquirer.simulation.provision import HEADER_LENGTH, BankChoice, switch_config
 from acquirer.switch.hsm.client import DEK, Hsm
 from acquirer.switch.hsm.transport import InProcessTransport
 from acquirer.switch.vault import data_key_with_check

@@ -1,0 +1,198 @@
+"""Posting rules: from a business fact to the transfers that record it. Pure, integers only.
+
+One function per row of the postings table in the design documents, from which the account names
+and the rounding rules come: a fee is rounded half up once per payment, and the remainder of a
+split goes to the largest part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from acquirer.ledger.accounts.transfer_steps import Posting
+
+MDR_INCOME = "income:mdr"
+COD_FEE_INCOME = "income:cod-fee"
+CASH_EXCESS_INCOME = "income:cash-excess"
+# The code of a fee that goes back to the merchant with a refund.
+MDR_RETURNED = "mdr-returned"
+
+
+@dataclass(frozen=True, slots=True)
+class FeeRate:
+    """What a merchant pays for one payment.
+
+    Attributes:
+        basis_points: hundredths of a per cent of the amount.
+        fixed_minor: added to that, minor units.
+        min_minor: the fee is at least this; 0 for none.
+        max_minor: the fee is at most this; None for no limit.
+    """
+
+    basis_points: int = 0
+    fixed_minor: int = 0
+    min_minor: int = 0
+    max_minor: int | None = None
+
+    def __post_init__(self) -> None:
+        if min(self.basis_points, self.fixed_minor, self.min_minor) < 0:
+            raise ValueError("a fee rate has no negative parts")
+        if self.max_minor is not None and self.max_minor < self.min_minor:
+            raise ValueError("a fee's maximum is not below its minimum")
+
+
+def fee_minor(amount_minor: int, rate: FeeRate) -> int:
+    """The fee on one payment, rounded half up once, never above the payment itself.
+
+    Args:
+        amount_minor: the payment, minor units, at least 0.
+        rate: the merchant's rate.
+
+    Returns:
+        Minor units, 0 to ``amount_minor``.
+
+    >>> fee_minor(10000, FeeRate(basis_points=120))
+    120
+    >>> fee_minor(125, FeeRate(basis_points=120))
+    2
+    """
+    share = (amount_minor * rate.basis_points + 5_000) // 10_000
+    fee = max(share + rate.fixed_minor, rate.min_minor)
+    if rate.max_minor is not None:
+        fee = min(fee, rate.max_minor)
+    return min(fee, amount_minor)
+
+
+def split_minor(total_minor: int, weights: Sequence[int]) -> list[int]:
+    """Split an amount by weights; what rounding down leaves goes to the largest part.
+
+    Args:
+        total_minor: minor units, at least 0.
+        weights: at least one, none negative, not all zero.
+
+    Returns:
+        One amount per weight; they sum to ``total_minor``.
+
+    >>> split_minor(100, [1, 1, 1])
+    [34, 33, 33]
+    """
+    whole = sum(weights)
+    if whole <= 0 or min(weights) < 0:
+        raise ValueError("weights are not negative, and one is above zero")
+    parts = [total_minor * weight // whole for weight in weights]
+    parts[max(range(len(weights)), key=weights.__getitem__)] += total_minor - sum(parts)
+    return parts
+
+
+def scheme_account(bank: str) -> str:
+    """The receivable from the scheme behind a bank group."""
+    return f"assets:scheme:{bank}"
+
+
+def merchant_account(merchant_id: str) -> str:
+    """What is owed to a merchant."""
+    return f"liabilities:merchant:{merchant_id}"
+
+
+def merchant_debt_account(merchant_id: str) -> str:
+    """What a merchant owes, for whom nothing is left to take it from."""
+    return f"assets:merchant-debt:{merchant_id}"
+
+
+def courier_account(courier_id: str) -> str:
+    """Cash that a courier has in hand and owes."""
+    return f"assets:courier:{courier_id}"
+
+
+def station_account(station: str) -> str:
+    """Cash that lies at a station."""
+    return f"assets:station:{station}"
+
+
+def card_sale(
+    amount_minor: int, rate: FeeRate, *, bank: str, merchant_id: str
+) -> tuple[Posting, ...]:
+    """Transfers of an approved card sale: the merchant gets the net, the fee is income.
+
+    They sum to the amount. A fee of zero gives no fee posting, a net of zero no posting to the
+    merchant, an amount of zero none at all.
+
+    >>> [p.amount_minor for p in card_sale(
+    ...     10000, FeeRate(basis_points=120), bank="demo", merchant_id="M1")]
+    [9880, 120]
+    """
+    fee = fee_minor(amount_minor, rate)
+    receivable = scheme_account(bank)
+    net = Posting(receivable, merchant_account(merchant_id), amount_minor - fee, "sale")
+    income = Posting(receivable, MDR_INCOME, fee, "mdr")
+    return tuple(posting for posting in (net, income) if posting.amount_minor)
+
+
+def refund(
+    amount_minor: int, fee_minor: int, payable_minor: int, *, bank: str, merchant_id: str
+) -> tuple[Posting, ...]:
+    """Transfers of a refund: the merchant gives back the net, as far as we owe him anything.
+
+    They sum to the amount.
+
+    Args:
+        amount_minor: what the card gets back, minor units, above 0.
+        fee_minor: the share of the payment's fee that is returned, 0 up to the amount.
+        payable_minor: what is owed to the merchant now; what it falls short of is his debt.
+
+    >>> [(p.debit, p.amount_minor) for p in refund(
+    ...     10000, 120, 9000, bank="demo", merchant_id="M1")]
+    [('liabilities:merchant:M1', 9000), ('assets:merchant-debt:M1', 880), ('income:mdr', 120)]
+    """
+    receivable = scheme_account(bank)
+    net = amount_minor - fee_minor
+    covered = min(net, max(payable_minor, 0))
+    parts = (
+        Posting(merchant_account(merchant_id), receivable, covered, "refund"),
+        Posting(merchant_debt_account(merchant_id), receivable, net - covered, "refund"),
+        Posting(MDR_INCOME, receivable, fee_minor, MDR_RETURNED),
+    )
+    return tuple(posting for posting in parts if posting.amount_minor)
+
+
+def cash_on_delivery(
+    amount_minor: int, rate: FeeRate, *, courier_id: str, merchant_id: str
+) -> tuple[Posting, ...]:
+    """Transfers of an order paid in cash: the courier owes it, the merchant gets the net.
+
+    >>> [p.debit for p in cash_on_delivery(2000, FeeRate(), courier_id="C1", merchant_id="M1")]
+    ['assets:courier:C1']
+    """
+    fee = fee_minor(amount_minor, rate)
+    cash = courier_account(courier_id)
+    net = Posting(cash, merchant_account(merchant_id), amount_minor - fee, "cash")
+    income = Posting(cash, COD_FEE_INCOME, fee, "cod-fee")
+    return tuple(posting for posting in (net, income) if posting.amount_minor)
+
+
+def cash_handed_in(
+    expected_minor: int, counted_minor: int, *, courier_id: str, station: str
+) -> tuple[Posting, ...]:
+    """Transfers of a courier's hand-in: his account is empty afterwards, whatever he brought.
+
+    What is missing stays his debt (shortage); what is too much is income until somebody claims it.
+
+    Args:
+        expected_minor: what he owes, minor units, at least 0.
+        counted_minor: what lies on the table, minor units, at least 0.
+
+    >>> short = cash_handed_in(500, 480, courier_id="C1", station="S1")
+    >>> [(p.debit, p.amount_minor) for p in short]
+    [('assets:station:S1', 480), ('assets:courier-shortage:C1', 20)]
+    """
+    cash, drawer = courier_account(courier_id), station_account(station)
+    taken = min(expected_minor, counted_minor)
+    parts = (
+        Posting(drawer, cash, taken, "hand-in"),
+        Posting(
+            f"assets:courier-shortage:{courier_id}", cash, expected_minor - taken, "cash-shortage"
+        ),
+        Posting(drawer, CASH_EXCESS_INCOME, counted_minor - taken, "cash-excess"),
+    )
+    return tuple(posting for posting in parts if posting.amount_minor)

@@ -1,0 +1,456 @@
+"""The journal's vocabulary: states, rows, and what a commit may consist of.
+
+Pure values, no SQL and no I/O. A *unit* is a tuple of steps that commit together or not at all.
+Some steps are conditional (a unique key, a compare-and-set): if one does not hold, nothing of its
+unit is written and the caller is told which step it was, so that every decision stays with the
+caller, who reads, decides and tries again. Times are integer milliseconds since 1970 UTC.
+Start reading at :class:`Entry` and :class:`Step`; ``book.py`` commits them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from acquirer.codecs.bank_kinds import BankMessage
+from acquirer.ledger.accounts.transfer_steps import (
+    LimitBalance,
+    OpenAccount,
+    Post,
+    PostPending,
+    PostPendingResolve,
+    PostReversed,
+)
+from acquirer.ledger.journal.details import Detail
+from acquirer.ledger.journal.kinds import Kind
+from acquirer.ledger.owed.advices import LimitAdvised
+
+
+class State(StrEnum):
+    """States of a journal entry; ``states.py`` has the table of legal changes."""
+
+    RECEIVED = "received"
+    SENT = "sent"
+    APPROVED = "approved"
+    DECLINED = "declined"
+    TIMED_OUT = "timed_out"
+    REVERSING = "reversing"
+    REVERSED = "reversed"
+    VOIDED = "voided"
+    REFUNDED = "refunded"
+    REFUSED = "refused"
+
+
+class Role(StrEnum):
+    """What (terminal, batch, STAN) names: one financial original, and what belongs to it.
+
+    A reversal of it; the refund that it brought about; its orders' shares, where it is a swipe for
+    several.
+    """
+
+    ORIGINAL = "original"
+    REVERSAL = "reversal"
+    REFUND = "refund"
+    SHARE_1 = "share-1"
+    SHARE_2 = "share-2"
+    SHARE_3 = "share-3"
+    SHARE_4 = "share-4"
+    SHARE_5 = "share-5"
+    SHARE_6 = "share-6"
+    SHARE_7 = "share-7"
+    SHARE_8 = "share-8"
+    SHARE_9 = "share-9"
+
+    @classmethod
+    def share(cls, place: int) -> Role:
+        """The role of a share, from its place from 1 to 9."""
+        return cls(f"share-{place}")
+
+
+@dataclass(frozen=True, slots=True)
+class CardRecord:
+    """A card as the database may know it.
+
+    Attributes:
+        pan_masked: first six and last four digits.
+        pan_token: 16-byte keyed token for look-up and comparison.
+        pan_cipher: nonce, AES-GCM cryptogram and tag of the PAN digits.
+    """
+
+    pan_masked: str
+    pan_token: bytes
+    pan_cipher: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One journal row, both as inserted and as read back.
+
+    Attributes:
+        id: number made once by the switch from a block of its own; also the event id of the
+            entry's transfers.
+        rrn: DE37, 12 characters, unique.
+        role: see :class:`Role`; unique together with terminal_id, batch and stan.
+        kind: what it is about; ``kinds.py`` has the table.
+        fingerprint: keyed digest of what makes two requests the same; compared, never inverted.
+        owner: who works on it, ``Book.owner`` as inserted; only the owner may settle. Recovery
+            takes it over under another name, so settle with the owner that the entry shows.
+        bank: bank group that it went to, or empty.
+        bank_stan: DE11 on the bank link; with transmission_at the key for reversal and inquiry.
+        transmission_at: DE7 on the bank link, MMDDhhmmss.
+        original_id: the entry that a void, reversal or confirmation refers to.
+        claimed_by: the entry that is undoing this one right now (a void in flight).
+        detail: what an entry of its kind knows beside; ``details.py``.
+        reply: DE number → value of the answer's own fields (never the PAN), for repeats.
+    """
+
+    id: int
+    rrn: str
+    role: Role
+    kind: Kind
+    mti: str
+    processing_code: str
+    transaction_type: str
+    terminal_id: str
+    merchant_id: str
+    batch: str
+    stan: str
+    amount_minor: int
+    currency_code: str
+    fingerprint: bytes
+    state: State
+    owner: str
+    lease_until_ms: int
+    created_at_ms: int
+    business_date: str
+    card: CardRecord | None = None
+    bank: str = ""
+    bank_stan: str = ""
+    transmission_at: str = ""
+    order_no: str = ""
+    courier_id: str = ""
+    original_id: int | None = None
+    claimed_by: int | None = None
+    response_code: str = ""
+    approval_code: str = ""
+    late_response_code: str = ""
+    detail: Detail | None = None
+    reply: dict[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRow:
+    """What the switch knows of one merchant order.
+
+    Attributes:
+        status: ``OS`` of the terminal interface (00 to pay … 06 nothing to pay).
+        paying_id: the journal entry that is paying it at this moment.
+        payment_id: the journal entry that paid it.
+        queried_at_ms: when the order system last told these facts.
+        changes: how often something that happened here has changed it, or claimed a part of it.
+        part_of: the order whose part it is, or empty.
+    """
+
+    merchant_id: str
+    order_no: str
+    status: str
+    amount_minor: int
+    currency_code: str
+    pay_ways: str
+    text: str
+    queried_at_ms: int
+    paying_id: int | None = None
+    payment_id: int | None = None
+    changes: int = 0
+    part_of: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What must be known before a question about an order is put to its merchant.
+
+    An order and its parts are a family; most orders have none.
+
+    Attributes:
+        told: whether the merchant has been told of all that happened here to the order, and to
+            the rest of its family.
+        whole: the order that it is a part of, where it is here.
+        in_parts: whether it has parts, or is one.
+        held: whether a payment or cancellation of another of its family is under way.
+    """
+
+    courier: CourierRow | None
+    order: OrderRow | None
+    told: bool
+    whole: OrderRow | None = None
+    in_parts: bool = False
+    held: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OrderPayments:
+    """An order and its payments, read at one instant.
+
+    Attributes:
+        original: the entry that (terminal, batch, STAN) names.
+        payment: the payment that stands.
+        has_open_parts: whether a part of it is held, or paid and not confirmed yet.
+    """
+
+    order: OrderRow | None
+    original: Entry | None
+    payment: Entry | None
+    has_open_parts: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TerminalRow:
+    """A terminal's durable state. Keys are host-command key strings under the LMK, or empty.
+
+    ``next_*`` keys were handed out by sign-ons that no verified message has confirmed yet, the
+    newest first, with commas between.
+    """
+
+    terminal_id: str
+    batch: str
+    signed_on: bool = False
+    tpk: str = ""
+    tak: str = ""
+    tdk: str = ""
+    next_tpk: str = ""
+    next_tak: str = ""
+    next_tdk: str = ""
+    key_version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CourierRow:
+    """A courier's durable state: where signed on, and wrong passwords in a row."""
+
+    courier_id: str
+    terminal_id: str = ""
+    password_tries: int = 0
+    locked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SafItem:
+    """A message that a bank must get, sooner or later.
+
+    Attributes:
+        id: number from the same blocks as journal ids; the message's own identity.
+        kind: ``reversal``, ``advice`` or ``refund``.
+        original_id: the journal entry that it undoes or tells of; unique per kind, so that a
+            bank gets at most one of each.
+        reason: DE39 of the message (98 no answer, 06 other, A0 …).
+        attempts: how often it left; from the second on it goes out as a repeat.
+    """
+
+    id: int
+    bank: str
+    kind: BankMessage
+    original_id: int
+    reason: str
+    created_at_ms: int
+    next_at_ms: int
+    attempts: int = 0
+    stan: str = ""
+    transmission_at: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A notice to a merchant's order system, delivered at least once, in order per order.
+
+    Attributes:
+        id: the webhook id, made once; also the idempotency key.
+        type: ``order.paid``, ``order.payment_confirmed``, ``order.signed_for``, …
+        body: the JSON document as sent, UTF-8.
+    """
+
+    id: str
+    merchant_id: str
+    order_no: str
+    type: str
+    body: str
+    created_at_ms: int
+    next_at_ms: int
+    attempts: int = 0
+
+
+# --- steps of a unit -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class InsertEntry:
+    """Conditional on (terminal_id, batch, stan, role) being free."""
+
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateEntry:
+    """Compare-and-set on a journal entry.
+
+    Holds only while the entry's state is one of ``expected`` and, where ``owner`` is given, it
+    still owns the entry; ``claimed_by`` is compared where ``check_claim`` is true. The fields
+    that are not None are written.
+    """
+
+    id: int
+    expected: tuple[State, ...]
+    state: State | None = None
+    owner: str | None = None
+    check_claim: bool = False
+    expected_claim: int | None = None
+    set_claim: bool = False
+    claimed_by: int | None = None
+    response_code: str | None = None
+    approval_code: str | None = None
+    late_response_code: str | None = None
+    reply: dict[int, str] | None = None
+    new_owner: str | None = None
+    lease_until_ms: int | None = None
+
+    @classmethod
+    def claim(cls, id: int, by: int) -> UpdateEntry:
+        """An approved entry that nobody is undoing is claimed by the entry that will."""
+        return cls(id, (State.APPROVED,), check_claim=True, set_claim=True, claimed_by=by)
+
+    @classmethod
+    def release(cls, id: int, by: int, state: State | None = None) -> UpdateEntry:
+        """The claim on an approved entry ends; it becomes ``state``, or stays as it was."""
+        return cls(
+            id,
+            (State.APPROVED,),
+            state=state,
+            check_claim=True,
+            expected_claim=by,
+            set_claim=True,
+            claimed_by=None,
+        )
+
+    @classmethod
+    def unclaimed(cls, id: int, state: State | None = None) -> UpdateEntry:
+        """An approved entry that nobody is undoing becomes ``state``, or stays as it was."""
+        return cls(id, (State.APPROVED,), state=state, check_claim=True)
+
+
+@dataclass(frozen=True, slots=True)
+class PutOrder:
+    """Write the order system's answer: insert, or refresh a row that is still unpaid.
+
+    A row with a payment, or with one in flight, keeps its status, amount and payment. One that has
+    changed since the question (``changes`` differ) stays as it is: the answer is out of date.
+    """
+
+    order: OrderRow
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateOrder:
+    """Compare-and-set on an order: all three of status, paying_id and payment_id must be as
+    ``expected``; they are then written as ``new`` says. Where ``expected_changes`` is not None, the
+    order's count of changes must be that too. Any such step adds one to it."""
+
+    merchant_id: str
+    order_no: str
+    expected: tuple[str, int | None, int | None]
+    new: tuple[str, int | None, int | None]
+    expected_changes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PutTerminal:
+    """Insert or replace a terminal row; conditional on ``expected_version`` of its keys where
+    that is not None (a row that does not exist yet has version 0)."""
+
+    row: TerminalRow
+    expected_version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PutCourier:
+    """Insert or replace a courier row."""
+
+    row: CourierRow
+
+
+@dataclass(frozen=True, slots=True)
+class QueueSaf:
+    """Queue a message for a bank; conditional on there being none of its kind and original."""
+
+    item: SafItem
+
+
+@dataclass(frozen=True, slots=True)
+class FinishSaf:
+    """A bank has answered: take the item off the queue and keep the answer beside it."""
+
+    id: int
+    response_code: str
+    finished_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReviveSaf:
+    """Make a dead letter due again, as a repeat; conditional on its being one."""
+
+    id: int
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class WriteOffSaf:
+    """Give a dead letter up for good; conditional on its being one. Posts nothing by itself."""
+
+    id: int
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class QueueEvent:
+    """Put a notice into the outbox."""
+
+    event: Event
+
+
+Step = (
+    InsertEntry
+    | UpdateEntry
+    | Post
+    | PostReversed
+    | PostPending
+    | PostPendingResolve
+    | LimitBalance
+    | OpenAccount
+    | PutOrder
+    | UpdateOrder
+    | PutTerminal
+    | PutCourier
+    | QueueSaf
+    | FinishSaf
+    | ReviveSaf
+    | WriteOffSaf
+    | LimitAdvised
+    | QueueEvent
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A unit that wrote nothing.
+
+    Attributes:
+        step: the first conditional step that did not hold.
+    """
+
+    step: Step
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether an entry of this (terminal, batch, STAN) is there already."""
+        return isinstance(self.step, InsertEntry)
+
+
+CommitResult = Failed | None

@@ -1,0 +1,55 @@
+"""How much a card was advised of: payments approved in its bank's place, within a limit.
+
+The step counts in the commit that it guards, and on PostgreSQL under a lock on the card which lasts
+until that commit: so of several processes each sees what the others have approved. SQLite has one
+writer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import bindparam, func, select
+
+from acquirer.ledger.store.database import Session, Sql
+from acquirer.ledger.store.schema import ADVICE, journal, saf
+
+_LOCK_CARD = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
+_ADVISED = Sql(
+    select(func.count(), func.coalesce(func.sum(journal.c.amount_minor), 0))
+    .select_from(saf)
+    .join(journal, journal.c.id == saf.c.original_id)
+    .where(
+        ADVICE,
+        saf.c.created_at_ms >= bindparam("since_ms"),
+        journal.c.pan_token == bindparam("token"),
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LimitAdvised:
+    """Conditional on what a card's bank was or is owed advices of, this unit's own included.
+
+    It must stand after the step that queues the unit's own.
+
+    Attributes:
+        pan_token: the card.
+        since_ms: advices queued since then count.
+        count_max: of payments.
+        sum_minor_max: of their amounts.
+    """
+
+    pan_token: bytes
+    since_ms: int
+    count_max: int
+    sum_minor_max: int
+
+
+def limit_advised(session: Session, step: LimitAdvised) -> bool:
+    """Whether the limit holds; inside the writer's transaction."""
+    if session.is_postgresql:
+        session.cursor.execute(_LOCK_CARD, (f"acquirer:advised:{step.pan_token.hex()}",))
+    row = session.row(_ADVISED, token=step.pan_token, since_ms=step.since_ms)
+    assert row is not None
+    return bool(row[0] <= step.count_max and row[1] <= step.sum_minor_max)

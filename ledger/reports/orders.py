@@ -1,0 +1,230 @@
+"""What the books say about orders: couriers and their cash, open payments, notices to merchants.
+
+Reads only, over an SQLAlchemy connection of ``Database.read_only_engine``, beside a running
+switch. Values out; rendering is the command line's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from sqlalchemy import ColumnElement, Connection, and_, select, true
+
+from acquirer.codecs.order_codes import means_of
+from acquirer.ledger.accounts.postings import courier_account
+from acquirer.ledger.journal.entries import State
+from acquirer.ledger.journal.kinds import Kind
+from acquirer.ledger.store.schema import accounts, couriers, journal, orders, outbox
+
+PAID = "01"
+EventState = Literal["pending", "dead", "delivered"]
+
+AT_A_BANK = [Kind.ORDER_PAYMENT.value, Kind.ORDER_GROUP.value, Kind.ORDER_CANCELLATION.value]
+
+
+@dataclass(frozen=True, slots=True)
+class CourierLine:
+    """A courier who has ever signed on, failed to, or taken cash."""
+
+    courier_id: str
+    terminal_id: str = ""
+    password_tries: int = 0
+    locked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OpenOrder:
+    """A payment of an order that is not decided yet.
+
+    Attributes:
+        created_at_ms: when it began.
+        why: ``unconfirmed``; ``undoing`` where its bank is still owed a reversal; ``cancelling``
+            and ``paying`` where its bank is being asked.
+    """
+
+    merchant_id: str
+    order_no: str
+    rrn: str
+    terminal_id: str
+    stan: str
+    batch: str
+    courier_id: str
+    means: str
+    amount_minor: int
+    currency_code: str
+    created_at_ms: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderLine:
+    """What the switch knows of an order, and of the payment that stands.
+
+    Attributes:
+        status: ``OS`` of the terminal interface.
+        means: how it was paid; empty where no payment stands.
+        rrn: of that payment.
+    """
+
+    merchant_id: str
+    order_no: str
+    status: str
+    amount_minor: int
+    currency_code: str
+    means: str = ""
+    rrn: str = ""
+    terminal_id: str = ""
+    courier_id: str = ""
+    paid_at_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EventLine:
+    """A notice to a merchant, without its body."""
+
+    id: str
+    merchant_id: str
+    order_no: str
+    type: str
+    state: EventState
+    attempts: int
+    created_at_ms: int
+    next_at_ms: int
+
+
+def courier_lines(connection: Connection) -> dict[str, CourierLine]:
+    """Couriers that have a state, by id."""
+    rows = connection.execute(select(couriers).order_by(couriers.c.courier_id))
+    return {
+        row.courier_id: CourierLine(
+            row.courier_id, row.terminal_id, row.password_tries, bool(row.locked)
+        )
+        for row in rows
+    }
+
+
+def cash_in_hand(connection: Connection) -> dict[str, dict[str, int]]:
+    """What each courier owes: courier id → currency → minor units."""
+    prefix = courier_account("")
+    query = select(
+        accounts.c.name,
+        accounts.c.currency_code,
+        accounts.c.debits_posted - accounts.c.credits_posted,
+    ).where(accounts.c.name.like(prefix + "%"))
+    found: dict[str, dict[str, int]] = {}
+    for name, currency, balance_minor in connection.execute(query):
+        found.setdefault(name.removeprefix(prefix), {})[currency] = balance_minor
+    return found
+
+
+def open_orders(connection: Connection) -> list[OpenOrder]:
+    """Payments of orders that are not decided, oldest first."""
+    unconfirmed = (
+        select(journal)
+        .join(orders, orders.c.payment_id == journal.c.id)
+        .where(orders.c.status == PAID, journal.c.state == State.APPROVED.value)
+    )
+    at_the_bank = select(journal).where(
+        journal.c.kind.in_(AT_A_BANK),
+        journal.c.state.in_(
+            [state.value for state in (State.SENT, State.TIMED_OUT, State.REVERSING)]
+        ),
+    )
+    found = []
+    for query, unconfirmed_ones in ((unconfirmed, True), (at_the_bank, False)):
+        for row in connection.execute(query):
+            if unconfirmed_ones:
+                why = "unconfirmed"
+            elif row.state != State.SENT.value:
+                why = "undoing"
+            else:
+                why = "cancelling" if row.kind == Kind.ORDER_CANCELLATION else "paying"
+            found.append(
+                OpenOrder(
+                    merchant_id=row.merchant_id,
+                    order_no=row.order_no,
+                    rrn=row.rrn,
+                    terminal_id=row.terminal_id,
+                    stan=row.stan,
+                    batch=row.batch,
+                    courier_id=row.courier_id,
+                    means=means_of(row.processing_code),
+                    amount_minor=row.amount_minor,
+                    currency_code=row.currency_code,
+                    created_at_ms=row.created_at_ms,
+                    why=why,
+                )
+            )
+    return sorted(found, key=lambda order: order.created_at_ms)
+
+
+def order_lines(connection: Connection, limit: int | None = None) -> list[OrderLine]:
+    """Orders that were asked for here, by merchant and number.
+
+    Args:
+        limit: at most so many; None for all.
+    """
+    query = (
+        select(
+            orders.c.merchant_id,
+            orders.c.order_no,
+            orders.c.status,
+            orders.c.amount_minor,
+            orders.c.currency_code,
+            journal.c.processing_code,
+            journal.c.rrn,
+            journal.c.terminal_id,
+            journal.c.courier_id,
+            journal.c.created_at_ms,
+        )
+        .outerjoin(
+            journal,
+            (journal.c.id == orders.c.payment_id) & (journal.c.state == State.APPROVED.value),
+        )
+        .order_by(orders.c.merchant_id, orders.c.order_no)
+    )
+    return [
+        OrderLine(
+            *row[:5],
+            *(() if row.rrn is None else (means_of(row.processing_code), *row[6:])),
+        )
+        for row in connection.execute(query if limit is None else query.limit(limit))
+    ]
+
+
+def event_lines(
+    connection: Connection, state: EventState | None = None, limit: int = 100
+) -> list[EventLine]:
+    """Notices to merchants, newest first.
+
+    Args:
+        state: only those; None for all.
+        limit: at most so many.
+    """
+    conditions: dict[EventState | None, ColumnElement[bool]] = {
+        None: true(),
+        "pending": and_(outbox.c.delivered_at_ms.is_(None), outbox.c.dead_at_ms.is_(None)),
+        "dead": and_(outbox.c.delivered_at_ms.is_(None), outbox.c.dead_at_ms.is_not(None)),
+        "delivered": outbox.c.delivered_at_ms.is_not(None),
+    }
+    query = select(outbox).where(conditions[state]).order_by(outbox.c.seq.desc()).limit(limit)
+    return [
+        EventLine(
+            row.id,
+            row.merchant_id,
+            row.order_no,
+            row.type,
+            _event_state(row.delivered_at_ms, row.dead_at_ms),
+            row.attempts,
+            row.created_at_ms,
+            row.next_at_ms,
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def _event_state(delivered_at_ms: int | None, dead_at_ms: int | None) -> EventState:
+    if delivered_at_ms is not None:
+        return "delivered"
+    return "pending" if dead_at_ms is None else "dead"

@@ -1,0 +1,81 @@
+"""What is owed to banks, as an operator sees it: open items and dead letters. Read-only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, select
+
+from acquirer.ledger.store.schema import journal, saf
+
+LINES_MAX = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class SafLine:
+    """One item with what it is about; the card as masked text.
+
+    Attributes:
+        is_dead: whether it is a dead letter.
+    """
+
+    id: int
+    bank: str
+    kind: str
+    reason: str
+    attempts: int
+    created_at_ms: int
+    next_at_ms: int
+    is_dead: bool
+    original_id: int
+    rrn: str
+    original_kind: str
+    state: str
+    terminal_id: str
+    merchant_id: str
+    amount_minor: int
+    currency: str
+    card: str
+    late_response_code: str
+
+
+def saf_lines(connection: Connection, *, dead_only: bool = False) -> list[SafLine]:
+    """Items that no bank has answered, oldest first, at most ten thousand.
+
+    Args:
+        dead_only: leave out what is still being tried.
+    """
+    query = (
+        select(
+            saf.c.id,
+            saf.c.bank,
+            saf.c.kind,
+            saf.c.reason,
+            saf.c.attempts,
+            saf.c.created_at_ms,
+            saf.c.next_at_ms,
+            saf.c.dead_at_ms.is_not(None),
+            saf.c.original_id,
+            journal.c.rrn,
+            journal.c.kind,
+            journal.c.state,
+            journal.c.terminal_id,
+            journal.c.merchant_id,
+            journal.c.amount_minor,
+            journal.c.currency_code,
+            journal.c.pan_masked,
+            journal.c.late_response_code,
+        )
+        .join(journal, journal.c.id == saf.c.original_id)
+        .where(saf.c.finished_at_ms.is_(None))
+        .order_by(saf.c.id)
+        .limit(LINES_MAX)
+    )
+    if dead_only:
+        query = query.where(saf.c.dead_at_ms.is_not(None))
+    lines = []
+    for row in connection.execute(query):
+        fields = list(row)
+        fields[7], fields[16] = bool(fields[7]), fields[16] or ""
+        lines.append(SafLine(*fields))
+    return lines

@@ -1,0 +1,1 @@
+"""The database: tables, migrations, the one writer, statements, reads."""

@@ -1,0 +1,192 @@
+"""Values of the vocabulary to database rows and back. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from acquirer.codecs.bank_kinds import BankMessage
+from acquirer.ledger.journal.details import detail_of, detail_text
+from acquirer.ledger.journal.entries import (
+    CardRecord,
+    CourierRow,
+    Entry,
+    Event,
+    OrderRow,
+    Role,
+    SafItem,
+    State,
+    TerminalRow,
+    UpdateEntry,
+)
+from acquirer.ledger.journal.kinds import Kind
+
+Row = tuple[Any, ...]
+
+encode_json = msgspec.json.Encoder().encode
+_decode_reply = msgspec.json.Decoder(dict[int, str]).decode
+
+# Columns of the journal in the order of entry_row; entry_of reads the same order.
+ENTRY_COLUMNS = (
+    "id",
+    "rrn",
+    "role",
+    "kind",
+    "mti",
+    "processing_code",
+    "transaction_type",
+    "terminal_id",
+    "merchant_id",
+    "batch",
+    "stan",
+    "amount_minor",
+    "currency_code",
+    "fingerprint",
+    "state",
+    "owner",
+    "lease_until_ms",
+    "created_at_ms",
+    "business_date",
+    "pan_masked",
+    "pan_token",
+    "pan_cipher",
+    "bank",
+    "bank_stan",
+    "transmission_at",
+    "order_no",
+    "courier_id",
+    "original_id",
+    "claimed_by",
+    "response_code",
+    "approval_code",
+    "late_response_code",
+    "detail",
+    "reply",
+)
+
+_CARD_COLUMNS = ("pan_masked", "pan_token", "pan_cipher")
+
+# UpdateEntry's "leave it" and "do not check", which NULL cannot say.
+ANY = -1
+NONE = 0
+
+
+def reply_text(reply: dict[int, str]) -> str:
+    """A reply as the database keeps it: JSON, or empty."""
+    return encode_json(reply).decode() if reply else ""
+
+
+def entry_row(entry: Entry) -> Row:
+    """A journal row of an entry, in the order of :data:`ENTRY_COLUMNS`.
+
+    Drivers are slow to adapt an enum, hence its plain value.
+    """
+    card = entry.card
+    return (
+        entry.id,
+        entry.rrn,
+        entry.role._value_,
+        entry.kind._value_,
+        entry.mti,
+        entry.processing_code,
+        entry.transaction_type,
+        entry.terminal_id,
+        entry.merchant_id,
+        entry.batch,
+        entry.stan,
+        entry.amount_minor,
+        entry.currency_code,
+        entry.fingerprint,
+        entry.state._value_,
+        entry.owner,
+        entry.lease_until_ms,
+        entry.created_at_ms,
+        entry.business_date,
+        card.pan_masked if card else None,
+        card.pan_token if card else None,
+        card.pan_cipher if card else None,
+        entry.bank,
+        entry.bank_stan,
+        entry.transmission_at,
+        entry.order_no,
+        entry.courier_id,
+        entry.original_id,
+        entry.claimed_by,
+        entry.response_code,
+        entry.approval_code,
+        entry.late_response_code,
+        detail_text(entry.detail),
+        reply_text(entry.reply),
+    )
+
+
+def entry_of(row: Row) -> Entry:
+    """The entry that a journal row holds."""
+    fields = dict(zip(ENTRY_COLUMNS, row, strict=True))
+    masked, token, cipher = (fields.pop(name) for name in _CARD_COLUMNS)
+    fields["role"], fields["state"] = Role(fields["role"]), State(fields["state"])
+    fields["kind"], fields["detail"] = Kind(fields["kind"]), detail_of(fields["detail"])
+    fields["reply"] = _decode_reply(fields["reply"]) if fields["reply"] else {}
+    card = None if masked is None else CardRecord(masked, token, cipher)
+    return Entry(card=card, **fields)
+
+
+_EXPECTED: dict[tuple[State, ...], str] = {}
+
+
+def expected_text(expected: tuple[State, ...]) -> str:
+    """States as one text that ``LIKE`` can look into.
+
+    >>> expected_text((State.SENT, State.RECEIVED))
+    '|sent|received|'
+    """
+    found = _EXPECTED.get(expected)
+    if found is None:
+        # At most one per combination that the code names.
+        found = _EXPECTED[expected] = "".join(f"|{state.value}" for state in expected) + "|"
+    return found
+
+
+def update_row(step: UpdateEntry) -> Row:
+    """Parameters of ``statements.UPDATE_ENTRIES`` for one compare-and-set."""
+    claim = (step.claimed_by or NONE) if step.set_claim else ANY
+    return (
+        step.id,
+        expected_text(step.expected),
+        step.owner,
+        (step.expected_claim or NONE) if step.check_claim else ANY,
+        None if step.state is None else step.state._value_,
+        claim,
+        step.response_code,
+        step.approval_code,
+        step.late_response_code,
+        None if step.reply is None else reply_text(step.reply),
+        step.new_owner,
+        step.lease_until_ms,
+    )
+
+
+def order_of(row: Row) -> OrderRow:
+    """An order from its columns in the table's order."""
+    return OrderRow(*row)
+
+
+def terminal_of(row: Row) -> TerminalRow:
+    """A terminal from its columns in the table's order."""
+    return TerminalRow(row[0], row[1], bool(row[2]), *row[3:])
+
+
+def courier_of(row: Row) -> CourierRow:
+    """A courier from its columns in the table's order."""
+    return CourierRow(row[0], row[1], row[2], bool(row[3]))
+
+
+def saf_of(row: Row) -> SafItem:
+    """A SAF item from its first ten columns."""
+    return SafItem(row[0], row[1], BankMessage(row[2]), *row[3:10])
+
+
+def event_of(row: Row) -> Event:
+    """A notice from its columns id to attempts."""
+    return Event(*row[:8])

@@ -1,0 +1,1 @@
+"""Which bank, which of its links, and what it is asked."""

@@ -1,0 +1,1 @@
+"""One link's life, the same for banks and order hosts."""

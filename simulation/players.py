@@ -1,0 +1,390 @@
+"""The terminals of a simulated day: what their merchants and couriers do, and when power fails.
+
+Each player draws from a generator of its own. It sells, voids, reverses, pays orders by card, in
+cash or for nothing, lets two couriers go for one order, repeats itself, and asks for what is
+impossible. It keeps what a terminal keeps: what is saved survives a power cut, nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import date
+from random import Random
+
+import trio
+
+from acquirer.config.estate import Card, Courier, Order
+from acquirer.simulation.day import Faults
+from acquirer.simulation.habits import ASIDES, PAYMENTS, Budget
+from acquirer.simulation.network import Host, Network
+from acquirer.simulation.process import SWITCH
+from acquirer.simulation.trace import Trace
+from acquirer.terminals_sim import kinds
+from acquirer.terminals_sim.client import TerminalClient
+from acquirer.terminals_sim.errors import LocalRefusal
+from acquirer.terminals_sim.identity import Identity
+from acquirer.terminals_sim.link import TerminalLink
+from acquirer.terminals_sim.messages import assemble
+from acquirer.terminals_sim.results import Result
+from acquirer.terminals_sim.state import StoredRequest, TerminalState
+from acquirer.terminals_sim.store import MemoryStore
+from acquirer.terminals_sim.terminal import Terminal
+
+TODAY = date(2026, 11, 21)
+TIMEOUT_S = 26.0
+PAUSE_MAX_S = 0.4
+SIGN_ON_TRIES_MAX = 200
+UNREACHED_TRIES_MAX = 50
+UNREACHED_PAUSE_S = 1.0
+HOT_ORDERS = 3
+GROUP = 2
+AMOUNT_MINOR_MAX = 9_000
+_FRAME_HEADER_BYTES = 2
+
+
+class Player:
+    """One terminal.
+
+    Args:
+        orders: of its merchant, shared with the merchant's other terminals.
+    """
+
+    def __init__(
+        self,
+        me: Identity,
+        courier: Courier,
+        cards: list[Card],
+        orders: list[Order],
+        network: Network,
+        faults: Faults,
+        trace: Trace,
+        draw: Random,
+    ) -> None:
+        self._me = me
+        self._courier = courier
+        self._cards = cards
+        self._orders = orders
+        self._network = network
+        self._faults = faults
+        self._trace = trace
+        self._draw = draw
+        self._paid = self._raced = ""
+        self._raced_undo: StoredRequest | None = None
+        self._last_code = ""
+        self._reached = True
+        self._host = Host(me.terminal_id)
+        self._store = MemoryStore()
+        self._client = self._boot(TerminalState(me.terminal_id))
+
+    @property
+    def state(self) -> TerminalState:
+        """What the terminal knows."""
+        return self._client.state
+
+    @property
+    def owes(self) -> bool:
+        """Whether reversals or confirmations still have to be delivered."""
+        undelivered = bool(self.state.advices) or self.state.reversal is not None
+        return undelivered or bool(self._raced)
+
+    def _boot(self, state: TerminalState) -> TerminalClient:
+        async def connect() -> trio.abc.Stream:
+            return await self._network.connect(SWITCH, self._host)
+
+        terminal = Terminal(self._me, state, today=lambda: TODAY)
+        return TerminalClient(terminal, self._store, TerminalLink(connect), timeout_s=TIMEOUT_S)
+
+    # The day.
+
+    async def play(self, budget: Budget) -> None:
+        """Sign on, and pay until the day's payments are used up."""
+        await trio.sleep(self._draw.uniform(0.0, 0.3))
+        while await self._signed_on() and budget.take():
+            await trio.sleep(self._draw.uniform(0.0, PAUSE_MAX_S))
+            while self._raced:
+                await self._powered(self._end_race)
+                await trio.sleep(self._draw.uniform(0.0, UNREACHED_PAUSE_S))
+            aside, payment = self._pick(ASIDES), self._pick(PAYMENTS)
+            await self._powered(getattr(self, f"_{aside}"))
+            await self._powered(getattr(self, f"_{payment}"))
+            for _ in range(UNREACHED_TRIES_MAX):
+                if self._reached:
+                    break
+                await trio.sleep(self._draw.uniform(0.0, UNREACHED_PAUSE_S))
+                await self._powered(self._sale)
+
+    async def settle(self) -> None:
+        """One round of delivering what is owed."""
+        if self._raced:
+            await self._end_race()
+        else:
+            await self._client.settle_debts()
+
+    async def close(self) -> None:
+        """Hang up."""
+        await self._client.link.close()
+
+    def _pick(self, weights: dict[str, int]) -> str:
+        return self._draw.choices(tuple(weights), tuple(weights.values()))[0]
+
+    async def _powered(self, act: Callable[[], Awaitable[object]]) -> None:
+        """Do something; where the power fails, boot from what was saved."""
+        lasts_s = float("inf")
+        if self._faults.strikes("power"):
+            lasts_s = self._faults.between("power", 0.0, 0.1)
+        with trio.move_on_after(lasts_s) as power:
+            try:
+                await act()
+            except LocalRefusal as error:
+                self._trace.note(self._me.terminal_id, f"refuses: {error}")
+        if power.cancelled_caught:
+            self._trace.note(self._me.terminal_id, "loses power")
+            self._host.drop()
+            await trio.sleep(self._faults.between("power", 0.1, 3.0) if self._faults.rates else 0.1)
+            self._client = self._boot(self._store.saved or TerminalState(self._me.terminal_id))
+
+    def _note(self, result: Result) -> Result:
+        self._reached = result.outcome != "unsent"
+        self._last_code = result.response_code
+        self._trace.note(
+            self._me.terminal_id,
+            f"{result.kind} stan={result.stan} amount={result.amount_minor}"
+            f" → {result.outcome} {result.response_code} rrn={result.rrn}"
+            f"{' reversed' if result.reversed else ''}",
+        )
+        return result
+
+    async def _signed_on(self) -> bool:
+        for _ in range(SIGN_ON_TRIES_MAX):
+            if self.state.wrapped_keys:
+                return True
+            result = self._note(await self._client.sign_on())
+            if not result.approved:
+                await trio.sleep(self._draw.uniform(0.1, 1.0))
+        return False
+
+    # Payments.
+
+    async def _sale(self) -> Result:
+        card = self._draw.choice(self._cards)
+        amount_minor = self._draw.randint(1, AMOUNT_MINOR_MAX)
+        pin = "0000" if self._draw.random() < 0.02 else None
+        if self._draw.random() < 0.04:
+            amount_minor = 99_999_999
+        return self._note(await self._client.sale(amount_minor, card, pin=pin))
+
+    async def _void(self) -> None:
+        sales = [e for e in self.state.journal if e.kind == "sale" and e.state == "approved"]
+        if not sales:
+            await self._sale()
+            return
+        self._note(await self._client.void(self._draw.choice(sales[-3:]).rrn))
+
+    async def _sale_reversed(self) -> None:
+        if (await self._sale()).approved:
+            self._note(await self._client.reverse())
+
+    async def _void_against_reversal(self) -> None:
+        """Two messages about one sale on two connections at once; then learn what is true."""
+        sale = await self._sale()
+        undo = self.state.last_reversible
+        if not sale.approved or undo is None:
+            return
+        fields = {**undo.fields, 39: "06"}
+        key = self._client.terminal.keys.mac_key
+        frame = assemble(self._me, kinds.REVERSAL, fields, key).frame
+        framed = len(frame).to_bytes(_FRAME_HEADER_BYTES, "big") + frame
+        delay_s = self._draw.uniform(0.0, 0.04)
+        self._network.agenda.after(delay_s, lambda: self._network.inject(SWITCH, framed))
+        self._raced, self._raced_undo = sale.rrn, undo
+        self._note(await self._client.void(sale.rrn))
+        await self._end_race()
+
+    async def _end_race(self) -> None:
+        """Learn what became of a sale that two messages raced for: voided, or else reversed."""
+        blocked = await self._client.settle_debts()
+        if blocked is not None or self.state.reversal is not None:
+            return
+        entry = next(e for e in self.state.journal if e.kind == "sale" and e.rrn == self._raced)
+        terminal = self._client.terminal
+        if entry.state == "approved":
+            terminal.state = replace(terminal.state, last_reversible=self._raced_undo)
+            self._note(await self._client.reverse())
+            return
+        self._raced = ""
+        # The slip is printed: a void that may have won is not undone any more.
+        terminal.state = replace(terminal.state, last_reversible=None)
+        await self._store.save(terminal.state)
+
+    async def _order(self) -> None:
+        await self._pay("card")
+
+    async def _cash(self) -> None:
+        await self._pay("cash")
+
+    async def _delivery(self) -> None:
+        await self._pay("delivery")
+
+    async def _group(self) -> None:
+        """Two orders in one swipe; confirmed or cancelled one by one, or reversed together."""
+        if self.state.courier_id != self._courier.courier_id:
+            await self._courier_on()
+        fitting = [one for one in self._orders if "1" in one.pay_ways and one.amount_minor]
+        if len(fitting) < GROUP:
+            await self._sale()
+            return
+        orders = self._draw.sample(fitting[:HOT_ORDERS], GROUP)
+        first, *more = [order.order_no for order in orders]
+        card = self._draw.choice(self._cards)
+        paid = self._note(await self._client.pay_order(first, "card", card, more=more))
+        if paid.kind != "order_payment" or not paid.approved:
+            return
+        if self._draw.random() < 0.3:
+            self._note(await self._client.reverse())
+            return
+        for order in orders:
+            if order in self._orders:
+                self._orders.remove(order)
+            if not self.state.order(order.order_no):
+                continue
+            if self._draw.random() < 0.8:
+                self._note(await self._client.order_confirm(order.order_no))
+            elif self._draw.random() < 0.5:
+                await self._cancel(order.order_no)
+
+    async def _part(self) -> None:
+        """A part of an order, while other couriers go for the whole and for other parts."""
+        if self.state.courier_id != self._courier.courier_id:
+            await self._courier_on()
+        way = self._draw.choice(("card", "cash"))
+        digit = {"card": "1", "cash": "2"}[way]
+        fitting = [one for one in self._orders if digit in one.pay_ways and one.amount_minor]
+        if not fitting:
+            await self._sale()
+            return
+        order = self._draw.choice(fitting[:HOT_ORDERS])
+        share = max(order.amount_minor * self._draw.choice((1, 1, 2, 3)) // 3, 1)
+        card = self._draw.choice(self._cards)
+        paid = self._note(await self._client.pay_order(order.order_no, way, card, part_minor=share))
+        if paid.kind != "order_payment" or not paid.approved:
+            return
+        if self._draw.random() < 0.1:
+            self._note(await self._client.reverse())
+            return
+        if self._draw.random() < 0.85:
+            self._note(await self._client.order_confirm(paid.order_no))
+        if self._draw.random() < 0.2 and self.state.order(paid.order_no):
+            await self._cancel(paid.order_no)
+
+    async def _payment_reversed(self) -> None:
+        paid = await self._pay(self._draw.choice(("card", "cash", "delivery")), confirm=False)
+        if paid is not None and paid.approved:
+            self._note(await self._client.reverse())
+
+    async def _payment_cancelled(self) -> None:
+        way = self._draw.choice(("card", "card", "cash", "delivery"))
+        paid = await self._pay(way, confirm=self._draw.random() < 0.5)
+        order_no = self._paid
+        if paid is None or not paid.approved or self.state.order(order_no) is None:
+            return
+        await self._cancel(order_no)
+
+    async def _cancel(self, order_no: str) -> None:
+        self._note(await self._client.order_cancel(order_no))
+        held = self.state.order(order_no)
+        if held is not None and held.stage == "cancelled":
+            self._note(await self._client.order_cancel_confirm(order_no))
+
+    async def _pay(self, way: str, confirm: bool = True) -> Result | None:
+        client = self._client
+        if self.state.courier_id != self._courier.courier_id:
+            await self._courier_on()
+        digit = {"card": "1", "cash": "2", "delivery": "3"}[way]
+        fitting = [
+            order
+            for order in self._orders
+            if digit in order.pay_ways and (way == "delivery") == (order.amount_minor == 0)
+        ]
+        if not fitting:
+            await self._sale()
+            return None
+        order = self._draw.choice(fitting[:HOT_ORDERS])
+        card = self._draw.choice(self._cards)
+        paid = self._note(await client.pay_order(order.order_no, way, card))
+        self._paid = order.order_no
+        if paid.kind != "order_payment":
+            return paid
+        if paid.response_code == "94" and order in self._orders:
+            self._orders.remove(order)
+        if not paid.approved or not confirm:
+            return paid
+        if order in self._orders:
+            self._orders.remove(order)
+        if self._draw.random() < 0.85:
+            self._note(await client.order_confirm(order.order_no))
+        if self._draw.random() < 0.7 and self.state.order(order.order_no):
+            self._note(await client.order_receipt(order.order_no, "signed"))
+        return paid
+
+    async def _courier_on(self) -> None:
+        name, password = self._courier.courier_id, self._courier.password
+        self._note(await self._client.courier_sign_on(name, password))
+
+    # Asides.
+
+    async def _nothing(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def _balance(self) -> None:
+        self._note(await self._client.balance(self._draw.choice(self._cards)))
+
+    async def _echo(self) -> None:
+        self._note(await self._client.echo())
+
+    async def _sign_on(self) -> None:
+        self._note(await self._client.sign_on(self._draw.choice(("001", "003", "004"))))
+
+    async def _courier_again(self) -> None:
+        await self._courier_on()
+
+    async def _wrong_password(self) -> None:
+        self._note(await self._client.courier_sign_on(self._courier.courier_id, "000000"))
+        await self._courier_on()
+
+    async def _reverse(self) -> None:
+        self._note(await self._client.reverse())
+
+    async def _repeat(self) -> None:
+        """The last request once more, byte for byte, on another connection."""
+        last = self._client.last_request
+        # A0 leaves no trace at the switch: a copy of what was mangled would be a new request.
+        if last is not None and self._last_code != "A0":
+            frame = len(last.frame).to_bytes(_FRAME_HEADER_BYTES, "big") + last.frame
+            self._network.inject(SWITCH, frame)
+        await trio.lowlevel.checkpoint()
+
+    async def _query(self) -> None:
+        if self._orders:
+            order_no = self._draw.choice(self._orders).order_no
+            courier_id = self._courier.courier_id
+            self._note(await self._client.order_query(order_no, courier_id))
+
+    async def _receipt(self) -> None:
+        """A receipt for an order of which this terminal may hold no payment."""
+        if self._orders:
+            order_no = self._draw.choice(self._orders).order_no
+            self._note(await self._client.order_receipt(order_no, "signed"))
+
+    async def _old_confirmation(self) -> None:
+        if self.state.open_orders:
+            order_no = self._draw.choice(self.state.open_orders).order_no
+            if self._draw.random() < 0.3:
+                self._note(await self._client.order_receipt(order_no, "signed"))
+            else:
+                self._note(await self._client.order_confirm(order_no))
+
+    async def _exception(self) -> None:
+        if self._orders:
+            order_no = self._draw.choice(self._orders).order_no
+            self._note(await self._client.order_exception(order_no, "02", "nobody there"))

@@ -1,0 +1,1 @@
+"""The terminal side: port, session, recognition, replies, keys."""

@@ -1,0 +1,385 @@
+"""From a terminal's frame to the reply's bytes: the checks before a transaction, in their order.
+
+decode (30) → terminal (97), merchant (03) → MAC (A0) → batch (77) → duplicate or 94 → the
+transaction's own rules. What a terminal may take for final is sealed, and so stands in the books
+under its STAN before it leaves; where it cannot, the answer has no MAC, or there is none.
+Knows no sockets; ``server.py`` feeds it whole frames, and runs it once for each, several at a
+time. Source: terminal interface, parts 1, 3 and 4.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import structlog
+import trio
+
+from acquirer.codecs.dialect import load_dialect
+from acquirer.codecs.errors import LocalFormatError, RemoteFormatError
+from acquirer.codecs.framing import LengthHeader
+from acquirer.codecs.message import Message
+from acquirer.codecs.private_fields import De60
+from acquirer.codecs.tpdu import PosEnvelope, ProcessingDemand
+from acquirer.config.log_limit import LogLimit
+from acquirer.ledger.errors import BookBusy, BookError, BookUnavailable, BookUncertain
+from acquirer.ledger.journal.entries import Entry, Role, State
+from acquirer.ledger.journal.kinds import Kind
+from acquirer.switch.context import Context
+from acquirer.switch.errors import HsmRefused, HsmUnavailable, response_code_for
+from acquirer.switch.journal import refuse
+from acquirer.switch.seals import Seals
+from acquirer.switch.terminals.open_payments import OpenPayments
+from acquirer.switch.terminals.recognition import identify, items_of, order_numbers
+from acquirer.switch.terminals.reply import MAC_PLACEHOLDER, build_format_error, build_reply
+from acquirer.switch.terminals.request import APPROVED, Answer, Outcome, Repeat, Request, answer_of
+from acquirer.switch.terminals.terminals import Keys, Terminal
+from acquirer.switch.transactions import Transaction
+from acquirer.switch.watch.metrics import Metrics
+
+log = structlog.get_logger("acquirer.switch")
+
+FRAMING = LengthHeader("binary", 2)
+FRAME_BYTES_MAX = 4096
+NO_KEYS = Keys()
+# Batch upload, settlement and management carry no MAC (part 4).
+CLASSES_WITHOUT_MAC = frozenset("358")
+POLL_FIRST_S = 0.05
+POLL_MAX_S = 1.0
+# What names one financial original, whether or not the table knows it.
+ORIGINALS = frozenset({"0100", "0200", "0220"})
+ADVICE = "0220"
+# Of one terminal, refusals that are being stored because it has too much under way.
+REFUSED_AT_ONCE_MAX = 64
+
+
+class _Silence(Exception):
+    """Nothing may be said, since nothing is stored and a copy might get another answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class _InFlight:
+    fingerprint: bytes
+    done: trio.Event
+
+
+class CloseConnection(Exception):
+    """The frame cannot be answered: the connection must be closed."""
+
+
+class Session:
+    """Answers frames. One for the whole server: it remembers which requests are in flight."""
+
+    def __init__(self, context: Context, metrics: Metrics) -> None:
+        self._context = context
+        self._metrics = metrics
+        self._dialect = load_dialect("cup_pos")
+        self._seals = Seals(context, self._dialect)
+        self._in_flight: dict[tuple[str, str, str], _InFlight] = {}
+        self._of_terminal: dict[str, int] = {}
+        self._log_limit = LogLimit()
+        self._open_payments = OpenPayments()
+
+    async def answer(self, frame: bytes) -> bytes | None:
+        """The reply to one frame, with its length header; None where none may be given.
+
+        Args:
+            frame: TPDU, header and message, without the length.
+
+        Raises:
+            CloseConnection: it is no message that could be answered.
+        """
+        started_at = self._context.monotonic()
+        now_ms = self._context.wall_ms()
+        try:
+            envelope, raw = PosEnvelope.split(frame)
+        except RemoteFormatError as error:
+            raise CloseConnection(str(error)) from None
+        try:
+            message = self._dialect.decode(raw)
+            transaction, de60 = identify(message)
+        except RemoteFormatError as error:
+            return self._format_error(envelope, raw, error)
+        keys, answer = NO_KEYS, None
+        try:
+            keys, answer = await self._decide(message, transaction, de60, started_at, now_ms)
+        except BookUncertain:
+            self._metrics.uncertain.inc()
+        except _Silence:
+            pass
+        except (RemoteFormatError, HsmRefused, HsmUnavailable) as error:
+            answer = Answer(self._not_handled(error))
+        except BookError as error:
+            code = self._not_handled(error)
+            answer = None if _bears_mac(message, transaction) else Answer(code)
+        name = transaction.name if transaction else Kind.UNSUPPORTED.value
+        code = answer.response_code if answer else ""
+        took_s = self._context.monotonic() - started_at
+        self._metrics.transaction(name, code, took_s)
+        log.info(
+            "transaction",
+            kind=name,
+            terminal_id=message.get(41),
+            stan=message.get(11),
+            rrn=answer.fields.get(37, "") if answer else "",
+            amount_minor=int(message.get(4) or 0),
+            response_code=code,
+            took_ms=round(took_s * 1000, 1),
+        )
+        if answer is None:
+            return None
+        return await self._seal(envelope, message, answer, keys, now_ms)
+
+    def _format_error(self, envelope: PosEnvelope, raw: bytes, error: RemoteFormatError) -> bytes:
+        self._metrics.malformed.inc()
+        left_out = self._log_limit.take(self._context.monotonic())
+        if left_out is not None:
+            log.warning("malformed", reason=str(error), left_out=left_out)
+        reply = build_format_error(error.readable or error.partial)
+        if reply is None:
+            raise CloseConnection(str(error)) from None
+        try:
+            return FRAMING.encode(bytes(envelope.reply()) + self._dialect.encode(reply))
+        except LocalFormatError:
+            raise CloseConnection(str(error)) from None
+
+    def _not_handled(self, error: Exception) -> str:
+        """Count and log what kept a request from being handled; its response code."""
+        code = response_code_for(error)
+        self._metrics.not_handled(error)
+        log.warning("not_handled", reason=str(error), response_code=code)
+        return code
+
+    # --- checks ------------------------------------------------------------------------------
+
+    async def _decide(
+        self,
+        message: Message,
+        transaction: Transaction | None,
+        de60: De60,
+        started_at: float,
+        now_ms: int,
+    ) -> tuple[Keys, Answer]:
+        """The answer, and the keys that seal it: none unless its STAN is stored.
+
+        A refusal that no entry records is left unsealed: a copy, or what was garbled on its way,
+        may still arrive and be approved, so the terminal must not believe that it was not.
+        """
+        terminal = self._context.terminals.get(message.get(41))
+        if terminal is None:
+            return NO_KEYS, Answer("97")
+        keys: Keys | None = NO_KEYS
+        if _bears_mac(message, transaction):
+            keys = await self._seals.keys_of(message, terminal)
+            if keys is None and message.get(42) == terminal.settings.merchant_id:
+                return NO_KEYS, self._unverified(terminal)
+        request = Request(
+            message,
+            de60,
+            terminal,
+            keys or NO_KEYS,
+            self._fingerprint(message, de60),
+            started_at,
+            now_ms,
+            items_of(message),
+        )
+        code = await self._refusal(request, transaction)
+        if transaction is not None and not code:
+            answer = await self._limited(transaction, request)
+            self._open_payments.note(transaction.name, request, answer.response_code)
+            return request.keys, answer
+        wanted = ProcessingDemand.SIGN_ON if code == "77" else ProcessingDemand.NOTHING
+        stored = transaction.journaled if transaction else message.mti in ORIGINALS
+        if not (stored and request.stan and request.keys.tak):
+            return NO_KEYS, Answer(code, demand=wanted)
+        kind = Kind(transaction.name) if transaction else Kind.UNSUPPORTED
+        outcome = await refuse(self._context, request, kind, code)
+        # Where the STAN is taken already, these checks come before the first answer all the same.
+        answer = outcome if isinstance(outcome, Answer) else Answer(code)
+        return request.keys, replace(answer, demand=wanted)
+
+    async def _refusal(self, request: Request, transaction: Transaction | None) -> str:
+        """The code of the checks around the MAC's, or the empty string."""
+        message, terminal = request.message, request.terminal
+        if message.get(42) != terminal.settings.merchant_id:
+            return "03"
+        if transaction is None:
+            return "40"
+        if not transaction.any_batch and request.de60.batch != terminal.row.batch:
+            # Another process may have opened the next one.
+            await self._context.terminals.refresh(terminal)
+            if request.de60.batch != terminal.row.batch:
+                return "77"
+        is_plain = message.get(25) in ("", "00")
+        return "" if is_plain or not transaction.plain_condition else "40"
+
+    async def _limited(self, transaction: Transaction, request: Request) -> Answer:
+        """Handle a request, or refuse it (96) where its terminal has too many under way.
+
+        Only what bears its MAC counts: nobody else can use up a terminal's share.
+        """
+        if not request.keys.tak:
+            return await self._run(transaction, request)
+        terminal_id = request.terminal.terminal_id
+        under_way = self._of_terminal.get(terminal_id, 0)
+        share = self._context.limits.per_terminal_max
+        if under_way >= share + REFUSED_AT_ONCE_MAX:
+            raise _Silence
+        self._of_terminal[terminal_id] = under_way + 1
+        try:
+            if under_way >= share:
+                return await self._not_now(transaction, request, "96")
+            return await self._run(transaction, request)
+        finally:
+            self._of_terminal[terminal_id] -= 1
+            if not self._of_terminal[terminal_id]:
+                del self._of_terminal[terminal_id]
+
+    def _unverified(self, terminal: Terminal) -> Answer:
+        if not terminal.key_generations():
+            return Answer("77", demand=ProcessingDemand.SIGN_ON)
+        self._metrics.mac_errors.inc()
+        return Answer("A0")
+
+    def _fingerprint(self, message: Message, de60: De60) -> bytes:
+        """What makes two requests the same (part 4, "STAN")."""
+        pan = message.get(2) or message.get(35).replace("=", "D").partition("D")[0]
+        return self._context.vault.fingerprint(
+            message.mti,
+            message.get(3),
+            message.get(4),
+            message.get(11),
+            de60.transaction_type,
+            de60.batch,
+            message.get(61),
+            pan,
+            message.get(59) and order_numbers(message),
+        )
+
+    # --- running -----------------------------------------------------------------------------
+
+    async def _run(self, transaction: Transaction, request: Request) -> Answer:
+        try:
+            if transaction.journaled:
+                return await self._once(transaction, request)
+            return _certain(await transaction.handler(self._context, request))
+        except (HsmRefused, HsmUnavailable, BookBusy, BookUnavailable) as error:
+            code = self._not_handled(error)
+            try:
+                return await self._not_now(transaction, request, code)
+            except (BookBusy, BookUnavailable):
+                raise _Silence from error
+
+    async def _once(self, transaction: Transaction, request: Request) -> Answer:
+        """Handle what a STAN names, one at a time; a copy gets the first answer again."""
+        key = (request.terminal.terminal_id, request.de60.batch, request.stan)
+        while (first := self._in_flight.get(key)) is not None:
+            if first.fingerprint == request.fingerprint:
+                await first.done.wait()
+            elif await self._find(request) is not None:
+                return Answer("94")
+            else:
+                with trio.move_on_after(POLL_FIRST_S):
+                    await first.done.wait()
+        mine = self._in_flight[key] = _InFlight(request.fingerprint, trio.Event())
+        try:
+            outcome: Outcome = Repeat()
+            if not (transaction.looks_back and await self._find(request)):
+                outcome = await transaction.handler(self._context, request)
+            if isinstance(outcome, Repeat):
+                outcome = await self._answer_again(request)
+            return outcome
+        finally:
+            del self._in_flight[key]
+            mine.done.set()
+
+    async def _not_now(self, transaction: Transaction, request: Request, code: str) -> Answer:
+        """The answer to what could not be handled, or the first answer where there was one.
+
+        It is stored, but for what the terminal sends again until it is taken: a reversal, an
+        advice.
+
+        Raises:
+            BookBusy, BookUnavailable: it is not.
+            BookUncertain: it may be, or an earlier copy has no outcome yet.
+        """
+        if not transaction.journaled or request.message.mti == ADVICE:
+            return Answer(code)
+        outcome = await refuse(self._context, request, Kind(transaction.name), code)
+        return outcome if isinstance(outcome, Answer) else await self._answer_again(request)
+
+    async def _is_undone(self, request: Request, entry: Entry) -> bool:
+        """Whether an answer that approves may not be given again.
+
+        A reversal that found nothing left to undo was answered 00 too.
+        """
+        if entry.state in (State.REVERSING, State.REVERSED):
+            return True
+        if entry.response_code != APPROVED:
+            return False
+        reversal = await self._find(request, Role.REVERSAL)
+        return reversal is not None and reversal.response_code == APPROVED
+
+    async def _find(self, request: Request, role: Role = Role.ORIGINAL) -> Entry | None:
+        return await self._context.book.find_entry(
+            request.terminal.terminal_id, request.de60.batch, request.stan, role
+        )
+
+    async def _answer_again(self, request: Request) -> Answer:
+        """The first answer of a STAN that is taken, or 94.
+
+        An entry that another process has in flight is waited for while the terminal waits.
+        """
+        give_up_at = request.started_at + self._context.limits.terminal_s
+        pause_s = POLL_FIRST_S
+        while True:
+            entry = await self._find(request)
+            if entry is None or entry.fingerprint != request.fingerprint:
+                return Answer("94")
+            if entry.state not in (State.RECEIVED, State.SENT):
+                return Answer("94") if await self._is_undone(request, entry) else answer_of(entry)
+            if self._context.monotonic() + pause_s > give_up_at:
+                raise BookUncertain("the first request of this STAN has no outcome yet")
+            await trio.sleep(pause_s)
+            pause_s = min(pause_s * 2, POLL_MAX_S)
+
+    # --- sealing -----------------------------------------------------------------------------
+
+    async def _seal(
+        self, envelope: PosEnvelope, request: Message, answer: Answer, keys: Keys, now_ms: int
+    ) -> bytes | None:
+        stamp = self._context.calendar.stamp(now_ms)
+        reply = build_reply(request, answer, stamp, is_known=bool(keys.tak))
+        if keys.tak:
+            reply.fields[64] = MAC_PLACEHOLDER
+        raw = self._dialect.encode(reply)
+        if keys.tak:
+            terminal = self._context.terminals.get(request.get(41))
+            if terminal is None:
+                return None
+            try:
+                raw = await self._seals.seal(raw, terminal, keys)
+            except (HsmRefused, HsmUnavailable) as error:
+                # Without a MAC the terminal would not believe the answer; silence makes it
+                # reverse, which is safe.
+                self._metrics.not_handled(error)
+                log.warning("reply_not_sealed", reason=str(error))
+                return None
+        demand = answer.demand
+        if demand is ProcessingDemand.NOTHING and self._asks_for_confirmation(request):
+            demand = ProcessingDemand.UPLOAD_STATUS
+        return FRAMING.encode(bytes(envelope.reply(demand)) + raw)
+
+    def _asks_for_confirmation(self, request: Message) -> bool:
+        terminal_id = request.get(41)
+        if terminal_id in self._context.to_ask:
+            return True
+        batch = De60.parse(request.get(60)).batch
+        return self._open_payments.asks(terminal_id, batch, request.get(11))
+
+
+def _bears_mac(message: Message, transaction: Transaction | None) -> bool:
+    return transaction.mac if transaction else message.mti[1] not in CLASSES_WITHOUT_MAC
+
+
+def _certain(outcome: Outcome) -> Answer:
+    return outcome if isinstance(outcome, Answer) else Answer("94")

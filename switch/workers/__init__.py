@@ -1,0 +1,1 @@
+"""What goes on beside requests: store and forward, recovery, days, unconfirmed payments."""

@@ -1,0 +1,115 @@
+"""Entries whose owner is gone: every one that may have reached a bank is undone.
+
+Runs at start and then every few seconds. At start it takes what earlier incarnations of this
+instance left; later, what any process left whose lease has run out.
+Source: architecture, "A crash between the commits leaves an intent without an outcome".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import structlog
+import trio
+
+from acquirer.ledger.errors import BookError
+from acquirer.ledger.journal.entries import Entry, State, UpdateEntry
+from acquirer.ledger.journal.kinds import Kind
+from acquirer.switch.context import Context
+from acquirer.switch.journal import LEASE_MS, NO_ANSWER, undo_steps
+
+log = structlog.get_logger("acquirer.recovery")
+
+GROUP = 200
+EVERY_S = 5.0
+
+
+async def recover(context: Context) -> int:
+    """Undo all orphans there are now.
+
+    Returns:
+        How many there were.
+
+    Raises:
+        BookError: the books could not be read or written; the rest is found next time.
+    """
+    count = 0
+    while True:
+        now_ms = context.wall_ms()
+        orphans = await context.book.take_orphans(now_ms, now_ms + LEASE_MS, GROUP)
+        await _undo_all(context, orphans, now_ms)
+        count += len(orphans)
+        if len(orphans) < GROUP:
+            break
+    if count:
+        context.saf_queued()
+        log.warning("recovered", entries=count)
+    return count
+
+
+async def undo_own(context: Context) -> int:
+    """Undo what this process leaves behind when it stops; nothing of it may be running any more.
+
+    Returns:
+        How many there were.
+    """
+    count = 0
+    try:
+        while entries := await context.book.own_unsettled(GROUP):
+            await _undo_all(context, entries, context.wall_ms())
+            count += len(entries)
+    except BookError as error:
+        # The next start does it, or another process once the leases have run out.
+        log.warning("books_refuse", reason=str(error))
+    if count:
+        log.warning("undone_at_stop", entries=count)
+    return count
+
+
+async def _undo_all(context: Context, orphans: Sequence[Entry], now_ms: int) -> None:
+    """Undo entries side by side, so that the writer commits many at once."""
+    errors: list[BookError] = []
+
+    async def undo(entry: Entry) -> None:
+        try:
+            await _undo(context, entry, now_ms)
+        except BookError as error:
+            errors.append(error)
+
+    async with trio.open_nursery() as nursery:
+        for entry in orphans:
+            nursery.start_soon(undo, entry)
+    if errors:
+        raise errors[0]
+
+
+async def _undo(context: Context, entry: Entry, now_ms: int) -> None:
+    if entry.kind is Kind.ORDER_SHARE and await _is_open(context, entry.original_id):
+        # Undone together with its payment, which is an orphan too.
+        return
+    if entry.state is State.RECEIVED:
+        refuse = UpdateEntry(
+            entry.id,
+            (State.RECEIVED,),
+            state=State.REFUSED,
+            owner=entry.owner,
+            response_code="96",
+        )
+        await context.book.commit(refuse)
+        return
+    await context.book.commit(*await undo_steps(context, entry, NO_ANSWER, now_ms))
+
+
+async def keep_recovering(context: Context) -> None:
+    """Look for orphans every few seconds, for ever."""
+    while True:
+        await trio.sleep(EVERY_S)
+        try:
+            await recover(context)
+        except BookError as error:
+            log.warning("books_refuse", reason=str(error))
+
+
+async def _is_open(context: Context, payment_id: int | None) -> bool:
+    payment = await context.book.entry(payment_id) if payment_id is not None else None
+    return payment is not None and payment.state is State.SENT

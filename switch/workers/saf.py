@@ -1,0 +1,242 @@
+"""Store and forward: what a bank is owed is sent until it answers, across restarts.
+
+One worker a bank. An item was stored with the commit that made it due; it leaves the queue in the
+commit that also ends the original's undoing. Each attempt is stored before it leaves, so that
+from the second on it goes out as a repeat, whichever process sends it; each takes another link of
+the bank. What stays unanswered too long becomes a dead letter, which an operator retries or
+writes off (``saf_operations.py``).
+Source: architecture, "Nothing is sent before its undo is stored"; bank interface, "Messages".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+import trio
+
+from acquirer.codecs.bank_kinds import BankMessage
+from acquirer.ledger.errors import BookError
+from acquirer.ledger.journal.entries import Entry, FinishSaf, SafItem, State, Step, UpdateEntry
+from acquirer.ledger.journal.kinds import UNDOING
+from acquirer.routing.banks.messages import BankRequest
+from acquirer.routing.outcomes import BankOutcome, NotSent, Replied
+from acquirer.routing.retry import RetrySchedule
+from acquirer.switch.context import Context
+from acquirer.switch.journal import unclaim_step
+from acquirer.switch.settings import SafSettings
+from acquirer.switch.transactions.steps import original_data
+
+log = structlog.get_logger("acquirer.saf")
+
+LEASE_MS = 60_000
+IDLE_S = 1.0
+# The bank has not dealt with the message: it must come again.
+UNDECIDED_CODES = frozenset({"30", "68", "90", "91", "96", "98", "A0"})
+TAKEN_CODES = frozenset({"00", "94"})
+# The bank has no void now. With any other answer it may have one still, and the payment, given
+# back once more, would reach the card twice.
+NO_VOID_CODES = TAKEN_CODES | {"25"}
+
+
+@dataclass(slots=True)
+class SafCounters:
+    """What happened to one bank's items since the program started.
+
+    ``expired`` counts those that were too old or tried too often, ``refused`` the advices that
+    the bank did not take and the voids that it did not undo; both are dead letters then.
+    """
+
+    sent: int = 0
+    answered: int = 0
+    unanswered: int = 0
+    expired: int = 0
+    refused: int = 0
+
+
+class SafWorker:
+    """Sends one bank's queue.
+
+    Attributes:
+        bank: its name.
+        counters: for metrics.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        bank: str,
+        random: Callable[[], float],
+        settings: SafSettings,
+    ) -> None:
+        self.bank = bank
+        self.counters = SafCounters()
+        self._context = context
+        self._random = random
+        self._settings = settings
+        self._schedule = RetrySchedule(settings.first_s, settings.cap_s)
+        self._wake = trio.Event()
+
+    def notify(self) -> None:
+        """Something was queued: look at once."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Send what is due, for ever. Errors of the books are waited out."""
+        while True:
+            self._wake = trio.Event()
+            sent = 0
+            if self._context.banks.is_up(self.bank):
+                try:
+                    sent = await self.send_due()
+                except BookError as error:
+                    log.warning("books_refuse", bank=self.bank, reason=str(error))
+            if not sent:
+                with trio.move_on_after(IDLE_S):
+                    await self._wake.wait()
+
+    async def send_due(self) -> int:
+        """Send what is due now, once; how many items that were.
+
+        Raises:
+            BookError: the books could not be read.
+        """
+        now_ms = self._context.wall_ms()
+        items = await self._context.book.claim_saf(
+            self.bank,
+            now_ms,
+            now_ms + LEASE_MS,
+            self._settings.at_once,
+            window=self._settings.window,
+        )
+        async with trio.open_nursery() as nursery:
+            for item in items:
+                nursery.start_soon(self._attempt, item)
+        return len(items)
+
+    async def _attempt(self, item: SafItem) -> None:
+        try:
+            await self._send(item)
+        except BookError as error:
+            log.warning("books_refuse", bank=self.bank, item=item.id, reason=str(error))
+
+    async def _send(self, item: SafItem) -> None:
+        book = self._context.book
+        original = await book.entry(item.original_id)
+        if original is None or original.card is None:
+            log.error("saf_without_original", bank=self.bank, item=item.id)
+            await book.dead_saf(item.id, self._context.wall_ms())
+            return
+        refunded = None
+        if item.kind is BankMessage.REFUND and original.original_id is not None:
+            refunded = await book.entry(original.original_id)
+        attempts = item.attempts + 1
+        if not await book.stamp_saf(
+            item.id, attempts=attempts, stan=item.stan, transmission_at=item.transmission_at
+        ):
+            return
+        timeout_s = self._context.bank_settings[self.bank].timeout_s
+        outcome = await self._context.banks.request(
+            self.bank,
+            saf_request(self._context, item, original, refunded),
+            self._context.monotonic() + timeout_s,
+            attempt=item.attempts,
+        )
+        code = outcome.message.get(39) if isinstance(outcome, Replied) else ""
+        if code and code not in UNDECIDED_CODES:
+            self.counters.sent += 1
+            self.counters.answered += 1
+            await self._answered(item, original, code)
+        else:
+            await self._unanswered(item, outcome)
+
+    async def _answered(self, item: SafItem, original: Entry, code: str) -> None:
+        now_ms = self._context.wall_ms()
+        if _is_refused(item, original, code):
+            self.counters.refused += 1
+            log.error(f"{item.kind}_refused", bank=self.bank, item=item.id, response_code=code)
+            await self._context.book.dead_saf(item.id, now_ms)
+            return
+        steps: list[Step] = [FinishSaf(item.id, code, now_ms)]
+        if item.kind is BankMessage.REVERSAL:
+            steps += undone_steps(original)
+        # What is not ours to change any more drops out: first the claim, then the entry.
+        while failed := await self._context.book.commit(*steps):
+            del steps[steps.index(failed.step) :]
+        log.info(
+            f"{item.kind}_answered",
+            bank=self.bank,
+            original=item.original_id,
+            response_code=code,
+            attempts=item.attempts + 1,
+            late=len(steps) == 1,
+        )
+
+    async def _unanswered(self, item: SafItem, outcome: BankOutcome) -> None:
+        now_ms = self._context.wall_ms()
+        attempts = item.attempts
+        if not isinstance(outcome, NotSent):
+            attempts += 1
+            self.counters.sent += 1
+            self.counters.unanswered += 1
+        settings = self._settings
+        too_old = now_ms - item.created_at_ms > settings.age_max_s * 1000
+        too_old = too_old and attempts >= settings.age_attempts_min
+        if too_old or attempts >= settings.attempts_max:
+            self.counters.expired += 1
+            log.error("saf_dead_letter", bank=self.bank, item=item.id, attempts=attempts)
+            await self._context.book.dead_saf(item.id, now_ms)
+            return
+        pause_s = self._schedule.pause_s(max(attempts, 1), self._random())
+        await self._context.book.retry_saf(item.id, attempts, now_ms + round(pause_s * 1000))
+
+
+def _is_refused(item: SafItem, original: Entry, code: str) -> bool:
+    """Whether a bank's answer leaves open what an operator must decide."""
+    if item.kind is not BankMessage.REVERSAL:
+        return code not in TAKEN_CODES
+    return original.kind in UNDOING and code not in NO_VOID_CODES
+
+
+def undone_steps(original: Entry) -> list[Step]:
+    """The end of an original's undoing, and of the claim that it may hold on another."""
+    undone = UpdateEntry(original.id, (State.TIMED_OUT, State.REVERSING), state=State.REVERSED)
+    unclaim = unclaim_step(original)
+    return [undone, *((unclaim,) if unclaim else ())]
+
+
+def saf_request(
+    context: Context, item: SafItem, original: Entry, refunded: Entry | None = None
+) -> BankRequest:
+    """What the bank is sent for an item: a reversal or an advice of its original, or a refund.
+
+    Args:
+        original: the entry that the item is about; of a refund, the refund's own.
+        refunded: of a refund, the payment that it gives back.
+    """
+    assert original.card is not None
+    about = original if item.kind is BankMessage.REVERSAL else refunded
+    settings = context.bank_settings[item.bank]
+    merchant = context.merchants.get(original.merchant_id)
+    return BankRequest(
+        kind=item.kind,
+        rrn=original.rrn,
+        stan=item.stan,
+        transmission_at=item.transmission_at,
+        local_time=original.reply.get(12, ""),
+        local_date=original.reply.get(13, ""),
+        acquirer_id=settings.acquirer_id,
+        terminal_id=original.terminal_id,
+        merchant_id=original.merchant_id,
+        merchant_name=merchant.name if merchant else "",
+        mcc=merchant.mcc if merchant else "",
+        pan=context.vault.open(original.card),
+        processing_code=original.processing_code,
+        amount_minor=original.amount_minor,
+        currency_code=original.currency_code,
+        approval_code=(refunded or original).approval_code,
+        original=original_data(about, settings.acquirer_id) if about else None,
+        reason=item.reason,
+        repeat=item.attempts > 0,
+    )

@@ -1,0 +1,207 @@
+"""Order payments whose confirmation does not come: asked of the terminal, then decided.
+
+A look every few seconds. From a first age on the terminal is asked in each reply (processing
+demand 2); from a second age on the payment is decided without it, by the word of the bank (0600)
+and the rule of the settings, so that nothing stays open. The decision commits by compare-and-set
+on the order: a confirmation or reversal that comes at the same moment wins or finds it decided.
+Source: terminal interface, part 5, last paragraph; bank interface, "inquiry".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import structlog
+import trio
+
+from acquirer.codecs.bank_kinds import BankMessage
+from acquirer.ledger.accounts.transfer_steps import PostReversed
+from acquirer.ledger.errors import BookError
+from acquirer.ledger.journal.entries import (
+    Entry,
+    InsertEntry,
+    OrderRow,
+    QueueEvent,
+    Role,
+    State,
+    Step,
+    UpdateEntry,
+)
+from acquirer.ledger.journal.kinds import Kind
+from acquirer.routing.banks.messages import BankRequest
+from acquirer.routing.outcomes import Replied
+from acquirer.switch.context import Context
+from acquirer.switch.journal import (
+    NO_ANSWER,
+    move_order,
+    own_entry,
+    queue_reversal,
+    unpay_step,
+)
+from acquirer.switch.numbers import bank_stan_of
+from acquirer.switch.order_events import order_event
+from acquirer.switch.order_life import CONFIRMED, PAID
+from acquirer.switch.settings import OrderSettings
+from acquirer.switch.transactions.steps import original_data
+
+log = structlog.get_logger("acquirer.orders")
+
+LOOK_MAX = 500
+DECIDED_A_LOOK_MAX = 20
+BY_RULE = "SWITCH"
+FOUND, UNKNOWN = "00", "25"
+
+
+async def keep_looking(context: Context, settings: OrderSettings) -> None:
+    """Look for unconfirmed payments for ever."""
+    while True:
+        await trio.sleep(settings.look_every_s)
+        try:
+            await look(context, settings)
+        except BookError as error:
+            log.warning("books_refuse", reason=str(error))
+
+
+async def look(context: Context, settings: OrderSettings) -> None:
+    """Note whom to ask, and decide what is old enough.
+
+    Raises:
+        BookError: the books cannot be read or written now; the next look goes on.
+    """
+    now_ms = context.wall_ms()
+    waiting = await context.book.unconfirmed(now_ms - _ms(settings.ask_after_s), LOOK_MAX)
+    context.to_ask.clear()
+    context.to_ask.update(payment.terminal_id for payment in waiting)
+    due_ms = now_ms - _ms(settings.decide_after_s)
+    due = [payment for payment in waiting if payment.created_at_ms <= due_ms]
+    for payment in due[:DECIDED_A_LOOK_MAX]:
+        late = payment.created_at_ms <= now_ms - 2 * _ms(settings.decide_after_s)
+        await _decide(context, payment, settings.unconfirmed, now_ms, late=late)
+
+
+async def _decide(context: Context, payment: Entry, rule: str, now_ms: int, *, late: bool) -> None:
+    known = await _known_at_the_bank(context, payment, now_ms) if payment.bank else True
+    if known is None and not late:
+        return
+    order = await context.book.order(payment.merchant_id, payment.order_no)
+    if order is None or (order.status, order.paying_id, order.payment_id) != (
+        PAID,
+        None,
+        payment.id,
+    ):
+        return
+    # A part of a payment cannot be undone alone: it stands.
+    if known is False or (rule == "reverse" and payment.kind is not Kind.ORDER_SHARE):
+        steps = await _reverse(context, order, payment, now_ms)
+    else:
+        steps = await _confirm(context, order, payment, now_ms)
+    failed = await context.book.commit(*steps)
+    if failed is None:
+        context.saf_queued()
+        context.events_queued()
+    log.info(
+        "unconfirmed_payment",
+        rrn=payment.rrn,
+        known_at_the_bank=known,
+        decided="" if failed else ("reverse" if known is False else rule),
+    )
+
+
+async def _known_at_the_bank(context: Context, payment: Entry, now_ms: int) -> bool | None:
+    """Whether the bank has approved this payment; None where it did not say."""
+    settings = context.bank_settings[payment.bank]
+    number = await context.numbers.take()
+    inquiry = BankRequest(
+        kind=BankMessage.INQUIRY,
+        rrn=payment.rrn,
+        stan=bank_stan_of(number),
+        transmission_at=context.calendar.stamp(now_ms).transmission_at,
+        local_time=payment.reply.get(12, ""),
+        local_date=payment.reply.get(13, ""),
+        acquirer_id=settings.acquirer_id,
+        terminal_id=payment.terminal_id,
+        merchant_id=payment.merchant_id,
+        currency_code=payment.currency_code,
+        original=original_data(payment, settings.acquirer_id),
+    )
+    deadline = context.monotonic() + settings.timeout_s
+    outcome = await context.banks.request(payment.bank, inquiry, deadline)
+    if not isinstance(outcome, Replied):
+        return None
+    code = outcome.message.get(39)
+    if code == UNKNOWN:
+        return False
+    return outcome.message.get(48)[:2] == "00" if code == FOUND else None
+
+
+async def _confirm(
+    context: Context, order: OrderRow, payment: Entry, now_ms: int
+) -> Sequence[Step]:
+    """The payment stands, as if its terminal had confirmed it."""
+    entry = await own_entry(
+        context,
+        Kind.ORDER_CONFIRMATION,
+        now_ms,
+        key=(BY_RULE, "confirm", str(payment.id)),
+        merchant_id=payment.merchant_id,
+        amount_minor=0,
+        currency_code=payment.currency_code,
+        order_no=payment.order_no,
+        courier_id=payment.courier_id,
+        original_id=payment.id,
+    )
+    notice = order_event(
+        context, "order.payment_confirmed", order, payment, entry, order_status=CONFIRMED
+    )
+    return (
+        InsertEntry(entry),
+        UpdateEntry.unclaimed(payment.id),
+        move_order(order, (CONFIRMED, None, payment.id)),
+        QueueEvent(notice),
+    )
+
+
+async def _reverse(
+    context: Context, order: OrderRow, payment: Entry, now_ms: int
+) -> Sequence[Step]:
+    """The payment is undone, as if by its terminal: a 0400 that comes later gets 00."""
+    entry = await own_entry(
+        context,
+        Kind.REVERSAL,
+        now_ms,
+        key=(payment.terminal_id, payment.batch, payment.stan),
+        role=Role.REVERSAL,
+        merchant_id=payment.merchant_id,
+        amount_minor=payment.amount_minor,
+        currency_code=payment.currency_code,
+        order_no=payment.order_no,
+        courier_id=payment.courier_id,
+        original_id=payment.id,
+    )
+    after = State.REVERSING if payment.bank else State.REVERSED
+    take = UpdateEntry.unclaimed(payment.id, after)
+    unpay = unpay_step(order)
+    notice = order_event(
+        context,
+        "order.cancelled",
+        order,
+        payment,
+        entry,
+        order_status=unpay.new[0],
+        reason="unconfirmed",
+    )
+    to_bank: tuple[Step, ...] = ()
+    if payment.bank:
+        to_bank = (await queue_reversal(context, payment, NO_ANSWER, now_ms),)
+    return (
+        InsertEntry(entry),
+        take,
+        *to_bank,
+        PostReversed(payment.id, entry.id, entry.business_date),
+        unpay,
+        QueueEvent(notice),
+    )
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)
