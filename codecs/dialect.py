@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 import iso8583
 
 from acquirer.codecs.bitmap import BitmapLayout
-from acquirer.codecs.dialect_file import UNDEFINED, compile_spec, parse_file
+from acquirer.codecs.dialect_file import UNDEFINED, compile_spec, extended, parse_file
 from acquirer.codecs.errors import DialectError, LocalFormatError, RemoteFormatError
 from acquirer.codecs.framing import LengthHeader
 from acquirer.codecs.loose_reading import LooseReader, Reading
@@ -68,7 +68,7 @@ class Dialect:
             DialectError: the text names file, field and key.
         """
         file = parse_file(source, name)
-        compiled = compile_spec(file, name)
+        self._compiled = compiled = compile_spec(file, name)
         self.name = name
         self.title = file.title
         self.names = {int(key): f.name or f"field {key}" for key, f in file.fields.items()}
@@ -213,6 +213,11 @@ class Dialect:
         raw = bytes(encoded)
         message.raw = self.bitmap.without_flag(raw) if self.bitmap.always_both else raw
         return message.raw
+
+    def fits(self, number: int, value: str) -> bool:
+        """Whether a field can hold a value, so that :meth:`encode` takes it."""
+        spec = self._compiled.get(str(number))
+        return number in self.types and spec is not None and spec.fits(self.types[number], value)
 
     def mac_field(self, fields: Iterable[int]) -> int:
         """The data element that holds the MAC of a message with these fields: 64 or 128."""
@@ -360,7 +365,7 @@ def load_dialect(name: str) -> Dialect:
         if base.endswith(".toml") and name.endswith(".toml"):
             base = str(Path(name).parent / base)
         try:
-            source = _extend(_read(base), source)
+            source = extended(_read(base), source)
         except DialectError as error:
             raise DialectError(f"{name}: extends: {error}") from None
     return Dialect(source, name)
@@ -381,16 +386,6 @@ def _read(name: str) -> dict[str, Any]:
         return tomllib.loads(file.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError, OSError) as error:
         raise DialectError(f"{name}: {error}") from error
-
-
-def _extend(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
-    """Tables are merged entry by entry; an entry, such as a whole field, is replaced."""
-    merged = {**base, **own}
-    for key in ("defaults", "needs", "fields"):
-        tables = base.get(key, {}), own.get(key, {})
-        if all(isinstance(table, dict) for table in tables):
-            merged[key] = {**tables[0], **tables[1]}
-    return merged
 
 
 def shipped_dialects() -> list[str]:

@@ -24,6 +24,7 @@ TEXT_CODECS = {
     "utf8": "utf-8",
 }
 UNDEFINED = "not part of this dialect"
+_ALPHABETS = {"n": "0123456789", "z": "0123456789D="}
 
 TextEncoding = Literal["ascii", "latin1", "ebcdic", "ebcdic037", "gb18030", "utf8"]
 NumericEncoding = Literal["bcd", "ascii", "ebcdic", "ebcdic037"]
@@ -116,6 +117,26 @@ class FieldSpec:
     prefix_digits: bytes = b""
     fill: tuple[str, Side] | None = None
 
+    def fits(self, kind: str, value: str) -> bool:
+        """Whether a value of a field of this type can be written.
+
+        Args:
+            kind: the field's type, as :class:`FieldFormat` has it.
+        """
+        codec, size_max = self.pyiso["data_enc"], self.pyiso["max_len"]
+        if kind in ("b", "raw"):
+            size = len(value) if self.hex_text else len(value) // 2
+            is_sound = len(value) % 2 == 0 and not value.strip("0123456789ABCDEFabcdef")
+        elif kind in ("n", "z"):
+            size, is_sound = len(value), not value.strip(_ALPHABETS[kind])
+        else:
+            try:
+                size, is_sound = len(value.encode(codec)), True
+            except UnicodeError:
+                return False
+        is_fixed = not self.pyiso["len_type"] and self.fill is None
+        return is_sound and size <= size_max and (size == size_max or not is_fixed)
+
 
 class Pads(str):
     """The pad nibble written, equal to each that is accepted; pyiso8583 compares with ``==``."""
@@ -171,6 +192,16 @@ def parse_file(source: dict[str, Any], name: str) -> DialectFile:
         if not _is_hex(value) or (key == "tpdu" and len(value) not in (0, 10)):
             raise DialectError(f"{name}: {key} is no hexadecimal text of the right length")
     return file
+
+
+def extended(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """Tables are merged entry by entry; an entry, such as a whole field, is replaced."""
+    merged = {**base, **own}
+    for key in ("defaults", "needs", "fields"):
+        tables = base.get(key, {}), own.get(key, {})
+        if all(isinstance(table, dict) for table in tables):
+            merged[key] = {**tables[0], **tables[1]}
+    return merged
 
 
 def compile_spec(file: DialectFile, name: str) -> dict[str, FieldSpec]:

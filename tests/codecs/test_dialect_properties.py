@@ -128,3 +128,36 @@ def test_open_capture_never_raises(data: bytes, name: str) -> None:
 
     assert (found.message is None) <= isinstance(found.error, CodecError)
     assert data == found.prefix + found.envelope + found.raw
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    name=st.sampled_from(DIALECTS),
+    number=st.integers(2, 128),
+    value=st.one_of(
+        st.text(max_size=30),
+        st.text("0123456789", max_size=50),
+        st.text("0123456789ABCDEF", max_size=50),
+        st.text("0123456789D=", max_size=40),
+        st.text(ASCII_TEXT, max_size=50),
+    ),
+)
+def test_what_fits_is_what_encode_takes(name: str, number: int, value: str) -> None:
+    """One answer before, the other after: whatever the field and the value."""
+    dialect = load_dialect(name)
+    try:
+        dialect.encode(Message("0210", {number: value}))
+    except LocalFormatError:
+        assert not dialect.fits(number, value)
+    else:
+        assert dialect.fits(number, value)
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+@settings(max_examples=30, deadline=None)
+@given(data=st.data())
+def test_what_a_message_holds_fits(name: str, data: st.DataObject) -> None:
+    """Every value of a message that can be written."""
+    dialect = load_dialect(name)
+    for number, value in data.draw(messages(name)).fields.items():
+        assert dialect.fits(number, value)
