@@ -126,3 +126,12 @@ def in_words(code: str, language: Language = "en") -> str:
         return _TEXTS[ResponseCode(code)][place]
     except ValueError:
         return _UNKNOWN[place]
+
+
+def is_code(text: str) -> bool:
+    """Whether a text has the shape of a code or a reason (DE39): two ASCII letters or digits.
+
+    >>> is_code("A0"), is_code("0"), is_code("é0"), is_code("- ")
+    (True, False, False, False)
+    """
+    return len(text) == 2 and text.isascii() and text.isalnum()

@@ -24,9 +24,11 @@ from acquirer.ledger.errors import BookError
 from acquirer.routing.banks.banks import Banks
 from acquirer.routing.banks.choice import route_table
 from acquirer.routing.errors import RoutingError
+from acquirer.routing.links.link_traffic import wire_format
 from acquirer.routing.orders.client import Delivery, OrderSystems
 from acquirer.routing.orders.iso_system import check_host
 from acquirer.routing.orders.outbox import OutboxEvent, OutboxSettings, Wake, run_outbox
+from acquirer.routing.settings import BankSettings
 from acquirer.switch.clock import Calendar, WallClock
 from acquirer.switch.context import Context
 from acquirer.switch.hsm.client import Hsm
@@ -216,6 +218,7 @@ def check(settings: SwitchSettings, file: str) -> None:
         route_table(settings.routes, [bank.name for bank in settings.banks])
         for bank in settings.banks:
             bank.check()
+            _check_carried(settings, bank, file)
         for order_host in settings.order_hosts:
             check_host(order_host)
     except RoutingError as error:
@@ -224,6 +227,26 @@ def check(settings: SwitchSettings, file: str) -> None:
     for index, system in enumerate(settings.order_systems):
         if system.host not in hosts:
             raise ConfigError(file, f"order_systems[{index}].host", "no such order host")
+
+
+def _check_carried(settings: SwitchSettings, bank: BankSettings, file: str) -> None:
+    """Check that a bank's dialect can hold what it is told of merchants and terminals.
+
+    Raises:
+        ConfigError: names the key and the field.
+        BankSettingsError: there is no such dialect.
+    """
+    dialect, _ = wire_format(bank)
+    said = [(f"banks.{bank.name}.acquirer_id", 32, bank.acquirer_id)]
+    for index, merchant in enumerate(settings.merchants):
+        said.append((f"merchants[{index}].merchant_id", 42, merchant.merchant_id.ljust(15)))
+        said.append((f"merchants[{index}].mcc", 18, merchant.mcc))
+    for index, terminal in enumerate(settings.terminals):
+        said.append((f"terminals[{index}].terminal_id", 41, terminal.terminal_id.ljust(8)))
+    for key, number, value in said:
+        if value and not dialect.fits(number, value):
+            reason = f"does not fit field {number} of bank {bank.name!r}, dialect {dialect.name}"
+            raise ConfigError(file, key, reason)
 
 
 def _checked(settings: SwitchSettings, file: str) -> SwitchSettings:

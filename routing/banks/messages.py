@@ -191,6 +191,11 @@ def to_message(request: BankRequest, reversal_mti: str = "0400") -> Message:
     return Message(request_mti(request.kind, request.repeat, reversal_mti), fields)
 
 
+def carries(kind: BankMessage, number: int) -> bool:
+    """Whether messages of a kind carry a field, where it has a value."""
+    return number in _BASE or number in _SHAPES[kind].fields
+
+
 def request_mti(kind: BankMessage, repeat: bool = False, reversal_mti: str = "0400") -> str:
     """The MTI that a kind is sent under: what DE90 of its reversal must name.
 

@@ -165,6 +165,10 @@ class BankLink:
             return zpk == self.settings.zpk
         return self._keys.is_good_zpk(zpk, trio.current_time())
 
+    def can_carry(self, number: int, value: str) -> bool:
+        """Whether a field of this link's dialect can hold a value."""
+        return self._dialect.fits(number, value)
+
     @property
     def is_up(self) -> bool:
         """Whether transactions can go out."""

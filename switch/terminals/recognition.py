@@ -13,6 +13,7 @@ from acquirer.codecs.de59 import De59
 from acquirer.codecs.errors import RemoteFormatError
 from acquirer.codecs.message import Message
 from acquirer.codecs.private_fields import De60
+from acquirer.codecs.response_codes import is_code
 from acquirer.switch.transactions import Transaction, find_transaction
 from acquirer.switch.transactions.order_group import MORE_TAGS
 
@@ -27,7 +28,7 @@ def identify(message: Message) -> tuple[Transaction | None, De60]:
 
     Raises:
         RemoteFormatError: it is no request, DE60, terminal or merchant is missing, or a needed
-            field is, or the currency is none.
+            field is, the currency is none, or the reason of a reversal.
     """
     try:
         if int(message.mti[2]) % 2:
@@ -42,6 +43,8 @@ def identify(message: Message) -> tuple[Transaction | None, De60]:
             message.need(number)
         if (currency := message.get(49)) and not CURRENCY.fullmatch(currency):
             raise RemoteFormatError("a currency is three digits (ISO 4217)", field="49")
+        if message.mti[1] == "4" and (reason := message.get(39).strip()) and not is_code(reason):
+            raise RemoteFormatError("a reason is two letters or digits", field="39")
         items_of(message)
         if message.get(55):
             bertlv.parse(message.binary(55))

@@ -6,10 +6,18 @@ Source: terminal interface, part 4 ("the reply's MTI is request + 10; it echoes 
 
 from __future__ import annotations
 
+import structlog
+
+from acquirer.codecs.dialect import load_dialect
+from acquirer.codecs.errors import LocalFormatError
 from acquirer.codecs.message import Message, reply_mti
 from acquirer.switch.clock import Stamp
 from acquirer.switch.terminals.request import Answer
 
+log = structlog.get_logger("acquirer.switch")
+
+_DIALECT = load_dialect("cup_pos")
+_NEEDED = frozenset({11, 39, 41, 64})
 ECHOED = (2, 3, 4, 11, 25, 32, 41, 42, 49, 60)
 MAC_PLACEHOLDER = "0" * 16
 
@@ -33,6 +41,26 @@ def build_reply(
     if answer.response_code:
         fields[39] = answer.response_code
     return Message(reply_mti(request.mti), fields)
+
+
+def write_reply(reply: Message) -> bytes:
+    """The bytes of a reply; a field that does not fit is left out and logged.
+
+    What a transaction answers is held against the dialect before it is stored; an answer that was
+    stored before must come again, too.
+
+    Raises:
+        LocalFormatError: a field that every reply needs does not fit.
+    """
+    while True:
+        try:
+            return _DIALECT.encode(reply)
+        except LocalFormatError as error:
+            number = int(error.field) if error.field.isdigit() else 0
+            if number in _NEEDED or number not in reply.fields:
+                raise
+            log.error("reply_field_left_out", field=number, rrn=reply.get(37))
+            del reply.fields[number]
 
 
 def build_format_error(partial: dict[int, str]) -> Message | None:

@@ -30,7 +30,12 @@ from acquirer.switch.journal import refuse
 from acquirer.switch.seals import Seals
 from acquirer.switch.terminals.open_payments import OpenPayments
 from acquirer.switch.terminals.recognition import identify, items_of, order_numbers
-from acquirer.switch.terminals.reply import MAC_PLACEHOLDER, build_format_error, build_reply
+from acquirer.switch.terminals.reply import (
+    MAC_PLACEHOLDER,
+    build_format_error,
+    build_reply,
+    write_reply,
+)
 from acquirer.switch.terminals.request import APPROVED, Answer, Outcome, Repeat, Request, answer_of
 from acquirer.switch.terminals.terminals import Keys, Terminal
 from acquirer.switch.transactions import Transaction
@@ -351,7 +356,7 @@ class Session:
         reply = build_reply(request, answer, stamp, is_known=bool(keys.tak))
         if keys.tak:
             reply.fields[64] = MAC_PLACEHOLDER
-        raw = self._dialect.encode(reply)
+        raw = write_reply(reply)
         if keys.tak:
             terminal = self._context.terminals.get(request.get(41))
             if terminal is None:

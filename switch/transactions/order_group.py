@@ -26,7 +26,8 @@ from acquirer.ledger.journal.entries import (
     UpdateEntry,
 )
 from acquirer.ledger.journal.kinds import Kind
-from acquirer.routing.outcomes import BankOutcome, Replied
+from acquirer.routing.outcomes import BankOutcome
+from acquirer.switch.bank_reply import approval_code_of_bank
 from acquirer.switch.context import Context
 from acquirer.switch.journal import (
     claim_steps,
@@ -121,7 +122,7 @@ async def settle_shares(
     outcome: BankOutcome,
 ) -> Outcome:
     """Commit 2: all orders are paid and their merchant is told, or all are to be paid again."""
-    approval_code = outcome.message.get(38) if isinstance(outcome, Replied) else ""
+    approval_code = approval_code_of_bank(outcome)
     postings = card_sale(
         entry.amount_minor,
         request.terminal.fee_rate,

@@ -27,7 +27,7 @@ from acquirer.ledger.journal.entries import (
     Step,
 )
 from acquirer.ledger.journal.kinds import Kind
-from acquirer.routing.outcomes import Replied
+from acquirer.switch.bank_reply import approval_code_of_bank
 from acquirer.switch.context import Context
 from acquirer.switch.journal import (
     claim_steps,
@@ -186,8 +186,7 @@ async def _pay_by_card(
     outcome = await forward(context, request, entry, card_request(context, request, entry, card))
 
     claimed = replace(order, paying_id=entry.id)
-    approval_code = outcome.message.get(38) if isinstance(outcome, Replied) else ""
-    payment = replace(entry, approval_code=approval_code)
+    payment = replace(entry, approval_code=approval_code_of_bank(outcome))
     postings = card_sale(
         entry.amount_minor,
         request.terminal.fee_rate,

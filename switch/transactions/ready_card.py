@@ -8,15 +8,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import structlog
+
 from acquirer.codecs.pan import Pan
 from acquirer.codecs.track2 import Track2
-from acquirer.ledger.journal.kinds import Kind, ruled_as
+from acquirer.ledger.journal.kinds import KINDS, Kind, ruled_as
 from acquirer.routing.banks.choice import Route, RouteFacts, choose
 from acquirer.routing.banks.strategies import LinkFacts
 from acquirer.switch.context import Context
 from acquirer.switch.errors import HsmRefused, response_code_for
 from acquirer.switch.journal import refuse
 from acquirer.switch.terminals.request import Outcome, Request
+
+log = structlog.get_logger("acquirer.switch")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -51,8 +55,9 @@ async def ready_card(
 ) -> ReadyCard | Outcome:
     """The request's card, routed and protected, or the answer of a recorded refusal.
 
-    Refused are a PIN in another format (99), a card that no route covers (92), a bank that is not
-    up (91), and a PIN that does not open (as the module says).
+    Refused are a PIN in another format (99), a card that no route covers (92), a field that the
+    bank's dialect cannot hold (30), a bank that is not up (91), and a PIN that does not open (as
+    the module says).
 
     Raises:
         RemoteFormatError: no card in the message.
@@ -68,6 +73,8 @@ async def ready_card(
     bank = _route(context, request, kind, pan)
     if bank is None:
         return await refused("92")
+    if _cannot_carry(context, request, kind, bank, pan, track):
+        return await refused("30")
     zpk = _zpk_for(context, request, kind, bank, pan)
     if zpk is None:
         return await refused("91")
@@ -83,6 +90,30 @@ def _route(context: Context, request: Request, kind: Kind, pan: Pan) -> str | No
     facts = RouteFacts(pan, ruled_as(kind), request.terminal.settings.merchant_id)
     chosen = choose(facts, context.routes)
     return chosen.first_up(context.banks.is_up) if isinstance(chosen, Route) else None
+
+
+def _cannot_carry(
+    context: Context, request: Request, kind: Kind, bank: str, pan: Pan, track: Track2 | None
+) -> bool:
+    """Whether something that the terminal sent has no room in the bank's dialect.
+
+    The rest of what a bank is asked is ours, and was held against its dialect at the start.
+    """
+    asked = KINDS[kind].bank_message
+    if asked is None:
+        return False
+    values = {number: request.message.get(number) for number in (22, 23, 25, 55)}
+    values |= {2: pan.digits, 14: expiry_of(request, track), 35: track.format() if track else ""}
+    unfit = context.banks.unfit(bank, asked, values)
+    if unfit is not None:
+        terminal_id = request.terminal.terminal_id
+        log.warning("bank_cannot_carry", bank=bank, field=unfit, terminal_id=terminal_id)
+    return unfit is not None
+
+
+def expiry_of(request: Request, track: Track2 | None) -> str:
+    """A card's expiry YYMM, from the track or keyed, or empty."""
+    return (track.expiry if track else "") or request.message.get(14)
 
 
 def _zpk_for(context: Context, request: Request, kind: Kind, bank: str, pan: Pan) -> str | None:

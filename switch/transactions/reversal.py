@@ -42,6 +42,8 @@ from acquirer.switch.transactions.order_group import unpay_shares
 TRIES_MAX = 20
 CLAIMED_WAIT_S = 0.25
 OTHER_REASON = "06"
+# DE39 of a 0400: no answer, a bad MAC in the answer, other. A bank is told no reason but these.
+REASONS = frozenset({"98", "A0", OTHER_REASON})
 AMOUNT_DIFFERS = "64"
 
 
@@ -156,7 +158,8 @@ async def _plan(
     )
     undo: tuple[Step, ...] = (take,)
     if original.bank:
-        reason = request.message.get(39) or OTHER_REASON
+        given = request.message.get(39)
+        reason = given if given in REASONS else OTHER_REASON
         undo = (take, await queue_reversal(context, original, reason, request.now_ms))
     if original.state is State.SENT:
         freed = (*free_order_steps(original, order), *await free_shares(context, original))

@@ -10,18 +10,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from acquirer.codecs.message import Message
 from acquirer.codecs.pan import Pan
+from acquirer.codecs.response_codes import is_code
 from acquirer.codecs.track2 import Track2
 from acquirer.ledger.journal.entries import Entry, State, Step, UpdateEntry
 from acquirer.ledger.journal.kinds import KINDS
 from acquirer.routing.banks.messages import BankRequest, OriginalData
 from acquirer.routing.outcomes import BankOutcome, NoReply, NotSent, NotSentReason
+from acquirer.switch.bank_reply import fields_of_bank
 from acquirer.switch.context import Context
 from acquirer.switch.journal import NO_ANSWER, undo_steps
 from acquirer.switch.stand_in import advice_step, approval_code_of
 from acquirer.switch.terminals.request import Answer, Outcome, Request
-from acquirer.switch.transactions.ready_card import ProtectedPin, ReadyCard
+from acquirer.switch.transactions.ready_card import ProtectedPin, ReadyCard, expiry_of
 
 APPROVED_CODES = frozenset({"00"})
 # Approvals with a condition (show an identification, in part, VIP, update track 3) that terminals
@@ -31,8 +32,6 @@ CONDITIONAL_APPROVALS = frozenset({"08", "10", "11", "16"})
 # to do something about its own.
 OF_THE_LINK = frozenset({"77", "97", "A0", "A7"})
 ANSWER_MARGIN_S = 2.0
-APPROVAL_CODE_CHARACTERS = 6
-BALANCE_CHARACTERS = 20
 
 
 def bank_request(
@@ -64,7 +63,7 @@ def bank_request(
         merchant_name=merchant.name,
         mcc=merchant.mcc,
         pan=pan,
-        expiry=(track.expiry if track else "") or message.get(14),
+        expiry=expiry_of(request, track),
         track2=track.format() if track else None,
         entry_mode=message.get(22),
         card_sequence=message.get(23),
@@ -136,9 +135,10 @@ async def settle(
         return await conclude(context, entry, State.REFUSED, code, entry.reply, undone)
     message = outcome.message
     code = message.get(39)
-    if not code.isalnum() or code in OF_THE_LINK:
+    if code in OF_THE_LINK:
         code = "96"
-    if code in CONDITIONAL_APPROVALS:
+    if code in CONDITIONAL_APPROVALS or not is_code(code):
+        # Money has moved, or nobody can tell.
         return await _time_out(context, entry)
     reply = {**entry.reply, **fields_of_bank(message)}
     if code in APPROVED_CODES:
@@ -166,19 +166,6 @@ async def _stand_in(
     context.stood_in()
     context.saf_queued()
     return Answer("00", reply)
-
-
-def fields_of_bank(message: Message) -> dict[int, str]:
-    """What of a bank's reply goes to the terminal, in the shape that its dialect has room for.
-
-    Control characters do not: they would be shown and printed.
-    """
-    fields = {}
-    if len(message.get(38).strip()) == APPROVAL_CODE_CHARACTERS:
-        fields[38] = message.get(38)
-    if len(message.get(54)) >= BALANCE_CHARACTERS:
-        fields[54] = message.get(54)[:BALANCE_CHARACTERS]
-    return {number: text for number, text in fields.items() if text.isprintable()}
 
 
 async def conclude(

@@ -14,9 +14,11 @@ import structlog
 import trio
 
 from acquirer.codecs.message import Message
+from acquirer.codecs.response_codes import is_code
 from acquirer.ledger.book import Book
 from acquirer.ledger.errors import BookError
 from acquirer.ledger.journal.entries import State, UpdateEntry
+from acquirer.switch.bank_reply import can_show
 
 log = structlog.get_logger("acquirer.switch")
 
@@ -63,7 +65,7 @@ class LateReplies:
 
 
 async def record_late(book: Book, bank: str, message: Message) -> bool:
-    """Write a late reply beside the entry that it answers; false where there is none.
+    """Write a late reply beside the entry that it answers; false where there is none, or no code.
 
     Raises:
         BookError: the books could not be read or written.
@@ -73,11 +75,13 @@ async def record_late(book: Book, bank: str, message: Message) -> bool:
     entry = await book.entry_by_rrn(message.get(37))
     if entry is None or (entry.bank, entry.bank_stan) != (bank, message.get(11)):
         return False
-    code = message.get(39)
+    code, approval_code = message.get(39), message.get(38)
+    if not is_code(code):
+        return False
     step = UpdateEntry(
         entry.id,
         LATE_FOR,
         late_response_code=code,
-        approval_code=message.get(38) if code == APPROVED and message.get(38) else None,
+        approval_code=approval_code if code == APPROVED and can_show(38, approval_code) else None,
     )
     return await book.commit(step) is None

@@ -68,6 +68,8 @@ IN_PROCESS = {
         _set("order_hosts", [{"name": "a", "address": "host:1", "acquirer_id": "1"}]),
         "field 59 must be of type raw",
     ),
+    "MCC": (_set("merchants", 1, "mcc", "421"), "merchants[1].mcc"),
+    "terminal id": (_set("terminals", 2, "terminal_id", "100000033"), "terminals[2].terminal_id"),
     "route to nowhere": (_set("routes", 0, "bank", "elsewhere"), "elsewhere"),
 }
 AS_PROGRAM = {

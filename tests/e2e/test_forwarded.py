@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from pos_terminal import de59
 
 from acquirer.codecs.message import Message
 from acquirer.config.estate import load_estate
 from acquirer.hosts_sim.bank import connection
+from acquirer.hosts_sim.orders.store import read_orders
 
 pytestmark = pytest.mark.anyio
 
@@ -32,6 +36,22 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Message]:
 
     monkeypatch.setattr(connection, "entry_of", overheard)
     return found
+
+
+@pytest.fixture
+def brought(monkeypatch: pytest.MonkeyPatch) -> dict[int, str]:
+    """Fields that the bank puts into its replies to requests for money, over its own."""
+    fields: dict[int, str] = {}
+    reply_of = connection.reply_of
+
+    def altered(request: Message, *more: Any) -> Message:
+        reply = reply_of(request, *more)
+        if request.mti == "0200":
+            reply.fields |= fields
+        return reply
+
+    monkeypatch.setattr(connection, "reply_of", altered)
+    return fields
 
 
 @pytest.mark.parametrize(
@@ -81,3 +101,100 @@ async def test_an_order_number_that_cannot_be_seen(world: Any) -> None:
     terminal = await world.with_courier()
     items = de59(ON="SP\u202e1", OC="C1001")
     assert "30" == (await world.ask(terminal.order("0200", "380000", "71", items))).code
+
+
+@pytest.mark.parametrize("code", ["\xc1\xe9\xbf\xf1\xe0\xe7", "\x9b2J\x1b[m", "A1234 ", "      "])
+async def test_an_approval_code_that_cannot_be_shown(
+    world: Any, brought: dict[int, str], code: str
+) -> None:
+    """The payment is approved, and answered; a code that fits the terminal's dialect is shown."""
+    terminal = await world.signed_on()
+    brought[38] = code
+    reply = await world.ask(terminal.sale(SYBIL, 100))
+    assert ("00", "approved") == (reply.code, world.state(reply))
+    assert ("A1234 " if code == "A1234 " else "") == reply.get(38)
+    assert terminal.sealed(reply)
+
+
+async def test_a_balance_that_cannot_be_shown(world: Any, brought: dict[int, str]) -> None:
+    """Left out; the answer comes all the same."""
+    terminal = await world.signed_on()
+    for wrong in ("1002156C00000000125\xb2", "1002156X000000001250", "\x1b" * 20, "10"):
+        brought[54] = wrong
+        reply = await world.ask(terminal.balance(SYBIL))
+        assert ("00", "") == (reply.code, reply.get(54))
+
+
+async def test_the_merchant_is_told_the_code_that_the_terminal_got(
+    world: Any, brought: dict[int, str]
+) -> None:
+    """A notice holds no approval code that the terminal could not be shown."""
+    terminal = await world.with_courier()
+    brought[38] = "\xc1\xe9\xbf\xf1\xe0\xe7"
+    order = next(order for order in load_estate().orders if order.order_no == "SP20261121002")
+    fields = terminal.card_fields(SYBIL, None) | {4: f"{order.amount_minor:012d}"}
+    items = de59(ON=order.order_no, OC="C1001")
+    reply = await world.ask(terminal.order("0200", "000000", "72", items, fields))
+    assert ("00", "") == (reply.code, reply.get(38))
+    await world.until(lambda: world.events(order.order_no))
+    (row,) = [row for row in read_orders(world.folder) if row.order_no == order.order_no]
+    assert ("paid", "") == (row.state, row.approval_code)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [("98", "98"), ("A0", "A0"), ("06", "06"), ("00", "06"), ("zZ", "06"), ("  ", "06")],
+)
+async def test_a_bank_is_told_no_reason_but_the_interfaces(
+    world: Any, asked: list[Message], given: str, told: str
+) -> None:
+    """What a terminal gives as the reason of a reversal, and what its bank is told."""
+    terminal = await world.signed_on()
+    frame = terminal.sale(SYBIL, 100)
+    assert "00" == (await world.ask(frame)).code
+    assert "00" == (await world.ask(terminal.reversal(frame, given))).code
+    await world.until(lambda: any(message.mti == "0400" for message in asked))
+    assert [told] == [message.get(39) for message in asked if message.mti == "0400"]
+
+
+async def test_a_reason_that_is_none(world: Any, asked: list[Message]) -> None:
+    """Not two letters or digits: a format error, and nothing is undone."""
+    terminal = await world.signed_on()
+    frame = terminal.sale(SYBIL, 100)
+    sale = await world.ask(frame)
+    assert "30" == (await world.ask(terminal.reversal(frame, "\x00\x01"))).code
+    assert "approved" == world.state(sale)
+    assert "00" == (await world.ask(terminal.reversal(frame))).code
+    await world.until(lambda: any(message.mti == "0400" for message in asked))
+
+
+async def test_what_a_banks_dialect_cannot_hold(
+    open_world: Callable[..., Any], tmp_path: Path, asked: list[Message]
+) -> None:
+    """A field without room there is a format error before anything is recorded as sent."""
+    path = tmp_path / "small.toml"
+    path.write_text(
+        'extends = "iso87_ascii"\n[fields]\n'
+        '55 = { type = "b", max = 8, prefix = 3 }\n'
+        '35 = { type = "z", max = 30, prefix = 2 }\n'
+    )
+    async with open_world() as world:
+        banks = msgspec.to_builtins((await world.settings()).banks)
+        world.changes["banks"] = [banks[0] | {"dialect": str(path)}]
+        await world.drain()
+        await world.start_switch()
+        terminal = await world.signed_on()
+        keyed = terminal.sale_fields(SYBIL, 100, pin="")
+        keyed |= {2: SYBIL.pan, 14: SYBIL.expiry, 22: "012"}
+        del keyed[35]
+        for code, changes in (
+            ("00", {55: bytes.fromhex("9F270180")}),
+            ("30", {55: bytes.fromhex(ICC)}),
+            ("30", {35: SYBIL.track2}),
+        ):
+            fields = {**keyed, **changes, 11: terminal.next_stan()}
+            reply = await world.ask(terminal.frame("0200", fields))
+            assert (code, True) == (reply.code, terminal.sealed(reply))
+            assert ("approved" if code == "00" else "refused") == world.state(reply)
+        assert 1 == len(asked)
+        await world.agree()

@@ -11,7 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pos_terminal import FIELDS, Line, PosTerminal, Reply, de59
 
+from acquirer.codecs.message import Message
+from acquirer.codecs.response_codes import is_code
 from acquirer.config.estate import load_estate
+from acquirer.hosts_sim.bank import connection
 
 pytestmark = pytest.mark.anyio
 
@@ -107,7 +110,7 @@ def value_of(number: int) -> st.SearchStrategy[Any]:
     if kind[0] == "b":
         return st.binary(min_size=size if exact else 0, max_size=min(size, 60))
     text = st.text(
-        st.characters(min_codepoint=32, max_codepoint=126),
+        st.characters(max_codepoint=255),
         min_size=size if exact else 0,
         max_size=size,
     )
@@ -179,6 +182,50 @@ async def test_sealed_nonsense(
         assert reply.code in CODES, reply
         if 64 in reply.fields and reply.mti != "0830" and (reply.mti, reply.code) not in AGAIN:
             assert f"{stan:06d}" in {line.stan for line in world.journal()}, reply
+
+
+LATIN = st.characters(max_codepoint=255)
+
+
+def no_code(text: str) -> bool:
+    """Whether it is no DE39 at all; a bank that declines what it has kept lies about money."""
+    return not is_code(text)
+
+
+BROUGHT = st.fixed_dictionaries(
+    {},
+    optional={
+        38: st.text(LATIN, min_size=6, max_size=6),
+        39: st.just("00") | st.text(LATIN, min_size=2, max_size=2).filter(no_code),
+        44: st.text(LATIN, max_size=25),
+        48: st.text(LATIN, max_size=60),
+        54: st.text(LATIN, max_size=120),
+        62: st.text(LATIN, max_size=60),
+        102: st.text(LATIN, max_size=28),
+    },
+)
+
+
+@FUZZ
+@given(fields=BROUGHT, which=st.sampled_from(["sale", "balance"]))
+async def test_any_reply_of_a_bank(
+    world: Any, monkeypatch: pytest.MonkeyPatch, fields: dict[int, str], which: str
+) -> None:
+    """Whatever a bank brings, the terminal is answered; approved only where the bank says 00."""
+    terminal = await world.signed_on("10000009")
+    reply_of = connection.reply_of
+
+    def altered(request: Message, *more: Any) -> Message:
+        reply = reply_of(request, *more)
+        return Message(reply.mti, reply.fields | fields if request.mti == "0200" else reply.fields)
+
+    frame = terminal.sale(SYBIL, 100) if which == "sale" else terminal.balance(SYBIL)
+    with monkeypatch.context() as patched:
+        patched.setattr(connection, "reply_of", altered)
+        reply = await world.ask(frame)
+    assert terminal.sealed(reply)
+    assert ("00" if fields.get(39, "00") == "00" else "98") == reply.code
+    assert (reply.get(38) + str(reply.get(54))).isprintable()
 
 
 async def test_sales_go_on(world: Any) -> None:

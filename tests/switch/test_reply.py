@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from acquirer.codecs.dialect import load_dialect
+from acquirer.codecs.errors import LocalFormatError
 from acquirer.codecs.message import Message
 from acquirer.switch.clock import Stamp
-from acquirer.switch.terminals.reply import build_format_error, build_reply, reply_mti
+from acquirer.switch.terminals.reply import build_format_error, build_reply, reply_mti, write_reply
 from acquirer.switch.terminals.request import Answer
 
+CUP = load_dialect("cup_pos")
 STAMP = Stamp("203456", "0604", "0604123456", "2026-06-04", "6155")
 REQUEST = Message(
     "0200",
@@ -49,6 +52,16 @@ def test_every_answer_has_a_time() -> None:
     stored = build_reply(REQUEST, Answer("00", {12: "235959", 13: "1231"}), STAMP)
     assert ("203456", "0604") == (bare.get(12), bare.get(13))
     assert ("235959", "1231") == (stored.get(12), stored.get(13))
+
+
+def test_a_stored_answer_that_does_not_fit_is_given_again_without_it() -> None:
+    """An approval code beyond ASCII, as it was once stored, costs no answer; DE39 must fit."""
+    stored = Answer("00", {37: "000000000001", 38: "\xc12345\xc1", 54: "x" * 21})
+    again = CUP.decode(write_reply(build_reply(REQUEST, stored, STAMP)))
+    assert ("00", "000000000001") == (again.get(39), again.get(37))
+    assert {38, 54}.isdisjoint(again.fields)
+    with pytest.raises(LocalFormatError):
+        write_reply(build_reply(REQUEST, Answer("\xc10"), STAMP))
 
 
 def test_own_fields_win() -> None:
