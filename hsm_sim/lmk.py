@@ -17,7 +17,8 @@ from acquirer.hsm_sim.crypto.cipher import BlockCipher
 from acquirer.hsm_sim.errors import HsmConfigError, Refusal
 from acquirer.hsm_sim.key_types import PAIR_OF_CODE, PIN_PAIR, KeyRole
 
-KEYS_KEPT_MAX = 8192
+KEYS_KEPT_MAX = 4096
+"""Opened keys of an LMK: those of 2,000 terminals, 10 MB with the contexts they encipher by."""
 DERIVED_CODE = "302"
 """Key type of initial DUKPT keys, which have the parity that their derivation gave them."""
 

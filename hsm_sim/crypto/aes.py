@@ -11,7 +11,7 @@ from acquirer.hsm_sim.crypto.cipher import BlockCipher
 from acquirer.hsm_sim.crypto.engines import aes_engine
 from acquirer.hsm_sim.crypto.errors import KeyLengthError
 
-CIPHERS_KEPT_MAX = 4096
+CIPHERS_KEPT_MAX = 1024
 
 
 def new_cipher(key: bytes) -> BlockCipher:

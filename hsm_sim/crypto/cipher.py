@@ -7,7 +7,6 @@ by XOR into the first block of the next message. Source: NIST SP 800-38A, 6.1 an
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from threading import Lock
 
 from acquirer.hsm_sim.crypto.engines import BytesCall, Engine
@@ -24,26 +23,33 @@ class BlockCipher:
 
     __slots__ = (
         "_cbc",
+        "_engine",
         "_last",
         "_lock",
-        "_new_cbc",
         "_subkeys",
-        "_zero",
         "block_bytes",
         "decrypt",
         "encrypt",
     )
 
+    encrypt: BytesCall
+    decrypt: BytesCall
+
     def __init__(self, block_bytes: int, engine: Engine) -> None:
         self.block_bytes = block_bytes
-        self.encrypt = engine.encrypt
-        self.decrypt = engine.decrypt
-        self._new_cbc: Callable[[bytes], BytesCall] = engine.new_cbc
+        self._engine = engine
         self._cbc: BytesCall | None = None
-        self._zero = bytes(block_bytes)
         self._last = 0
         self._lock = Lock()
         self._subkeys: tuple[int, int] | None = None
+
+    def __getattr__(self, name: str) -> BytesCall:
+        """A direction that was not used before; it stays at hand, as the engine made it."""
+        if name not in ("encrypt", "decrypt"):
+            raise AttributeError(name)
+        made: BytesCall = getattr(self._engine, name)
+        setattr(self, name, made)
+        return made
 
     def encrypt_cbc(self, plaintext: bytes, iv: bytes | None = None) -> bytes:
         """Encipher whole blocks in CBC.
@@ -60,7 +66,7 @@ class BlockCipher:
             raise ValueError(f"{len(plaintext)} bytes are not whole blocks of {size}")
         with self._lock:
             if self._cbc is None:
-                self._cbc = self._new_cbc(self._zero)
+                self._cbc = self._engine.new_cbc(bytes(size))
             mask = self._last if iv is None else self._last ^ int.from_bytes(iv, "big")
             first = (int.from_bytes(plaintext[:size], "big") ^ mask).to_bytes(size, "big")
             ciphertext = self._cbc(first + plaintext[size:])
@@ -80,7 +86,7 @@ class BlockCipher:
         size, length = self.block_bytes, len(ciphertext)
         if not ciphertext or length % size:
             raise ValueError(f"{length} bytes are not whole blocks of {size}")
-        chain = (self._zero if iv is None else iv) + ciphertext[:-size]
+        chain = (bytes(size) if iv is None else iv) + ciphertext[:-size]
         plain = int.from_bytes(self.decrypt(ciphertext), "big") ^ int.from_bytes(chain, "big")
         return plain.to_bytes(length, "big")
 
@@ -89,7 +95,9 @@ class BlockCipher:
         if self._subkeys is None:
             bits = self.block_bytes * 8
             reduction = 0x1B if bits == 64 else 0x87
-            first = _double(int.from_bytes(self.encrypt(self._zero), "big"), bits, reduction)
+            first = _double(
+                int.from_bytes(self.encrypt(bytes(self.block_bytes)), "big"), bits, reduction
+            )
             self._subkeys = (first, _double(first, bits, reduction))
         return self._subkeys
 

@@ -12,7 +12,7 @@ from acquirer.hsm_sim.crypto.cipher import BlockCipher
 from acquirer.hsm_sim.crypto.engines import des_engine
 from acquirer.hsm_sim.crypto.errors import KeyLengthError
 
-CIPHERS_KEPT_MAX = 8192
+CIPHERS_KEPT_MAX = 1024
 
 _ODD = bytes(byte if byte.bit_count() % 2 else byte ^ 1 for byte in range(256))
 

@@ -14,7 +14,7 @@ from acquirer.hsm_sim.crypto import aes
 from acquirer.hsm_sim.crypto.errors import KeyLengthError
 
 KSN_BYTES = 12
-KEYS_KEPT_MAX = 8192
+KEYS_KEPT_MAX = 4096
 
 
 class Usage(IntEnum):

@@ -15,7 +15,7 @@ from acquirer.hsm_sim.crypto import des
 from acquirer.hsm_sim.crypto.errors import KeyLengthError
 
 KSN_BYTES = 10
-KEYS_KEPT_MAX = 8192
+KEYS_KEPT_MAX = 4096
 
 _COUNTER = (1 << 21) - 1
 _MASK = 0xC0C0C0C000000000
@@ -40,7 +40,6 @@ def whole_ksn(ksn: bytes) -> bytes:
     return ksn.rjust(KSN_BYTES, b"\xff")
 
 
-@lru_cache(maxsize=KEYS_KEPT_MAX)
 def initial_key(bdk: bytes, initial_ksn: bytes) -> bytes:
     """The key that a terminal is loaded with (annex A.6).
 
@@ -60,7 +59,11 @@ def initial_key(bdk: bytes, initial_ksn: bytes) -> bytes:
     """
     if len(bdk) not in (16, 24) or len(initial_ksn) != KSN_BYTES:
         raise KeyLengthError("a BDK is double or triple length, a KSN 10 bytes")
-    block = initial_ksn[:7] + bytes((initial_ksn[7] & 0xE0,))
+    return _initial_key(bdk, initial_ksn[:7] + bytes((initial_ksn[7] & 0xE0,)))
+
+
+@lru_cache(maxsize=KEYS_KEPT_MAX)
+def _initial_key(bdk: bytes, block: bytes) -> bytes:
     mask = _MASK.to_bytes(8, "big") * (len(bdk) // 8)
     masked = (int.from_bytes(bdk, "big") ^ int.from_bytes(mask, "big")).to_bytes(len(bdk), "big")
     return des.encrypt_ecb(bdk, block) + des.encrypt_ecb(masked, block)

@@ -9,12 +9,9 @@ M/Chip 4 (proprietary session key); Visa VIS 1.4 (secure messaging key).
 from __future__ import annotations
 
 import hashlib
-from functools import lru_cache
 
 from acquirer.hsm_sim.crypto import des, mac
 from acquirer.hsm_sim.crypto.errors import KeyLengthError
-
-KEYS_KEPT_MAX = 4096
 
 _LETTERS_TO_DIGITS = str.maketrans("abcdef", "012345")
 
@@ -33,7 +30,6 @@ def pan_and_sequence(pan: str, sequence: str = "00") -> bytes:
     return bytes.fromhex(digits.rjust(len(digits) + len(digits) % 2, "0"))
 
 
-@lru_cache(maxsize=KEYS_KEPT_MAX)
 def card_key_a(master: bytes, pan_psn: bytes) -> bytes:
     """A card's master key by option A (EMV Book 2, A1.4.1).
 
@@ -58,7 +54,6 @@ def card_key_a(master: bytes, pan_psn: bytes) -> bytes:
     return des.odd_parity(des.encrypt_ecb(master, left + right))
 
 
-@lru_cache(maxsize=KEYS_KEPT_MAX)
 def card_key_b(master: bytes, pan_psn: bytes) -> bytes:
     """A card's master key by option B, for card numbers of more than 16 digits (A1.4.2).
 

@@ -8,7 +8,7 @@ equal. Modes of operation and key lengths are the callers' business.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Literal
 
 from Crypto.Cipher import AES, DES, DES3
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -16,38 +16,56 @@ from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 BytesCall = Callable[[bytes], bytes]
+Kind = Literal["encrypt", "decrypt", "cbc"]
+NewContext = Callable[[bytes, Kind, bytes], BytesCall]
+"""From a key, what the context is for, and the initial value of CBC, to the context's call."""
 
 _ECB = modes.ECB()
 _ODD = bytes(byte if byte.bit_count() % 2 else byte ^ 1 for byte in range(256))
 
 
-class Engine(NamedTuple):
+class Engine:
     """One key of one block cipher.
+
+    Each direction is made ready when it is first used: a context takes a kilobyte, and most keys
+    serve one direction only.
 
     Attributes:
         encrypt: ECB encipherment of whole blocks.
         decrypt: ECB decipherment of whole blocks.
-        new_cbc: from an initial value to CBC encipherment that carries its chaining value on.
     """
+
+    __slots__ = ("_key", "_new", "decrypt", "encrypt")
 
     encrypt: BytesCall
     decrypt: BytesCall
-    new_cbc: Callable[[bytes], BytesCall]
+
+    def __init__(self, new: NewContext, key: bytes) -> None:
+        """Args: ``new`` makes a context of a key, of one kind; ``key`` as it wants it."""
+        self._new = new
+        self._key = key
+
+    def __getattr__(self, name: str) -> BytesCall:
+        """A direction that was not used before."""
+        if name not in ("encrypt", "decrypt"):
+            raise AttributeError(name)
+        made = self._new(self._key, "encrypt" if name == "encrypt" else "decrypt", b"")
+        setattr(self, name, made)
+        return made
+
+    def new_cbc(self, iv: bytes) -> BytesCall:
+        """CBC encipherment from an initial value on, which carries its chaining value on."""
+        return self._new(self._key, "cbc", iv)
 
 
 def openssl_des(key: bytes) -> Engine:
-    """DES or TDES of OpenSSL; ``key`` has 8, 16 or 24 bytes.
-
-    Raises:
-        UnsupportedAlgorithm: this OpenSSL has no DES.
-    """
-    triple = key * 3 if len(key) == 8 else key + key[: 24 - len(key)]
-    return _openssl(TripleDES(triple), 8)
+    """DES or TDES of OpenSSL; ``key`` has 8, 16 or 24 bytes."""
+    return Engine(_openssl_des, key * 3 if len(key) == 8 else key + key[: 24 - len(key)])
 
 
 def openssl_aes(key: bytes) -> Engine:
     """AES of OpenSSL; ``key`` has 16, 24 or 32 bytes."""
-    return _openssl(algorithms.AES(key), 16)
+    return Engine(_openssl_aes, key)
 
 
 def pycryptodome_des(key: bytes) -> Engine:
@@ -63,35 +81,51 @@ def pycryptodome_des(key: bytes) -> Engine:
         return _single(right)
     if odd_middle == odd_right:
         return _single(left)
-    whole = left + middle + right
-    ecb = DES3.new(whole, DES3.MODE_ECB)
-    return Engine(
-        ecb.encrypt, ecb.decrypt, lambda iv: DES3.new(whole, DES3.MODE_CBC, iv=iv).encrypt
-    )
+    return Engine(_pycryptodome_des3, left + middle + right)
 
 
 def pycryptodome_aes(key: bytes) -> Engine:
     """AES of pycryptodome; ``key`` has 16, 24 or 32 bytes."""
-    ecb = AES.new(key, AES.MODE_ECB)
-    return Engine(ecb.encrypt, ecb.decrypt, lambda iv: AES.new(key, AES.MODE_CBC, iv=iv).encrypt)
+    return Engine(_pycryptodome_aes, key)
 
 
 def _single(key: bytes) -> Engine:
+    return Engine(_pycryptodome_des, key)
+
+
+def _openssl(algorithm: TripleDES | algorithms.AES, size: int, kind: Kind, iv: bytes) -> BytesCall:
+    cipher = Cipher(algorithm, modes.CBC(iv) if kind == "cbc" else _ECB)
+    context = cipher.decryptor() if kind == "decrypt" else cipher.encryptor()
+    return _whole_blocks(context.update, size)
+
+
+def _openssl_des(key: bytes, kind: Kind, iv: bytes) -> BytesCall:
+    return _openssl(TripleDES(key), 8, kind, iv)
+
+
+def _openssl_aes(key: bytes, kind: Kind, iv: bytes) -> BytesCall:
+    return _openssl(algorithms.AES(key), 16, kind, iv)
+
+
+def _pycryptodome_des(key: bytes, kind: Kind, iv: bytes) -> BytesCall:
+    if kind == "cbc":
+        return DES.new(key, DES.MODE_CBC, iv=iv).encrypt
     ecb = DES.new(key, DES.MODE_ECB)
-    return Engine(ecb.encrypt, ecb.decrypt, lambda iv: DES.new(key, DES.MODE_CBC, iv=iv).encrypt)
+    return ecb.decrypt if kind == "decrypt" else ecb.encrypt
 
 
-def _openssl(algorithm: TripleDES | algorithms.AES, size: int) -> Engine:
-    ecb = Cipher(algorithm, _ECB)
+def _pycryptodome_des3(key: bytes, kind: Kind, iv: bytes) -> BytesCall:
+    if kind == "cbc":
+        return DES3.new(key, DES3.MODE_CBC, iv=iv).encrypt
+    ecb = DES3.new(key, DES3.MODE_ECB)
+    return ecb.decrypt if kind == "decrypt" else ecb.encrypt
 
-    def new_cbc(iv: bytes) -> BytesCall:
-        return _whole_blocks(Cipher(algorithm, modes.CBC(iv)).encryptor().update, size)
 
-    return Engine(
-        _whole_blocks(ecb.encryptor().update, size),
-        _whole_blocks(ecb.decryptor().update, size),
-        new_cbc,
-    )
+def _pycryptodome_aes(key: bytes, kind: Kind, iv: bytes) -> BytesCall:
+    if kind == "cbc":
+        return AES.new(key, AES.MODE_CBC, iv=iv).encrypt
+    ecb = AES.new(key, AES.MODE_ECB)
+    return ecb.decrypt if kind == "decrypt" else ecb.encrypt
 
 
 def _whole_blocks(update: BytesCall, size: int) -> BytesCall:
@@ -107,7 +141,7 @@ def _whole_blocks(update: BytesCall, size: int) -> BytesCall:
 
 def _has_des() -> bool:
     try:
-        openssl_des(bytes(range(24)))
+        openssl_des(bytes(range(24))).encrypt(bytes(8))
     except UnsupportedAlgorithm:
         return False
     return True

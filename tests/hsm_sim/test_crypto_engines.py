@@ -50,3 +50,23 @@ def test_parts_of_blocks_are_refused(make: Callable[[bytes], engines.Engine]) ->
         with pytest.raises(ValueError, match=r"blocks|boundary"):
             call(bytes(7))
     assert expected == engine.encrypt(bytes(8))
+
+
+@pytest.mark.parametrize(
+    "make", [engines.openssl_des, engines.pycryptodome_des, engines.openssl_aes]
+)
+def test_a_direction_is_made_ready_when_it_is_used(make: Callable[[bytes], engines.Engine]) -> None:
+    """A key that only deciphers keeps no context to encipher with: thousands of keys are kept."""
+    engine = make(bytes(range(24)))
+    ready = [name for name in ("encrypt", "decrypt") if _is_ready(engine, name)]
+    engine.decrypt(bytes(16))
+    after = [name for name in ("encrypt", "decrypt") if _is_ready(engine, name)]
+    assert (ready, after) == ([], ["decrypt"])
+
+
+def _is_ready(engine: engines.Engine, name: str) -> bool:
+    try:
+        object.__getattribute__(engine, name)
+    except AttributeError:
+        return False
+    return True
