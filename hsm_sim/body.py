@@ -34,6 +34,7 @@ class Body:
     """The cursor over one request.
 
     Attributes:
+        at: where the cursor stands; put it back to read the same fields in another way.
         state: what the command may see of the module.
         trailer: X'19' and the message trailer to echo, or an empty string.
         requested: the request's ``#`` part, once its end has been read.
@@ -45,10 +46,10 @@ class Body:
     """
 
     __slots__ = (
-        "_at",
         "_text",
         "account_check",
         "account_number",
+        "at",
         "ended",
         "exportability",
         "requested",
@@ -59,7 +60,7 @@ class Body:
 
     def __init__(self, text: str, at: int, state: ModuleState) -> None:
         self._text = text
-        self._at = at
+        self.at = at
         self.state = state
         self.trailer = ""
         self.requested: RequestedBlock | None = None
@@ -75,21 +76,21 @@ class Body:
         Raises:
             Refusal: 15, there are fewer.
         """
-        at = self._at
+        at = self.at
         field = self._text[at : at + size]
         if len(field) != size:
             raise Refusal("15", f"the request ends at character {len(self._text)}, inside a field")
-        self._at = at + size
+        self.at = at + size
         return field
 
     def peek(self, size: int = 1) -> str:
         """The next characters without taking them; fewer where the request ends."""
-        return self._text[self._at : self._at + size]
+        return self._text[self.at : self.at + size]
 
     def optional(self, delimiter: str) -> bool:
         """Take a delimiter if it is there."""
-        if self._text.startswith(delimiter, self._at):
-            self._at += len(delimiter)
+        if self._text.startswith(delimiter, self.at):
+            self.at += len(delimiter)
             return True
         return False
 
@@ -99,10 +100,10 @@ class Body:
         Raises:
             Refusal: with ``code``.
         """
-        char = self._text[self._at : self._at + 1]
+        char = self._text[self.at : self.at + 1]
         if not char or char not in allowed:
-            raise Refusal(code, f"character {self._at} is none of {allowed}")
-        self._at += 1
+            raise Refusal(code, f"character {self.at} is none of {allowed}")
+        self.at += 1
         return char
 
     def digits(self, size: int, code: str = "15") -> str:
@@ -111,12 +112,12 @@ class Body:
         Raises:
             Refusal: with ``code``.
         """
-        at = self._at
+        at = self.at
         field = self._text[at : at + size]
         if len(field) != size or not field.isdecimal():
             self.take(size)
-            raise Refusal(code, f"no decimal digits before character {self._at}")
-        self._at = at + size
+            raise Refusal(code, f"no decimal digits before character {self.at}")
+        self.at = at + size
         return field
 
     def number(self, size: int, code: str = "15") -> int:
@@ -137,15 +138,15 @@ class Body:
         Raises:
             Refusal: with ``code``.
         """
-        at = self._at
+        at = self.at
         try:
             value = bytes.fromhex(self._text[at : at + size])
         except ValueError:
             value = b""
         if len(value) * 2 != size:
             self.take(size)
-            raise Refusal(code, f"no hexadecimal digits before character {self._at}")
-        self._at = at + size
+            raise Refusal(code, f"no hexadecimal digits before character {self.at}")
+        self.at = at + size
         return value
 
     def binary(self, size: int, code: str = "15") -> bytes:
@@ -157,7 +158,7 @@ class Body:
         field = self.peek(size)
         if len(field) != size:
             raise Refusal(code, f"{len(field)} of {size} bytes are there")
-        self._at += size
+        self.at += size
         return field.encode("latin-1")
 
     def until(self, delimiter: str, size_max: int) -> str:
@@ -166,11 +167,11 @@ class Body:
         Raises:
             Refusal: 15, the delimiter does not come within ``size_max`` characters.
         """
-        end = self._text.find(delimiter, self._at, self._at + size_max + len(delimiter))
+        end = self._text.find(delimiter, self.at, self.at + size_max + len(delimiter))
         if end < 0:
             raise Refusal("15", f"no {delimiter!r} within {size_max} characters")
-        field = self._text[self._at : end]
-        self._at = end + len(delimiter)
+        field = self._text[self.at : end]
+        self.at = end + len(delimiter)
         return field
 
     def data(self, input_format: str, length: int) -> bytes:
@@ -196,10 +197,10 @@ class Body:
 
     def rest(self) -> bytes:
         """Everything up to what looks like the tail, for messages without a length."""
-        tail = _TAIL.search(self._text, self._at)
+        tail = _TAIL.search(self._text, self.at)
         end = tail.start() if tail else len(self._text)
-        field = self._text[self._at : end]
-        self._at = end
+        field = self._text[self.at : end]
+        self.at = end
         return field.encode("latin-1")
 
     def key(self, role: KeyRole, bare_hex: int = 0) -> KeyField:
@@ -216,7 +217,7 @@ class Body:
 
     def key_text(self, bare_hex: int = 16) -> str:
         """The text of the next key of any scheme; 0 means as long as a ZMK."""
-        text, at = self._text, self._at
+        text, at = self._text, self.at
         letter = text[at : at + 1]
         size = _KEY_SIZES.get(letter)
         if size is None:
@@ -229,7 +230,7 @@ class Body:
         field = text[at : at + size]
         if len(field) != size:
             raise Refusal("15", f"the request ends inside the key at character {at}")
-        self._at = at + size
+        self.at = at + size
         return field
 
     def key_type(self, code: str = "04") -> KeyRole:
@@ -246,12 +247,12 @@ class Body:
         Raises:
             Refusal: 23, there is no such format.
         """
-        at = self._at
+        at = self.at
         found = _FORMATS.get(self._text[at : at + 2])
         if found is None:
             self.take(2)
             raise Refusal("23", "there is no such PIN block format")
-        self._at = at + 2
+        self.at = at + 2
         return found
 
     def account(self) -> str:
@@ -285,31 +286,23 @@ class Body:
         Raises:
             Refusal: 22, or what ``account_check`` says.
         """
-        end = self._text.find(";", self._at, self._at + CARD_NUMBER_DIGITS_MAX + 1)
-        pan = self._text[self._at : end] if end > self._at else ""
+        end = self._text.find(";", self.at, self.at + CARD_NUMBER_DIGITS_MAX + 1)
+        pan = self._text[self.at : end] if end > self.at else ""
         if not pan.isdecimal():
             raise Refusal("22", "PIN block format 48 asks for a whole card number and ;")
-        self._at = end + 1
+        self.at = end + 1
         self.account_number = pan[:-1][-ACCOUNT_DIGITS:].rjust(ACCOUNT_DIGITS, "0")
         if self.account_check is not None:
             self.account_check(self.account_number)
         return pan
 
-    def place(self) -> int:
-        """Where the cursor stands, for :meth:`rewind`."""
-        return self._at
-
-    def rewind(self, place: int) -> None:
-        """Put the cursor back, to read the same fields in another way."""
-        self._at = place
-
     def ahead(self) -> Body:
         """A cursor of its own on the same place, to look ahead with; it checks no account."""
-        return Body(self._text, self._at, self.state)
+        return Body(self._text, self.at, self.state)
 
     def fits(self, size: int) -> bool:
         """Whether ``size`` characters are there and the request or its tail follows on them."""
-        end = self._at + size
+        end = self.at + size
         return end <= len(self._text) and self._text[end : end + 1] in ("", "%", "\x19")
 
     def at_tail(self) -> bool:
@@ -330,27 +323,27 @@ class Body:
             Refusal: 13 unknown LMK id, A6 to AC a ``#`` or ``&`` part that cannot be, 15 something
                 stands after the last field.
         """
-        text, at = self._text, self._at
+        text, at = self._text, self.at
         lmk = self.state.default_lmk
         if at == len(text):
             self.ended = True
             return lmk
         if attributes:
             self._attributes(formed)
-            at = self._at
+            at = self.at
         if text[at : at + 1] == "%":
             lmk = self.state.lmk(text[at + 1 : at + 3])
             at += 3
         if attributes:
-            self._at = at
+            self.at = at
             self._attributes(formed)
-            at = self._at
+            at = self.at
         if text[at : at + 1] == "\x19" and len(text) - at - 1 <= TRAILER_CHARACTERS_MAX:
             self.trailer = text[at:]
             at = len(text)
         if at != len(text):
             raise Refusal("15", f"{len(text) - at} characters stand after the last field")
-        self._at = at
+        self.at = at
         self.ended = True
         return lmk
 
@@ -360,7 +353,7 @@ class Body:
         Binary bodies may hold X'19' too, so only printable characters after it are taken for one.
         """
         if not self.trailer:
-            start = self._text.rfind("\x19", max(self._at, len(self._text) - 33))
+            start = self._text.rfind("\x19", max(self.at, len(self._text) - 33))
             tail = self._text[start + 1 :]
             if start >= 0 and tail.isascii() and tail.isprintable():
                 self.trailer = self._text[start:]
@@ -388,10 +381,10 @@ class Body:
 
     def _optional_blocks(self) -> tuple[OptionalBlock, ...]:
         try:
-            blocks, size = read_optional(self._text[self._at + 2 :], self.number(2, "AB"))
+            blocks, size = read_optional(self._text[self.at + 2 :], self.number(2, "AB"))
         except KeyBlockError as error:
             raise Refusal(error.code, str(error)) from None
-        self._at += size
+        self.at += size
         return blocks
 
     def _block_size(self, at: int) -> int:

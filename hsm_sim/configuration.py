@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
+import structlog
 
 from acquirer.config.addresses import Address, parse_address
 from acquirer.hsm_sim import lmk_store
@@ -26,6 +27,9 @@ from acquirer.hsm_sim.server import ServerLimits
 from acquirer.hsm_sim.state import Settings
 from acquirer.hsm_sim.tls import server_context
 
+log = structlog.get_logger("acquirer.hsm_sim")
+
+AUTHORISED_NOTE = "whoever connects may do this; true stands for every activity"
 PASSPHRASE_VARIABLE = "ACQUIRER_LMK_PASSPHRASE"
 """Environment variable with the passphrase of LMKs that name no passphrase file."""
 
@@ -75,10 +79,13 @@ class HsmTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         kcv_digits_max: 6 cuts check values of 16 digits to 6 and fills them up with zeros, except
             in the authorised state.
         tr31_version: version of TR-31 blocks made under TDES keys.
-        pin_format_downgrade: whether a PIN may leave ISO format 4 for a weaker one.
+        pin_format_downgrade: whether a PIN may leave its format for a weaker one, or for one that
+            binds it to an account in another way.
+        decimalisation_tables: the only ones that are taken; empty takes any that is even enough.
         pin_tries_max: wrong PINs after which an account is refused; 0 counts none.
         pin_tries_window_s: seconds for which wrong PINs are remembered.
-        authorised: whether the module starts in the authorised state.
+        authorised: activities that are authorised from the start, such as ``export.001.host``; true
+            for all, which is the authorised state.
         max_connections: how many clients at once; a newcomer takes the place of one that is silent.
         first_command_s: seconds in which a new connection must send its first command.
         idle_timeout_s: seconds after which a silent connection is closed.
@@ -97,9 +104,10 @@ class HsmTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     kcv_digits_max: Literal[6, 16] = 16
     tr31_version: Literal["A", "B", "C"] = "B"
     pin_format_downgrade: bool = False
+    decimalisation_tables: tuple[str, ...] = ()
     pin_tries_max: int = 0
     pin_tries_window_s: float = 86_400.0
-    authorised: bool = False
+    authorised: bool | tuple[str, ...] = False
     max_connections: int = 64
     first_command_s: float = 30.0
     idle_timeout_s: float = 600.0
@@ -153,12 +161,18 @@ class HsmTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             kcv_digits_max=self.kcv_digits_max,
             tr31_version=self.tr31_version,
             pin_format_downgrade=self.pin_format_downgrade,
+            decimalisation_tables=self.decimalisation_tables,
             pin_tries_max=self.pin_tries_max,
             pin_tries_window_s=self.pin_tries_window_s,
         )
         lmks = self._local_master_keys(settings)
         module = SecurityModule(lmks, default_lmk=self.default_lmk or min(lmks), settings=settings)
-        module.state.authorised = self.authorised
+        if isinstance(self.authorised, bool):
+            module.state.authorised = self.authorised
+        else:
+            module.state.activities.authorise(self.authorised)
+        if self.authorised:
+            log.warning("hsm_authorised", activities=self.authorised, note=AUTHORISED_NOTE)
         return module
 
     def _local_master_keys(self, settings: Settings) -> dict[str, LocalMasterKey]:

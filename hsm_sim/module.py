@@ -31,6 +31,10 @@ PIN_VERIFYING = frozenset(("BC", "BE", "CK", "CU", "DA", "DC", "DU", "EA", "EC",
 """Commands whose 01 says that a PIN was wrong."""
 
 
+TEST_LMK_NOTE = (
+    "published keys: never for money; under them every activity with keys and data is authorised "
+    "for whoever connects"
+)
 REPLY_CHARACTERS_MAX = 0xFFFF
 """What a frame can carry; a longer reply becomes error 80."""
 
@@ -99,7 +103,7 @@ class SecurityModule:
         now: Callable[[], float] = time.monotonic,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self.state = ModuleState(lmks, default_lmk, settings or Settings(), random)
+        self.state = ModuleState(lmks, default_lmk, settings or Settings(), random, now)
         self._header_length = self.state.settings.header_length
         self._clock = clock
         chained = Command(chain.TITLE, chain.chain(self._execute, self._header_length))
@@ -117,7 +121,7 @@ class SecurityModule:
         self._log_limit = LogLimit()
         for lmk_id, lmk in lmks.items():
             if lmk.is_test:
-                log.warning("hsm_test_lmk", lmk_id=lmk_id, note="published keys: never for money")
+                log.warning("hsm_test_lmk", lmk_id=lmk_id, note=TEST_LMK_NOTE)
 
     @classmethod
     def with_test_lmks(

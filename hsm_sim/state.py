@@ -1,14 +1,17 @@
-"""What commands may see of the module: its LMKs, settings, randomness and authorised state."""
+"""What commands may see of the module: its LMKs, settings, randomness and what is authorised."""
 
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from acquirer.hsm_sim.authorisation import Activities, Category
 from acquirer.hsm_sim.errors import HsmConfigError, Refusal
 from acquirer.hsm_sim.lmk import LocalMasterKey
+from acquirer.hsm_sim.pin_policy import is_even_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +29,10 @@ class Settings:
         kcv_digits_max: 6 cuts check values of 16 digits to 6 and fills them up with zeros, except
             in the authorised state.
         tr31_version: version of TR-31 blocks made under TDES keys: A, B or C.
-        pin_format_downgrade: whether a PIN may leave ISO format 4 for a weaker one.
+        pin_format_downgrade: whether a PIN may leave its format for a weaker one, or for one that
+            binds it to an account in another way. Under a published LMK only ISO format 4 is kept.
+        decimalisation_tables: the only ones that are taken, in clear or enciphered; none given,
+            any that is even enough.
         pin_tries_max: wrong PINs after which an account is refused (39); 0 counts none.
         pin_tries_window_s: seconds for which an account's wrong PINs are remembered.
     """
@@ -41,6 +47,7 @@ class Settings:
     kcv_digits_max: Literal[6, 16] = 16
     tr31_version: Literal["A", "B", "C"] = "B"
     pin_format_downgrade: bool = False
+    decimalisation_tables: tuple[str, ...] = ()
     pin_tries_max: int = 0
     pin_tries_window_s: float = 86_400.0
 
@@ -51,6 +58,11 @@ class Settings:
             raise HsmConfigError("pin_digits_max is 4 to 12")
         if self.pin_tries_max < 0 or self.pin_tries_window_s <= 0:
             raise HsmConfigError("pin_tries_max is 0 or more, pin_tries_window_s more than 0")
+        if not all(is_even_table(table) for table in self.decimalisation_tables):
+            raise HsmConfigError(
+                "decimalisation_tables: a table is 16 digits, at least 8 different, none more than "
+                "4 times"
+            )
 
 
 class ModuleState:
@@ -61,10 +73,12 @@ class ModuleState:
         default_lmk: the one that serves requests without ``%``.
         settings: security settings.
         random: gives n random bytes.
-        authorised: whether an operator has put the module into the authorised state.
+        authorised: whether an operator has put the module into the authorised state, in which
+            every activity is allowed.
+        activities: those that he has allowed by name.
     """
 
-    __slots__ = ("authorised", "default_lmk", "lmks", "random", "settings")
+    __slots__ = ("activities", "authorised", "default_lmk", "lmks", "random", "settings")
 
     def __init__(
         self,
@@ -72,6 +86,7 @@ class ModuleState:
         default_lmk: str,
         settings: Settings,
         random: Callable[[int], bytes] = secrets.token_bytes,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         if default_lmk not in lmks:
             loaded = ", ".join(sorted(lmks))
@@ -87,6 +102,34 @@ class ModuleState:
         self.settings = settings
         self.random = random
         self.authorised = False
+        self.activities = Activities(now)
+
+    def require(self, lmk: LocalMasterKey, category: Category, sub: str = "") -> None:
+        """Refuse what no operator has authorised.
+
+        Under a published LMK there is nothing to protect: every activity with keys and data is
+        allowed there.
+
+        Args:
+            lmk: the one that the request's keys stand under.
+            category: of the activity.
+            sub: key type code, key block usage or command code.
+
+        Raises:
+            Refusal: 17.
+        """
+        if not (lmk.is_test or self.allows(category, sub)):
+            name = f"{category}.{sub}.host" if sub else f"{category}.host"
+            raise Refusal("17", f"the activity {name} is not authorised")
+
+    def allows(self, category: Category, sub: str = "") -> bool:
+        """Whether an operator has authorised an activity."""
+        return self.authorised or self.activities.allow(category, sub)
+
+    def cancel_authorisation(self) -> None:
+        """Leave the authorised state, and take back every activity."""
+        self.authorised = False
+        self.activities.cancel()
 
     def kcv_16(self, check_value: str) -> str:
         """A check value of 16 digits as policy has it."""

@@ -45,6 +45,7 @@ def generate(body: Body) -> str:
     lmk = body.end(attributes=True)
     master = lmk.key(master_text)
     key = _derived(body, lmk, bdk, ksn, scheme)
+    keys.check_authorised(body, lmk, "export", IKEY, key.header)
     exported = keys.leave(body, master, IKEY, key, scheme_out, atalla)
     return lmk.wrap(IKEY, key.clear, scheme, key.header) + exported + key.kcv()
 

@@ -21,6 +21,7 @@ from acquirer.hsm_sim.commands.dukpt_fields import (
     reading_ksns,
 )
 from acquirer.hsm_sim.commands.pin_fields import (
+    check_format,
     open_pin,
     read_account,
     read_block,
@@ -66,7 +67,7 @@ def translate(body: Body) -> str:
     sealing = key.cipher
     if ksn_out is not None:
         sealing = pin_cipher(key, ksn_out, iso4=asked.destination is ISO_4)
-    return translate_pin(body.state, cipher, sealing, asked)
+    return translate_pin(body.state, lmk, cipher, sealing, asked)
 
 
 @reading_ksns
@@ -78,6 +79,7 @@ def translate_legacy(body: Body) -> str:
     block, layout = body.hex_bytes(16), body.pin_format()
     account = read_account(body, layout)
     lmk = body.end()
+    check_format(body.state, lmk, _ANSI.code, layout.code)
     pin = _legacy_pin(lmk.key(source), ksn, block, account.number)
     translated = seal_pin(body.state, lmk.key(destination, "11").cipher, pin, layout, account)
     return f"{len(pin):02}{translated}{layout.code}"

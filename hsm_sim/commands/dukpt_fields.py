@@ -46,16 +46,16 @@ def reading_ksns(
     """
 
     def handle(body: Body, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        start = body.place()
+        start = body.at
         for reading in _READINGS:
-            body.rewind(start)
+            body.at = start
             body.written_out = [*reading]
             try:
                 return handler(body, *args, **kwargs)
             except Refusal:
                 if body.ended or len(body.written_out) == len(reading):
                     raise
-        body.rewind(start)
+        body.at = start
         body.written_out = [*_READINGS[0]]
         return handler(body, *args, **kwargs)
 

@@ -2,7 +2,7 @@
 
 Bodies are binary. Data may stand or not where only an answer is wanted. The host pads as its scheme
 wants; data that is not whole blocks is filled up with zeros. A cryptogram that differs gives 01
-and, in the authorised state only, the right one.
+and, where the activity ``diag`` is authorised, the right one.
 Error codes: 04 mode, 05 scheme, 10 master key parity, 52 branch and height, 80 and 81 lengths.
 """
 
@@ -137,5 +137,5 @@ def _open(body: Body, key: KeyField) -> bytes:
 def _check(body: Body, key: bytes, data: bytes, arqc: bytes) -> None:
     expected = emv.cryptogram(key, data)
     if not hmac.compare_digest(expected, arqc):
-        diagnostic = expected.decode("latin-1") if body.state.authorised else ""
+        diagnostic = expected.decode("latin-1") if body.state.allows("diag") else ""
         raise Refusal("01", "the cryptogram differs", diagnostic)

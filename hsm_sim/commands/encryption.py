@@ -3,14 +3,16 @@
 Modes 00 (ECB), 01 (CBC), 02 (CFB of one byte), 03 (CFB of one block); key types 00A, 00B, 30B,
 base keys 009 and 609, after which descriptor and KSN stand, and FFF for key blocks, whose keys may
 be AES (then IVs have 32 digits). Lengths count characters as they stand in the message; except in
-ECB the reply begins with the chaining value for a next part. The family's own error codes: 02 and
-07 mode, 03 input and 04 output format, 05 and 08 key type, 06 length.
+ECB the reply begins with the chaining value for a next part. Under keys that travel M2 and M4 must
+be authorised. The family's own error codes: 02 and 07 mode, 03 input and 04 output format, 05 and
+08 key type, 06 length.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+from acquirer.hsm_sim.authorisation import STORAGE_KEYS
 from acquirer.hsm_sim.body import Body
 from acquirer.hsm_sim.commands.dukpt_fields import (
     data_cipher,
@@ -89,7 +91,9 @@ def decrypt(body: Body) -> str:
     side = _side(body, mode, DECIPHER)
     iv = _iv(body, side)
     data = body.data(input_format, body.hex_number(4))
-    clear, chain = _decrypt(side.cipher(body.end(), "10", response=False), mode, data, iv)
+    lmk = body.end()
+    _check_authorised(body, lmk, side, "M2")
+    clear, chain = _decrypt(side.cipher(lmk, "10", response=False), mode, data, iv)
     return chain + _written(clear, output_format)
 
 
@@ -103,6 +107,7 @@ def translate(body: Body) -> str:
     iv, iv_out = _iv(body, source), _iv(body, destination)
     data = body.data(input_format, body.hex_number(4))
     lmk = body.end()
+    _check_authorised(body, lmk, source, "M4")
     clear, chain = _decrypt(source.cipher(lmk, "10", response=False), mode, data, iv)
     cipher = destination.cipher(lmk, "11", response=True)
     ciphertext, chain_out = _encrypt(cipher, mode_out, clear, iv_out)
@@ -130,6 +135,18 @@ def _side(body: Body, mode: str, modes: str, code: str = "05") -> _Side:
         key = body.key(role)
         return _Side(mode, key, read_ksn(body, key))
     return _Side(mode, body.key(using(role, modes)), None)
+
+
+def _check_authorised(body: Body, lmk: LocalMasterKey, side: _Side, command: str) -> None:
+    """Refuse to decipher under keys that travel, unless that is authorised; DEKs do not.
+
+    Raises:
+        Refusal: 17.
+    """
+    header = lmk.key(side.key).header if lmk.uses_blocks else None
+    name = header.usage if header is not None else side.key[0].code
+    if name not in STORAGE_KEYS:
+        body.state.require(lmk, "command", command)
 
 
 def _iv(body: Body, side: _Side) -> bytes:

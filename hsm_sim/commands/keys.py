@@ -2,7 +2,8 @@
 
 They work under every LMK. A request's ``#`` part says what a new key block shall hold; under a key
 block LMK it stands in the place of the key type (then FFF), under a variant LMK it describes the
-key blocks that leave. Source: hsm-interface, "Commands" and "Framing".
+key blocks that leave. What they do with a key must be authorised, as ``authorisation.py`` says.
+Source: hsm-interface, "Commands" and "Framing".
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from acquirer.hsm_sim import key_transport, schemes
+from acquirer.hsm_sim.authorisation import FREE_IMPORTS, RESTRICTED_KEYS, Category
 from acquirer.hsm_sim.body import Body
 from acquirer.hsm_sim.commands.reply import Advisory
 from acquirer.hsm_sim.crypto import des
@@ -39,6 +41,7 @@ def generate(body: Body) -> str:
     if mode == "0" or body.at_tail():
         lmk = body.end(attributes=True)
         key = new_key(body, lmk, role, scheme)
+        check_authorised(body, lmk, "generate", role, key.header)
         return lmk.wrap(role, key.clear, scheme, key.header) + key.kcv()
     master_text = body.key(using(master_role(body), ENCIPHER))
     scheme_out = body.choice(key_transport.SCHEMES, "26")
@@ -46,6 +49,8 @@ def generate(body: Body) -> str:
     lmk = body.end(attributes=True)
     master = lmk.key(master_text)
     key = new_key(body, lmk, role, scheme)
+    check_authorised(body, lmk, "generate", role, key.header)
+    check_authorised(body, lmk, "export", role, key.header)
     _check_length(key, scheme_out)
     exported = leave(body, master, role, key, scheme_out, atalla)
     return lmk.wrap(role, key.clear, scheme, key.header) + exported + key.kcv()
@@ -65,6 +70,7 @@ def form_from_components(body: Body) -> str:
     lmk = body.end(attributes=True, formed=True)
     parts = [lmk.component(text) for text in texts]
     header = _formed_header(body, [part.header for part in parts if part.header is not None])
+    check_authorised(body, lmk, "component", role, header)
     size = len(parts[0].clear) if scheme == "S" else schemes.key_bytes(scheme)
     folded = 0
     for part in parts:
@@ -103,8 +109,32 @@ def export_key(body: Body) -> str:
     atalla = atalla_variant(body)
     lmk = body.end(attributes=True)
     key = lmk.key(text, "11")
+    check_authorised(body, lmk, "export", role, key.header)
     _check_length(key, scheme)
     return leave(body, lmk.key(master_text), role, key, scheme, atalla) + key.kcv()
+
+
+def check_authorised(
+    body: Body, lmk: LocalMasterKey, category: Category, role: KeyRole, header: BlockHeader | None
+) -> None:
+    """Refuse what is done to a key unless it is free or an operator has authorised it.
+
+    Args:
+        body: the request.
+        lmk: what the key stands, or shall stand, under.
+        category: what is done.
+        role: of the key.
+        header: what its key block says, or None.
+
+    Raises:
+        Refusal: 17.
+    """
+    name = header.usage if header is not None and lmk.uses_blocks else role.code
+    if category == "import" and name in FREE_IMPORTS:
+        return
+    if category == "generate" and name not in RESTRICTED_KEYS:
+        return
+    body.state.require(lmk, category, name)
 
 
 def new_key(body: Body, lmk: LocalMasterKey, role: KeyRole, scheme: str) -> WorkingKey:
@@ -131,7 +161,7 @@ def arrive(body: Body, lmk: LocalMasterKey, role: KeyRole, received: Received) -
     """A received key as it may be kept.
 
     Raises:
-        Refusal: 75, 11 a weak key; A6 to AA it may not be kept as asked.
+        Refusal: 75, 11 a weak key; A6 to AA it may not be kept as asked; 17 nor brought in.
     """
     if not received.is_aes:
         refuse_weak(body.state, received.clear)
@@ -142,6 +172,7 @@ def arrive(body: Body, lmk: LocalMasterKey, role: KeyRole, received: Received) -
         header = default_header(role, received.clear)
     if header is not None and role.code != "FFF":
         check_role(role, header)
+    check_authorised(body, lmk, "import", role, header)
     return WorkingKey(received.clear, "", header)
 
 

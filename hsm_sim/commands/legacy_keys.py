@@ -17,6 +17,7 @@ from acquirer.hsm_sim.commands.keys import (
     LMK_SCHEMES,
     arrive,
     atalla_variant,
+    check_authorised,
     leave,
     new_key,
 )
@@ -115,6 +116,8 @@ def _generate(role_of: RoleOf, master: KeyRole, *, with_kcv: bool) -> Handler:
         if plain and schemes.key_bytes(scheme_out) != schemes.key_bytes(scheme_lmk):
             raise Refusal("26", "the two key schemes are of different lengths")
         key = _new_key(body, lmk, role, scheme_lmk)
+        if master is not TMK:  # A terminal's fresh keys leave whenever it signs on.
+            check_authorised(body, lmk, "export", role, key.header)
         scheme = _outgoing(lmk, scheme_out, key)
         fields = leave(body, lmk.key(master_text), role, key, scheme, atalla)
         fields += lmk.wrap(role, key.clear, scheme_lmk, key.header)
@@ -147,6 +150,7 @@ def _from_lmk(body: Body, role: KeyRole, master: KeyRole) -> str:
     scheme, _, kcv_type = _options(body)
     lmk = body.end(attributes=True)
     key = lmk.key(text, "11")
+    check_authorised(body, lmk, "export", role, key.header)
     scheme = _outgoing(lmk, scheme, key)
     fields = leave(body, lmk.key(master_text), role, key, scheme, atalla)
     return fields if master is TMK else fields + _kcv(body, role, key, kcv_type)

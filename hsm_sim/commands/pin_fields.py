@@ -21,7 +21,7 @@ from acquirer.hsm_sim.crypto.pinblock import ISO_4, PIN_DIGITS_MAX, PLUS, PinBlo
 from acquirer.hsm_sim.errors import Refusal
 from acquirer.hsm_sim.key_types import DECIPHER, TPK, ZPK, KeyRole, using
 from acquirer.hsm_sim.lmk import KeyField, LocalMasterKey, block_bytes
-from acquirer.hsm_sim.pin_policy import translation_allowed
+from acquirer.hsm_sim.pin_policy import UNDER_LMK, keeps_account, translation_allowed
 from acquirer.hsm_sim.state import ModuleState
 
 _ANY_PIN_KEY = KeyRole("PIN key", "FFF", "FFF", 16, ("P0", "71", "72"), "", "DTA")
@@ -178,6 +178,7 @@ def read_translation(body: Body, key: KeyField) -> PinTranslation:
 
 def translate_pin(
     state: ModuleState,
+    lmk: LocalMasterKey,
     source: BlockCipher,
     destination: BlockCipher,
     asked: PinTranslation,
@@ -189,17 +190,18 @@ def translate_pin(
 
     Args:
         state: policy and randomness.
+        lmk: the one that both keys stand under.
         source: opens the block.
         destination: closes it.
         asked: what to make of it.
         digits_max: the longest PIN that the request allows.
 
     Raises:
-        Refusal: 69, the PIN would leave ISO format 4 for a weaker one; 24, it is too long.
+        Refusal: 69, the PIN may not leave its format for the other; 24, it is too long.
         PinBlockError: 20, 22, 23, 24.
     """
     layout, layout_out, account = asked.source, asked.destination, asked.account
-    _check_policy(state, layout, layout_out)
+    check_format(state, lmk, layout.code, layout_out.code)
     if layout is layout_out and layout is not ISO_4 and not layout.fill_bytes:
         _check_cipher(source)
         _check_cipher(destination)
@@ -214,11 +216,24 @@ def translate_pin(
     return f"{len(pin):02}{translated}{layout_out.code}"
 
 
-def _check_policy(state: ModuleState, source: PinBlockFormat, destination: PinBlockFormat) -> None:
-    if source is ISO_4 and not (
-        state.settings.pin_format_downgrade or translation_allowed(source.code, destination.code)
-    ):
+def check_format(state: ModuleState, lmk: LocalMasterKey, source: str, destination: str) -> None:
+    """Refuse a translation that would make a PIN easier to learn, or to bring to another account.
+
+    Args:
+        state: policy.
+        lmk: the one that the keys stand under; a published one protects no PIN.
+        source: code of the format it came in, or :data:`~.pin_policy.UNDER_LMK`.
+        destination: code of the format it shall have, or likewise.
+
+    Raises:
+        Refusal: 69.
+    """
+    if source == destination or state.settings.pin_format_downgrade:
+        return
+    if destination != UNDER_LMK and not translation_allowed(source, destination):
         raise Refusal("69", "a PIN does not leave ISO format 4 for a weaker format")
+    if not (lmk.is_test or keeps_account(source, destination)):
+        raise Refusal("69", "a PIN does not leave for a format that is not bound to its account so")
 
 
 def same(expected: str, given: str) -> bool:

@@ -22,6 +22,7 @@ from acquirer.hsm_sim.crypto import pin_verification
 from acquirer.hsm_sim.errors import Refusal
 from acquirer.hsm_sim.key_types import DECIPHER, PVK_IBM, PVK_VISA, VERIFY, KeyRole, using
 from acquirer.hsm_sim.lmk import LocalMasterKey, WorkingKey
+from acquirer.hsm_sim.pin_policy import is_even_table
 
 _CHECK_LENGTHS = range(4, 13)
 
@@ -33,11 +34,13 @@ class IbmFields(NamedTuple):
         check_length: the shortest PIN.
         table: decimalisation table as it stands in the request, in clear or enciphered.
         data: validation data, 16 hexadecimal digits.
+        tables: the only tables that are taken; none given, any.
     """
 
     check_length: int
     table: str
     data: str
+    tables: tuple[str, ...]
 
 
 def verify_pvv(role: KeyRole) -> Handler:
@@ -96,7 +99,8 @@ def read_ibm(body: Body, check_length: int, account_number: str) -> IbmFields:
     if check_length not in _CHECK_LENGTHS:
         raise Refusal("15", "the check length is 4 to 12")
     table = body.take(16)
-    return IbmFields(check_length, table, validation_data(body, account_number))
+    data = validation_data(body, account_number)
+    return IbmFields(check_length, table, data, body.state.settings.decimalisation_tables)
 
 
 def check_pvv(pvk: WorkingKey, pin: str, account_number: str, index: str, pvv: str) -> None:
@@ -142,7 +146,7 @@ def pin_of_offset(lmk: LocalMasterKey, pvk: WorkingKey, ibm: IbmFields, offset: 
     digits = offset.rstrip("Ff")
     if not digits.isdecimal() or len(digits) < ibm.check_length:
         raise Refusal("15", "check length and offset do not fit")
-    table = clear_table(lmk, ibm.table)
+    table = clear_table(lmk, ibm.table, ibm.tables)
     natural = pin_verification.natural_pin(pvk.clear, table, ibm.data, len(digits))
     return pin_verification.pin_from_offset(natural, digits)
 
@@ -155,7 +159,7 @@ def offset_of_pin(lmk: LocalMasterKey, pvk: WorkingKey, ibm: IbmFields, pin: str
     """
     if len(pin) < ibm.check_length:
         raise Refusal("24", "the PIN is shorter than the check length")
-    table = clear_table(lmk, ibm.table)
+    table = clear_table(lmk, ibm.table, ibm.tables)
     natural = pin_verification.natural_pin(pvk.clear, table, ibm.data, len(pin))
     return pin_verification.offset(natural, pin).ljust(12, "F")
 
@@ -165,32 +169,29 @@ def advised(pvk: WorkingKey, fields: str) -> str | Advisory:
     return fields if len(pvk.clear) == 8 else Advisory("02", fields)
 
 
-def clear_table(lmk: LocalMasterKey, text: str) -> str:
+def clear_table(lmk: LocalMasterKey, text: str, tables: tuple[str, ...] = ()) -> str:
     """A decimalisation table in clear: 16 digits, at least 8 different, none more than 4 times.
 
     Args:
         lmk: opens tables that are enciphered.
         text: 16 digits in clear, or 16 hexadecimal digits under the LMK.
+        tables: the only ones that are taken; none given, any.
 
     Raises:
         Refusal: 25.
     """
-    if _is_even(text):
-        return text
-    try:
-        cryptogram = bytes.fromhex(text)
-    except ValueError:
-        cryptogram = b""
-    clear = lmk.decipher_table(cryptogram).hex() if len(cryptogram) == 8 else ""
-    if not _is_even(clear):
-        raise Refusal("25", "the decimalisation table is no table, or too uneven")
+    clear = text
+    if not is_even_table(text):
+        try:
+            cryptogram = bytes.fromhex(text)
+        except ValueError:
+            cryptogram = b""
+        clear = lmk.decipher_table(cryptogram).hex() if len(cryptogram) == 8 else ""
+        if not is_even_table(clear):
+            raise Refusal("25", "the decimalisation table is no table, or too uneven")
+    if tables and clear not in tables:
+        raise Refusal("25", "the decimalisation table is none of those in the configuration")
     return clear
-
-
-def _is_even(table: str) -> bool:
-    if len(table) != 16 or not table.isdecimal():
-        return False
-    return len(set(table)) >= 8 and max(table.count(digit) for digit in table) <= 4
 
 
 def validation_data(body: Body, account: str) -> str:

@@ -15,6 +15,7 @@ from acquirer.hsm_sim.commands.dukpt_fields import (
     reading_ksns,
 )
 from acquirer.hsm_sim.commands.pin_fields import (
+    check_format,
     clear_pin,
     read_account,
     read_pin,
@@ -29,6 +30,7 @@ from acquirer.hsm_sim.crypto.pinblock import ISO_4
 from acquirer.hsm_sim.errors import Refusal
 from acquirer.hsm_sim.key_types import DECIPHER, ENCIPHER, TPK, ZPK, KeyRole, using
 from acquirer.hsm_sim.lmk import KeyField
+from acquirer.hsm_sim.pin_policy import UNDER_LMK
 
 
 def translate(source_role: KeyRole) -> Handler:
@@ -48,9 +50,8 @@ def translate(source_role: KeyRole) -> Handler:
         asked = read_translation(body, source)
         lmk = body.end()
         cipher = lmk.key(source).cipher
-        return translate_pin(
-            body.state, cipher, lmk.key(destination, "11").cipher, asked, digits_max
-        )
+        sealing = lmk.key(destination, "11").cipher
+        return translate_pin(body.state, lmk, cipher, sealing, asked, digits_max)
 
     return handle
 
@@ -64,7 +65,7 @@ def _translate_to_bdk(body: Body, source: KeyField) -> str:
     lmk = body.end()
     cipher = lmk.key(source).cipher
     sealing = pin_cipher(lmk.key(destination, "11"), ksn, iso4=asked.destination is ISO_4)
-    return translate_pin(body.state, cipher, sealing, asked, digits_max)
+    return translate_pin(body.state, lmk, cipher, sealing, asked, digits_max)
 
 
 def to_lmk(role: KeyRole) -> Handler:
@@ -73,6 +74,7 @@ def to_lmk(role: KeyRole) -> Handler:
     def handle(body: Body) -> str:
         pin = read_pin(body, role)
         lmk = body.end()
+        check_format(body.state, lmk, pin.layout.code, UNDER_LMK)
         return lmk.encipher_pin(clear_pin(lmk, pin), pin.account.number)
 
     return handle
@@ -85,6 +87,7 @@ def from_lmk(body: Body) -> str:
     account = read_account(body, layout)
     stored = read_stored_pin(body)
     lmk = body.end()
+    check_format(body.state, lmk, UNDER_LMK, layout.code)
     pin = lmk.decipher_pin(stored, account.number)
     return seal_pin(body.state, lmk.key(key).cipher, pin, layout, account)
 
@@ -105,12 +108,12 @@ def compare(role: KeyRole) -> Handler:
 
 
 def enter(body: Body) -> str:
-    """BA: a clear PIN under the LMK, in the authorised state only.
+    """BA: a clear PIN under the LMK, where that is authorised.
 
     The PIN may be filled up with ``F``; the 12 digits before the tail are the account number.
     """
-    if not body.state.authorised:
-        raise Refusal("17", "a clear PIN is taken in the authorised state only")
+    if not body.state.allows("pin", "CLEAR"):
+        raise Refusal("17", "the activity pin.clear.host is not authorised")
     pin = ""
     longest = body.state.settings.pin_digits_max
     while len(pin) <= longest and body.peek(13)[12:] not in ("", "%", "\x19"):

@@ -28,9 +28,9 @@ def echo(body: Body) -> str:
 
 
 def cancel_authorised_state(body: Body) -> str:
-    """RA: leave the authorised state."""
+    """RA: leave the authorised state, and take back every activity."""
     body.end()
-    body.state.authorised = False
+    body.state.cancel_authorisation()
     return ""
 
 

@@ -39,6 +39,7 @@ def test_serves_until_told_to_stop(tmp_path: Path, stop: signal.Signals) -> None
     output, log = process.communicate(timeout=10)
     assert (process.returncode, output, ready["ready"]) == (0, "", True)
     assert "published keys" in log
+    assert "every activity with keys and data is authorised" in log
 
 
 @pytest.mark.parametrize(

@@ -151,6 +151,43 @@ def test_keys_travel_by_commands(lmk: str, scheme: str) -> None:
     assert made["kcv"] == out["kcv"] == back["kcv"]
 
 
+@pytest.fixture
+def production(tmp_path: Path) -> tuple[str, ...]:
+    """The options that name a module with a production LMK, nothing authorised."""
+    secret = b"".join(bytes([n, 2] * 8) for n in range(20))
+    lmk_store.save(tmp_path / "lmk", "variant", secret, "long enough words", lambda n: bytes(n))
+    (tmp_path / "words").write_text("long enough words\n")
+    table = '[[hsm.lmks]]\nid = "00"\nscheme = "variant"\nfile = "lmk"\npassphrase_file = "words"\n'
+    (tmp_path / "hsm.toml").write_text(f"[hsm]\n{table}")
+    return ("--config", str(tmp_path / "hsm.toml"))
+
+
+def test_the_operator_needs_no_authorisation(production: tuple[str, ...]) -> None:
+    """Under a production LMK too the key commands export and import: they are the operator's."""
+    zmk = printed("key", "generate", *production, "--type", "000")["key_under_the_lmk"]
+    made = printed("key", "generate", *production, "--type", "402", "--zmk", zmk)
+    master = (*production, "--type", "402", "--zmk", zmk)
+    out = printed("key", "export", *master, made["key_under_the_lmk"])
+    assert out["key_under_the_zmk"] == made["key_under_the_zmk_or_tmk"]
+    back = printed("key", "import", *master, out["key_under_the_zmk"])
+    assert back["key_under_the_lmk"] == made["key_under_the_lmk"]
+
+
+def test_activities_at_the_console(production: tuple[str, ...]) -> None:
+    """A authorises what the console's module refuses, C takes it back; over a port neither does."""
+    zmk = printed("key", "generate", *production, "--type", "000")["key_under_the_lmk"]
+    export = f"IA{zmk};XU1\n"
+    lines = f"{export}A export.001.host pin:5\n{export}A\nC export.001\nC\n{export}A exprt\n"
+    done = run("console", *production, "--json", text=lines)
+    replies = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [reply.get("error_code", reply.get("authorised"))[:2] for reply in replies] == [
+        "17", "ex", "00", "ex", "pi", "no", "17",
+    ]  # fmt: skip
+    assert replies[3]["authorised"] == "export.001.host, pin.host:5"
+    assert "export.001.host" in replies[0]["reason"]
+    assert "'exprt' is no activity" in done.stderr
+
+
 def test_translate_between_lmks() -> None:
     """A key moves from the variant LMK to the AES key block LMK."""
     made = printed("key", "generate", "--test-lmks", "--type", "001")

@@ -1,4 +1,7 @@
-"""The security module's client against the module itself, command by command, over every wire."""
+"""The security module's client against the module itself, command by command, over every wire.
+
+The module has a production LMK and nothing authorised: what the switch asks needs no operator.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +13,22 @@ from Crypto.Cipher import DES, DES3
 
 from acquirer.config.addresses import TcpAddress
 from acquirer.config.estate import load_estate
-from acquirer.hsm_sim.configuration import HsmTable
+from acquirer.hsm_sim.crypto import des
 from acquirer.hsm_sim.crypto.mac import x919
-from acquirer.hsm_sim.operator import pin_under_lmk, variant_test_lmk, wrap_key
+from acquirer.hsm_sim.lmk import VariantLmk
+from acquirer.hsm_sim.module import SecurityModule
+from acquirer.hsm_sim.operator import pin_under_lmk, wrap_key
 from acquirer.hsm_sim.server import HsmServer
+from acquirer.hsm_sim.state import Settings
 from acquirer.switch.errors import HsmRefused
-from acquirer.switch.hsm.client import DEK, TAK, TPK, ZPK, Hsm
+from acquirer.switch.hsm.client import DEK, TAK, TPK, ZAK, ZPK, Hsm
 from acquirer.switch.hsm.failover import FailoverTransport, Proof
 from acquirer.switch.hsm.transport import InProcessTransport, TcpTransport
 
 pytestmark = pytest.mark.anyio
 
-LMK = variant_test_lmk(test_lmk=True)
+LMK = VariantLmk(tuple(des.odd_parity(bytes(range(n, n + 16))) for n in range(20)))
+"""A production LMK: nothing is authorised that no operator has named."""
 TMK = bytes.fromhex(load_estate().terminals[0].tmk)
 PAN = "6225880000000007"
 ACCOUNT = PAN[:-1][-12:]
@@ -30,7 +37,7 @@ ACCOUNT = PAN[:-1][-12:]
 @pytest.fixture(params=["in_process", "tcp", "two_modules"])
 async def hsm(request: pytest.FixtureRequest) -> AsyncIterator[Hsm]:
     """A client of an embedded module, of one over TCP, of two the first of which is gone."""
-    module = HsmTable(header_length=8, test_lmk=True).module()
+    module = SecurityModule({"00": LMK}, settings=Settings(header_length=8))
     if request.param == "in_process":
         yield Hsm(InProcessTransport(module.execute, 8))
         return
@@ -142,12 +149,13 @@ async def test_data(hsm: Hsm) -> None:
     assert bytes(range(32)) == await hsm.decipher(dek, sealed)
 
 
-async def test_import_key(hsm: Hsm) -> None:
+@pytest.mark.parametrize("key_type", [ZPK, ZAK])
+async def test_import_key(hsm: Hsm, key_type: str) -> None:
     """A zone key from under the ZMK comes back under the LMK with its KCV."""
     zmk, zpk = bytes.fromhex(load_estate().banks[0].zmk), bytes.fromhex(load_estate().banks[0].zpk)
     cryptogram = DES3.new(zmk, DES3.MODE_ECB).encrypt(zpk).hex().upper()
-    key, kcv = await hsm.import_key(ZPK, under_lmk("000", zmk), f"X{cryptogram}")
-    assert under_lmk(ZPK, zpk) == key
+    key, kcv = await hsm.import_key(key_type, under_lmk("000", zmk), f"X{cryptogram}")
+    assert under_lmk(key_type, zpk) == key
     assert DES3.new(zpk, DES3.MODE_ECB).encrypt(bytes(8)).hex().upper()[:6] == kcv
 
 

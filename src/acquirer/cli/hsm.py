@@ -56,7 +56,7 @@ def hsm(
         typer.Option("--default-lmk", help="LMK of requests without %: 00, 01, 02 or another id."),
     ] = None,
     authorised: Annotated[
-        bool, typer.Option("--authorised", help="Start in the authorised state.")
+        bool, typer.Option("--authorised", help="Start with every activity authorised.")
     ] = False,
 ) -> None:
     """The software security module: serves payShield host commands on TCP.

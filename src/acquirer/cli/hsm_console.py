@@ -2,6 +2,8 @@
 
 The commands go to a module in this process or, with ``--connect``, to one on the network: the
 simulator or a real payShield. ``?`` lists the commands, ``? CA`` shows one's layout, ``quit`` ends.
+With a module in this process ``A`` authorises activities and ``C`` takes them back, as they do at
+a payShield's console; alone, ``A`` lists them, and ``C`` takes all back.
 """
 
 from __future__ import annotations
@@ -59,7 +61,8 @@ def console(
     Example: acquirer hsm console --connect 127.0.0.1:1500 --header-length 4
 
     A line is a command code and its body, such as NC or A00001U; a byte that has no
-    key is a backslash, x and two hexadecimal digits.
+    key is a backslash, x and two hexadecimal digits. A line such as A export.001.host
+    authorises an activity, C export.001.host takes it back, in this process.
     """
     with telling_refusals():
         if connect:
@@ -79,6 +82,9 @@ def _talk(exchange: Exchange, module: SecurityModule | None, as_json: bool) -> N
         if module is not None:
             module.last_refusal = None
         try:
+            if line.split(maxsplit=1)[0] in ("A", "C"):
+                show([("authorised", _authorise(module, *line.split()))], as_json)
+                continue
             request = request_bytes(line)
         except HsmConfigError as error:
             say(str(error), err=True)
@@ -86,6 +92,20 @@ def _talk(exchange: Exchange, module: SecurityModule | None, as_json: bool) -> N
         show(_facts(request, exchange(request), module), as_json)
         if not as_json:
             say()
+
+
+def _authorise(module: SecurityModule | None, verb: str, *names: str) -> str:
+    """Do what ``A`` and ``C`` ask for; what is authorised then."""
+    if module is None:
+        raise HsmConfigError("activities are authorised at the module itself, not at its host port")
+    state = module.state
+    if verb == "A":
+        state.activities.authorise(names)
+    elif names:
+        state.activities.cancel(names)
+    else:
+        state.cancel_authorisation()
+    return "everything" if state.authorised else ", ".join(state.activities.names()) or "nothing"
 
 
 def _lines() -> Iterator[str]:

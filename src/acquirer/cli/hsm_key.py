@@ -1,7 +1,8 @@
 """``acquirer hsm key``: keys under an LMK, made, brought in, sent out and explained.
 
-Each command does what a host command does, in this process, with the module's LMKs. Keys print
-under an LMK or a ZMK; clear components come from and go to files or unseen prompts.
+Each command does what a host command does, in this process, with the module's LMKs, and whoever
+can open these is the operator: nothing needs to be authorised. Keys print under an LMK or a ZMK;
+clear components come from and go to files or unseen prompts.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ def generate(
     Example: acquirer hsm key generate --test-lmks --lmk 02 --type FFF --attributes 72A1B00E
     """
     with telling_refusals():
-        module = open_module(config, test_lmks)
+        module = open_module(config, test_lmks, authorised=True)
         head = f"A0{'1' if zmk else '0'}{key_type}{scheme or _scheme(module, lmk)}"
         exported = f";0{zmk}{export_scheme or 'X'}" if zmk else ""
         show(_carry_out(module, head + exported + _tail(lmk, attributes)), as_json)
@@ -98,7 +99,7 @@ def import_key(
     Example: acquirer hsm key import --config hsm.toml --type 001 --zmk U… X…
     """
     with telling_refusals():
-        module = open_module(config, test_lmks)
+        module = open_module(config, test_lmks, authorised=True)
         chosen = scheme or _scheme(module, lmk)
         request = f"A6{key_type}{zmk}{key}{chosen}{_tail(lmk, attributes)}"
         show(_carry_out(module, request), as_json)
@@ -124,7 +125,7 @@ def export_key(
     Example: acquirer hsm key export --config hsm.toml --type 001 --zmk U… U… --export-scheme R
     """
     with telling_refusals():
-        module = open_module(config, test_lmks)
+        module = open_module(config, test_lmks, authorised=True)
         tail = _tail(lmk, attributes) + (f"&{exportability}" if exportability else "")
         show(_carry_out(module, f"A8{key_type}{zmk}{key}{export_scheme}{tail}"), as_json)
 

@@ -53,7 +53,7 @@ def open_module(
         table,
         header_length=0,
         test_lmk=table.test_lmk or test_lmks,
-        authorised=table.authorised or authorised,
+        authorised=authorised or table.authorised,
         default_lmk=default_lmk or table.default_lmk,
     ).module()
 
