@@ -1,0 +1,188 @@
+"""The conversation that ``docs/interfaces/terminal.md`` shows, byte for byte.
+
+The independent terminal of ``tests/e2e`` talks to the real switch of a simulated day without
+faults, so that clock, keys and numbers are the same each time. Run this file to write the frames
+into the page.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "e2e"))
+
+import trio
+from pos_terminal import FIELDS, Line, PosTerminal, Reply, de59, pack, pin_block, unpack
+
+from acquirer.simulation.day import Day
+from acquirer.simulation.network import Host
+from acquirer.simulation.parties import couriers
+from acquirer.simulation.process import SWITCH
+from acquirer.simulation.run import World, run_day
+
+PAGE = Path(__file__).parents[2] / "docs" / "interfaces" / "terminal.md"
+NAMES = {
+    2: "PAN", 3: "processing code", 4: "amount", 11: "STAN", 12: "local time", 13: "local date",
+    14: "expiry", 15: "business date", 22: "entry mode", 25: "condition code",
+    26: "PIN capture code", 35: "track 2", 37: "RRN", 38: "approval code", 39: "response code",
+    41: "terminal", 42: "merchant", 49: "currency", 52: "PIN block", 53: "security control",
+    54: "balances", 59: "items", 60: "type, batch, network code", 61: "original", 62: "keys",
+    64: "MAC",
+}  # fmt: skip
+# Of the day's own clock, by when the switch listens.
+STARTED_S = 1.0
+Frames = dict[str, str]
+
+
+def shown(body: bytes) -> str:
+    """A frame without its length: a line a data element, as it stands on the wire."""
+    mti, fields = unpack(body[11:])
+    lines = [
+        f"{len(body):04X} {body[:5].hex().upper()} {body[5:11].hex().upper()}"
+        f"  length {len(body)}, TPDU, header",
+        f"{mti} {body[13:21].hex().upper()}  MTI, bitmap",
+    ]
+    for number, value in fields.items():
+        wire = pack(number, value).hex().upper()
+        parts = [wire[at : at + 64] for at in range(0, len(wire), 64)]
+        lines.append(f"DE{number:<3} {parts[0]}  {_words(number, value)}")
+        lines += [f"      {part}" for part in parts[1:]]
+    return "\n".join(lines)
+
+
+def _words(number: int, value: Any) -> str:
+    kind = FIELDS[number][0]
+    name = NAMES[number]
+    if number == 59:
+        return f"{name}: {bytes(value).decode('gb18030')}"
+    if kind[0] == "b":
+        text = bytes(value)
+        return f"{name} {text.decode()}" if number == 64 else name
+    return f"{name} {value}"
+
+
+class _Desk:
+    """One terminal at work; keeps each frame by the name that the page gives it."""
+
+    def __init__(self, world: World, line: Line, pos: PosTerminal) -> None:
+        self.world, self.line, self.pos = world, line, pos
+        self.frames: Frames = {}
+        self.courier = next(one for one in couriers() if one.courier_id[1:] == pos.terminal_id)
+
+    async def ask(self, name: str, frame: bytes) -> Reply:
+        reply = await self.line.ask(frame)
+        self.frames[f"{name}, request"] = shown(frame[2:])
+        self.frames[f"{name}, reply"] = shown(reply.tpdu + reply.header + reply.raw)
+        return reply
+
+    def order(self, means: str) -> Any:
+        """An order of this merchant that can be paid so and has not been used."""
+        merchant = self.pos.merchant_id
+        return next(
+            order
+            for order in self.world.estate.orders
+            if order.merchant_id == merchant and means in order.pay_ways and order.amount_minor
+        )
+
+
+async def _talk(desk: _Desk) -> None:
+    pos = desk.pos
+    card = next(card for card in desk.world.estate.cards if not card.status)
+    desk.frames["keys"] = f"TMK    {pos.tmk.hex().upper()}"
+    reply = await desk.ask("sign-on", pos.sign_on("003"))
+    keys = pos.take_keys(reply)
+    desk.frames["working keys"] = (
+        f"PIN key  {keys.pin.hex().upper()}\nMAC key  {keys.mac.hex().upper()}"
+    )
+    block = pin_block(keys.pin, card.pin, card.pan)
+    desk.frames["PIN block"] = (
+        f"PAN        {card.pan}, PIN {card.pin}\n"
+        f"PIN field  {f'0{len(card.pin):X}{card.pin}'.ljust(16, 'F')}\n"
+        f"PAN field  0000{card.pan[:-1][-12:]}\n"
+        f"under key  {block.hex().upper()}"
+    )
+    await desk.ask("echo test", pos.echo())
+    await desk.ask("balance inquiry", pos.balance(card))
+    sale = pos.sale(card, 1251)
+    sold = await desk.ask("sale", sale)
+    await desk.ask("sale void", pos.void(card, 1251, sold))
+    second = pos.sale(card, 1333)
+    await desk.ask("sale that is reversed", second)
+    await desk.ask("reversal", pos.reversal(second))
+    await _orders(desk, card)
+    await desk.ask("sign-off", pos.sign_off())
+
+
+async def _orders(desk: _Desk, card: Any) -> None:
+    pos, courier = desk.pos, desk.courier
+    who = courier.courier_id
+    await desk.ask("courier sign-on", pos.courier(who, courier.password))
+    order = desk.order("1")
+    no = order.order_no
+    await desk.ask("order query", pos.order("0200", "380000", "71", de59(ON=no, OC=who)))
+    due = {4: f"{order.amount_minor:012d}"}
+    by_card = due | {22: "021", **pos.card_fields(card, None)}
+    items = de59(ON=no, OC=who)
+    paid = await desk.ask("order payment", pos.order("0200", "000000", "72", items, by_card))
+    named: dict[int, Any] = {61: f"{pos.batch}{paid[11]}{paid[13]}"}
+    items = de59(ON=no)
+    await desk.ask("payment confirmation", pos.order("0220", "000000", "73", items, named))
+    back = named | {37: paid[37], 38: paid[38]}
+    await desk.ask("order cancellation", pos.order("0200", "200000", "75", items, back))
+    await desk.ask("cancellation confirmation", pos.order("0220", "200000", "76", items, named))
+    other = next(
+        one
+        for one in desk.world.estate.orders
+        if one.merchant_id == pos.merchant_id and one.order_no != no and "2" in one.pay_ways
+    )
+    items = de59(ON=other.order_no, OC=who)
+    await desk.ask("order query (cash)", pos.order("0200", "380000", "71", items))
+    due = {4: f"{other.amount_minor:012d}"}
+    cash = await desk.ask("order payment in cash", pos.order("0200", "900000", "72", items, due))
+    named = {61: f"{pos.batch}{cash[11]}{cash[13]}"}
+    signed = de59(ON=other.order_no, OR="Li Wei")
+    await desk.ask("receipt confirmation", pos.order("0220", "920000", "74", signed, named))
+    third = next(
+        one
+        for one in desk.world.estate.orders
+        if one.merchant_id == pos.merchant_id and one.order_no not in (no, other.order_no)
+    )
+    told = de59(ON=third.order_no, OX="02")
+    await desk.ask("order exception", pos.order("0220", "930000", "77", told))
+    await desk.ask("courier sign-off", pos.courier(who, "", "403"))
+
+
+def conversation() -> Frames:
+    """All frames by name."""
+    desks: list[_Desk] = []
+
+    async def play(world: World) -> None:
+        terminal = world.estate.terminals[0]
+        await trio.sleep(STARTED_S)
+        stream = await world.network.connect(SWITCH, Host("counter"))
+        pos = PosTerminal(terminal.terminal_id, terminal.merchant_id, bytes.fromhex(terminal.tmk))
+        desk = _Desk(world, Line(stream), pos)
+        desks.append(desk)
+        await _talk(desk)
+        await stream.aclose()
+
+    player: Callable[[World], Awaitable[None]] = play
+    report = run_day(Day(1, terminals=1, faults=frozenset()), play=player)
+    assert desks, report.findings
+    return desks[0].frames
+
+
+MARK = re.compile(r"```frame ([^\n]+)\n(.*?)```", re.S)
+
+
+def page_with(frames: Frames, text: str) -> str:
+    """The page with its frames made anew."""
+    return MARK.sub(lambda found: f"```frame {found[1]}\n{frames[found[1]]}\n```", text)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page_with(conversation(), PAGE.read_text("utf-8")), "utf-8")
