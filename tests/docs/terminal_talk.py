@@ -16,7 +16,20 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1] / "e2e"))
 
 import trio
-from pos_terminal import FIELDS, Line, PosTerminal, Reply, de59, pack, pin_block, unpack
+from pos_terminal import (
+    FIELDS,
+    Line,
+    PosTerminal,
+    Reply,
+    de59,
+    des,
+    pack,
+    pin_block,
+    unpack,
+    x919,
+)
+
+__all__ = ["des", "x919"]
 
 from acquirer.simulation.day import Day
 from acquirer.simulation.network import Host
@@ -158,9 +171,41 @@ async def _orders(desk: _Desk, card: Any) -> None:
 
 def conversation() -> Frames:
     """All frames by name."""
+    return conversation_and_link()[0]
+
+
+def _recorded(world: World, said: list[bytes]) -> None:
+    """Keep what goes over links to the bank, without the length."""
+    connect = world.network.open
+
+    def listening(name: str, host: Host) -> Any:
+        near = connect(name, host)
+        if name == "bank":
+            send, receive = near.send_all, near.receive_some
+
+            async def send_all(data: Any) -> None:
+                said.append(bytes(data)[2:])
+                await send(data)
+
+            async def receive_some(max_bytes: int | None = None) -> bytes:
+                data = bytes(await receive(max_bytes))
+                if data:
+                    said.append(data[2:])
+                return data
+
+            near.send_all, near.receive_some = send_all, receive_some  # type: ignore[method-assign]
+        return near
+
+    world.network.open = listening  # type: ignore[method-assign]
+
+
+def conversation_and_link() -> tuple[Frames, list[bytes], Any]:
+    """All frames by name, what was said on the bank's link meanwhile, and the estate."""
     desks: list[_Desk] = []
+    said: list[bytes] = []
 
     async def play(world: World) -> None:
+        _recorded(world, said)
         terminal = world.estate.terminals[0]
         await trio.sleep(STARTED_S)
         stream = await world.network.connect(SWITCH, Host("counter"))
@@ -171,9 +216,9 @@ def conversation() -> Frames:
         await stream.aclose()
 
     player: Callable[[World], Awaitable[None]] = play
-    report = run_day(Day(1, terminals=1, faults=frozenset()), play=player)
+    report = run_day(Day(2, terminals=1, faults=frozenset()), play=player)
     assert desks, report.findings
-    return desks[0].frames
+    return desks[0].frames, said, desks[0].world.estate
 
 
 MARK = re.compile(r"```frame ([^\n]+)\n(.*?)```", re.S)
