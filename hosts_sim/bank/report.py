@@ -5,10 +5,14 @@ It works while the simulator runs (SQLite WAL). Amounts are minor units; card nu
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from acquirer.hosts_sim.bank.schema import open_for_reading
+
+Row = dict[str, Any]
 
 # What an approved row does to the acquirer's claim on the bank: a void has no amount of its own,
 # the sale that it undid has none any more.
@@ -21,14 +25,18 @@ SELECT t.rrn, t.stan, t.terminal_id, t.merchant_id, t.kind, t.mti, t.transmissio
     t.masked AS pan, t.amount_minor, t.currency_code, t.state, t.response_code, t.approval_code,
     {_BOOKED} AS booked_minor, o.rrn AS original_rrn, t.business_date, t.created_at
 FROM transactions t LEFT JOIN transactions o ON o.id = t.original_id
-ORDER BY t.id DESC LIMIT ?
+WHERE ?1 = 0
+    OR t.id > coalesce((SELECT id FROM transactions ORDER BY id DESC LIMIT 1 OFFSET ?1), -1)
+ORDER BY t.id
 """
 _REVERSALS = """
 SELECT r.rrn, r.stan AS original_stan, r.transmission_at AS original_transmission_at,
     r.terminal_id, r.amount_minor, r.reason, r.response_code, r.attempts,
     t.rrn AS original_rrn, r.business_date, r.created_at
 FROM reversals r LEFT JOIN transactions t ON t.id = r.transaction_id
-ORDER BY r.id DESC LIMIT ?
+WHERE ?1 = 0
+    OR r.id > coalesce((SELECT id FROM reversals ORDER BY id DESC LIMIT 1 OFFSET ?1), -1)
+ORDER BY r.id
 """
 _BY_STATE = f"""
 SELECT t.kind, t.state, count(*) AS count, sum(t.amount_minor) AS amount_minor,
@@ -37,8 +45,9 @@ FROM transactions t GROUP BY t.kind, t.state ORDER BY t.kind, t.state
 """
 
 
-def transactions(folder: str | Path, limit: int = 0) -> dict[str, Any]:
-    """Rows of the books, oldest first.
+@contextmanager
+def transactions(folder: str | Path, limit: int = 0) -> Iterator[dict[str, Iterator[Row]]]:
+    """Rows of the books, oldest first, read as they are asked for.
 
     Args:
         folder: where the books lie.
@@ -50,15 +59,11 @@ def transactions(folder: str | Path, limit: int = 0) -> dict[str, Any]:
     Raises:
         BooksError: there are no books.
     """
-    db = open_for_reading(folder)
-    try:
-        rows = {
-            name: [dict(row) for row in db.execute(query, (limit or -1,))][::-1]
-            for name, query in (("transactions", _TRANSACTIONS), ("reversals", _REVERSALS))
+    with closing(open_for_reading(folder)) as db:
+        yield {
+            "transactions": map(dict, db.execute(_TRANSACTIONS, (limit,))),
+            "reversals": map(dict, db.execute(_REVERSALS, (limit,))),
         }
-    finally:
-        db.close()
-    return rows
 
 
 def totals(folder: str | Path) -> dict[str, Any]:

@@ -6,11 +6,13 @@ switch. Values out; rendering is the command line's.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, select
 
 from acquirer.ledger.errors import LedgerError
+from acquirer.ledger.reports.pages import PAGE_ROWS, pages
 from acquirer.ledger.store.rows import ENTRY_COLUMNS
 from acquirer.ledger.store.schema import accounts, journal, transfers
 
@@ -59,14 +61,18 @@ class StatementLine:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """All transfers of one account, oldest first. Pending and voided ones move no balance."""
+    """All transfers of one account, oldest first. Pending and voided ones move no balance.
+
+    Attributes:
+        lines: are read as they are asked for, before the next statement.
+    """
 
     account: str
     currency_code: str
     normal_side: str
     debits_pending: int
     credits_pending: int
-    lines: tuple[StatementLine, ...]
+    lines: Iterator[StatementLine]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +130,8 @@ def trial_balance(connection: Connection) -> TrialBalance:
 def statements(connection: Connection, account: str) -> list[Statement]:
     """The statements of an account, one for each currency that it is kept in.
 
+    All is of one state of the books, so that the balances fit each other.
+
     Raises:
         LedgerError: there is no such account.
     """
@@ -139,13 +147,13 @@ def statements(connection: Connection, account: str) -> list[Statement]:
             row.normal_side,
             row.debits_pending,
             row.credits_pending,
-            tuple(_lines(connection, row.id, row.normal_side)),
+            _lines(connection, row.id, row.normal_side),
         )
         for row in rows
     ]
 
 
-def _lines(connection: Connection, account_id: int, normal_side: str) -> list[StatementLine]:
+def _lines(connection: Connection, account_id: int, normal_side: str) -> Iterator[StatementLine]:
     debit, credit = accounts.alias("debit"), accounts.alias("credit")
     query = (
         select(transfers, debit.c.name.label("debit_name"), credit.c.name.label("credit_name"))
@@ -159,38 +167,34 @@ def _lines(connection: Connection, account_id: int, normal_side: str) -> list[St
     )
     sign = 1 if normal_side == "debit" else -1
     balance = 0
-    lines = []
-    for row in connection.execute(query):
+    for row in connection.execute(query.execution_options(yield_per=PAGE_ROWS)):
         is_debit = row.debit_account_id == account_id
         if row.phase in ("posted", "post"):
             balance += sign * (row.amount_minor if is_debit else -row.amount_minor)
-        lines.append(
-            StatementLine(
-                row.id,
-                row.event_id,
-                row.business_date,
-                row.created_at_ms,
-                row.code,
-                row.phase,
-                row.credit_name if is_debit else row.debit_name,
-                row.amount_minor if is_debit else 0,
-                0 if is_debit else row.amount_minor,
-                balance,
-            )
+        yield StatementLine(
+            row.id,
+            row.event_id,
+            row.business_date,
+            row.created_at_ms,
+            row.code,
+            row.phase,
+            row.credit_name if is_debit else row.debit_name,
+            row.amount_minor if is_debit else 0,
+            0 if is_debit else row.amount_minor,
+            balance,
         )
-    return lines
 
 
-def journal_lines(connection: Connection, limit: int | None = None) -> list[JournalLine]:
-    """Journal entries, newest first.
+def journal_lines(connection: Connection, limit: int | None = None) -> Iterator[JournalLine]:
+    """Journal entries, newest first, read as they are asked for.
 
     Args:
         connection: to the books.
         limit: at most so many; None for all.
     """
-    query = select(*(journal.c[name] for name in ENTRY_COLUMNS)).order_by(journal.c.id.desc())
-    return [
-        JournalLine(
+    query = select(*(journal.c[name] for name in ENTRY_COLUMNS))
+    for row in pages(connection, query, [journal.c.id], descending=True, limit=limit):
+        yield JournalLine(
             id=row.id,
             rrn=row.rrn,
             stan=row.stan,
@@ -212,5 +216,3 @@ def journal_lines(connection: Connection, limit: int | None = None) -> list[Jour
             created_at_ms=row.created_at_ms,
             late_response_code=row.late_response_code,
         )
-        for row in connection.execute(query if limit is None else query.limit(limit))
-    ]

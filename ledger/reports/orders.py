@@ -6,15 +6,18 @@ switch. Values out; rendering is the command line's.
 
 from __future__ import annotations
 
+import heapq
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, and_, select, true
+from sqlalchemy import ColumnElement, Connection, Row, and_, select, true
 
 from acquirer.codecs.order_codes import means_of
 from acquirer.ledger.accounts.postings import courier_account
 from acquirer.ledger.journal.entries import State
 from acquirer.ledger.journal.kinds import Kind
+from acquirer.ledger.reports.pages import pages
 from acquirer.ledger.store.schema import accounts, couriers, journal, orders, outbox
 
 PAID = "01"
@@ -118,8 +121,8 @@ def cash_in_hand(connection: Connection) -> dict[str, dict[str, int]]:
     return found
 
 
-def open_orders(connection: Connection) -> list[OpenOrder]:
-    """Payments of orders that are not decided, oldest first."""
+def open_orders(connection: Connection) -> Iterator[OpenOrder]:
+    """Payments of orders that are not decided, oldest first, read as they are asked for."""
     unconfirmed = (
         select(journal)
         .join(orders, orders.c.payment_id == journal.c.id)
@@ -131,76 +134,72 @@ def open_orders(connection: Connection) -> list[OpenOrder]:
             [state.value for state in (State.SENT, State.TIMED_OUT, State.REVERSING)]
         ),
     )
-    found = []
-    for query, unconfirmed_ones in ((unconfirmed, True), (at_the_bank, False)):
-        for row in connection.execute(query):
-            if unconfirmed_ones:
-                why = "unconfirmed"
-            elif row.state != State.SENT.value:
-                why = "undoing"
-            else:
-                why = "cancelling" if row.kind == Kind.ORDER_CANCELLATION else "paying"
-            found.append(
-                OpenOrder(
-                    merchant_id=row.merchant_id,
-                    order_no=row.order_no,
-                    rrn=row.rrn,
-                    terminal_id=row.terminal_id,
-                    stan=row.stan,
-                    batch=row.batch,
-                    courier_id=row.courier_id,
-                    means=means_of(row.processing_code),
-                    amount_minor=row.amount_minor,
-                    currency_code=row.currency_code,
-                    created_at_ms=row.created_at_ms,
-                    why=why,
-                )
-            )
-    return sorted(found, key=lambda order: order.created_at_ms)
+    key = [journal.c.created_at_ms, journal.c.id]
+    return heapq.merge(
+        (_open_order(row, "unconfirmed") for row in pages(connection, unconfirmed, key)),
+        (_open_order(row, _why(row)) for row in pages(connection, at_the_bank, key)),
+        key=lambda order: order.created_at_ms,
+    )
 
 
-def order_lines(connection: Connection, limit: int | None = None) -> list[OrderLine]:
-    """Orders that were asked for here, by merchant and number.
+def _why(row: Row[Any]) -> str:
+    if row.state != State.SENT.value:
+        return "undoing"
+    return "cancelling" if row.kind == Kind.ORDER_CANCELLATION else "paying"
+
+
+def _open_order(row: Row[Any], why: str) -> OpenOrder:
+    return OpenOrder(
+        merchant_id=row.merchant_id,
+        order_no=row.order_no,
+        rrn=row.rrn,
+        terminal_id=row.terminal_id,
+        stan=row.stan,
+        batch=row.batch,
+        courier_id=row.courier_id,
+        means=means_of(row.processing_code),
+        amount_minor=row.amount_minor,
+        currency_code=row.currency_code,
+        created_at_ms=row.created_at_ms,
+        why=why,
+    )
+
+
+def order_lines(connection: Connection, limit: int | None = None) -> Iterator[OrderLine]:
+    """Orders that were asked for here, by merchant and number, read as they are asked for.
 
     Args:
         limit: at most so many; None for all.
     """
-    query = (
-        select(
-            orders.c.merchant_id,
-            orders.c.order_no,
-            orders.c.status,
-            orders.c.amount_minor,
-            orders.c.currency_code,
-            journal.c.processing_code,
-            journal.c.rrn,
-            journal.c.terminal_id,
-            journal.c.courier_id,
-            journal.c.created_at_ms,
-        )
-        .outerjoin(
-            journal,
-            (journal.c.id == orders.c.payment_id) & (journal.c.state == State.APPROVED.value),
-        )
-        .order_by(orders.c.merchant_id, orders.c.order_no)
+    query = select(
+        orders.c.merchant_id,
+        orders.c.order_no,
+        orders.c.status,
+        orders.c.amount_minor,
+        orders.c.currency_code,
+        journal.c.processing_code,
+        journal.c.rrn,
+        journal.c.terminal_id,
+        journal.c.courier_id,
+        journal.c.created_at_ms,
+    ).outerjoin(
+        journal,
+        (journal.c.id == orders.c.payment_id) & (journal.c.state == State.APPROVED.value),
     )
-    return [
-        OrderLine(
-            *row[:5],
-            *(() if row.rrn is None else (means_of(row.processing_code), *row[6:])),
-        )
-        for row in connection.execute(query if limit is None else query.limit(limit))
-    ]
+    key = [orders.c.merchant_id, orders.c.order_no]
+    for row in pages(connection, query, key, limit=limit):
+        paid = () if row.rrn is None else (means_of(row.processing_code), *row[6:])
+        yield OrderLine(*row[:5], *paid)
 
 
 def event_lines(
-    connection: Connection, state: EventState | None = None, limit: int = 100
-) -> list[EventLine]:
-    """Notices to merchants, newest first.
+    connection: Connection, state: EventState | None = None, limit: int | None = 100
+) -> Iterator[EventLine]:
+    """Notices to merchants, newest first, read as they are asked for.
 
     Args:
         state: only those; None for all.
-        limit: at most so many.
+        limit: at most so many; None for all.
     """
     conditions: dict[EventState | None, ColumnElement[bool]] = {
         None: true(),
@@ -208,9 +207,9 @@ def event_lines(
         "dead": and_(outbox.c.delivered_at_ms.is_(None), outbox.c.dead_at_ms.is_not(None)),
         "delivered": outbox.c.delivered_at_ms.is_not(None),
     }
-    query = select(outbox).where(conditions[state]).order_by(outbox.c.seq.desc()).limit(limit)
-    return [
-        EventLine(
+    query = select(outbox).where(conditions[state])
+    for row in pages(connection, query, [outbox.c.seq], descending=True, limit=limit):
+        yield EventLine(
             row.id,
             row.merchant_id,
             row.order_no,
@@ -220,8 +219,6 @@ def event_lines(
             row.created_at_ms,
             row.next_at_ms,
         )
-        for row in connection.execute(query)
-    ]
 
 
 def _event_state(delivered_at_ms: int | None, dead_at_ms: int | None) -> EventState:

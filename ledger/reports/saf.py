@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, select
 
+from acquirer.ledger.reports.pages import pages
 from acquirer.ledger.store.schema import journal, saf
-
-LINES_MAX = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +39,14 @@ class SafLine:
     late_response_code: str
 
 
-def saf_lines(connection: Connection, *, dead_only: bool = False) -> list[SafLine]:
-    """Items that no bank has answered, oldest first, at most ten thousand.
+def saf_lines(
+    connection: Connection, *, dead_only: bool = False, limit: int | None = None
+) -> Iterator[SafLine]:
+    """Items that no bank has answered, oldest first, read as they are asked for.
 
     Args:
         dead_only: leave out what is still being tried.
+        limit: at most so many; None for all.
     """
     query = (
         select(
@@ -68,14 +71,10 @@ def saf_lines(connection: Connection, *, dead_only: bool = False) -> list[SafLin
         )
         .join(journal, journal.c.id == saf.c.original_id)
         .where(saf.c.finished_at_ms.is_(None))
-        .order_by(saf.c.id)
-        .limit(LINES_MAX)
     )
     if dead_only:
         query = query.where(saf.c.dead_at_ms.is_not(None))
-    lines = []
-    for row in connection.execute(query):
+    for row in pages(connection, query, [saf.c.id], limit=limit):
         fields = list(row)
         fields[7], fields[16] = bool(fields[7]), fields[16] or ""
-        lines.append(SafLine(*fields))
-    return lines
+        yield SafLine(*fields)

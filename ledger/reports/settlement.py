@@ -18,6 +18,7 @@ from acquirer.ledger.accounts.postings import MDR_RETURNED
 from acquirer.ledger.journal.entries import State
 from acquirer.ledger.journal.kinds import PAYMENTS, Kind
 from acquirer.ledger.reports.orders import PAID, cash_in_hand
+from acquirer.ledger.reports.pages import PAGE_ROWS
 from acquirer.ledger.store.schema import journal, orders, transfers
 
 GroupBy = Literal["merchant", "courier", "station", "day", "terminal", "means"]
@@ -94,7 +95,8 @@ def report_lines(
     def line(group: str, currency: str) -> ReportLine:
         return lines.setdefault((group, currency), ReportLine(group, currency))
 
-    for row in connection.execute(_payments(first_date, last_date, merchant_id)):
+    payments = _payments(first_date, last_date, merchant_id)
+    for row in connection.execute(payments.execution_options(yield_per=PAGE_ROWS)):
         _count(line(group_of(row), row.currency_code), row)
     if by != "day":
         _count_cash(line, by, connection, couriers, merchant_id)

@@ -29,6 +29,7 @@ from acquirer.ledger.journal.entries import (
     Role,
     State,
 )
+from acquirer.ledger.journal.kinds import Kind
 
 pytestmark = pytest.mark.anyio
 
@@ -42,7 +43,7 @@ def entry(id: int, kind: str, code: str, amount: int, state: State, **more: Any)
         "id": id,
         "rrn": f"{id:012d}",
         "role": Role.ORIGINAL,
-        "kind": kind,
+        "kind": Kind(kind),
         "mti": "0200",
         "processing_code": code,
         "transaction_type": "",

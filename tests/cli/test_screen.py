@@ -7,6 +7,7 @@ import json
 import re
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -122,13 +123,13 @@ def test_tables_of_others(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
         ("at", "link", "mti", "stan", "rrn", "terminal_id", "response_code", "approval_code"),
         HOSTILE,
     )
-    reply |= {"amount_minor": 1, "currency_code": "156"}
+    reply |= {"amount_minor": 1, "currency_code": "156", "reason": HOSTILE}
     monkeypatch.setattr(links, "call_switch", lambda *_: {"unmatched": [reply]})
     rows = [
         dict.fromkeys(["kind", "rrn", "stan", "terminal_id", "state", "response_code"], HOSTILE)
     ]
-    found = {"transactions": [rows[0] | {"amount_minor": 1}], "reversals": []}
-    monkeypatch.setattr(bank_sim.report, "transactions", lambda *_: found)
+    found = {"transactions": iter([rows[0] | {"amount_minor": 1}]), "reversals": iter([])}
+    monkeypatch.setattr(bank_sim.report, "transactions", lambda *_: nullcontext(found))
     events = [EventRow(*[HOSTILE] * 6, 1, HOSTILE)]
     monkeypatch.setattr(order_sim, "read_events", lambda _: events)
     for command in ("links unmatched", "bank-sim transactions", "order-sim events"):

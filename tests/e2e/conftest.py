@@ -357,13 +357,13 @@ class World:
 
     def bank_rows(self, rrn: str = "") -> list[dict[str, Any]]:
         """The bank's transactions, all or those with an RRN."""
-        rows = report.transactions(self.folder)["transactions"]
-        return [row for row in rows if rrn in ("", row["rrn"])]
+        with report.transactions(self.folder) as found:
+            return [row for row in found["transactions"] if rrn in ("", row["rrn"])]
 
     def bank_reversals(self, rrn: str) -> list[dict[str, Any]]:
         """The reversals that the bank got for a transaction of this RRN."""
-        rows = report.transactions(self.folder)["reversals"]
-        return [row for row in rows if row["rrn"] == rrn]
+        with report.transactions(self.folder) as found:
+            return [row for row in found["reversals"] if row["rrn"] == rrn]
 
     def order(self, order_no: str) -> OrderRow:
         """An order as the merchant's system has it."""

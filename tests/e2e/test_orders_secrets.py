@@ -178,4 +178,4 @@ async def what_cannot_be_used_changes_nothing(
 def pending(url: str) -> list[Any]:
     """Notices that have not been delivered."""
     with Database(url).read_only_engine().connect() as connection:
-        return event_lines(connection, "pending")
+        return list(event_lines(connection, "pending"))

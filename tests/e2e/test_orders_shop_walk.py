@@ -142,8 +142,8 @@ class Walk(RandomWalk):
 def is_told(world: Any) -> bool:
     """Whether the merchant has heard of everything."""
     with Database(world.url).read_only_engine().connect() as connection:
-        assert not event_lines(connection, "dead")
-        return not event_lines(connection, "pending")
+        assert not list(event_lines(connection, "dead"))
+        return not list(event_lines(connection, "pending"))
 
 
 @pytest.mark.parametrize("seed", [1, 2])

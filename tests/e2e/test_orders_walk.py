@@ -163,7 +163,7 @@ class Walk(RandomWalk):
     def check_moves(self) -> None:
         """Each order has moved along its life, if at all."""
         with Database(self.world.url).read_only_engine().connect() as connection:
-            lines = order_lines(connection)
+            lines = list(order_lines(connection))
         for line in lines:
             before, after = self.status.get(line.order_no, ""), line.status
             assert not before or after in reachable(before), (line.order_no, before, after)
@@ -201,7 +201,7 @@ async def test_walk(
             await walk.step()
         await settled(world)
         with Database(world.url).read_only_engine().connect() as connection:
-            lines = order_lines(connection)
+            lines = list(order_lines(connection))
         theirs = {no: world.order(no) for no in ORDERS}
         for line in lines:
             order = theirs[line.order_no]
@@ -220,8 +220,8 @@ async def settled(world: Any) -> None:
 
     def nothing_left() -> bool:
         with Database(world.url).read_only_engine().connect() as connection:
-            assert not event_lines(connection, "dead")
+            assert not list(event_lines(connection, "dead"))
             waiting = [order for order in open_orders(connection) if order.why != "unconfirmed"]
-            return not event_lines(connection, "pending") and not waiting
+            return not list(event_lines(connection, "pending")) and not waiting
 
     await world.until(nothing_left)

@@ -177,4 +177,4 @@ def _owed(world: Any) -> Any:
     from acquirer.ledger.store.database import Database
 
     with Database(world.url).read_only_engine().connect() as connection:
-        return saf_lines(connection)
+        return list(saf_lines(connection))

@@ -121,8 +121,8 @@ class Desk:
 
     def rows(self) -> list[dict[str, Any]]:
         """The bank's transactions."""
-        rows: list[dict[str, Any]] = transactions(self.folder)["transactions"]
-        return rows
+        with transactions(self.folder) as found:
+            return list(found["transactions"])
 
     def states(self) -> list[str]:
         """The states of the bank's transactions, oldest first."""

@@ -51,10 +51,11 @@ def test_statement(database: Database) -> None:
     """Every transfer of the account with its running balance on the normal side."""
     with database.read_only_engine().connect() as connection:
         (statement,) = statements(connection, PAYABLE)
+        lines = list(statement.lines)
     assert (statement.normal_side, statement.credits_pending) == ("credit", 100)
     assert [
         (line.event_id, line.phase, line.debit_minor, line.credit_minor, line.balance_minor)
-        for line in statement.lines
+        for line in lines
     ] == [
         (1, "posted", 0, 100, 100),
         (2, "posted", 0, 100, 200),

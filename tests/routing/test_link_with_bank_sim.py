@@ -41,6 +41,12 @@ def pin_block(banks: Banks, pin: str = ALICE.pin) -> bytes:
     return des.encrypt_ecb(bytes.fromhex(zpk), encode_iso0(pin, account))
 
 
+def rows_of(folder: Path) -> list[dict[str, Any]]:
+    """The bank's transactions."""
+    with transactions(folder) as found:
+        return list(found["transactions"])
+
+
 @asynccontextmanager
 async def linked(
     folder: Path,
@@ -103,7 +109,7 @@ async def test_a_day_on_the_link(
         inquiry = await _ask(banks, make_sale("000006", kind="inquiry", **undo))
         expected = "00" + sale.message.get(38)
         assert ("00", expected) == (inquiry.message.get(39), inquiry.message.get(48))
-    states = [(row["kind"], row["state"]) for row in transactions(tmp_path)["transactions"]]
+    states = [(row["kind"], row["state"]) for row in rows_of(tmp_path)]
     assert [
         ("balance", "approved"),
         ("sale", "approved"),
@@ -180,7 +186,7 @@ async def test_faults_of_the_bank(
         counters = banks.states()[0].counters
         assert (1, 2, 4) == (counters.malformed, counters.connects, counters.timed_out)
         assert {"000001", "000003"} == unmatched
-    assert len(transactions(tmp_path)["transactions"]) == 7
+    assert len(rows_of(tmp_path)) == 7
 
 
 @pytest.mark.parametrize("dialect", ["iso87_ascii_hex", "iso87_bcd", "iso87_ebcdic"])
@@ -219,7 +225,7 @@ async def test_the_link_comes_back_after_a_restart_of_the_bank(
         links.cancel_scope.cancel()
     for listener in listeners:
         await listener.aclose()
-    assert 2 == len(transactions(tmp_path)["transactions"])
+    assert 2 == len(rows_of(tmp_path))
 
 
 async def test_the_bank_may_be_the_one_that_connects(

@@ -313,7 +313,7 @@ async def test_a_write_off_is_a_posting_with_a_name_and_a_reason(
     with Database(url).read_only_engine().connect() as connection:
         lines = trial_balance(connection).lines
         assert accounts == {line.account: line.debit_minor - line.credit_minor for line in lines}
-        assert [] == saf_lines(connection)
+        assert [] == list(saf_lines(connection))
         verify(connection)
 
 

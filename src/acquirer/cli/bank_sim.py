@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 import trio
 import typer
-from rich.table import Table
 
+from acquirer.cli.lists import Column, print_table
 from acquirer.cli.process import fail, first_of, print_ready, until_signalled
-from acquirer.cli.screen import Screen, print_json, say
+from acquirer.cli.screen import print_json, say
 from acquirer.config.loading import ConfigError
 from acquirer.hosts_sim.bank import report
 from acquirer.hosts_sim.bank.errors import BooksError
@@ -72,17 +74,22 @@ def transactions(data: DataOption, as_json: JsonOption = False, limit: LimitOpti
     Example: acquirer bank-sim transactions --data shop
     """
     try:
-        found = report.transactions(data, limit)
+        with report.transactions(data, limit) as found:
+            if as_json:
+                print_json(found)
+            else:
+                _show_transactions(**found)
     except BooksError as error:
         fail(str(error))
-    if as_json:
-        print_json(found)
-        return
-    columns = "kind rrn stan terminal_id amount_minor state response_code"
-    _show("Transactions", columns, found["transactions"])
-    if found["reversals"]:
-        columns = "original_rrn original_stan terminal_id amount_minor reason response_code"
-        _show("Reversals", columns, found["reversals"])
+
+
+def _show_transactions(transactions: Iterator[report.Row], reversals: Iterator[report.Row]) -> None:
+    names = "kind rrn stan terminal_id amount_minor state response_code"
+    print_table("Transactions", transactions, _columns(names))
+    first = next(reversals, None)
+    if first is not None:
+        names = "original_rrn original_stan terminal_id amount_minor reason response_code"
+        print_table("Reversals", chain([first], reversals), _columns(names))
 
 
 @bank_sim_app.command()
@@ -99,7 +106,8 @@ def totals(data: DataOption, as_json: JsonOption = False) -> None:
         print_json(found)
         return
     figures = found["totals"]
-    _show("Totals", "kind state count amount_minor booked_minor", figures["by_kind"])
+    columns = _columns("kind state count amount_minor booked_minor")
+    print_table("Totals", figures["by_kind"], columns)
     say(f"net approved {figures['net_approved_minor']} minor units")
 
 
@@ -113,12 +121,11 @@ async def _serve(settings: BankSimSettings, task_status: trio.TaskStatus[str]) -
     await serve(settings, task_status=task_status)
 
 
-def _show(title: str, columns: str, rows: list[dict[str, Any]]) -> None:
-    names = columns.split()
-    table = Table(title=title)
-    for name in names:
-        heading = name.replace("_", " ").replace("response code", "code")
-        table.add_column(heading, justify="right" if name.endswith(("minor", "count")) else "left")
-    for row in rows:
-        table.add_row(*("" if row[name] is None else str(row[name]) for name in names))
-    Screen().print(table)
+def _columns(names: str) -> list[Column[report.Row]]:
+    return [_column(name) for name in names.split()]
+
+
+def _column(name: str) -> Column[report.Row]:
+    heading = name.replace("_", " ").replace("response code", "code")
+    is_number = name.endswith(("minor", "count"))
+    return Column(heading, lambda row: "" if row[name] is None else str(row[name]), is_number)

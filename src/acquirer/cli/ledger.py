@@ -14,17 +14,40 @@ from rich.table import Table
 
 from acquirer.cli.backup import backup, restored
 from acquirer.cli.books import AsJson, Config, Data, console, open_books, show_time
+from acquirer.cli.lists import Column, print_list, print_table
 from acquirer.cli.process import fail
 from acquirer.cli.screen import print_json, say
 from acquirer.codecs.money import format_minor
 from acquirer.ledger.accounts.verify import verify
 from acquirer.ledger.errors import BooksDiffer, LedgerError
-from acquirer.ledger.reports.books import Statement, journal_lines, statements, trial_balance
+from acquirer.ledger.reports.books import (
+    JournalLine,
+    Statement,
+    StatementLine,
+    journal_lines,
+    statements,
+    trial_balance,
+)
 
 ledger_app = typer.Typer(help="The double-entry ledger.", no_args_is_help=True)
 ledger_app.command("backup")(backup)
 ledger_app.command("restored")(restored)
 journal_app = typer.Typer(no_args_is_help=True)
+
+JOURNAL: list[Column[JournalLine]] = [
+    Column("time (UTC)", lambda line: show_time(line.created_at_ms)),
+    Column("rrn", lambda line: line.rrn),
+    Column("terminal", lambda line: line.terminal_id),
+    Column("batch", lambda line: line.batch),
+    Column("stan", lambda line: line.stan),
+    Column("kind", lambda line: line.kind),
+    Column("amount", lambda line: format_minor(line.amount_minor, line.currency), right=True),
+    Column("state", lambda line: line.state),
+    Column("code", lambda line: line.response_code),
+    Column("late", lambda line: line.late_response_code),
+    Column("card", lambda line: line.card),
+    Column("order", lambda line: line.order_no),
+]
 
 
 @ledger_app.command("trial-balance")
@@ -88,11 +111,23 @@ def print_statement(
             found = statements(connection, account)
         except LedgerError as error:
             fail(f"{error}; `acquirer ledger trial-balance` lists them")
-    if as_json:
-        print_json({"account": account, "statements": [asdict(item) for item in found]})
-        return
-    for item in found:
-        console().print(_statement_table(item))
+        if as_json:
+            print_json({"account": account, "statements": map(_statement_object, found)})
+            return
+        for item in found:
+            title = f"{item.account} ({item.currency_code}, {item.normal_side}-normal)"
+            print_table(title, item.lines, _statement_columns(item.currency_code))
+
+
+def _statement_object(item: Statement) -> dict[str, object]:
+    return {
+        "account": item.account,
+        "currency_code": item.currency_code,
+        "normal_side": item.normal_side,
+        "debits_pending": item.debits_pending,
+        "credits_pending": item.credits_pending,
+        "lines": item.lines,
+    }
 
 
 @ledger_app.command("verify")
@@ -135,50 +170,27 @@ def list_journal(
     Example: acquirer journal list --limit 20 --data shop
     """
     with open_books(data, config) as connection:
-        lines = journal_lines(connection, limit)
-    if as_json:
-        print_json({"transactions": [asdict(line) for line in lines]})
-        return
-    table = Table("time (UTC)", "rrn", "terminal", "batch", "stan", "kind", title="Journal")
-    table.add_column("amount", justify="right")
-    for name in ("state", "code", "late", "card", "order"):
-        table.add_column(name)
-    for line in lines:
-        table.add_row(
-            show_time(line.created_at_ms),
-            line.rrn,
-            line.terminal_id,
-            line.batch,
-            line.stan,
-            line.kind,
-            format_minor(line.amount_minor, line.currency),
-            line.state,
-            line.response_code,
-            line.late_response_code,
-            line.card,
-            line.order_no,
+        print_list(
+            "transactions",
+            journal_lines(connection, limit),
+            JOURNAL,
+            title="Journal",
+            as_json=as_json,
         )
-    console().print(table)
 
 
-def _statement_table(item: Statement) -> Table:
-    title = f"{item.account} ({item.currency_code}, {item.normal_side}-normal)"
-    table = Table("time (UTC)", "date", "event", "code", "phase", "other account", title=title)
-    for name in ("debit", "credit", "balance"):
-        table.add_column(name, justify="right")
-    for line in item.lines:
-        table.add_row(
-            show_time(line.created_at_ms),
-            line.business_date,
-            str(line.event_id),
-            line.code,
-            line.phase,
-            line.other_account,
-            _side(line.debit_minor, item.currency_code),
-            _side(line.credit_minor, item.currency_code),
-            format_minor(line.balance_minor, item.currency_code),
-        )
-    return table
+def _statement_columns(currency_code: str) -> list[Column[StatementLine]]:
+    return [
+        Column("time (UTC)", lambda line: show_time(line.created_at_ms)),
+        Column("date", lambda line: line.business_date),
+        Column("event", lambda line: str(line.event_id)),
+        Column("code", lambda line: line.code),
+        Column("phase", lambda line: line.phase),
+        Column("other account", lambda line: line.other_account),
+        Column("debit", lambda line: _side(line.debit_minor, currency_code), right=True),
+        Column("credit", lambda line: _side(line.credit_minor, currency_code), right=True),
+        Column("balance", lambda line: format_minor(line.balance_minor, currency_code), right=True),
+    ]
 
 
 def _side(amount_minor: int, currency_code: str) -> str:

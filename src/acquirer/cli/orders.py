@@ -7,19 +7,26 @@ Lists read the books; a replay asks the running switch. Exit codes: 0 done, 1 th
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Annotated, Literal
 from urllib.parse import quote
 
 import typer
-from rich.table import Table
 
-from acquirer.cli.books import AsJson, Config, Data, console, open_books, show_time
+from acquirer.cli.books import AsJson, Config, Data, open_books, show_time
+from acquirer.cli.lists import Column, print_list
 from acquirer.cli.operator import call_switch, read_settings
-from acquirer.cli.screen import print_json, say, styled
+from acquirer.cli.screen import print_json, say
 from acquirer.codecs.money import format_minor
 from acquirer.codecs.order_codes import STATUS_TEXTS
-from acquirer.ledger.reports.orders import OpenOrder, event_lines, open_orders, order_lines
+from acquirer.ledger.reports.orders import (
+    EventLine,
+    OpenOrder,
+    OrderLine,
+    event_lines,
+    open_orders,
+    order_lines,
+)
 from acquirer.switch.order_life import life_table
 from acquirer.switch.settings import OrderSettings
 
@@ -30,6 +37,54 @@ secrets_app = typer.Typer(help="Secrets that sign notices.", no_args_is_help=Tru
 orders_app.add_typer(secrets_app, name="secrets")
 
 REPLAYED_MAX = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A payment that is not decided, how old it is, and what happens next in words."""
+
+    order: OpenOrder
+    age_s: int
+    explanation: str
+
+
+ORDERS: list[Column[OrderLine]] = [
+    Column("order", lambda line: line.order_no),
+    Column("merchant", lambda line: line.merchant_id),
+    Column("state", lambda line: STATUS_TEXTS[line.status]),
+    Column("amount", lambda line: format_minor(line.amount_minor, line.currency_code), right=True),
+    Column("means", lambda line: line.means),
+    Column("rrn", lambda line: line.rrn),
+    Column("terminal", lambda line: line.terminal_id),
+    Column("courier", lambda line: line.courier_id),
+]
+PENDING: list[Column[Pending]] = [
+    Column("order", lambda row: row.order.order_no),
+    Column("merchant", lambda row: row.order.merchant_id),
+    Column("terminal", lambda row: row.order.terminal_id),
+    Column("courier", lambda row: row.order.courier_id),
+    Column("rrn", lambda row: row.order.rrn),
+    Column("means", lambda row: row.order.means),
+    Column(
+        "amount",
+        lambda row: format_minor(row.order.amount_minor, row.order.currency_code),
+        right=True,
+    ),
+    Column("age", lambda row: show_age(row.age_s), right=True),
+    Column("why", lambda row: row.explanation),
+]
+EVENTS: list[Column[EventLine]] = [
+    Column("time (UTC)", lambda line: show_time(line.created_at_ms)),
+    Column("id", lambda line: line.id),
+    Column("type", lambda line: line.type),
+    Column("order", lambda line: line.order_no),
+    Column("merchant", lambda line: line.merchant_id),
+    Column("state", lambda line: line.state),
+    Column("failed", lambda line: str(line.attempts), right=True),
+    Column(
+        "next (UTC)", lambda line: show_time(line.next_at_ms) if line.state == "pending" else ""
+    ),
+]
 
 
 @orders_app.command("list")
@@ -44,27 +99,18 @@ def list_orders(
     Example: acquirer orders list --data shop
     """
     with open_books(data, config) as connection:
-        found = order_lines(connection, limit)
-    if as_json:
-        rows = [{**asdict(line), "state": state_name(line.status)} for line in found]
-        print_json({"orders": rows})
-        return
-    table = Table("order", "merchant", "state", title="Orders")
-    table.add_column("amount", justify="right")
-    for column in ("means", "rrn", "terminal", "courier"):
-        table.add_column(column)
-    for line in found:
-        table.add_row(
-            line.order_no,
-            line.merchant_id,
-            STATUS_TEXTS[line.status],
-            format_minor(line.amount_minor, line.currency_code),
-            line.means,
-            line.rrn,
-            line.terminal_id,
-            line.courier_id,
+        print_list(
+            "orders",
+            order_lines(connection, limit),
+            ORDERS,
+            title="Orders",
+            as_json=as_json,
+            document=_order_object,
         )
-    console().print(table)
+
+
+def _order_object(line: OrderLine) -> dict[str, object]:
+    return {**asdict(line), "state": state_name(line.status)}
 
 
 def state_name(status: str) -> str:
@@ -83,33 +129,25 @@ def list_pending(data: Data = None, config: Config = None, as_json: AsJson = Fal
     Example: acquirer orders pending --data shop
     """
     rules = read_settings(data, config).orders
-    with open_books(data, config) as connection:
-        found = open_orders(connection)
     now_ms = time.time_ns() // 1_000_000
-    rows = []
-    for order in found:
+
+    def pending(order: OpenOrder) -> Pending:
         age_s = max(now_ms - order.created_at_ms, 0) // 1000
-        rows.append({**asdict(order), "age_s": age_s, "explanation": explain(order, age_s, rules)})
-    if as_json:
-        print_json({"pending": rows})
-        return
-    table = Table("order", "merchant", "terminal", "courier", "rrn", "means", title="Open orders")
-    table.add_column("amount", justify="right")
-    table.add_column("age", justify="right")
-    table.add_column("why")
-    for order, row in zip(found, rows, strict=True):
-        table.add_row(
-            order.order_no,
-            order.merchant_id,
-            order.terminal_id,
-            order.courier_id,
-            order.rrn,
-            order.means,
-            format_minor(order.amount_minor, order.currency_code),
-            show_age(int(str(row["age_s"]))),
-            str(row["explanation"]),
+        return Pending(order, age_s, explain(order, age_s, rules))
+
+    with open_books(data, config) as connection:
+        print_list(
+            "pending",
+            map(pending, open_orders(connection)),
+            PENDING,
+            title="Open orders",
+            as_json=as_json,
+            document=_pending_object,
         )
-    console().print(table)
+
+
+def _pending_object(row: Pending) -> dict[str, object]:
+    return {**asdict(row.order), "age_s": row.age_s, "explanation": row.explanation}
 
 
 def explain(order: OpenOrder, age_s: int, rules: OrderSettings) -> str:
@@ -161,25 +199,14 @@ def list_events(
     Example: acquirer orders events list --state dead --data shop
     """
     with open_books(data, config) as connection:
-        found = event_lines(connection, state, limit)
-    if as_json:
-        print_json({"events": [asdict(line) for line in found]})
-        return
-    table = Table("time (UTC)", "id", "type", "order", "merchant", "state", title="Notices")
-    table.add_column("failed", justify="right")
-    table.add_column("next (UTC)")
-    for line in found:
-        table.add_row(
-            show_time(line.created_at_ms),
-            line.id,
-            line.type,
-            line.order_no,
-            line.merchant_id,
-            styled("dead", "red") if line.state == "dead" else line.state,
-            str(line.attempts),
-            show_time(line.next_at_ms) if line.state == "pending" else "",
+        print_list(
+            "events",
+            event_lines(connection, state, limit),
+            EVENTS,
+            title="Notices",
+            as_json=as_json,
+            style=lambda line: "red" if line.state == "dead" else "",
         )
-    console().print(table)
 
 
 @events_app.command("replay")
@@ -198,8 +225,8 @@ def replay_events(
     ids = [event_id]
     if not event_id:
         with open_books(data, config) as connection:
-            dead = event_lines(connection, "dead", REPLAYED_MAX)
-        ids = [line.id for line in reversed(dead)]
+            dead = [line.id for line in event_lines(connection, "dead", REPLAYED_MAX)]
+        ids = dead[::-1]
     for one in ids:
         call_switch(data, config, f"events/{quote(one, safe='')}/replay")
     if as_json:

@@ -6,17 +6,16 @@ wrong command line, configuration or database, or no switch to ask.
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
-from acquirer.cli.books import AsJson, Config, Data, console, open_books, show_time
+from acquirer.cli.books import AsJson, Config, Data, open_books, show_time
+from acquirer.cli.lists import Column, print_list
 from acquirer.cli.operator import call_switch
 from acquirer.cli.screen import print_json, say
 from acquirer.codecs.money import format_minor
-from acquirer.ledger.reports.saf import saf_lines
+from acquirer.ledger.reports.saf import SafLine, saf_lines
 
 saf_app = typer.Typer(help="Messages that banks are owed.", no_args_is_help=True)
 
@@ -27,11 +26,28 @@ Id = Annotated[
 ]
 
 
+OWED: list[Column[SafLine]] = [
+    Column("id", lambda line: str(line.id)),
+    Column("since (UTC)", lambda line: show_time(line.created_at_ms)),
+    Column("bank", lambda line: line.bank),
+    Column("kind", lambda line: line.kind),
+    Column("tries", lambda line: str(line.attempts), right=True),
+    Column("next (UTC)", lambda line: "DEAD" if line.is_dead else show_time(line.next_at_ms)),
+    Column("original", lambda line: f"{line.original_kind} {line.state}"),
+    Column("rrn", lambda line: line.rrn),
+    Column("terminal", lambda line: line.terminal_id),
+    Column("card", lambda line: line.card),
+    Column("late", lambda line: line.late_response_code),
+    Column("amount", lambda line: format_minor(line.amount_minor, line.currency), right=True),
+]
+
+
 @saf_app.command("list")
 def list_saf(
     data: Data = None,
     config: Config = None,
     dead: Annotated[bool, typer.Option("--dead", help="Dead letters only.")] = False,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most so many.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what banks have not answered yet, oldest first, and dead letters.
@@ -39,30 +55,13 @@ def list_saf(
     Example: acquirer saf list --data shop --dead
     """
     with open_books(data, config) as connection:
-        lines = saf_lines(connection, dead_only=dead)
-    if as_json:
-        print_json({"items": [asdict(line) for line in lines]})
-        return
-    table = Table("id", "since (UTC)", "bank", "kind", "tries", "next (UTC)", title="Owed to banks")
-    for name in ("original", "rrn", "terminal", "card", "late"):
-        table.add_column(name)
-    table.add_column("amount", justify="right")
-    for line in lines:
-        table.add_row(
-            str(line.id),
-            show_time(line.created_at_ms),
-            line.bank,
-            line.kind,
-            str(line.attempts),
-            "DEAD" if line.is_dead else show_time(line.next_at_ms),
-            f"{line.original_kind} {line.state}",
-            line.rrn,
-            line.terminal_id,
-            line.card,
-            line.late_response_code,
-            format_minor(line.amount_minor, line.currency),
+        print_list(
+            "items",
+            saf_lines(connection, dead_only=dead, limit=limit),
+            OWED,
+            title="Owed to banks",
+            as_json=as_json,
         )
-    console().print(table)
 
 
 @saf_app.command("retry")

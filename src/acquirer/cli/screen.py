@@ -7,6 +7,7 @@ given as a style, never in a text. ``tests/cli/test_screen.py`` holds all comman
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -17,6 +18,7 @@ from rich.text import Text
 from acquirer.codecs.shown_text import printable, printable_json
 
 PIPE_COLUMNS = 200
+WRITTEN_AT_ONCE = 32_768
 
 
 class Screen(Console):
@@ -53,6 +55,51 @@ def say(line: str = "", *, err: bool = False, style: str = "", nl: bool = True) 
     typer.echo(typer.style(shown, fg=style) if style else shown, err=err, nl=nl)
 
 
+def write_lines(lines: Iterable[str], style: str = "") -> None:
+    """Print lines at once.
+
+    Args:
+        style: a colour's name, or empty.
+    """
+    shown = "\n".join(map(printable, lines))
+    typer.echo(typer.style(shown, fg=style) if style else shown)
+
+
 def print_json(value: Any) -> None:
-    """One JSON object on a line of standard output."""
-    typer.echo(printable_json(msgspec.json.encode(value).decode()))
+    """One JSON object on a line of standard output.
+
+    Args:
+        value: an iterator in it, as a value of an object or in another iterator's objects, is an
+            array that is written as it comes.
+    """
+    waiting: list[str] = []
+    size = 0
+    for piece in _pieces(value):
+        waiting.append(piece)
+        size += len(piece)
+        if size > WRITTEN_AT_ONCE:
+            typer.echo(printable_json("".join(waiting)), nl=False)
+            waiting, size = [], 0
+    typer.echo(printable_json("".join(waiting)))
+
+
+def _pieces(value: Any) -> Iterator[str]:
+    if isinstance(value, Iterator):
+        yield "["
+        for number, item in enumerate(value):
+            if number:
+                yield ","
+            yield from _pieces(item)
+        yield "]"
+    elif isinstance(value, dict) and any(isinstance(part, Iterator) for part in value.values()):
+        yield "{"
+        for number, (key, part) in enumerate(value.items()):
+            yield f"{',' * (number > 0)}{_encode(key)}:"
+            yield from _pieces(part)
+        yield "}"
+    else:
+        yield _encode(value)
+
+
+def _encode(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
