@@ -26,20 +26,14 @@ class FeeRate:
     Attributes:
         basis_points: hundredths of a per cent of the amount.
         fixed_minor: added to that, minor units.
-        min_minor: the fee is at least this; 0 for none.
-        max_minor: the fee is at most this; None for no limit.
     """
 
     basis_points: int = 0
     fixed_minor: int = 0
-    min_minor: int = 0
-    max_minor: int | None = None
 
     def __post_init__(self) -> None:
-        if min(self.basis_points, self.fixed_minor, self.min_minor) < 0:
+        if min(self.basis_points, self.fixed_minor) < 0:
             raise ValueError("a fee rate has no negative parts")
-        if self.max_minor is not None and self.max_minor < self.min_minor:
-            raise ValueError("a fee's maximum is not below its minimum")
 
 
 def fee_minor(amount_minor: int, rate: FeeRate) -> int:
@@ -58,10 +52,7 @@ def fee_minor(amount_minor: int, rate: FeeRate) -> int:
     2
     """
     share = (amount_minor * rate.basis_points + 5_000) // 10_000
-    fee = max(share + rate.fixed_minor, rate.min_minor)
-    if rate.max_minor is not None:
-        fee = min(fee, rate.max_minor)
-    return min(fee, amount_minor)
+    return min(share + rate.fixed_minor, amount_minor)
 
 
 def split_minor(total_minor: int, weights: Sequence[int]) -> list[int]:

@@ -119,7 +119,6 @@ class OrderSystems:
         self,
         merchant_id: str,
         order_no: str,
-        timeout_s: float | None = None,
         *,
         terminal_id: str = "",
         courier_id: str = "",
@@ -128,7 +127,6 @@ class OrderSystems:
         """Ask what is owed for an order.
 
         Args:
-            timeout_s: longest wait; the system's own setting where it is shorter or this is None.
             terminal_id, courier_id: who asks, for systems that want to know.
             changes: how often the books say that the order has changed, which another process may
                 have done: an answer serves again at this count only. None where the merchant has
@@ -141,7 +139,7 @@ class OrderSystems:
         if cached is not None:
             return cached
         question = Question(merchant_id, order_no, terminal_id, courier_id)
-        deadline = self._deadline(index, timeout_s)
+        deadline = self._deadline(index)
         with self._keeping(index, merchant_id, order_no, changes) as keep:
             reply = await self._adapters[index].query(question, deadline)
             keep(reply)
@@ -183,9 +181,8 @@ class OrderSystems:
         self.forget(event.merchant_id, event.order_no)
         return delivery
 
-    def _deadline(self, index: int, timeout_s: float | None = None) -> float:
-        own_s = self._systems[index].timeout_s
-        return trio.current_time() + (own_s if timeout_s is None else min(timeout_s, own_s))
+    def _deadline(self, index: int) -> float:
+        return trio.current_time() + self._systems[index].timeout_s
 
     @contextmanager
     def _keeping(

@@ -158,7 +158,6 @@ async def run_outbox(
     settings: OutboxSettings | None = None,
     lane: Callable[[OutboxEvent], str] = lambda event: event.merchant_id,
     store_errors: tuple[type[Exception], ...] = (),
-    observe: Callable[[OutboxEvent, Delivery, int], None] | None = None,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Deliver events until :meth:`Wake.stop`, or until cancelled.
@@ -171,11 +170,8 @@ async def run_outbox(
         clock_ms: wall clock, milliseconds since 1970 UTC, as in the events.
         random: numbers from 0 to 1, for jitter.
         lane: events of one lane share a receiver; see ``lanes.py``.
-        observe: told of each outcome and of the event's age then in milliseconds, for metrics.
     """
-    worker = _Worker(
-        store, deliver, wake, clock_ms, random, settings or OutboxSettings(), lane, observe
-    )
+    worker = _Worker(store, deliver, wake, clock_ms, random, settings or OutboxSettings(), lane)
     worker.store_errors = store_errors
     task_status.started()
     await worker.run()
@@ -193,7 +189,6 @@ class _Worker:
         random: Callable[[], float],
         settings: OutboxSettings,
         lane: Callable[[OutboxEvent], str],
-        observe: Callable[[OutboxEvent, Delivery, int], None] | None,
     ) -> None:
         self.store = store
         self.deliver = deliver
@@ -202,7 +197,6 @@ class _Worker:
         self.random = random
         self.settings = settings
         self.lane = lane
-        self.observe = observe
         self.store_errors: tuple[type[Exception], ...] = ()
         self.held = 0
         self.more = False
@@ -274,8 +268,6 @@ class _Worker:
         """Deliver once and tell the store; when to try again, or None where it is done with."""
         outcome = await self.deliver(event)
         now_ms = self.clock_ms()
-        if self.observe is not None:
-            self.observe(event, outcome, now_ms - event.created_at_ms)
         if isinstance(outcome, Delivered):
             self.lanes.succeeded(lane)
             await self.store.finish_event(event.id, now_ms)
