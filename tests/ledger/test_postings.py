@@ -36,7 +36,7 @@ def test_a_sale_posts_exactly_its_amount(amount_minor: int, rate: FeeRate) -> No
     ],
 )
 def test_fees_round_half_up_within_their_bounds(amount_minor: int, rate: FeeRate, fee: int) -> None:
-    """Rounded once; minimum, maximum and the payment itself bound it."""
+    """Rounded once, and never above the payment."""
     assert fee == fee_minor(amount_minor, rate)
 
 

@@ -140,8 +140,8 @@ async def test_a_query_asks_for_the_order_and_gives_its_facts() -> None:
             currency_code="156",
             pay_ways="12",
         )
-        assert await orders.query(MERCHANT, "SP1", 5) == expected
-        odd = await orders.query(MERCHANT, "A/1 号.", 5)
+        assert await orders.query(MERCHANT, "SP1") == expected
+        odd = await orders.query(MERCHANT, "A/1 号.")
         assert isinstance(odd, OrderFacts)
         assert [request.split("\r\n")[0] for request in server.requests] == [
             f"GET /api/orders/{MERCHANT}/SP1 HTTP/1.1",
@@ -191,14 +191,14 @@ async def test_a_query_asks_for_the_order_and_gives_its_facts() -> None:
 async def test_what_is_no_good_answer_is_a_value(answer: bytes, expected: object) -> None:
     """Nothing is raised, whatever comes back."""
     async with serving(lambda _: answer) as server, client(server) as orders:
-        assert await orders.query(MERCHANT, "SP1", 5) == expected
+        assert await orders.query(MERCHANT, "SP1") == expected
 
 
 async def test_an_answer_may_come_in_many_pieces() -> None:
     """Some hundred chunks are an answer like any other."""
     answer = chunked(json.dumps(facts(text="x" * 500)).encode(), 1)
     async with serving(lambda _: answer) as server, client(server) as orders:
-        assert isinstance(await orders.query(MERCHANT, "SP1", 5), OrderFacts)
+        assert isinstance(await orders.query(MERCHANT, "SP1"), OrderFacts)
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,7 @@ async def test_an_answer_may_come_in_many_pieces() -> None:
 async def test_an_answer_that_is_no_document_counts_as_down(body: bytes) -> None:
     """The reason says that the contract was broken."""
     async with serving(lambda _: reply(body)) as server, client(server) as orders:
-        outcome = await orders.query(MERCHANT, "SP1", 5)
+        outcome = await orders.query(MERCHANT, "SP1")
         assert isinstance(outcome, OrderSystemDown)
         assert "does not fit the contract" in outcome.reason
 
@@ -227,7 +227,7 @@ async def test_nobody_there_and_nobody_responsible_count_as_down() -> None:
     async with serving(lambda _: b"") as server:
         gone = client(server)
     async with gone:
-        assert await gone.query(MERCHANT, "SP1", 5) == OrderSystemDown("no connection")
+        assert await gone.query(MERCHANT, "SP1") == OrderSystemDown("no connection")
         assert await gone.deliver(order_event(), SECRET) == Rejected(False, "no connection")
     nobody = OrderSystems([])
     assert await nobody.query(MERCHANT, "SP1") == OrderSystemDown(
@@ -242,16 +242,16 @@ async def test_silence_is_told_from_down_and_hurts_no_later_query() -> None:
     """After the deadline the connection is dropped; a late answer cannot meet another question."""
     answers = iter([None, reply(facts("SP2"))])
     async with serving(lambda _: next(answers)) as server, client(server) as orders:
-        assert await orders.query(MERCHANT, "SP1", 0.05) == OrderSystemSilent()
-        assert isinstance(await orders.query(MERCHANT, "SP2", 5), OrderFacts)
+        assert await orders.query(MERCHANT, "SP1") == OrderSystemSilent()
+        assert isinstance(await orders.query(MERCHANT, "SP2"), OrderFacts)
         assert server.connections == 2
 
 
-async def test_the_systems_own_time_out_bounds_the_callers() -> None:
-    """The shorter of both counts."""
+async def test_the_systems_time_out_bounds_every_request() -> None:
+    """A query and an event end in time though nobody answers."""
     async with serving(lambda _: None) as server, client(server, timeout_s=0.05) as orders:
         with trio.fail_after(2):
-            assert await orders.query(MERCHANT, "SP1", 60) == OrderSystemSilent()
+            assert await orders.query(MERCHANT, "SP1") == OrderSystemSilent()
             outcome = await orders.deliver(order_event(), SECRET)
         assert outcome == Rejected(False, "no answer in time")
 
@@ -261,7 +261,7 @@ async def test_a_kept_connection_that_was_closed_meanwhile_is_replaced() -> None
     plan = iter([reply(facts()), b"", reply(facts()), reply(facts())])
     async with serving(lambda _: next(plan)) as server, client(server) as orders:
         for _ in range(3):
-            assert isinstance(await orders.query(MERCHANT, "SP1", 5), OrderFacts)
+            assert isinstance(await orders.query(MERCHANT, "SP1"), OrderFacts)
         assert (server.connections, len(server.requests)) == (2, 4)
 
 
@@ -271,7 +271,7 @@ async def test_a_server_that_closes_after_each_answer_is_served_by_new_connectio
     answer = chunked(body, len(body), head=b"connection: close\r\n")
     async with serving(lambda _: answer) as server, client(server) as orders:
         for _ in range(2):
-            assert isinstance(await orders.query(MERCHANT, "SP1", 5), OrderFacts)
+            assert isinstance(await orders.query(MERCHANT, "SP1"), OrderFacts)
         assert server.connections == 2
 
 
@@ -283,7 +283,7 @@ async def test_no_more_connections_than_allowed() -> None:
         trio.open_nursery() as nursery,
     ):
         for _ in range(20):
-            nursery.start_soon(orders.query, MERCHANT, "SP1", 5)
+            nursery.start_soon(orders.query, MERCHANT, "SP1")
     assert (server.connections, len(server.requests)) == (2, 20)
 
 
@@ -352,13 +352,13 @@ def test_an_answer_is_used_again_only_while_the_merchant_allows_it(
             serving(lambda _: reply(facts(max_age_s=max_age_s))) as server,
             client(server, cache_s=cache_s) as orders,
         ):
-            await orders.query(MERCHANT, "SP1", 5)
+            await orders.query(MERCHANT, "SP1")
             if kept_s:
                 clock.jump(kept_s - 1)
-                await orders.query(MERCHANT, "SP1", 5)
+                await orders.query(MERCHANT, "SP1")
                 assert len(server.requests) == 1
             clock.jump(1)
-            await orders.query(MERCHANT, "SP1", 5)
+            await orders.query(MERCHANT, "SP1")
             assert len(server.requests) == 2
 
     clock = MockClock()
@@ -372,9 +372,9 @@ async def test_an_event_ends_the_use_of_a_kept_answer() -> None:
         return reply({} if request.startswith("POST") else facts(max_age_s=60))
 
     async with serving(answer) as server, client(server) as orders:
-        await orders.query(MERCHANT, "SP1", 5)
+        await orders.query(MERCHANT, "SP1")
         await orders.deliver(order_event(), SECRET)
-        await orders.query(MERCHANT, "SP1", 5)
+        await orders.query(MERCHANT, "SP1")
         assert [request[:4] for request in server.requests] == ["GET ", "POST", "GET "]
 
 
@@ -382,15 +382,15 @@ async def test_a_kept_answer_is_of_one_state_of_the_order() -> None:
     """Another process may have changed the order, and told the merchant, since it was asked."""
     async with serving(lambda _: reply(facts(max_age_s=60))) as server, client(server) as orders:
         for changes, requests in ((0, 1), (0, 1), (4, 2), (4, 2), (None, 3), (5, 4), (5, 4)):
-            await orders.query(MERCHANT, "SP1", 5, changes=changes)
+            await orders.query(MERCHANT, "SP1", changes=changes)
             assert len(server.requests) == requests
 
 
 async def test_an_answer_before_the_merchant_was_told_is_not_kept() -> None:
     """The switch counted the change already; the merchant did not know of it yet."""
     async with serving(lambda _: reply(facts(max_age_s=60))) as server, client(server) as orders:
-        await orders.query(MERCHANT, "SP1", 5, changes=None)
-        await orders.query(MERCHANT, "SP1", 5, changes=4)
+        await orders.query(MERCHANT, "SP1", changes=None)
+        await orders.query(MERCHANT, "SP1", changes=4)
         assert len(server.requests) == 2
 
 
