@@ -262,9 +262,13 @@ class Book:
             new_next_at_ms=next_at_ms,
         )
 
-    async def dead_saf(self, id: int, at_ms: int) -> bool:
-        """Give an item up as a dead letter; false where it was not open."""
-        return await self._changed(queues.KILL_SAF, key=id, new_dead_at_ms=at_ms)
+    async def dead_saf(self, id: int, at_ms: int, reason: str) -> bool:
+        """Give an item up as a dead letter; false where it was not open.
+
+        Args:
+            reason: why, for operators; without card data.
+        """
+        return await self._changed(queues.KILL_SAF, key=id, new_dead_at_ms=at_ms, new_reason=reason)
 
     async def saf_pending(self, bank: str | None = None) -> list[SafItem]:
         """Items neither finished nor dead, of one bank or all, oldest first."""
@@ -297,9 +301,11 @@ class Book:
             new_next_at_ms=next_at_ms,
         )
 
-    async def dead_event(self, id: str, at_ms: int) -> bool:
-        """Give a notice up as a dead letter; false where it was delivered."""
-        return await self._changed(queues.KILL_EVENT, key=id, new_dead_at_ms=at_ms)
+    async def dead_event(self, id: str, at_ms: int, reason: str) -> bool:
+        """Give a notice up as a dead letter, for operators to see why; false where delivered."""
+        return await self._changed(
+            queues.KILL_EVENT, key=id, new_dead_at_ms=at_ms, new_reason=reason
+        )
 
     async def replay_event(self, id: str, next_at_ms: int) -> bool:
         """Make a dead letter due again; false where it is none."""

@@ -351,5 +351,5 @@ class _Outbox:
     async def finish_event(self, event_id: str, at_ms: int, /) -> None:
         await self._book.finish_event(event_id, at_ms)
 
-    async def dead_event(self, event_id: str, /) -> None:
-        await self._book.dead_event(event_id, self._wall_ms())
+    async def dead_event(self, event_id: str, reason: str, /) -> None:
+        await self._book.dead_event(event_id, self._wall_ms(), reason)

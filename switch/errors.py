@@ -6,8 +6,13 @@ of the database from ``ledger``.
 
 from __future__ import annotations
 
-from acquirer.codecs.errors import RemoteFormatError
-from acquirer.ledger.errors import BookBusy, BookUnavailable
+import structlog
+
+from acquirer.codecs.errors import CodecError, RemoteFormatError
+from acquirer.ledger.errors import BookBusy, BookError, BookUnavailable, LedgerError, UnitRefused
+from acquirer.routing.errors import RoutingError
+
+log = structlog.get_logger("acquirer.switch")
 
 
 class SwitchError(Exception):
@@ -36,6 +41,10 @@ class HsmRefused(SwitchError):
         self.code = code
 
 
+class CardUnreadable(SwitchError):
+    """A stored card number does not open: its row was altered, or the key is another."""
+
+
 class OutOfTime(SwitchError):
     """The terminal's time was used up before anything left for a bank."""
 
@@ -61,3 +70,17 @@ def response_code_for(error: Exception) -> str:
     if isinstance(error, HsmUnavailable | BookBusy | BookUnavailable | OutOfTime):
         return "96"
     raise error
+
+
+def reason_of(error: Exception) -> str:
+    """Why one item of a queue cannot be worked on, for operators; without card data.
+
+    Raises:
+        BookError: ``error`` itself, where it is the database that has a fault and not the item.
+    """
+    if isinstance(error, BookError) and not isinstance(error, UnitRefused):
+        raise error
+    if isinstance(error, SwitchError | LedgerError | CodecError | RoutingError):
+        return str(error)
+    log.error("item_failed", exc_info=error)
+    return f"an error of the program, {type(error).__name__}; the log has it"

@@ -12,12 +12,14 @@ import hashlib
 import hmac
 from collections.abc import Callable
 
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from acquirer.codecs.pan import Pan
 from acquirer.ledger.journal.entries import CardRecord
+from acquirer.switch.errors import CardUnreadable
 
 TOKEN_BYTES = 16
 NONCE_BYTES = 12
@@ -50,10 +52,16 @@ class CardVault:
         """The card number again.
 
         Raises:
-            cryptography.exceptions.InvalidTag: the row was altered, or the key is another.
+            CardUnreadable: the row was altered, or the key is another.
         """
         nonce, sealed = card.pan_cipher[:NONCE_BYTES], card.pan_cipher[NONCE_BYTES:]
-        return Pan(self._aead.decrypt(nonce, sealed, card.pan_token).decode("ascii"))
+        try:
+            return Pan(self._aead.decrypt(nonce, sealed, card.pan_token).decode("ascii"))
+        except (InvalidTag, ValueError):
+            raise CardUnreadable(
+                f"card {card.pan_masked} does not open: the row was altered, or was stored under"
+                " another data key"
+            ) from None
 
     def token(self, pan: Pan) -> bytes:
         """16-byte HMAC-SHA256 token: equal for equal cards, useless without the key."""

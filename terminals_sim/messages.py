@@ -19,7 +19,7 @@ from acquirer.codecs.private_fields import De60
 from acquirer.codecs.response_codes import APPROVING
 from acquirer.codecs.tpdu import PosEnvelope, ProcessingDemand
 from acquirer.terminals_sim.identity import Identity
-from acquirer.terminals_sim.kinds import Kind
+from acquirer.terminals_sim.kinds import SALE, Kind
 from acquirer.terminals_sim.security import message_mac
 
 DIALECT = "cup_pos"
@@ -172,6 +172,8 @@ def _faults(request: Request, envelope: PosEnvelope, message: Message) -> tuple[
     code = message.get(39)
     if not code:
         faults.append("field 39: absent")
+    if code == "10" and not _is_in_part(request, message):
+        faults.append("field 39: an approval in part without an amount below the one asked for")
     for number in _ECHOED:
         asked, got = sent.get(number), message.get(number)
         if not asked or (number == 4 and code == "10"):
@@ -187,3 +189,9 @@ def _faults(request: Request, envelope: PosEnvelope, message: Message) -> tuple[
         if number in message.fields:
             faults.append(f"field {number}: must not be in a reply")
     return tuple(faults)
+
+
+def _is_in_part(request: Request, message: Message) -> bool:
+    """Whether a reply grants a part of a sale's amount."""
+    granted, asked = message.get(4), request.message.get(4)
+    return request.kind.name == SALE.name and bool(granted) and 0 < int(granted) < int(asked)

@@ -12,7 +12,7 @@ from dataclasses import replace
 from acquirer.codecs.de59 import De59
 from acquirer.codecs.errors import RemoteFormatError
 from acquirer.codecs.private_fields import De60, De61, WorkingKeys
-from acquirer.codecs.response_codes import APPROVING
+from acquirer.codecs.response_codes import APPROVING, ResponseCode
 from acquirer.codecs.tpdu import ProcessingDemand
 from acquirer.terminals_sim import kinds
 from acquirer.terminals_sim.errors import KeyCheckError
@@ -29,6 +29,8 @@ OTHER_REASON = "06"
 MAC_ERROR = "A0"
 ORDER_TAGS = ("ON", *(f"N{place}" for place in range(2, 10)))
 REVERSAL_DONE = frozenset({"00", "25"})
+# Nothing is undone, today or any day; any other code leaves the reversal to be sent again.
+REVERSAL_REFUSED = frozenset({"03", "12", "30", "40", "64"})
 TRY_LATER = frozenset({"68", "77", "90", "91", "96", "97", "98", "A0", "A7"})
 
 _STAGES: dict[str, Stage] = {
@@ -81,7 +83,7 @@ def lose(before: TerminalState, request: Request) -> TerminalState:
 def _judge(reply: Reply, trusted: bool) -> Outcome:
     if reply.response_code in APPROVING:
         return "approved" if trusted and not reply.faults else "invalid"
-    return "declined" if reply.response_code else "invalid"
+    return "declined" if reply.response_code in set(ResponseCode) else "invalid"
 
 
 def _demands_sign_on(reply: Reply) -> bool:
@@ -114,7 +116,7 @@ def _after_reversal(
     after: TerminalState, request: Request, reply: Reply, trusted: bool, outcome: Outcome
 ) -> tuple[TerminalState, Outcome]:
     code = reply.response_code
-    if not trusted or reply.faults or code in TRY_LATER or not code:
+    if not trusted or reply.faults or code not in REVERSAL_DONE | REVERSAL_REFUSED:
         # A reply with other fields than were sent answers what was mangled on its way.
         return _reversal_tried(after), outcome
     after = replace(after, reversal=None)

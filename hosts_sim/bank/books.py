@@ -111,6 +111,8 @@ class Books:
         return results
 
     def _apply(self, entry: Entry) -> Result:
+        if entry.kind in ("reversal", "inquiry") and entry.forced not in ("", "00"):
+            return Result(entry.forced)
         if entry.kind == "reversal":
             return self._reverse(entry)
         if entry.kind == "inquiry":

@@ -158,7 +158,12 @@ RETRY_SAF = Sql(
 KILL_SAF = Sql(
     update(saf)
     .where(_saf_open, saf.c.id == bindparam("key"))
-    .values(dead_at_ms=bindparam("new_dead_at_ms"), owner="", lease_until_ms=0)
+    .values(
+        dead_at_ms=bindparam("new_dead_at_ms"),
+        dead_reason=bindparam("new_reason"),
+        owner="",
+        lease_until_ms=0,
+    )
 )
 SAF_PENDING = Sql(
     select(*_SAF_COLUMNS)
@@ -228,9 +233,16 @@ def claim_saf(
         window=window,
         **owner_prefixes(owner),
     )
+    items = []
     for row in rows:
-        session.run(_TAKE_SAF, key=row[0], new_owner=owner, new_lease_until_ms=lease_until_ms)
-    return [saf_of(row) for row in rows]
+        try:
+            items.append(saf_of(row))
+        except ValueError as error:
+            # It has rotted, and is no message for a bank any more.
+            session.run(KILL_SAF, key=row[0], new_dead_at_ms=now_ms, new_reason=str(error))
+        else:
+            session.run(_TAKE_SAF, key=row[0], new_owner=owner, new_lease_until_ms=lease_until_ms)
+    return items
 
 
 def saf_pending(session: Session, bank: str | None) -> list[SafItem]:
@@ -292,7 +304,12 @@ RETRY_EVENT = Sql(
 KILL_EVENT = Sql(
     update(outbox)
     .where(outbox.c.id == bindparam("key"), outbox.c.delivered_at_ms.is_(None))
-    .values(dead_at_ms=bindparam("new_dead_at_ms"), owner="", lease_until_ms=0)
+    .values(
+        dead_at_ms=bindparam("new_dead_at_ms"),
+        dead_reason=bindparam("new_reason"),
+        owner="",
+        lease_until_ms=0,
+    )
 )
 REPLAY_EVENT = Sql(
     update(outbox)
@@ -301,7 +318,7 @@ REPLAY_EVENT = Sql(
         outbox.c.delivered_at_ms.is_(None),
         outbox.c.dead_at_ms.is_not(None),
     )
-    .values(dead_at_ms=None, attempts=0, next_at_ms=bindparam("new_next_at_ms"))
+    .values(dead_at_ms=None, dead_reason="", attempts=0, next_at_ms=bindparam("new_next_at_ms"))
 )
 
 

@@ -84,7 +84,11 @@ class OrderLine:
 
 @dataclass(frozen=True, slots=True)
 class EventLine:
-    """A notice to a merchant, without its body."""
+    """A notice to a merchant, without its body.
+
+    Attributes:
+        dead_reason: why it was given up; empty where it was not.
+    """
 
     id: str
     merchant_id: str
@@ -94,6 +98,7 @@ class EventLine:
     attempts: int
     created_at_ms: int
     next_at_ms: int
+    dead_reason: str
 
 
 def courier_lines(connection: Connection) -> dict[str, CourierLine]:
@@ -218,6 +223,7 @@ def event_lines(
             row.attempts,
             row.created_at_ms,
             row.next_at_ms,
+            row.dead_reason,
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection, select
 
@@ -17,6 +18,7 @@ class SafLine:
 
     Attributes:
         is_dead: whether it is a dead letter.
+        dead_reason: why it was given up; empty while it is tried.
     """
 
     id: int
@@ -37,6 +39,7 @@ class SafLine:
     currency: str
     card: str
     late_response_code: str
+    dead_reason: str
 
 
 def saf_lines(
@@ -68,13 +71,15 @@ def saf_lines(
             journal.c.currency_code,
             journal.c.pan_masked,
             journal.c.late_response_code,
+            saf.c.dead_reason,
         )
-        .join(journal, journal.c.id == saf.c.original_id)
+        .outerjoin(journal, journal.c.id == saf.c.original_id)
         .where(saf.c.finished_at_ms.is_(None))
     )
     if dead_only:
         query = query.where(saf.c.dead_at_ms.is_not(None))
     for row in pages(connection, query, [saf.c.id], limit=limit):
-        fields = list(row)
-        fields[7], fields[16] = bool(fields[7]), fields[16] or ""
+        # What the journal lacks shows as nothing, and must still show.
+        fields: list[Any] = [("" if value is None else value) for value in row]
+        fields[7], fields[14] = bool(fields[7]), fields[14] or 0
         yield SafLine(*fields)

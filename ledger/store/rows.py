@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from acquirer.codecs.bank_kinds import BankMessage
+from acquirer.ledger.errors import UnitRefused
 from acquirer.ledger.journal.details import detail_of, detail_text
 from acquirer.ledger.journal.entries import (
     CardRecord,
@@ -122,12 +123,19 @@ def entry_row(entry: Entry) -> Row:
 
 
 def entry_of(row: Row) -> Entry:
-    """The entry that a journal row holds."""
+    """The entry that a journal row holds.
+
+    Raises:
+        UnitRefused: it holds none; the row was altered from outside.
+    """
     fields = dict(zip(ENTRY_COLUMNS, row, strict=True))
     masked, token, cipher = (fields.pop(name) for name in _CARD_COLUMNS)
-    fields["role"], fields["state"] = Role(fields["role"]), State(fields["state"])
-    fields["kind"], fields["detail"] = Kind(fields["kind"]), detail_of(fields["detail"])
-    fields["reply"] = _decode_reply(fields["reply"]) if fields["reply"] else {}
+    try:
+        fields["role"], fields["state"] = Role(fields["role"]), State(fields["state"])
+        fields["kind"], fields["detail"] = Kind(fields["kind"]), detail_of(fields["detail"])
+        fields["reply"] = _decode_reply(fields["reply"]) if fields["reply"] else {}
+    except ValueError as error:
+        raise UnitRefused(f"entry {row[0]} of the journal cannot be read: {error}") from error
     card = None if masked is None else CardRecord(masked, token, cipher)
     return Entry(card=card, **fields)
 

@@ -25,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import sqlite
 
 # The migration that creates exactly these tables; a test holds them equal.
-SCHEMA_VERSION = "0009"
+SCHEMA_VERSION = "0010"
 
 # Names of constraints are fixed, so that both databases and later migrations agree on them.
 metadata = MetaData(
@@ -318,6 +318,7 @@ saf = Table(
     _text("response_code", ""),
     _maybe_integer("finished_at_ms"),
     _maybe_integer("dead_at_ms"),
+    _text("dead_reason", ""),
     Index("uq_saf_original_id_kind", "original_id", "kind", unique=True),
     Index(
         "ix_saf_advices",
@@ -348,6 +349,7 @@ outbox = Table(
     _integer("lease_until_ms", 0),
     _maybe_integer("delivered_at_ms"),
     _maybe_integer("dead_at_ms"),
+    _text("dead_reason", ""),
     Index("uq_outbox_id", "id", unique=True),
     Index(
         "ix_outbox_undelivered",

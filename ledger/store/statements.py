@@ -273,7 +273,15 @@ CHANGE_TERMINAL = Sql(
 QUEUE_SAF = Sql(
     upsert(saf)
     .values(
-        _all_given(saf, "owner", "lease_until_ms", "response_code", "finished_at_ms", "dead_at_ms")
+        _all_given(
+            saf,
+            "owner",
+            "lease_until_ms",
+            "response_code",
+            "finished_at_ms",
+            "dead_at_ms",
+            "dead_reason",
+        )
     )
     .on_conflict_do_nothing(index_elements=["original_id", "kind"])
 )
@@ -300,6 +308,7 @@ REVIVE_SAF = Sql(
     .where(*_dead_saf)
     .values(
         dead_at_ms=None,
+        dead_reason="",
         attempts=1,
         created_at_ms=_given("new_at_ms"),
         next_at_ms=_given("new_next_at_ms"),
@@ -318,6 +327,14 @@ WRITE_OFF_SAF = Sql(
 
 QUEUE_EVENT = Sql(
     insert(outbox).values(
-        _all_given(outbox, "seq", "owner", "lease_until_ms", "delivered_at_ms", "dead_at_ms")
+        _all_given(
+            outbox,
+            "seq",
+            "owner",
+            "lease_until_ms",
+            "delivered_at_ms",
+            "dead_at_ms",
+            "dead_reason",
+        )
     )
 )

@@ -329,7 +329,7 @@ class BankLink:
         return LinkEvent.IDLE if waiting.cancelled_caught else None
 
     async def _watch(self) -> LinkEvent | None:
-        """Wait for silence, then ask whether the peer is there."""
+        """Wait for silence, then ask whether the peer is there, and serves."""
         traffic = self._traffic
         if not traffic.suspect:
             with trio.CancelScope(deadline=traffic.received_at + self.settings.echo_s) as waiting:
@@ -340,7 +340,10 @@ class BankLink:
                 return None
         traffic.suspect = False
         asked_at = trio.current_time()
-        await self._network.ask(network.ECHO)
+        reply = await self._network.ask(network.ECHO)
+        if reply is not None and reply.get(39) != "00":
+            self._network.has_fresh_keys = False
+            return LinkEvent.REFUSED
         return LinkEvent.IDLE if traffic.received_at >= asked_at else LinkEvent.SILENT
 
     # Network management.

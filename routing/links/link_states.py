@@ -61,6 +61,8 @@ _COMMON: dict[tuple[LinkState, LinkEvent], LinkState] = {
     (_S.UP, _E.PEER_SIGNED_OFF): _S.SIGNED_OFF,
     (_S.UP, _E.IDLE): _S.UP,
     (_S.UP, _E.SILENT): _S.DOWN,
+    # It is there, and does not say that it serves: it is asked to sign us on again.
+    (_S.UP, _E.REFUSED): _S.SIGNING_ON,
     (_S.SIGNED_OFF, _E.IDLE): _S.SIGNING_ON,
     (_S.SIGNED_OFF, _E.PEER_SIGNED_OFF): _S.SIGNED_OFF,
     (_S.SIGNING_ON, _E.HELD): _S.HELD,

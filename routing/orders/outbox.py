@@ -54,8 +54,8 @@ class OutboxStore(Protocol):
     async def retry_event(self, event_id: str, attempts: int, next_at_ms: int, /) -> None:
         """Give the lease back and keep the event until ``next_at_ms``."""
 
-    async def dead_event(self, event_id: str, /) -> None:
-        """Make it a dead letter, for an operator to see and replay."""
+    async def dead_event(self, event_id: str, reason: str, /) -> None:
+        """Make it a dead letter, for an operator to see, with the reason, and replay."""
 
 
 class OutboxSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -293,4 +293,4 @@ class _Worker:
 
     async def _bury(self, event: OutboxEvent, reason: str) -> None:
         _log.error("event_dead", event_id=event.id, type=event.type, reason=reason)
-        await self.store.dead_event(event.id)
+        await self.store.dead_event(event.id, reason)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from acquirer.switch.errors import KEY_CODES, HsmRefused
+from acquirer.switch.errors import KEY_CODES, HsmRefused, HsmUnavailable
 from acquirer.switch.hsm.transport import HsmTransport
 
 MacAlgorithm = Literal["cup_ecb", "x919", "x99", "cmac"]
@@ -42,6 +42,8 @@ class WorkingKey:
 class Hsm:
     """Typed calls. Every method raises HsmUnavailable or HsmRefused, and nothing else.
 
+    An answer that is none of the command's, or not as long as it must be, is none at all.
+
     Args:
         transport: carries the commands; owned and closed by the caller.
         key_refused: told of each refusal of a key, which is one of ours.
@@ -59,25 +61,30 @@ class Hsm:
         Args:
             tolerate: error code to accept beside 00 (``01`` where it is an advisory).
         """
-        reply = await self._transport.call(command)
-        self._check(command, reply, tolerate)
-        return reply[4:]
+        return (await self._ask(command, tolerate))[1]
 
-    def _check(self, command: bytes, reply: bytes, tolerate: str = "01") -> str:
-        """The error code of a reply that is no refusal."""
+    async def _ask(self, command: bytes, tolerate: str = "01") -> tuple[str, bytes]:
+        """Error code and fields of a command's own answer, which has its code's next letter."""
+        name, reply = command[:2].decode("latin-1"), await self._transport.call(command)
+        if reply[:2] != bytes((command[0], command[1] + 1)):
+            raise HsmUnavailable(f"{name} got the answer of another command")
         code = reply[2:4].decode("latin-1")
         if code in KEY_CODES:
             self._key_refused()
         if code not in ("00", tolerate):
-            raise HsmRefused(command[:2].decode("latin-1"), code)
-        return code
+            raise HsmRefused(name, code)
+        return code, reply[4:]
 
     async def mac(
         self, algorithm: MacAlgorithm, key: str, data: bytes, key_type: str = TAK
     ) -> bytes:
         """The eight bytes of DE64 over ``data`` (M6)."""
         fields = await self.call(_mac_body(b"M6", algorithm, key, data, key_type))
-        return fields[:8] if algorithm == "cup_ecb" else bytes.fromhex(fields[:16].decode())
+        if algorithm != "cup_ecb":
+            return _hex(fields, 0, 16)
+        if not _is_hex(fields[:8]):
+            raise _unusable()
+        return fields[:8]
 
     async def mac_ok(
         self, algorithm: MacAlgorithm, key: str, data: bytes, mac: bytes, key_type: str = TAK
@@ -87,7 +94,7 @@ class Hsm:
         if algorithm == "cup_ecb" and not _is_hex(mac):
             return False
         body = _mac_body(b"M8", algorithm, key, data, key_type) + shown
-        return self._check(body, await self._transport.call(body)) == "00"
+        return (await self._ask(body))[0] == "00"
 
     async def translate_pin(self, tpk: str, zpk: str, pin_block: bytes, account: str) -> bytes:
         """An ISO-0 PIN block from a terminal's key to a bank's (CA).
@@ -101,12 +108,12 @@ class Hsm:
         """
         body = f"CA{tpk}{zpk}12{pin_block.hex().upper()}0101{account}"
         fields = await self.call(body.encode("ascii"))
-        return bytes.fromhex(fields[2:18].decode("ascii"))
+        return _hex(fields, 2, 16)
 
     async def password_ok(self, tpk: str, pin_block: bytes, pin_under_lmk: str) -> bool:
         """Whether a PIN block without PAN (account of zeros) holds a courier's password (BC)."""
-        body = f"BC{tpk}{pin_block.hex().upper()}01{'0' * 12}{pin_under_lmk}".encode("ascii")
-        return self._check(body, await self._transport.call(body)) == "00"
+        body = f"BC{tpk}{pin_block.hex().upper()}01{'0' * 12}{pin_under_lmk}"
+        return (await self._ask(body.encode("ascii")))[0] == "00"
 
     async def new_pin_key(self, tmk: str, *, double: bool) -> WorkingKey:
         """A fresh terminal PIN key (HC), single or double length."""
@@ -120,19 +127,16 @@ class Hsm:
         self, command: str, tmk: str, key_type: str, *, double: bool
     ) -> WorkingKey:
         schemes = ";XU1" if double else ";ZZ1"
-        size = 33 if double else 16
-        fields = (await self.call(f"{command}{tmk}{schemes}".encode())).decode("ascii")
-        under_tmk = fields[1:33] if double else fields[:16]
-        under_lmk = fields[size : 2 * size]
-        return WorkingKey(
-            bytes.fromhex(under_tmk), under_lmk, (await self.kcv(under_lmk, key_type))[:4]
-        )
+        fields = await self.call(f"{command}{tmk}{schemes}".encode())
+        under_tmk = _hex(fields, 1, 32) if double else _hex(fields, 0, 16)
+        under_lmk = _key(fields[33:], 33) if double else _key(fields[16:], 16)
+        return WorkingKey(under_tmk, under_lmk, (await self.kcv(under_lmk, key_type))[:4])
 
     async def kcv(self, key: str, key_type: str) -> bytes:
         """The 8-byte check value of a TDES key (BU, 16H form)."""
         flag = "1" if key[0] in "UX" else "2" if key[0] in "TY" else "0"
         fields = await self.call(f"BUFF{flag}{key};{key_type}".encode())
-        return bytes.fromhex(fields[:16].decode("ascii"))
+        return _hex(fields, 0, 16)
 
     async def import_key(self, key_type: str, zmk: str, cryptogram: str) -> tuple[str, str]:
         """A zone key that a bank sent, from under the ZMK to under the LMK (A6).
@@ -144,21 +148,27 @@ class Hsm:
             The key under the LMK, and its check value of 6 digits.
         """
         body = f"A6{key_type}{zmk}{cryptogram}U"
-        fields = (await self.call(body.encode("ascii"), tolerate="01")).decode("ascii")
-        return fields[:33], fields[33:39]
+        fields = await self.call(body.encode("ascii"), tolerate="01")
+        return _key(fields, 33), _hex(fields, 33, 6).hex().upper()
 
     async def generate_key(self, key_type: str) -> str:
         """A fresh double-length key under the LMK (A0)."""
         fields = await self.call(f"A00{key_type}U".encode())
-        return fields[:33].decode("ascii")
+        return _key(fields, 33)
 
     async def encipher(self, dek: str, data: bytes) -> bytes:
         """Encipher a multiple of eight bytes under a DEK, CBC from a zero IV (M0)."""
-        return data_of(await self.call(_data_body("M0", dek, data)), len(data))
+        return await self._data(_data_body("M0", dek, data), len(data))
 
     async def decipher(self, dek: str, data: bytes) -> bytes:
         """The reverse of :meth:`encipher` (M2)."""
-        return data_of(await self.call(decipher_command(dek, data)), len(data))
+        return await self._data(decipher_command(dek, data), len(data))
+
+    async def _data(self, command: bytes, size: int) -> bytes:
+        try:
+            return data_of(await self.call(command), size)
+        except ValueError:
+            raise _unusable() from None
 
     async def status(self) -> str:
         """Firmware number (NC); used as a health check."""
@@ -174,9 +184,12 @@ def data_of(fields: bytes, size: int) -> bytes:
     """The ``size`` bytes at the end of the fields of M0's or M2's reply.
 
     Raises:
-        ValueError: they are not hexadecimal.
+        ValueError: they are not hexadecimal, or fewer.
     """
-    return bytes.fromhex(fields[-2 * size :].decode("ascii"))
+    found = bytes.fromhex(fields[-2 * size :].decode("ascii"))
+    if len(found) != size:
+        raise ValueError(f"{len(found)} bytes instead of {size}")
+    return found
 
 
 def _data_body(command: str, dek: str, data: bytes) -> bytes:
@@ -193,3 +206,24 @@ def _mac_body(
 
 def _is_hex(mac: bytes) -> bool:
     return len(mac) == 8 and all(c in b"0123456789ABCDEF" for c in mac)
+
+
+def _hex(fields: bytes, start: int, digits: int) -> bytes:
+    """The bytes that so many hexadecimal digits of an answer stand for."""
+    try:
+        found = bytes.fromhex(fields[start : start + digits].decode("ascii"))
+    except ValueError:
+        raise _unusable() from None
+    if 2 * len(found) != digits:
+        raise _unusable()
+    return found
+
+
+def _key(fields: bytes, size: int) -> str:
+    """The key string that an answer begins with: a scheme and digits, or 16 digits without one."""
+    _hex(fields, size % 2, size - size % 2)
+    return fields[:size].decode("ascii")
+
+
+def _unusable() -> HsmUnavailable:
+    return HsmUnavailable("the security module's answer is cut short, or no hexadecimal")

@@ -15,6 +15,7 @@ from acquirer.ledger.accounts.transfer_steps import (
     Post,
     Posting,
 )
+from acquirer.ledger.errors import UnitRefused
 from acquirer.ledger.journal.details import WriteOff
 from acquirer.ledger.journal.entries import (
     Entry,
@@ -57,10 +58,15 @@ async def write_off_saf(context: Context, id: int, name: str, reason: str) -> Do
         return Refused(f"name {name!r} cannot be: 1 to 64 letters, digits and ._@-")
     if not 0 < len(reason.strip()) <= REASON_MAX or not reason.isprintable():
         return Refused(f"this reason cannot be: 1 to {REASON_MAX} characters, on one line")
-    item = await context.book.dead_letter(id)
-    original = await context.book.entry(item.original_id) if item else None
-    if item is None or original is None:
+    try:
+        item = await context.book.dead_letter(id)
+        original = await context.book.entry(item.original_id) if item else None
+    except UnitRefused as error:
+        return Refused(f"nothing says what dead letter {id} costs: {error}")
+    if item is None:
         return _no_dead_letter(id)
+    if original is None:
+        return Refused(f"nothing says what dead letter {id} costs: the journal lacks its entry")
     now_ms = context.wall_ms()
     entry = await own_entry(
         context,

@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import structlog
+
 from acquirer.codecs.pan import Pan
-from acquirer.codecs.response_codes import is_code
 from acquirer.codecs.track2 import Track2
 from acquirer.ledger.journal.entries import Entry, State, Step, UpdateEntry
 from acquirer.ledger.journal.kinds import KINDS
 from acquirer.routing.banks.messages import BankRequest, OriginalData
 from acquirer.routing.outcomes import BankOutcome, NoReply, NotSent, NotSentReason
+from acquirer.switch.bank_codes import OF_THE_LINK, reading_of
 from acquirer.switch.bank_reply import fields_of_bank
 from acquirer.switch.context import Context
 from acquirer.switch.journal import NO_ANSWER, undo_steps
@@ -24,13 +26,8 @@ from acquirer.switch.stand_in import advice_step, approval_code_of
 from acquirer.switch.terminals.request import Answer, Outcome, Request
 from acquirer.switch.transactions.ready_card import ProtectedPin, ReadyCard, expiry_of
 
-APPROVED_CODES = frozenset({"00"})
-# Approvals with a condition (show an identification, in part, VIP, update track 3) that terminals
-# here cannot meet: money has moved, so they are undone like a lost answer.
-CONDITIONAL_APPROVALS = frozenset({"08", "10", "11", "16"})
-# What a bank says of our link to it (MAC, module, sign-on, who we are) would tell a terminal
-# to do something about its own.
-OF_THE_LINK = frozenset({"77", "97", "A0", "A7"})
+log = structlog.get_logger("acquirer.switch")
+
 ANSWER_MARGIN_S = 2.0
 
 
@@ -135,16 +132,16 @@ async def settle(
         return await conclude(context, entry, State.REFUSED, code, entry.reply, undone)
     message = outcome.message
     code = message.get(39)
-    if code in OF_THE_LINK:
-        code = "96"
-    if code in CONDITIONAL_APPROVALS or not is_code(code):
-        # Money has moved, or nobody can tell.
+    reading = reading_of(code)
+    if reading == "in_doubt":
+        log.warning("bank_answer_in_doubt", bank=entry.bank, rrn=entry.rrn, response_code=code)
         return await _time_out(context, entry)
     reply = {**entry.reply, **fields_of_bank(message)}
-    if code in APPROVED_CODES:
+    if reading == "approved":
         context.stand_in.note_approved(entry)
         return await conclude(context, entry, State.APPROVED, code, reply, approved)
     reply.pop(38, None)
+    code = "96" if code in OF_THE_LINK else code
     return await conclude(context, entry, State.DECLINED, code, reply, undone)
 
 

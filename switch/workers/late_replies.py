@@ -70,7 +70,7 @@ async def record_late(book: Book, bank: str, message: Message) -> bool:
     Raises:
         BookError: the books could not be read or written.
     """
-    if message.mti[1] not in "12" or not message.get(39):
+    if message.mti[1] not in "12" or message.mti[2] not in "13" or not message.get(39):
         return False
     entry = await book.entry_by_rrn(message.get(37))
     if entry is None or (entry.bank, entry.bank_stan) != (bank, message.get(11)):

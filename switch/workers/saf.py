@@ -19,11 +19,12 @@ import trio
 from acquirer.codecs.bank_kinds import BankMessage
 from acquirer.ledger.errors import BookError
 from acquirer.ledger.journal.entries import Entry, FinishSaf, SafItem, State, Step, UpdateEntry
-from acquirer.ledger.journal.kinds import UNDOING
 from acquirer.routing.banks.messages import BankRequest
 from acquirer.routing.outcomes import BankOutcome, NotSent, Replied
 from acquirer.routing.retry import RetrySchedule
+from acquirer.switch.bank_codes import TAKEN, TO_BE_SENT_AGAIN
 from acquirer.switch.context import Context
+from acquirer.switch.errors import reason_of
 from acquirer.switch.journal import unclaim_step
 from acquirer.switch.settings import SafSettings
 from acquirer.switch.transactions.steps import original_data
@@ -32,20 +33,14 @@ log = structlog.get_logger("acquirer.saf")
 
 LEASE_MS = 60_000
 IDLE_S = 1.0
-# The bank has not dealt with the message: it must come again.
-UNDECIDED_CODES = frozenset({"30", "68", "90", "91", "96", "98", "A0"})
-TAKEN_CODES = frozenset({"00", "94"})
-# The bank has no void now. With any other answer it may have one still, and the payment, given
-# back once more, would reach the card twice.
-NO_VOID_CODES = TAKEN_CODES | {"25"}
 
 
 @dataclass(slots=True)
 class SafCounters:
     """What happened to one bank's items since the program started.
 
-    ``expired`` counts those that were too old or tried too often, ``refused`` the advices that
-    the bank did not take and the voids that it did not undo; both are dead letters then.
+    ``expired`` counts those that were too old or tried too often, ``refused`` those that the bank
+    refused for good, ``unusable`` those that no message can be made of; all are dead letters then.
     """
 
     sent: int = 0
@@ -53,6 +48,7 @@ class SafCounters:
     unanswered: int = 0
     expired: int = 0
     refused: int = 0
+    unusable: int = 0
 
 
 class SafWorker:
@@ -122,43 +118,68 @@ class SafWorker:
             log.warning("books_refuse", bank=self.bank, item=item.id, reason=str(error))
 
     async def _send(self, item: SafItem) -> None:
-        book = self._context.book
-        original = await book.entry(item.original_id)
-        if original is None or original.card is None:
-            log.error("saf_without_original", bank=self.bank, item=item.id)
-            await book.dead_saf(item.id, self._context.wall_ms())
+        made = await self._made(item)
+        if made is None:
             return
-        refunded = None
-        if item.kind is BankMessage.REFUND and original.original_id is not None:
-            refunded = await book.entry(original.original_id)
-        attempts = item.attempts + 1
-        if not await book.stamp_saf(
-            item.id, attempts=attempts, stan=item.stan, transmission_at=item.transmission_at
+        original, request = made
+        if not await self._context.book.stamp_saf(
+            item.id,
+            attempts=item.attempts + 1,
+            stan=item.stan,
+            transmission_at=item.transmission_at,
         ):
             return
         timeout_s = self._context.bank_settings[self.bank].timeout_s
         outcome = await self._context.banks.request(
             self.bank,
-            saf_request(self._context, item, original, refunded),
+            request,
             self._context.monotonic() + timeout_s,
             attempt=item.attempts,
         )
         code = outcome.message.get(39) if isinstance(outcome, Replied) else ""
-        if code and code not in UNDECIDED_CODES:
+        if code and code not in TO_BE_SENT_AGAIN:
             self.counters.sent += 1
             self.counters.answered += 1
             await self._answered(item, original, code)
+        elif isinstance(outcome, NotSent) and outcome.reason == "format":
+            self.counters.unusable += 1
+            await self._bury(item, "its values do not fit the bank's message format")
         else:
             await self._unanswered(item, outcome)
 
+    async def _made(self, item: SafItem) -> tuple[Entry, BankRequest] | None:
+        """The entry that an item is about, and the message; None where none can be made of it.
+
+        An item that cannot be sent today or any day is a dead letter, and the others go on.
+        """
+        book = self._context.book
+        try:
+            original = await book.entry(item.original_id)
+            refunded = None
+            if item.kind is BankMessage.REFUND and original is not None and original.original_id:
+                refunded = await book.entry(original.original_id)
+            if original is not None and original.card is not None:
+                return original, saf_request(self._context, item, original, refunded)
+            reason = "its entry, or the card of it, is not in the journal"
+        except Exception as error:
+            reason = reason_of(error)
+        self.counters.unusable += 1
+        await self._bury(item, reason)
+        return None
+
+    async def _bury(self, item: SafItem, reason: str) -> None:
+        log.error("saf_dead_letter", bank=self.bank, item=item.id, reason=reason)
+        await self._context.book.dead_saf(item.id, self._context.wall_ms(), reason)
+
     async def _answered(self, item: SafItem, original: Entry, code: str) -> None:
-        now_ms = self._context.wall_ms()
-        if _is_refused(item, original, code):
+        if code not in TAKEN[item.kind]:
+            # What the bank has done is not known: the entry stays as it is, and so does a claim
+            # on a payment, which given back once more would reach the card twice.
             self.counters.refused += 1
             log.error(f"{item.kind}_refused", bank=self.bank, item=item.id, response_code=code)
-            await self._context.book.dead_saf(item.id, now_ms)
+            await self._bury(item, f"the bank refused it: response code {ascii(code)[1:-1]}")
             return
-        steps: list[Step] = [FinishSaf(item.id, code, now_ms)]
+        steps: list[Step] = [FinishSaf(item.id, code, self._context.wall_ms())]
         if item.kind is BankMessage.REVERSAL:
             steps += undone_steps(original)
         # What is not ours to change any more drops out: first the claim, then the entry.
@@ -185,18 +206,17 @@ class SafWorker:
         too_old = too_old and attempts >= settings.age_attempts_min
         if too_old or attempts >= settings.attempts_max:
             self.counters.expired += 1
-            log.error("saf_dead_letter", bank=self.bank, item=item.id, attempts=attempts)
-            await self._context.book.dead_saf(item.id, now_ms)
+            await self._bury(item, f"tried {attempts} times, at last: {_told(outcome)}")
             return
         pause_s = self._schedule.pause_s(max(attempts, 1), self._random())
         await self._context.book.retry_saf(item.id, attempts, now_ms + round(pause_s * 1000))
 
 
-def _is_refused(item: SafItem, original: Entry, code: str) -> bool:
-    """Whether a bank's answer leaves open what an operator must decide."""
-    if item.kind is not BankMessage.REVERSAL:
-        return code not in TAKEN_CODES
-    return original.kind in UNDOING and code not in NO_VOID_CODES
+def _told(outcome: BankOutcome) -> str:
+    """What became of an attempt, in a few words for operators."""
+    if isinstance(outcome, Replied):
+        return f"response code {ascii(outcome.message.get(39))[1:-1] or 'absent'}"
+    return outcome.reason
 
 
 def undone_steps(original: Entry) -> list[Step]:

@@ -30,6 +30,7 @@ from acquirer.ledger.journal.entries import (
 from acquirer.ledger.journal.kinds import Kind
 from acquirer.routing.banks.messages import BankRequest
 from acquirer.routing.outcomes import Replied
+from acquirer.switch.bank_codes import reading_of
 from acquirer.switch.context import Context
 from acquirer.switch.journal import (
     NO_ANSWER,
@@ -80,7 +81,7 @@ async def look(context: Context, settings: OrderSettings) -> None:
 
 
 async def _decide(context: Context, payment: Entry, rule: str, now_ms: int, *, late: bool) -> None:
-    known = await _known_at_the_bank(context, payment, now_ms) if payment.bank else True
+    known = await known_at_the_bank(context, payment, now_ms) if payment.bank else True
     if known is None and not late:
         return
     order = await context.book.order(payment.merchant_id, payment.order_no)
@@ -107,7 +108,7 @@ async def _decide(context: Context, payment: Entry, rule: str, now_ms: int, *, l
     )
 
 
-async def _known_at_the_bank(context: Context, payment: Entry, now_ms: int) -> bool | None:
+async def known_at_the_bank(context: Context, payment: Entry, now_ms: int) -> bool | None:
     """Whether the bank has approved this payment; None where it did not say."""
     settings = context.bank_settings[payment.bank]
     number = await context.numbers.take()
@@ -131,7 +132,8 @@ async def _known_at_the_bank(context: Context, payment: Entry, now_ms: int) -> b
     code = outcome.message.get(39)
     if code == UNKNOWN:
         return False
-    return outcome.message.get(48)[:2] == "00" if code == FOUND else None
+    reading = reading_of(outcome.message.get(48)[:2]) if code == FOUND else "in_doubt"
+    return None if reading == "in_doubt" else reading == "approved"
 
 
 async def _confirm(

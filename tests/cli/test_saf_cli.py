@@ -25,7 +25,7 @@ async def test_open_items_and_dead_letters(tmp_path: Path, make_entry: Any) -> N
             item = SafItem(number + 100, "demo", BankMessage.REVERSAL, number, "98", 0, 0)
             sale = make_entry(number, state=State.TIMED_OUT, late_response_code="00")
             await book.commit(InsertEntry(sale), QueueSaf(item))
-        await book.dead_saf(102, 5)
+        await book.dead_saf(102, 5, "the bank refused it: response code 05")
     where = ["--data", str(tmp_path)]
     shown = CliRunner().invoke(saf_app, ["list", *where]).output
     assert "DEAD" in shown
@@ -34,7 +34,10 @@ async def test_open_items_and_dead_letters(tmp_path: Path, make_entry: Any) -> N
     listed = json.loads(CliRunner().invoke(saf_app, ["list", *where, "--json"]).output)
     assert [(101, False), (102, True)] == [(i["id"], i["is_dead"]) for i in listed["items"]]
     dead = json.loads(CliRunner().invoke(saf_app, ["list", *where, "--dead", "--json"]).output)
-    assert [(102, "00")] == [(i["id"], i["late_response_code"]) for i in dead["items"]]
+    reason = "the bank refused it: response code 05"
+    assert [(102, "00", reason)] == [
+        (i["id"], i["late_response_code"], i["dead_reason"]) for i in dead["items"]
+    ]
 
 
 def test_nothing_to_ask(tmp_path: Path) -> None:

@@ -89,8 +89,8 @@ async def test_a_dead_saf_item_is_out_of_the_way(url: str) -> None:
     """It is claimed no more and counted no more."""
     async with book_of(url) as book:
         await book.commit(QueueSaf(item(1)), QueueSaf(item(2)))
-        assert await book.dead_saf(1, 5)
-        assert not await book.dead_saf(1, 6)
+        assert await book.dead_saf(1, 5, "refused")
+        assert not await book.dead_saf(1, 6, "again")
         assert await book.claim_saf("demo", 10, 100, 5) == [item(2)]
 
 
@@ -114,7 +114,7 @@ async def test_a_dead_letter_holds_its_order_until_it_is_replayed(url: str) -> N
     async with book_of(url) as book:
         await book.commit(QueueEvent(notice("a1")), QueueEvent(notice("a2")))
         await book.claim_events(0, 100, 5)
-        assert await book.dead_event("a1", 3)
+        assert await book.dead_event("a1", 3, "refused")
         assert await book.claim_events(1000, 2000, 5) == []
         assert not await book.replay_event("a2", 1000)
         assert await book.replay_event("a1", 1000)

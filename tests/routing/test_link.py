@@ -260,6 +260,21 @@ async def test_silence_is_asked_and_a_dead_peer_left(make_rig: Rig) -> None:
         assert pytest.approx(trio.current_time() - started) == 123.0
 
 
+@pytest.mark.parametrize("code", ["91", "58", "ZZ"])
+async def test_an_echo_that_is_not_answered_well_signs_on_again(make_rig: Rig, code: str) -> None:
+    """The bank is there and does not say that it serves; once it signs us on, it does."""
+    rig = make_rig(echo_s=60.0)
+    async with running(rig):
+        bank = await rig.bring_up()
+        assert (await bank.answer(code)).get(70) == "301"
+        assert (await bank.receive()).get(70) == "001"
+        assert not rig.banks.is_up("demo")
+        await trio.sleep(3.5)
+        again = await rig.accept()
+        assert (await again.answer()).get(70) == "001"
+        await rig.banks.wait_up("demo")
+
+
 async def test_a_timeout_on_a_silent_link_is_asked_at_once(make_rig: Rig) -> None:
     """A half-open connection is found long before the echo is due."""
     rig = make_rig(echo_s=600.0)

@@ -46,3 +46,10 @@ def test_an_unknown_step_is_our_bug() -> None:
     """The table refuses what must not happen."""
     with pytest.raises(LocalProtocolError, match="no signed_on in state up"):
         next_state(LinkState.UP, LinkEvent.SIGNED_ON, "none")
+
+
+@pytest.mark.parametrize("security", ["none", "zone"])
+def test_a_refused_echo_is_answered_by_a_sign_on(security: str) -> None:
+    """The connection stays, the keys are asked for anew."""
+    state = next_state(LinkState.UP, LinkEvent.REFUSED, security)  # type: ignore[arg-type]
+    assert LinkState.SIGNING_ON is state

@@ -96,7 +96,7 @@ class FakeStore:
         row = self._row(event_id)
         row.attempts, row.next_at_ms, row.lease_until_ms = attempts, next_at_ms, -1
 
-    async def dead_event(self, event_id: str, /) -> None:
+    async def dead_event(self, event_id: str, reason: str, /) -> None:
         """See ``OutboxStore``."""
         await self._step()
         self._row(event_id).state = "dead"

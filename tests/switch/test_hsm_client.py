@@ -20,7 +20,7 @@ from acquirer.hsm_sim.module import SecurityModule
 from acquirer.hsm_sim.operator import pin_under_lmk, wrap_key
 from acquirer.hsm_sim.server import HsmServer
 from acquirer.hsm_sim.state import Settings
-from acquirer.switch.errors import HsmRefused
+from acquirer.switch.errors import HsmRefused, HsmUnavailable
 from acquirer.switch.hsm.client import DEK, TAK, TPK, ZAK, ZPK, Hsm
 from acquirer.switch.hsm.failover import FailoverTransport, Proof
 from acquirer.switch.hsm.transport import InProcessTransport, TcpTransport
@@ -162,3 +162,55 @@ async def test_import_key(hsm: Hsm, key_type: str) -> None:
 async def test_status(hsm: Hsm) -> None:
     """The health check gives the firmware's number."""
     assert await hsm.status()
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [b"", b"CB", b"CB0", b"ND00", b"CB00", b"CB000401020304", b"CB0004" + b"G" * 16, b"CA00" * 9],
+)
+async def test_an_answer_that_is_none_of_the_commands(reply: bytes) -> None:
+    """Cut short, another command's, or no hexadecimal: no PIN block comes of it, least an empty."""
+
+    class Scripted:
+        async def call(self, command: bytes) -> bytes:
+            return reply
+
+        def close(self) -> None:
+            pass
+
+    with pytest.raises((HsmUnavailable, HsmRefused)):
+        await Hsm(Scripted()).translate_pin("U", "U", bytes(8), ACCOUNT)
+
+
+@pytest.mark.parametrize("reply", [b"M900", b"M700", b"M70008", b"M700ABCDEFG0"])
+async def test_a_mac_of_no_length_seals_nothing(reply: bytes) -> None:
+    """Nor does the answer to a check count as a MAC."""
+
+    class Scripted:
+        async def call(self, command: bytes) -> bytes:
+            return reply
+
+        def close(self) -> None:
+            pass
+
+    for algorithm in ("cup_ecb", "x919"):
+        with pytest.raises(HsmUnavailable):
+            await Hsm(Scripted()).mac(algorithm, "U", b"data")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("code", [b"02", b"10", b"ZZ", b""])
+async def test_a_verdict_that_is_neither_yes_nor_no(code: bytes) -> None:
+    """An error of the module is no right MAC and no right password, nor a wrong one."""
+
+    class Scripted:
+        async def call(self, command: bytes) -> bytes:
+            return command[:1] + bytes([command[1] + 1]) + code
+
+        def close(self) -> None:
+            pass
+
+    hsm = Hsm(Scripted())
+    with pytest.raises(HsmRefused):
+        await hsm.mac_ok("x919", "U", b"data", bytes(8))
+    with pytest.raises(HsmRefused):
+        await hsm.password_ok("U", bytes(8), "0" * 5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -37,6 +38,7 @@ from acquirer.routing.banks.messages import BankRequest
 from acquirer.routing.outcomes import NoReply, NotSent, Replied
 from acquirer.routing.settings import BankSettings
 from acquirer.switch.clock import Calendar
+from acquirer.switch.errors import CardUnreadable
 from acquirer.switch.operators.operations import Refused
 from acquirer.switch.operators.saf import retry_saf, write_off_saf
 from acquirer.switch.settings import SafSettings
@@ -211,6 +213,41 @@ async def test_a_void_that_the_bank_does_not_undo_keeps_its_claim(
         assert isinstance(await retry_saf(desk.context, 102), Refused) is is_undone
 
 
+@pytest.mark.parametrize(
+    "code", ["05", "12", "40", "51", "57", "58", "63", "95", "ZZ", "\xe9\xe9", "\x1b["]
+)
+@pytest.mark.parametrize("state", [State.REVERSING, State.TIMED_OUT])
+async def test_a_refused_reversal_undoes_nothing(url: str, state: State, code: str) -> None:
+    """The bank may hold the payment: the entry stays, and an operator sees what is owed and why."""
+    async with desk_of(url, replied(code), replied("00")) as desk:
+        await owe(desk.book, 1, state=state)
+        await desk.send(3)
+        assert state is await state_of(desk.book, 1)
+        assert (1, 1) == (len(desk.banks.sent), desk.worker.counters.refused)
+        assert 1 == (await desk.book.gauges()).depths["demo"].dead
+        with Database(url).read_only_engine().connect() as connection:
+            (line,) = saf_lines(connection)
+        reason = f"the bank refused it: response code {ascii(code)[1:-1]}"
+        assert (True, reason, state.value) == (line.is_dead, line.dead_reason, line.state)
+        await retry_saf(desk.context, 101)
+        await desk.send()
+        assert State.REVERSED is await state_of(desk.book, 1)
+
+
+@pytest.mark.parametrize("code", ["30", "68", "77", "90", "91", "96", "97", "98", "A0", "A7", ""])
+async def test_what_a_bank_says_of_the_link_lets_a_reversal_come_again(url: str, code: str) -> None:
+    """With pauses that grow, until the bank has dealt with it."""
+    async with desk_of(url, replied(code), replied(code), replied("00")) as desk:
+        await owe(desk.book, 1)
+        await desk.worker.send_due()
+        (waiting,) = await desk.book.saf_pending()
+        assert waiting.next_at_ms > desk.now_ms
+        assert State.TIMED_OUT is await state_of(desk.book, 1)
+        await desk.send(3)
+        assert State.REVERSED is await state_of(desk.book, 1)
+        assert (3, 0) == (len(desk.banks.sent), desk.worker.counters.refused)
+
+
 async def test_repeats_say_so_and_take_other_links(url: str) -> None:
     """The same message under its first STAN, as a repeat from the second try on."""
     async with desk_of(url, NoReply(), replied("96"), replied("00")) as desk:
@@ -256,11 +293,14 @@ async def test_a_crash_after_sending_leaves_a_repeat_due(url: str) -> None:
 
 async def test_many_attempts_or_great_age_make_a_dead_letter(url: str) -> None:
     """It is left alone then, and counted as expired; what is behind it goes on."""
-    async with desk_of(url, NoReply(), attempts_max=3) as desk:
+    async with desk_of(url, NoReply(), replied("91"), attempts_max=3) as desk:
         await owe(desk.book, 1)
         await desk.send(5)
         assert (3, 1) == (len(desk.banks.sent), desk.worker.counters.expired)
         assert State.TIMED_OUT is await state_of(desk.book, 1)
+        with Database(url).read_only_engine().connect() as connection:
+            (line,) = saf_lines(connection)
+        assert "tried 3 times, at last: response code 91" == line.dead_reason
     async with desk_of(url, NoReply(), age_max_s=150.0, age_attempts_min=2) as desk:
         await owe(desk.book, 2)
         await desk.send(5)
@@ -269,6 +309,49 @@ async def test_many_attempts_or_great_age_make_a_dead_letter(url: str) -> None:
             name: (depth.waiting, depth.dead)
             for name, depth in (await desk.book.gauges()).depths.items()
         }
+
+
+async def test_an_item_that_no_message_can_be_made_of_fails_alone(url: str) -> None:
+    """A card that does not open, an original that is gone or rots, a kind that is none."""
+    async with desk_of(url, replied("00")) as desk:
+
+        def open_card(card: CardRecord) -> Pan:
+            if card.pan_cipher != bytes(44):
+                raise CardUnreadable("card 622588******0007 does not open")
+            return Pan("6225880000000007")
+
+        desk.context.vault.open = open_card
+        altered = CardRecord("622588******0007", bytes(16), bytes(43) + b"\1")
+        await owe(desk.book, 1, card=altered)
+        await owe(desk.book, 2)
+        await owe(desk.book, 3, card=None)
+        await owe(desk.book, 4)
+        await owe(desk.book, 5)
+        await owe(desk.book, 6)
+        with sqlite3.connect(url.removeprefix("sqlite:///")) as books:
+            books.execute("UPDATE journal SET reply = '{' WHERE id = 2")
+            books.execute("DELETE FROM journal WHERE id = 5")
+            books.execute("UPDATE saf SET kind = 'notice' WHERE id = 104")
+        await desk.send(3)
+        assert ["000106"] == [message.stan for message in desk.banks.sent]
+        assert State.REVERSED is await state_of(desk.book, 6)
+        assert (4, 0) == (desk.worker.counters.unusable, len(await desk.book.saf_pending()))
+    with Database(url).read_only_engine().connect() as connection:
+        reasons = {line.id: line.dead_reason for line in saf_lines(connection)}
+    assert "card 622588******0007 does not open" == reasons[101]
+    assert reasons[102].startswith("entry 2 of the journal cannot be read")
+    assert "its entry, or the card of it, is not in the journal" == reasons[103]
+    assert "not a valid BankMessage" in reasons[104]
+
+
+async def test_values_that_do_not_fit_a_banks_format_fail_alone(url: str) -> None:
+    """They would not fit tomorrow either, so they do not wait at the head of the queue."""
+    async with desk_of(url, NotSent("format"), replied("00"), at_once=1) as desk:
+        await owe(desk.book, 1)
+        await owe(desk.book, 2)
+        await desk.send(2)
+        assert [State.TIMED_OUT, State.REVERSED] == [await state_of(desk.book, n) for n in (1, 2)]
+        assert isinstance(await retry_saf(desk.context, 101), dict)
 
 
 async def test_an_operator_retries_a_dead_letter(url: str) -> None:
@@ -418,12 +501,13 @@ async def test_a_late_approval_shows_beside_its_reversal(url: str) -> None:
 
 
 async def test_a_reply_of_something_else_changes_nothing(url: str) -> None:
-    """Another STAN, another bank, a doubled approval, an answer to a reversal."""
+    """Another STAN, another bank, a doubled approval, an answer to a reversal, a request."""
     async with desk_of(url, replied("00")) as desk:
         await owe(desk.book, 1)
         assert not await record_late(desk.book, "demo", late(1, de11="000009"))
         assert not await record_late(desk.book, "other", late(1))
         assert not await record_late(desk.book, "demo", Message("0410", late(1).fields))
+        assert not await record_late(desk.book, "demo", Message("0200", late(1).fields))
         await desk.book.commit(InsertEntry(sale(2, state=State.SENT)))
         await desk.book.commit(UpdateEntry(2, (State.SENT,), state=State.APPROVED))
         assert not await record_late(desk.book, "demo", late(2))

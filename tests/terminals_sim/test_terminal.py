@@ -302,16 +302,53 @@ def test_reversal_keeps_stan_amount_and_batch(host: Any, signed_on: Terminal, ca
     assert {2, 14, 35, 52, 53, 55}.isdisjoint(message.fields)
 
 
-@pytest.mark.parametrize(("code", "left"), [("00", False), ("25", False), ("96", True)])
+@pytest.mark.parametrize("code", ["85", "A2", "ZZ", "11"])
+def test_a_code_that_the_interface_lacks_is_in_doubt(
+    host: Any, signed_on: Terminal, card: Card, act: Any, code: str
+) -> None:
+    """It is no approval, and no refusal that would leave the money where it may be: reversed."""
+    host.script.append(act(fields={39: code}))
+    result = answered(host, signed_on, signed_on.sale(1250, present(card)))
+    assert (result.outcome, result.response_code) == ("invalid", code)
+    assert decoded(signed_on.reverse()).get(39) == "06"
+
+
+@pytest.mark.parametrize(
+    ("granted", "outcome"),
+    [("000000000500", "approved"), ("000000001250", "invalid"), ("000000000000", "invalid")],
+)
+def test_an_approval_in_part_names_the_part(
+    host: Any, signed_on: Terminal, card: Card, act: Any, granted: str, outcome: str
+) -> None:
+    """Without an amount below the one asked for, nobody knows how much was paid."""
+    host.script.append(act(fields={39: "10", 4: granted}))
+    result = answered(host, signed_on, signed_on.sale(1250, present(card)))
+    assert result.outcome == outcome
+    assert (signed_on.state.reversal is None) == (outcome == "approved")
+
+
+def test_nothing_but_a_sale_is_approved_in_part(
+    host: Any, signed_on: Terminal, card: Card, act: Any
+) -> None:
+    """A void in part is none."""
+    answered(host, signed_on, signed_on.sale(1250, present(card)))
+    host.script.append(act(fields={39: "10", 4: "000000000500"}))
+    assert answered(host, signed_on, signed_on.void()).outcome == "invalid"
+
+
+@pytest.mark.parametrize(
+    ("code", "left"),
+    [("00", False), ("25", False), ("12", False), ("96", True), ("05", True), ("ZZ", True)],
+)
 def test_reversal_is_kept_until_it_is_acknowledged(
     host: Any, signed_on: Terminal, card: Card, act: Any, code: str, left: bool
 ) -> None:
-    """00 and 25 end it; a switch fault does not."""
+    """00 and 25 end it, and so does 12; a switch fault does not, nor a code that says nothing."""
     signed_on.lost(signed_on.sale(1250, present(card)))
     host.script.append(act(fields={39: code}))
     answered(host, signed_on, signed_on.reverse())
     assert (signed_on.state.reversal is not None) == left
-    assert signed_on.state.journal[-1].state == ("unknown" if left else "reversed")
+    assert signed_on.state.journal[-1].state == ("reversed" if code in "0025" else "unknown")
 
 
 def test_forged_refusal_does_not_end_a_reversal(

@@ -84,6 +84,7 @@ EVENTS: list[Column[EventLine]] = [
     Column(
         "next (UTC)", lambda line: show_time(line.next_at_ms) if line.state == "pending" else ""
     ),
+    Column("why given up", lambda line: line.dead_reason),
 ]
 
 

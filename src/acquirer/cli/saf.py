@@ -39,6 +39,7 @@ OWED: list[Column[SafLine]] = [
     Column("card", lambda line: line.card),
     Column("late", lambda line: line.late_response_code),
     Column("amount", lambda line: format_minor(line.amount_minor, line.currency), right=True),
+    Column("why given up", lambda line: line.dead_reason),
 ]
 
 
