@@ -31,6 +31,7 @@ from acquirer.ledger.journal.entries import (
 )
 from acquirer.ledger.journal.states import change_is_legal
 from acquirer.ledger.owed import queues
+from acquirer.ledger.owed.open_work import OpenWork, open_work
 from acquirer.ledger.reports import gauges
 from acquirer.ledger.reports.takings import Takings, takings
 from acquirer.ledger.store import instances, reads
@@ -38,6 +39,7 @@ from acquirer.ledger.store.book_files import book_files
 from acquirer.ledger.store.database import Database
 from acquirer.ledger.store.drivers import Driver, InlineDriver, ThreadDriver
 from acquirer.ledger.store.opening import Opening
+from acquirer.ledger.store.rows import EntryRow
 from acquirer.ledger.store.writer import Query, Writer
 
 QUEUE_UNITS_MAX = 4_096
@@ -177,16 +179,13 @@ class Book:
     async def order_payments(
         self, merchant_id: str, order_no: str, named: tuple[str, str, str] | None
     ) -> OrderPayments:
-        """An order, the original that (terminal, batch, STAN) names, and the payment that stands.
-
-        All in one read, so that they fit together.
-        """
+        """In one read: an order, the original that a STAN names, and the payment that stands."""
         found: OrderPayments = await self._read(reads.order_payments, merchant_id, order_no, named)
         return found
 
-    async def unconfirmed(self, until_ms: int, limit: int) -> list[Entry]:
+    async def unconfirmed(self, until_ms: int, limit: int) -> list[EntryRow]:
         """Payments of orders that nobody has confirmed, from before a time, oldest first."""
-        found: list[Entry] = await self._read(reads.unconfirmed, until_ms, limit)
+        found: list[EntryRow] = await self._read(reads.unconfirmed, until_ms, limit)
         return found
 
     async def takings(self, merchant_id: str, business_date: str, currency_code: str) -> Takings:
@@ -263,11 +262,7 @@ class Book:
         )
 
     async def dead_saf(self, id: int, at_ms: int, reason: str) -> bool:
-        """Give an item up as a dead letter; false where it was not open.
-
-        Args:
-            reason: why, for operators; without card data.
-        """
+        """Give an item up as a dead letter, for operators to see why; false where not open."""
         return await self._changed(queues.KILL_SAF, key=id, new_dead_at_ms=at_ms, new_reason=reason)
 
     async def saf_pending(self, bank: str | None = None) -> list[SafItem]:
@@ -303,17 +298,20 @@ class Book:
 
     async def dead_event(self, id: str, at_ms: int, reason: str) -> bool:
         """Give a notice up as a dead letter, for operators to see why; false where delivered."""
-        return await self._changed(
-            queues.KILL_EVENT, key=id, new_dead_at_ms=at_ms, new_reason=reason
-        )
+        return await self._changed(queues.KILL_EVENT, key=id, now_ms=at_ms, new_reason=reason)
 
     async def replay_event(self, id: str, next_at_ms: int) -> bool:
         """Make a dead letter due again; false where it is none."""
         return await self._changed(queues.REPLAY_EVENT, key=id, new_next_at_ms=next_at_ms)
 
+    async def open_work(self) -> OpenWork:
+        """What is not done with, by whom it needs; for the start."""
+        found: OpenWork = await self._read(open_work)
+        return found
+
     # --- recovery -----------------------------------------------------------------------------
 
-    async def take_orphans(self, now_ms: int, lease_until_ms: int, limit: int) -> list[Entry]:
+    async def take_orphans(self, now_ms: int, lease_until_ms: int, limit: int) -> list[EntryRow]:
         """Take over received and sent entries that nobody alive works on.
 
         Those are entries of an earlier incarnation of this instance, at once, and entries of
@@ -323,17 +321,18 @@ class Book:
 
         Returns:
             At most ``limit`` entries, oldest first, with their new owner and lease.
+            One that cannot be read is taken too, and does not keep the others from being undone.
         """
         self._takes += 1
         owner = f"{self.owner.rpartition('.')[0]}.{self._takes}"
-        found: list[Entry] = await self._write(
+        found: list[EntryRow] = await self._write(
             queues.take_orphans, owner, now_ms, lease_until_ms, limit
         )
         return found
 
-    async def own_unsettled(self, limit: int) -> list[Entry]:
+    async def own_unsettled(self, limit: int) -> list[EntryRow]:
         """Received and sent entries of this process, oldest first: what a stop left undone."""
-        found: list[Entry] = await self._read(queues.own_unsettled, self.owner, limit)
+        found: list[EntryRow] = await self._read(queues.own_unsettled, self.owner, limit)
         return found
 
     async def _changed(self, statement: Any, **parameters: Any) -> bool:

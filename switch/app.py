@@ -29,13 +29,14 @@ from acquirer.routing.orders.client import Delivery, OrderSystems
 from acquirer.routing.orders.iso_system import check_host
 from acquirer.routing.orders.outbox import OutboxEvent, OutboxSettings, Wake, run_outbox
 from acquirer.routing.settings import BankSettings
-from acquirer.switch.clock import Calendar, WallClock
+from acquirer.switch.clock import Calendar
 from acquirer.switch.context import Context
 from acquirer.switch.hsm.client import Hsm
 from acquirer.switch.hsm.failover import FailoverTransport
 from acquirer.switch.hsm.link_security import HsmLinkSecurity
 from acquirer.switch.hsm.modules import Execute, open_data_key, open_modules
 from acquirer.switch.numbers import Numbers
+from acquirer.switch.open_work import check_open_work
 from acquirer.switch.operators.api import operator_routes
 from acquirer.switch.operators.event_secrets import EventSecrets, ReadSettings, check_secrets
 from acquirer.switch.order_types import OrderTypes
@@ -133,12 +134,15 @@ async def run_switch(
         context = await _context(
             settings, around, book, hsm, banks, orders, vault, background, wake, workers, secrets
         )
-        context = replace(context, stood_in=metrics.stood_in.inc)
+        context = replace(
+            context, stood_in=metrics.stood_in.inc, row_failed=metrics.failed_rows.inc
+        )
         metrics.registry.register(LinkCollector(banks.states))
         # An embedded module answers as long as this process does.
         modules = transport.states if isinstance(transport, FailoverTransport) else tuple
         metrics.registry.register(HsmCollector(modules))
         metrics.registry.register(SafCollector(workers))
+        await check_open_work(book, settings, file)
         await background.start(banks.run)
         await recover(context)
         for bank in settings.banks:
@@ -319,7 +323,7 @@ async def _deliver_events(context: Context, around: Surroundings, wake: Wake) ->
         return await orders.deliver(event, *secrets.of(event.merchant_id))
 
     await run_outbox(
-        _Outbox(context.book, around.wall_ms),
+        context.book,
         deliver,
         wake=wake,
         clock_ms=around.wall_ms,
@@ -335,21 +339,3 @@ async def _wait_for_links(settings: SwitchSettings, banks: Banks) -> None:
     with trio.move_on_after(LINK_UP_WAIT_S):
         for bank in settings.banks:
             await banks.wait_up(bank.name)
-
-
-class _Outbox:
-    """The books as the outbox worker wants them."""
-
-    def __init__(self, book: Book, wall_ms: WallClock) -> None:
-        self._book = book
-        self._wall_ms = wall_ms
-        self.claim_events = book.claim_events
-
-    async def retry_event(self, event_id: str, attempts: int, next_at_ms: int, /) -> None:
-        await self._book.retry_event(event_id, attempts, next_at_ms)
-
-    async def finish_event(self, event_id: str, at_ms: int, /) -> None:
-        await self._book.finish_event(event_id, at_ms)
-
-    async def dead_event(self, event_id: str, reason: str, /) -> None:
-        await self._book.dead_event(event_id, self._wall_ms(), reason)

@@ -35,6 +35,7 @@ class Context:
         event_secrets: what signs notices to merchants, which may change while running.
         stand_in: which payments may be approved while their bank cannot be reached.
         stood_in: counts that.
+        row_failed: counts a row of the books that could not be worked on.
         courier_turns: what reads and then changes a courier's state: passwords, cash.
         to_ask: terminals that hold order payments which nobody has confirmed for too long.
         order_types: words and rules of an order, by merchant and order number.
@@ -60,6 +61,7 @@ class Context:
     saf_queued: Callable[[], None]
     events_queued: Callable[[], None]
     stood_in: Callable[[], None] = lambda: None
+    row_failed: Callable[[], None] = lambda: None
     stand_in: StandIn = field(default_factory=StandIn)
     courier_turns: Turns = field(default_factory=Turns)
     to_ask: set[str] = field(default_factory=set)

@@ -81,6 +81,6 @@ def reason_of(error: Exception) -> str:
     if isinstance(error, BookError) and not isinstance(error, UnitRefused):
         raise error
     if isinstance(error, SwitchError | LedgerError | CodecError | RoutingError):
-        return str(error)
+        return str(error).encode("utf-8", "backslashreplace").decode()
     log.error("item_failed", exc_info=error)
     return f"an error of the program, {type(error).__name__}; the log has it"

@@ -25,6 +25,7 @@ from acquirer.ledger.journal.entries import (
     UpdateOrder,
 )
 from acquirer.ledger.journal.kinds import REVERSIBLE, UNDOING, Kind
+from acquirer.ledger.store.rows import EntryRow
 from acquirer.switch.context import Context
 from acquirer.switch.numbers import bank_stan_of, rrn_of
 from acquirer.switch.terminals.request import Answer, Repeat, Request
@@ -209,7 +210,7 @@ async def refuse(
     return Answer(response_code, entry.reply)
 
 
-async def queue_reversal(context: Context, entry: Entry, reason: str, now_ms: int) -> QueueSaf:
+async def queue_reversal(context: Context, entry: EntryRow, reason: str, now_ms: int) -> QueueSaf:
     """The step that owes the entry's bank a reversal, with an identity of its own."""
     number = await context.numbers.take()
     return QueueSaf(

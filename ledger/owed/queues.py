@@ -17,9 +17,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Table, and_, bindparam, func, or_, select, text, update
 
-from acquirer.ledger.journal.entries import Entry, Event, SafItem
+from acquirer.ledger.journal.entries import Event, SafItem
 from acquirer.ledger.store.database import Session, Sql
-from acquirer.ledger.store.rows import ENTRY_COLUMNS, entry_of, event_of, saf_of
+from acquirer.ledger.store.rows import ENTRY_COLUMNS, EntryRow, entry_or_bad, event_of, saf_of
 from acquirer.ledger.store.schema import UNSETTLED, journal, outbox, saf
 
 # No lease and no pause between attempts is as long as this.
@@ -305,7 +305,7 @@ KILL_EVENT = Sql(
     update(outbox)
     .where(outbox.c.id == bindparam("key"), outbox.c.delivered_at_ms.is_(None))
     .values(
-        dead_at_ms=bindparam("new_dead_at_ms"),
+        dead_at_ms=bindparam("now_ms"),
         dead_reason=bindparam("new_reason"),
         owner="",
         lease_until_ms=0,
@@ -352,21 +352,21 @@ _OWN = Sql(
 _TAKE_ENTRY = _take(journal, "id")
 
 
-def own_unsettled(session: Session, owner: str, limit: int) -> list[Entry]:
+def own_unsettled(session: Session, owner: str, limit: int) -> list[EntryRow]:
     """Unsettled entries of one owner, oldest first."""
-    return [entry_of(row) for row in session.rows(_OWN, mine=owner, row_limit=limit)]
+    return [entry_or_bad(row) for row in session.rows(_OWN, mine=owner, row_limit=limit)]
 
 
 def take_orphans(
     session: Session, new_owner: str, now_ms: int, lease_until_ms: int, limit: int
-) -> list[Entry]:
+) -> list[EntryRow]:
     """Make unsettled entries ours that nobody alive works on; see ``Book.take_orphans``."""
     rows = session.rows(_ORPHANS, now_ms=now_ms, row_limit=limit, **owner_prefixes(new_owner))
-    taken = []
+    taken: list[EntryRow] = []
     owner_at, lease_at = ENTRY_COLUMNS.index("owner"), ENTRY_COLUMNS.index("lease_until_ms")
     for row in rows:
         session.run(_TAKE_ENTRY, key=row[0], new_owner=new_owner, new_lease_until_ms=lease_until_ms)
         fields = list(row)
         fields[owner_at], fields[lease_at] = new_owner, lease_until_ms
-        taken.append(entry_of(tuple(fields)))
+        taken.append(entry_or_bad(tuple(fields)))
     return taken

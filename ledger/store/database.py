@@ -242,6 +242,8 @@ class Database:
             check_same_thread=False,
             cached_statements=256,
         )
+        # Text that has rotted is read all the same: its row fails alone where it is looked at.
+        connection.text_factory = lambda text: text.decode("utf-8", "surrogateescape")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
@@ -276,11 +278,13 @@ class Database:
         if self.file is None:
             raise SchemaError("books in memory cannot be read from outside")
         uri = f"{self.file.resolve().as_uri()}?mode=ro"
-        engine = create_engine(
-            "sqlite://",
-            creator=lambda: sqlite3.connect(uri, uri=True, isolation_level=None),
-            poolclass=NullPool,
-        )
+
+        def connect() -> sqlite3.Connection:
+            connection = sqlite3.connect(uri, uri=True, isolation_level=None)
+            connection.text_factory = lambda text: text.decode("utf-8", "backslashreplace")
+            return connection
+
+        engine = create_engine("sqlite://", creator=connect, poolclass=NullPool)
         event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
         return engine
 

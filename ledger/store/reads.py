@@ -19,7 +19,15 @@ from acquirer.ledger.journal.entries import (
 )
 from acquirer.ledger.store import statements as sql
 from acquirer.ledger.store.database import Session, Sql
-from acquirer.ledger.store.rows import ENTRY_COLUMNS, courier_of, entry_of, order_of, terminal_of
+from acquirer.ledger.store.rows import (
+    ENTRY_COLUMNS,
+    EntryRow,
+    courier_of,
+    entry_of,
+    entry_or_bad,
+    order_of,
+    terminal_of,
+)
 from acquirer.ledger.store.schema import (
     PARTS,
     UNCONFIRMED,
@@ -224,9 +232,10 @@ def order_payments(
     return OrderPayments(found, original, payment, has_open)
 
 
-def unconfirmed(session: Session, until_ms: int, limit: int) -> list[Entry]:
+def unconfirmed(session: Session, until_ms: int, limit: int) -> list[EntryRow]:
     """Payments of orders that nobody has confirmed, from before a time, oldest first."""
-    return [entry_of(row) for row in session.rows(_UNCONFIRMED, until_ms=until_ms, row_limit=limit)]
+    rows = session.rows(_UNCONFIRMED, until_ms=until_ms, row_limit=limit)
+    return [entry_or_bad(row) for row in rows]
 
 
 def courier_at(session: Session, terminal_id: str) -> CourierRow | None:

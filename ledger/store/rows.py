@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -27,6 +28,24 @@ Row = tuple[Any, ...]
 
 encode_json = msgspec.json.Encoder().encode
 _decode_reply = msgspec.json.Decoder(dict[int, str]).decode
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A journal row that holds no entry any more: it was altered from outside.
+
+    Attributes:
+        bank: as the row has it.
+        reason: what is wrong with it.
+    """
+
+    id: int
+    bank: str
+    reason: str
+
+
+# What a read over many rows gives for each.
+EntryRow = Entry | BadRow
 
 # Columns of the journal in the order of entry_row; entry_of reads the same order.
 ENTRY_COLUMNS = (
@@ -138,6 +157,14 @@ def entry_of(row: Row) -> Entry:
         raise UnitRefused(f"entry {row[0]} of the journal cannot be read: {error}") from error
     card = None if masked is None else CardRecord(masked, token, cipher)
     return Entry(card=card, **fields)
+
+
+def entry_or_bad(row: Row) -> EntryRow:
+    """The entry that a journal row holds, or why it holds none: others can be worked on."""
+    try:
+        return entry_of(row)
+    except UnitRefused as error:
+        return BadRow(row[0], row[ENTRY_COLUMNS.index("bank")], str(error))
 
 
 _EXPECTED: dict[tuple[State, ...], str] = {}

@@ -95,9 +95,12 @@ def notice_message(event: WebhookEvent, numbers: Numbers) -> Message:
     """Tell what became of an order.
 
     Raises:
-        LocalFormatError: a value does not fit.
+        LocalFormatError: a value does not fit, or the event is no such document.
     """
-    document = _decode_event(event.body)
+    try:
+        document = _decode_event(event.body)
+    except msgspec.DecodeError as error:
+        raise LocalFormatError(f"the notice is damaged: {error}") from None
     data = document.data
     kind, processing_code = EVENTS[document.type]
     items = _notice_items(event.id, kind, document.timestamp, data)

@@ -15,7 +15,7 @@ import msgspec
 import structlog
 import trio
 
-from acquirer.routing.orders.adapter import Delivered, Delivery, WebhookEvent
+from acquirer.routing.orders.adapter import Delivered, Delivery, Rejected, WebhookEvent
 from acquirer.routing.orders.lanes import Lanes
 from acquirer.routing.retry import RetrySchedule
 
@@ -35,7 +35,10 @@ class OutboxEvent(WebhookEvent, Protocol):
 
 
 class OutboxStore(Protocol):
-    """What the books must do for the worker. All of it durable when the call returns."""
+    """What the books must do for the worker; ``ledger.book.Book`` fits.
+
+    All of it is durable when the call returns; what it returns beside events is not looked at.
+    """
 
     async def claim_events(
         self, now_ms: int, lease_until_ms: int, limit: int, /
@@ -48,13 +51,13 @@ class OutboxStore(Protocol):
         dead letter holds back what follows in its order is the store's to decide.
         """
 
-    async def finish_event(self, event_id: str, at_ms: int, /) -> None:
+    async def finish_event(self, event_id: str, at_ms: int, /) -> object:
         """It was delivered."""
 
-    async def retry_event(self, event_id: str, attempts: int, next_at_ms: int, /) -> None:
+    async def retry_event(self, event_id: str, attempts: int, next_at_ms: int, /) -> object:
         """Give the lease back and keep the event until ``next_at_ms``."""
 
-    async def dead_event(self, event_id: str, reason: str, /) -> None:
+    async def dead_event(self, event_id: str, at_ms: int, reason: str, /) -> object:
         """Make it a dead letter, for an operator to see, with the reason, and replay."""
 
 
@@ -163,7 +166,8 @@ async def run_outbox(
     """Deliver events until :meth:`Wake.stop`, or until cancelled.
 
     Error handling: ``store_errors`` of the store are logged and outlived, what they left undone
-    is done after the lease; any other exception is a bug and comes out.
+    is done after the lease; any other exception of it is a bug and comes out. One of ``deliver``
+    makes its event a dead letter, and the others go on.
 
     Args:
         deliver: posts one event once and gives the outcome as a value.
@@ -266,7 +270,7 @@ class _Worker:
 
     async def _attempt(self, event: OutboxEvent, lane: str) -> int | None:
         """Deliver once and tell the store; when to try again, or None where it is done with."""
-        outcome = await self.deliver(event)
+        outcome = await self._deliver(event)
         now_ms = self.clock_ms()
         if isinstance(outcome, Delivered):
             self.lanes.succeeded(lane)
@@ -287,10 +291,19 @@ class _Worker:
             await self.store.retry_event(event.id, failed, again_at_ms)
         return again_at_ms
 
+    async def _deliver(self, event: OutboxEvent) -> Delivery:
+        """Deliver once; an event that cannot be told at all fails alone, and for good."""
+        try:
+            return await self.deliver(event)
+        except Exception as error:
+            _log.error("event_failed", event_id=event.id, exc_info=error)
+            name = type(error).__name__
+            return Rejected(True, f"an error of the program, {name}; the log has it")
+
     async def _put_off(self, events: Sequence[OutboxEvent], until_ms: int) -> None:
         for event in events:
             await self.store.retry_event(event.id, event.attempts, until_ms)
 
     async def _bury(self, event: OutboxEvent, reason: str) -> None:
         _log.error("event_dead", event_id=event.id, type=event.type, reason=reason)
-        await self.store.dead_event(event.id, reason)
+        await self.store.dead_event(event.id, self.clock_ms(), reason)

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import structlog
+
 from acquirer.ledger.accounts.transfer_steps import LimitBalance, PostReversed
 from acquirer.ledger.errors import BookBusy, BookUncertain
 from acquirer.ledger.journal.entries import (
@@ -26,6 +28,7 @@ from acquirer.ledger.journal.entries import (
 from acquirer.ledger.journal.kinds import Kind
 from acquirer.routing.outcomes import BankOutcome, Replied
 from acquirer.switch.context import Context
+from acquirer.switch.errors import CardUnreadable
 from acquirer.switch.journal import (
     count_in,
     move_order,
@@ -44,6 +47,8 @@ from acquirer.switch.transactions.order_confirmation import (
     commit_advice,
 )
 from acquirer.switch.transactions.steps import bank_request, forward, outcome_step, settle
+
+log = structlog.get_logger("acquirer.orders")
 
 KIND = Kind.ORDER_CANCELLATION
 CONFIRMATION = Kind.ORDER_CANCEL_CONFIRMATION
@@ -73,7 +78,8 @@ async def order_cancellation(context: Context, request: Request) -> Outcome:
         if request.message.need(37) not in (payment.rrn, swiped.rrn):
             return await refuse(context, request, KIND, "25", order_no=order_no)
         voidable = _voidable(context, request, payment)
-        if code := _refusal(context, request, order, payment, voidable=voidable):
+        code = _refusal(context, request, order, payment, voidable=voidable)
+        if code := code or _out_of_reach(context, swiped):
             return await refuse(context, request, KIND, code, order_no=order_no)
         whole = (
             await context.book.order(order.merchant_id, order.part_of) if order.part_of else None
@@ -98,6 +104,20 @@ async def _swiped(context: Context, payment: Entry) -> Entry:
     if payment.kind is not Kind.ORDER_SHARE or payment.original_id is None:
         return payment
     return await context.book.entry(payment.original_id) or payment
+
+
+def _out_of_reach(context: Context, swiped: Entry) -> str:
+    """The code where nothing could be said to a bank about this payment, or the empty string."""
+    if swiped.card is None:
+        return ""
+    if swiped.bank not in context.bank_settings:
+        return "91"
+    try:
+        context.vault.open(swiped.card)
+    except CardUnreadable as error:
+        log.error("card_unreadable", rrn=swiped.rrn, reason=str(error))
+        return "A7"
+    return ""
 
 
 def _voidable(context: Context, request: Request, payment: Entry) -> bool:

@@ -7,6 +7,8 @@ Source: terminal interface, part 4 ("Void, refund, completion"); postings, "Void
 
 from __future__ import annotations
 
+import structlog
+
 from acquirer.codecs.pan import Pan
 from acquirer.ledger.accounts.transfer_steps import PostReversed
 from acquirer.ledger.journal.entries import (
@@ -18,9 +20,12 @@ from acquirer.ledger.journal.entries import (
 )
 from acquirer.ledger.journal.kinds import Kind
 from acquirer.switch.context import Context
+from acquirer.switch.errors import CardUnreadable
 from acquirer.switch.journal import new_entry, refuse, release_steps
 from acquirer.switch.terminals.request import Outcome, Repeat, Request
 from acquirer.switch.transactions.steps import bank_request, forward, settle
+
+log = structlog.get_logger("acquirer.switch")
 
 
 async def void(context: Context, request: Request) -> Outcome:
@@ -41,7 +46,11 @@ async def void(context: Context, request: Request) -> Outcome:
     if not context.banks.is_up(sale.bank):
         return await refuse(context, request, Kind.VOID, "91")
 
-    pan = context.vault.open(sale.card)
+    try:
+        pan = context.vault.open(sale.card)
+    except CardUnreadable as error:
+        log.error("card_unreadable", rrn=sale.rrn, reason=str(error))
+        return await refuse(context, request, Kind.VOID, "A7")
     entry = await new_entry(
         context, request, Kind.VOID, State.SENT, pan=pan, bank=sale.bank, original_id=sale.id
     )

@@ -94,6 +94,7 @@ Condition = Callable[[Reading, Reading], bool]
 ALARMS: Mapping[str, Condition] = MappingProxyType(
     {
         "failed_requests": _grew("failed_requests"),
+        "failed_rows": _grew("failed_rows"),
         "books_unavailable": _books_unavailable,
         "uncertain_answers": _grew("uncertain_answers"),
         "hsm_unavailable": _hsm_unavailable,
@@ -184,6 +185,8 @@ async def keep_watching(
         modules: as ``FailoverTransport.states``; none where the module is embedded.
         alarms: take the readings.
     """
+    # What was counted since the start of the program has grown, too.
+    alarms.take(Reading(context.wall_ms()))
     wall_ms, monotonic = context.wall_ms(), context.monotonic()
     while True:
         gauges: Gauges | None = None

@@ -43,6 +43,9 @@ class Metrics:
         self.failed_requests = self._counter(
             "failed_requests", "Requests that ended in an error of the program: a bug"
         )
+        self.failed_rows = self._counter(
+            "failed_rows", "Rows of the books that could not be worked on"
+        )
         self.mac_errors = self._counter("mac_errors", "Requests whose MAC did not verify")
         self.uncertain = self._counter(
             "uncertain_answers", "Requests left unanswered because the books could not be asked"

@@ -15,8 +15,10 @@ import trio
 from acquirer.ledger.errors import BookError
 from acquirer.ledger.journal.entries import Entry, State, UpdateEntry
 from acquirer.ledger.journal.kinds import Kind
+from acquirer.ledger.store.rows import BadRow, EntryRow
 from acquirer.switch.context import Context
-from acquirer.switch.journal import LEASE_MS, NO_ANSWER, undo_steps
+from acquirer.switch.errors import reason_of
+from acquirer.switch.journal import LEASE_MS, NO_ANSWER, queue_reversal, undo_steps
 
 log = structlog.get_logger("acquirer.recovery")
 
@@ -53,26 +55,35 @@ async def undo_own(context: Context) -> int:
     Returns:
         How many there were.
     """
-    count = 0
+    tried: set[int] = set()
     try:
-        while entries := await context.book.own_unsettled(GROUP):
+        while entries := [
+            entry for entry in await context.book.own_unsettled(GROUP) if entry.id not in tried
+        ]:
             await _undo_all(context, entries, context.wall_ms())
-            count += len(entries)
+            tried.update(entry.id for entry in entries)
     except BookError as error:
         # The next start does it, or another process once the leases have run out.
         log.warning("books_refuse", reason=str(error))
-    if count:
-        log.warning("undone_at_stop", entries=count)
-    return count
+    if tried:
+        log.warning("undone_at_stop", entries=len(tried))
+    return len(tried)
 
 
-async def _undo_all(context: Context, orphans: Sequence[Entry], now_ms: int) -> None:
-    """Undo entries side by side, so that the writer commits many at once."""
+async def _undo_all(context: Context, orphans: Sequence[EntryRow], now_ms: int) -> None:
+    """Undo entries side by side, so that the writer commits many at once; each fails alone.
+
+    Raises:
+        BookError: the database has a fault.
+    """
     errors: list[BookError] = []
 
-    async def undo(entry: Entry) -> None:
+    async def undo(entry: EntryRow) -> None:
         try:
-            await _undo(context, entry, now_ms)
+            if isinstance(entry, BadRow):
+                await _give_up(context, entry, entry.reason, now_ms)
+            else:
+                await _undo(context, entry, now_ms)
         except BookError as error:
             errors.append(error)
 
@@ -84,6 +95,24 @@ async def _undo_all(context: Context, orphans: Sequence[Entry], now_ms: int) -> 
 
 
 async def _undo(context: Context, entry: Entry, now_ms: int) -> None:
+    try:
+        await _end(context, entry, now_ms)
+    except Exception as error:
+        await _give_up(context, entry, reason_of(error), now_ms)
+
+
+async def _give_up(context: Context, entry: EntryRow, reason: str, now_ms: int) -> None:
+    """Owe the bank a reversal, though the entry cannot be ended; it is looked at again later.
+
+    Where no message can be made of it either, the reversal is a dead letter with its reason.
+    """
+    log.error("orphan_not_undone", entry=entry.id, reason=reason)
+    context.row_failed()
+    if entry.bank:
+        await context.book.commit(await queue_reversal(context, entry, NO_ANSWER, now_ms))
+
+
+async def _end(context: Context, entry: Entry, now_ms: int) -> None:
     if entry.kind is Kind.ORDER_SHARE and await _is_open(context, entry.original_id):
         # Undone together with its payment, which is an orphan too.
         return

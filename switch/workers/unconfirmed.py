@@ -28,10 +28,12 @@ from acquirer.ledger.journal.entries import (
     UpdateEntry,
 )
 from acquirer.ledger.journal.kinds import Kind
+from acquirer.ledger.store.rows import BadRow, EntryRow
 from acquirer.routing.banks.messages import BankRequest
 from acquirer.routing.outcomes import Replied
 from acquirer.switch.bank_codes import reading_of
 from acquirer.switch.context import Context
+from acquirer.switch.errors import SwitchError, reason_of
 from acquirer.switch.journal import (
     NO_ANSWER,
     move_order,
@@ -72,12 +74,27 @@ async def look(context: Context, settings: OrderSettings) -> None:
     now_ms = context.wall_ms()
     waiting = await context.book.unconfirmed(now_ms - _ms(settings.ask_after_s), LOOK_MAX)
     context.to_ask.clear()
-    context.to_ask.update(payment.terminal_id for payment in waiting)
     due_ms = now_ms - _ms(settings.decide_after_s)
-    due = [payment for payment in waiting if payment.created_at_ms <= due_ms]
-    for payment in due[:DECIDED_A_LOOK_MAX]:
+    left = DECIDED_A_LOOK_MAX
+    for payment in waiting:
+        if isinstance(payment, BadRow):
+            _failed(context, payment, payment.reason)
+            continue
+        context.to_ask.add(payment.terminal_id)
+        if payment.created_at_ms > due_ms or not left:
+            continue
         late = payment.created_at_ms <= now_ms - 2 * _ms(settings.decide_after_s)
-        await _decide(context, payment, settings.unconfirmed, now_ms, late=late)
+        try:
+            await _decide(context, payment, settings.unconfirmed, now_ms, late=late)
+            left -= 1
+        except Exception as error:
+            _failed(context, payment, reason_of(error))
+
+
+def _failed(context: Context, payment: EntryRow, reason: str) -> None:
+    """This payment stays open, and others are decided."""
+    log.error("unconfirmed_payment_failed", entry=payment.id, reason=reason)
+    context.row_failed()
 
 
 async def _decide(context: Context, payment: Entry, rule: str, now_ms: int, *, late: bool) -> None:
@@ -109,8 +126,14 @@ async def _decide(context: Context, payment: Entry, rule: str, now_ms: int, *, l
 
 
 async def known_at_the_bank(context: Context, payment: Entry, now_ms: int) -> bool | None:
-    """Whether the bank has approved this payment; None where it did not say."""
-    settings = context.bank_settings[payment.bank]
+    """Whether the bank has approved this payment; None where it did not say.
+
+    Raises:
+        SwitchError: the bank is not in the configuration, so that nobody can be asked or told.
+    """
+    settings = context.bank_settings.get(payment.bank)
+    if settings is None:
+        raise SwitchError(f"its bank {payment.bank!r} is not in the configuration")
     number = await context.numbers.take()
     inquiry = BankRequest(
         kind=BankMessage.INQUIRY,

@@ -8,11 +8,11 @@ from typing import Any
 
 import httpx
 import pytest
-from acquirer.ledger.database import Database
-from acquirer.ledger.saf_reports import SafLine, saf_lines
 
 from acquirer.config.estate import load_estate
 from acquirer.hosts_sim.bank.settings import Match, Rule
+from acquirer.ledger.reports.saf import SafLine, saf_lines
+from acquirer.ledger.store.database import Database
 
 pytestmark = pytest.mark.anyio
 

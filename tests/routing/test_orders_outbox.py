@@ -44,6 +44,7 @@ class FakeStore:
     def __init__(self, failures: Callable[[], bool] = lambda: False) -> None:
         self.rows: list[Row] = []
         self.claims = 0
+        self.reasons: list[str] = []
         self._failures = failures
 
     def queue(self, event: OrderEvent) -> None:
@@ -96,10 +97,11 @@ class FakeStore:
         row = self._row(event_id)
         row.attempts, row.next_at_ms, row.lease_until_ms = attempts, next_at_ms, -1
 
-    async def dead_event(self, event_id: str, reason: str, /) -> None:
+    async def dead_event(self, event_id: str, at_ms: int, reason: str, /) -> None:
         """See ``OutboxStore``."""
         await self._step()
         self._row(event_id).state = "dead"
+        self.reasons.append(reason)
 
     def _row(self, event_id: str) -> Row:
         return next(row for row in self.rows if row.event.id == event_id)
@@ -324,6 +326,24 @@ def test_a_permanent_refusal_is_a_dead_letter_and_the_next_event_goes_on() -> No
         await until(lambda: store.states() == ["dead", "finished"], limit_s=1)
 
     play(store, deliver, scene)
+
+
+def test_an_event_that_cannot_be_told_fails_alone() -> None:
+    """A row that has rotted is a dead letter with its reason; the worker and the others go on."""
+    store = FakeStore()
+    for number, order_no in enumerate("ABA"):
+        store.queue(event(number, order_no))
+
+    async def deliver(item: OutboxEvent) -> Delivery:
+        if item.id == "evt_0":
+            raise UnicodeEncodeError("utf-8", "\udcf4", 0, 1, "surrogates not allowed")
+        return Delivered()
+
+    async def scene(wake: Wake) -> None:
+        await until(lambda: store.states() == ["dead", "finished", "finished"], limit_s=1)
+
+    play(store, deliver, scene)
+    assert ["an error of the program, UnicodeEncodeError; the log has it"] == store.reasons
 
 
 def test_after_three_days_an_event_is_a_dead_letter() -> None:

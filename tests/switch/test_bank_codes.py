@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 import trio
-from acquirer.ledger.entries import Entry, Role, State
-from acquirer.ledger.kinds import Kind
-from acquirer.switch.unconfirmed import known_at_the_bank
 
 from acquirer.codecs.bank_kinds import BankMessage
 from acquirer.codecs.message import Message
+from acquirer.ledger.journal.entries import Entry, Role, State
+from acquirer.ledger.journal.kinds import Kind
 from acquirer.routing.outcomes import NoReply, NotSent, Replied
 from acquirer.routing.settings import BankSettings
 from acquirer.switch.bank_codes import TAKEN, TO_BE_SENT_AGAIN, reading_of
 from acquirer.switch.clock import Calendar
+from acquirer.switch.workers.unconfirmed import known_at_the_bank
 
 pytestmark = pytest.mark.anyio
 
