@@ -32,7 +32,7 @@ DECIDE = {"ask_after_s": 0.01, "decide_after_s": 0.2, "look_every_s": 0.05}
 def owed(world: Any) -> list[SafLine]:
     """What the bank is owed, dead letters too."""
     with Database(world.url).read_only_engine().connect() as connection:
-        return saf_lines(connection)
+        return list(saf_lines(connection))
 
 
 def spoil(world: Any, statement: str, *values: Any) -> None:
