@@ -36,7 +36,7 @@ class Context:
         stand_in: which payments may be approved while their bank cannot be reached.
         stood_in: counts that.
         row_failed: counts a row of the books that could not be worked on.
-        courier_turns: what reads and then changes a courier's state: passwords, cash.
+        courier_turns: a courier's password tries.
         to_ask: terminals that hold order payments which nobody has confirmed for too long.
         order_types: words and rules of an order, by merchant and order number.
     """

@@ -45,7 +45,7 @@ async def new_entry(
     order_no: str = "",
     courier_id: str = "",
     original_id: int | None = None,
-    role: Role = Role.ORIGINAL,
+    role: Role | None = None,
     amount_minor: int | None = None,
     response_code: str = "",
     detail: Detail | None = None,
@@ -54,6 +54,7 @@ async def new_entry(
     """A journal row for this request, with numbers of its own; nothing is stored yet.
 
     Args:
+        role: the request's own where it is None.
         reply: further fields of the answer; an empty value takes one of the usual ones out.
     """
     number = await context.numbers.take()
@@ -71,7 +72,7 @@ async def new_entry(
     return Entry(
         id=number,
         rrn=rrn,
-        role=role,
+        role=role or request.role,
         kind=kind,
         mti=message.mti,
         processing_code=message.processing_code,

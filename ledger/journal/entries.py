@@ -45,12 +45,13 @@ class Role(StrEnum):
     """What (terminal, batch, STAN) names: one financial original, and what belongs to it.
 
     A reversal of it; the refund that it brought about; its orders' shares, where it is a swipe for
-    several.
+    several. Beside all that, one management message that bears a MAC.
     """
 
     ORIGINAL = "original"
     REVERSAL = "reversal"
     REFUND = "refund"
+    MANAGEMENT = "management"
     SHARE_1 = "share-1"
     SHARE_2 = "share-2"
     SHARE_3 = "share-3"
@@ -371,9 +372,10 @@ class PutTerminal:
 
 @dataclass(frozen=True, slots=True)
 class PutCourier:
-    """Insert or replace a courier row."""
+    """Compare-and-set on a courier row, which one that does not exist yet equals by default."""
 
     row: CourierRow
+    expected: CourierRow
 
 
 @dataclass(frozen=True, slots=True)

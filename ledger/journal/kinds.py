@@ -34,6 +34,8 @@ class Kind(StrEnum):
     ORDER_CONFIRMATION = "order_confirmation"
     RECEIPT_CONFIRMATION = "receipt_confirmation"
     ORDER_EXCEPTION = "order_exception"
+    COURIER_SIGN_ON = "courier_sign_on"
+    COURIER_SIGN_OFF = "courier_sign_off"
     COURIER_HAND_IN = "courier_hand_in"
     SAF_WRITE_OFF = "saf_write_off"
 
@@ -111,6 +113,8 @@ KINDS: Mapping[Kind, KindRow] = MappingProxyType(
         Kind.ORDER_CONFIRMATION: KindRow("payment confirmation"),
         Kind.RECEIPT_CONFIRMATION: KindRow("receipt confirmation"),
         Kind.ORDER_EXCEPTION: KindRow("order exception", is_exception=True),
+        Kind.COURIER_SIGN_ON: KindRow("courier's sign-on"),
+        Kind.COURIER_SIGN_OFF: KindRow("courier's sign-off"),
         Kind.COURIER_HAND_IN: KindRow("courier's hand-in"),
         Kind.SAF_WRITE_OFF: KindRow("write-off", posts=True),
     }

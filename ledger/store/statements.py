@@ -257,7 +257,13 @@ def _put(table: Table, key: str, *conditions: ColumnElement[bool]) -> Sql:
 
 PUT_TERMINAL = _put(terminals, "terminal_id")
 PUT_NEW_TERMINAL = _put(terminals, "terminal_id", terminals.c.key_version == 0)
-PUT_COURIER = _put(couriers, "courier_id")
+PUT_COURIER = _put(
+    couriers,
+    "courier_id",
+    couriers.c.terminal_id == _given("old_terminal_id"),
+    couriers.c.password_tries == _given("old_password_tries"),
+    couriers.c.locked == _given("old_locked"),
+)
 
 CHANGE_TERMINAL = Sql(
     update(terminals)

@@ -115,15 +115,18 @@ def _put_terminal(session: Session, _accounting: Accounting, step: PutTerminal) 
 
 
 def _put_courier(session: Session, _accounting: Accounting, step: PutCourier) -> bool:
-    row = step.row
-    session.run(
+    row, expected = step.row, step.expected
+    changed = session.changed(
         sql.PUT_COURIER,
         courier_id=row.courier_id,
         terminal_id=row.terminal_id,
         password_tries=row.password_tries,
         locked=row.locked,
+        old_terminal_id=expected.terminal_id,
+        old_password_tries=expected.password_tries,
+        old_locked=expected.locked,
     )
-    return True
+    return changed == 1
 
 
 def _queue_saf(session: Session, _accounting: Accounting, step: QueueSaf) -> bool:
@@ -214,6 +217,6 @@ RUN: Mapping[type[Any], Callable[[Session, Accounting, Any], bool]] = MappingPro
 )
 
 # A posting holds unless an account has a limit; then the group is surprised, and runs in turn.
-ALWAYS_HOLD = frozenset({PutOrder, PutCourier, FinishSaf, QueueEvent, Post, PostPending})
+ALWAYS_HOLD = frozenset({PutOrder, FinishSaf, QueueEvent, Post, PostPending})
 # Steps that may have written a part before they turn out not to hold.
 SEVERAL_ROWS = frozenset({Post, PostPending, PostReversed, PostPendingResolve})

@@ -13,6 +13,7 @@ from typing import Any
 
 from acquirer.ledger.accounts.postings import cash_handed_in, courier_account
 from acquirer.ledger.accounts.transfer_steps import LimitBalance, Post
+from acquirer.ledger.errors import BookBusy
 from acquirer.ledger.journal.details import HandIn
 from acquirer.ledger.journal.entries import (
     CourierRow,
@@ -47,11 +48,12 @@ async def unlock_courier(context: Context, courier_id: str) -> Done | Refused:
     """Let a courier try passwords again."""
     if courier_id not in context.couriers:
         return _no_courier(courier_id)
-    async with context.courier_turns.of(courier_id):
+    for _ in range(TRIES_MAX):
         row = await context.book.courier(courier_id) or CourierRow(courier_id)
-        if row.locked or row.password_tries:
-            await context.book.commit(PutCourier(replace(row, password_tries=0, locked=False)))
-    return {"courier_id": courier_id, "was_locked": row.locked}
+        unlocked = replace(row, password_tries=0, locked=False)
+        if unlocked == row or not await context.book.commit(PutCourier(unlocked, row)):
+            return {"courier_id": courier_id, "was_locked": row.locked}
+    raise BookBusy("the courier kept changing")
 
 
 async def hand_in_cash(

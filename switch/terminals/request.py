@@ -18,7 +18,7 @@ from acquirer.codecs.private_fields import De53, De60, De61
 from acquirer.codecs.shown_text import one_line
 from acquirer.codecs.tpdu import ProcessingDemand
 from acquirer.codecs.track2 import Track2
-from acquirer.ledger.journal.entries import Entry
+from acquirer.ledger.journal.entries import Entry, Role
 from acquirer.switch.terminals.terminals import Keys, Terminal
 
 PIN_WITH_PAN = 2
@@ -39,6 +39,7 @@ class Request:
         fingerprint: keyed digest of what makes a repeat the same request.
         started_at: monotonic seconds when the frame was whole.
         now_ms: wall clock then, milliseconds.
+        role: what of its STAN it is.
     """
 
     message: Message
@@ -49,6 +50,7 @@ class Request:
     started_at: float
     now_ms: int
     de59: De59 = field(default_factory=De59)
+    role: Role = Role.ORIGINAL
 
     @property
     def stan(self) -> str:

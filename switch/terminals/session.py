@@ -53,6 +53,7 @@ POLL_MAX_S = 1.0
 # What names one financial original, whether or not the table knows it.
 ORIGINALS = frozenset({"0100", "0200", "0220"})
 ADVICE = "0220"
+MANAGEMENT_CLASS = "8"
 # Of one terminal, refusals that are being stored because it has too much under way.
 REFUSED_AT_ONCE_MAX = 64
 
@@ -79,7 +80,7 @@ class Session:
         self._metrics = metrics
         self._dialect = load_dialect("cup_pos")
         self._seals = Seals(context, self._dialect)
-        self._in_flight: dict[tuple[str, str, str], _InFlight] = {}
+        self._in_flight: dict[tuple[str, str, str, Role], _InFlight] = {}
         self._of_terminal: dict[str, int] = {}
         self._log_limit = LogLimit()
         self._open_payments = OpenPayments()
@@ -186,6 +187,7 @@ class Session:
             started_at,
             now_ms,
             items_of(message),
+            transaction.role if transaction else Role.ORIGINAL,
         )
         code = await self._refusal(request, transaction)
         if transaction is not None and not code:
@@ -246,7 +248,10 @@ class Session:
         return Answer("A0")
 
     def _fingerprint(self, message: Message, de60: De60) -> bytes:
-        """What makes two requests the same (part 4, "STAN")."""
+        """What makes two requests the same (part 4, "STAN"; of a courier, password and all)."""
+        if message.mti[1] == MANAGEMENT_CLASS:
+            about = (message.get(number) for number in (52, 53, 59))
+            return self._context.vault.fingerprint(message.mti, de60.network_code, *about)
         pan = message.get(2) or message.get(35).replace("=", "D").partition("D")[0]
         return self._context.vault.fingerprint(
             message.mti,
@@ -276,7 +281,7 @@ class Session:
 
     async def _once(self, transaction: Transaction, request: Request) -> Answer:
         """Handle what a STAN names, one at a time; a copy gets the first answer again."""
-        key = (request.terminal.terminal_id, request.de60.batch, request.stan)
+        key = (request.terminal.terminal_id, request.de60.batch, request.stan, request.role)
         while (first := self._in_flight.get(key)) is not None:
             if first.fingerprint == request.fingerprint:
                 await first.done.wait()
@@ -319,14 +324,14 @@ class Session:
         """
         if entry.state in (State.REVERSING, State.REVERSED):
             return True
-        if entry.response_code != APPROVED:
+        if entry.response_code != APPROVED or entry.role is not Role.ORIGINAL:
             return False
         reversal = await self._find(request, Role.REVERSAL)
         return reversal is not None and reversal.response_code == APPROVED
 
-    async def _find(self, request: Request, role: Role = Role.ORIGINAL) -> Entry | None:
+    async def _find(self, request: Request, role: Role | None = None) -> Entry | None:
         return await self._context.book.find_entry(
-            request.terminal.terminal_id, request.de60.batch, request.stan, role
+            request.terminal.terminal_id, request.de60.batch, request.stan, role or request.role
         )
 
     async def _answer_again(self, request: Request) -> Answer:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from acquirer.codecs.message import Message
 from acquirer.codecs.private_fields import De60
+from acquirer.ledger.journal.entries import Role
 from acquirer.ledger.journal.kinds import Kind
 from acquirer.switch.context import Context
 from acquirer.switch.terminals.request import Outcome, Request
@@ -45,6 +46,7 @@ class Transaction:
         needs: data elements without which it is no such message (30).
         mac: whether request and reply carry DE64.
         journaled: whether (terminal, batch, STAN) names it, with the duplicate rules.
+        role: as what.
         looks_back: whether its rules depend on what happened before, so that a repeat must be
             found before they are applied.
         any_batch: whether it may belong to an earlier batch.
@@ -56,25 +58,33 @@ class Transaction:
     needs: tuple[int, ...]
     mac: bool = True
     journaled: bool = True
+    role: Role = Role.ORIGINAL
     looks_back: bool = False
     any_batch: bool = False
     plain_condition: bool = True
 
 
-_MANAGEMENT = {"mac": False, "journaled": False, "any_batch": True}
+_NUMBERED = (11, 41, 42)
+
+
+def _unsealed(name: str, handler: Handler, needs: tuple[int, ...] = _NUMBERED) -> Transaction:
+    return Transaction(name, handler, needs, mac=False, journaled=False, any_batch=True)
+
+
+def _sealed(kind: Kind, handler: Handler) -> Transaction:
+    return Transaction(
+        kind, handler, _NUMBERED, role=Role.MANAGEMENT, looks_back=True, any_batch=True
+    )
+
 
 MANAGEMENT: dict[tuple[str, str], Transaction] = {
-    ("0800", "001"): Transaction("sign_on", sign_on, (11, 41, 42), **_MANAGEMENT),
-    ("0800", "003"): Transaction("sign_on", sign_on, (11, 41, 42), **_MANAGEMENT),
-    ("0800", "004"): Transaction("sign_on", sign_on, (11, 41, 42), **_MANAGEMENT),
-    ("0820", "002"): Transaction("sign_off", sign_off, (11, 41, 42), **_MANAGEMENT),
-    ("0820", "301"): Transaction("echo", echo, (41, 42), **_MANAGEMENT),
-    ("0820", "402"): Transaction(
-        "courier_sign_on", courier_sign_on, (11, 41, 42), journaled=False, any_batch=True
-    ),
-    ("0820", "403"): Transaction(
-        "courier_sign_off", courier_sign_off, (11, 41, 42), journaled=False, any_batch=True
-    ),
+    ("0800", "001"): _unsealed("sign_on", sign_on),
+    ("0800", "003"): _unsealed("sign_on", sign_on),
+    ("0800", "004"): _unsealed("sign_on", sign_on),
+    ("0820", "002"): _unsealed("sign_off", sign_off),
+    ("0820", "301"): _unsealed("echo", echo, (41, 42)),
+    ("0820", "402"): _sealed(Kind.COURIER_SIGN_ON, courier_sign_on),
+    ("0820", "403"): _sealed(Kind.COURIER_SIGN_OFF, courier_sign_off),
 }
 
 _CARD = (3, 4, 11, 22, 25, 41, 42, 49)

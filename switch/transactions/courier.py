@@ -1,8 +1,9 @@
 """Courier sign-on and sign-off at a terminal: MTI 0820, 60.3 = 402 and 403, with a MAC.
 
 The password arrives as a PIN block without PAN and is compared inside the security module.
-Three wrong ones in a row lock the courier. A courier is signed on at one terminal at a time:
-the newest sign-on counts. Source: terminal interface, part 5, row 2.
+Three wrong ones in a row lock the courier; a try counts in the commit that stores its answer, under
+the message's STAN, so that a copy is no second try. A courier is signed on at one terminal at a
+time: the newest sign-on counts. Source: terminal interface, part 5, row 2.
 """
 
 from __future__ import annotations
@@ -10,13 +11,19 @@ from __future__ import annotations
 from dataclasses import replace
 
 from acquirer.codecs.private_fields import De53
-from acquirer.ledger.journal.entries import CourierRow, PutCourier
+from acquirer.ledger.errors import BookBusy
+from acquirer.ledger.journal.entries import CourierRow, InsertEntry, PutCourier, State
+from acquirer.ledger.journal.kinds import Kind
 from acquirer.switch.context import Context
+from acquirer.switch.journal import new_entry, refuse
 from acquirer.switch.settings import CourierSettings
-from acquirer.switch.terminals.request import Answer, Outcome, Request
+from acquirer.switch.terminals.request import APPROVED, Answer, Outcome, Repeat, Request
 
-TRIES_MAX = 3
+PASSWORDS_MAX = 3
+COMMIT_TRIES_MAX = 5
 PIN_WITHOUT_PAN = 1
+# A management reply has no business date and no reference number.
+UNNUMBERED = {15: "", 37: ""}
 
 
 async def courier_sign_on(context: Context, request: Request) -> Outcome:
@@ -25,47 +32,89 @@ async def courier_sign_on(context: Context, request: Request) -> Outcome:
     Raises:
         RemoteFormatError: OC, DE52 or DE53 is missing.
         HsmRefused: the PIN block does not open (99); it counts as no try.
+        BookBusy: the courier kept changing; nothing was stored.
     """
     courier_id = request.need_text("OC")
     request.message.need(52)
     if De53.parse(request.message.need(53)).pin_format != PIN_WITHOUT_PAN:
-        return _answer(context, request, "99")
+        return await _refuse(context, request, Kind.COURIER_SIGN_ON, "99")
     settings = context.couriers.get(courier_id)
     if settings is None or settings.merchant_id != request.terminal.settings.merchant_id:
-        return _answer(context, request, "58")
-    # One try at a time, lest tries side by side all count as the first.
+        return await _refuse(context, request, Kind.COURIER_SIGN_ON, "58")
+    # Side by side they would only fail each other's commits.
     async with context.courier_turns.of(courier_id):
-        return _answer(context, request, await _try_password(context, request, settings))
+        return await _try_password(context, request, settings)
 
 
-async def _try_password(context: Context, request: Request, settings: CourierSettings) -> str:
-    courier_id = settings.courier_id
-    row = await context.book.courier(courier_id) or CourierRow(courier_id)
-    if row.locked:
-        return "75"
-    right = await context.hsm.password_ok(
-        request.keys.tpk, request.message.binary(52), settings.password
-    )
+async def _try_password(context: Context, request: Request, settings: CourierSettings) -> Outcome:
+    right: bool | None = None
+    for _ in range(COMMIT_TRIES_MAX):
+        row = await _row(context, settings.courier_id)
+        if row.locked:
+            return await _refuse(context, request, Kind.COURIER_SIGN_ON, "75")
+        if right is None:
+            right = await context.hsm.password_ok(
+                request.keys.tpk, request.message.binary(52), settings.password
+            )
+        code, after = _tried(row, request.terminal.terminal_id, right=right)
+        outcome = await _commit(
+            context, request, Kind.COURIER_SIGN_ON, code, PutCourier(after, row)
+        )
+        if outcome is not None:
+            return outcome
+    raise BookBusy("the courier kept changing")
+
+
+def _tried(row: CourierRow, terminal_id: str, *, right: bool) -> tuple[str, CourierRow]:
+    """The answer to a password, and the row after it."""
     if right:
-        code, row = "00", CourierRow(courier_id, request.terminal.terminal_id)
-    else:
-        tries = row.password_tries + 1
-        row = replace(row, password_tries=tries, locked=tries >= TRIES_MAX)
-        code = "75" if row.locked else "55"
-    await context.book.commit(PutCourier(row))
-    return code
+        return APPROVED, CourierRow(row.courier_id, terminal_id)
+    tries = row.password_tries + 1
+    locked = tries >= PASSWORDS_MAX
+    return "75" if locked else "55", replace(row, password_tries=tries, locked=locked)
 
 
 async def courier_sign_off(context: Context, request: Request) -> Outcome:
-    """Sign the courier off; one who is not signed on here stays as he was."""
+    """Sign the courier off; one who is not signed on here stays as he was.
+
+    Raises:
+        RemoteFormatError: OC is missing.
+        BookBusy: the courier kept changing; nothing was stored.
+    """
     courier_id = request.need_text("OC")
-    row = await context.book.courier(courier_id)
-    if row is None or row.terminal_id != request.terminal.terminal_id:
-        return _answer(context, request, "58")
-    await context.book.commit(PutCourier(replace(row, terminal_id="")))
-    return _answer(context, request, "00")
+    for _ in range(COMMIT_TRIES_MAX):
+        row = await _row(context, courier_id)
+        if row.terminal_id != request.terminal.terminal_id:
+            return await _refuse(context, request, Kind.COURIER_SIGN_OFF, "58")
+        step = PutCourier(replace(row, terminal_id=""), row)
+        outcome = await _commit(context, request, Kind.COURIER_SIGN_OFF, APPROVED, step)
+        if outcome is not None:
+            return outcome
+    raise BookBusy("the courier kept changing")
 
 
-def _answer(context: Context, request: Request, code: str) -> Answer:
-    stamp = context.calendar.stamp(request.now_ms)
-    return Answer(code, {12: stamp.local_time, 13: stamp.local_date})
+async def _row(context: Context, courier_id: str) -> CourierRow:
+    return await context.book.courier(courier_id) or CourierRow(courier_id)
+
+
+async def _refuse(context: Context, request: Request, kind: Kind, code: str) -> Outcome:
+    return await refuse(context, request, kind, code, reply=UNNUMBERED)
+
+
+async def _commit(
+    context: Context, request: Request, kind: Kind, code: str, step: PutCourier
+) -> Outcome | None:
+    """Store the answer together with what it does; None where the courier changed meanwhile."""
+    entry = await new_entry(
+        context,
+        request,
+        kind,
+        State.APPROVED if code == APPROVED else State.REFUSED,
+        courier_id=step.row.courier_id,
+        response_code=code,
+        reply=UNNUMBERED,
+    )
+    failed = await context.book.commit(InsertEntry(entry), step)
+    if failed is None:
+        return Answer(code, entry.reply)
+    return Repeat() if failed.is_taken else None

@@ -57,7 +57,11 @@ async def test_what_is_committed_can_be_read(url: str, make_entry: MakeEntry) ->
         undo = make_entry(2, role=Role.REVERSAL, stan=original.stan, original_id=1)
         terminal = TerminalRow("T1", "000001", True, tpk="U1", key_version=4)
         order = OrderRow("M1", "O1", "00", 100, "156", "1", "text", 5)
-        rows = (PutTerminal(terminal), PutCourier(CourierRow("C1", "T1", 2, True)), PutOrder(order))
+        rows = (
+            PutTerminal(terminal),
+            PutCourier(CourierRow("C1", "T1", 2, True), CourierRow("C1")),
+            PutOrder(order),
+        )
         assert await book.commit(InsertEntry(original), InsertEntry(undo), *rows) is None
         assert await book.entry(1) == original
         assert await book.entry_by_rrn(undo.rrn) == undo

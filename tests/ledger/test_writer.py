@@ -115,6 +115,9 @@ FAILING: dict[str, tuple[Step, ...]] = {
     "terminal is new": (PutTerminal(TerminalRow("T1", "000009"), 0),),
     "terminal version": (PutTerminal(TerminalRow("T1", "000009"), 4),),
     "missing terminal": (PutTerminal(TerminalRow("T9", "000009"), 1),),
+    "courier": (PutCourier(CourierRow("C2"), CourierRow("C2", "T1", 1)),),
+    "locked courier": (PutCourier(CourierRow("C2"), CourierRow("C2", "T1", 2, True)),),
+    "courier is new": (PutCourier(CourierRow("C2", "T9"), CourierRow("C2")),),
     "saf": (QueueSaf(saf_item(12, 1)),),
     "reversed": (PostReversed(1, 90, "2026-01-02"),),
     "reversal against a limit": (PostReversed(2, 90, "2026-01-02"),),
@@ -137,6 +140,7 @@ def test_a_failed_condition_leaves_nothing_of_its_unit(
         PostReversed(1, 80, "2026-01-02"),
         PutOrder(OrderRow("M1", "O1", "00", 100, "156", "1", "", 0)),
         PutTerminal(TerminalRow("T1", "000001", key_version=3)),
+        PutCourier(CourierRow("C2", "T1", 2), CourierRow("C2")),
         QueueSaf(saf_item(11, 1)),
     )
     assert writer.commit([prepared]) == [None]
@@ -146,7 +150,7 @@ def test_a_failed_condition_leaves_nothing_of_its_unit(
         InsertEntry(make_entry(3)),
         post(3, (Posting("assets:bank:new", PAYABLE, 5, "new"),)),
         PutOrder(OrderRow("M1", "O2", "00", 100, "156", "1", "", 0)),
-        PutCourier(CourierRow("C1")),
+        PutCourier(CourierRow("C1"), CourierRow("C1")),
         PutTerminal(TerminalRow("T2", "000001")),
         QueueSaf(saf_item(13, 2)),
         FinishSaf(11, "00", 5),
