@@ -37,7 +37,12 @@ class ListenSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class DatabaseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """SQLAlchemy URL of the books; a relative SQLite path is relative to this file."""
+    """Where the books are.
+
+    Attributes:
+        url: SQLAlchemy URL; a relative SQLite path is relative to this file.
+        queue_units_max: units that wait for the writer; while it is full, answers are 96.
+    """
 
     url: str
     queue_units_max: Positive = 4096
@@ -107,8 +112,8 @@ class SafSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         at_once: how many of them are under way at a time.
         first_s, cap_s: pauses after attempts that were not answered, doubling.
         attempts_max: attempts after which an item is a dead letter.
-        age_max_s: seconds after which it is one, once it has been tried ``age_attempts_min``
-            times: a clock that jumps ahead gives nothing up.
+        age_max_s: seconds after which it is one, once it has been tried often enough.
+        age_attempts_min: that often: a clock that jumps ahead gives nothing up.
     """
 
     window: Positive = 64
@@ -140,7 +145,14 @@ class StandInRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ProfileSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How a kind of terminal talks; see ``config/estate.py``."""
+    """How a kind of terminal talks.
+
+    Attributes:
+        key_scheme: ``tmk`` for session keys under a terminal master key.
+        mac: DE64's algorithm.
+        encoding: Python name of the character set of texts.
+        mac_key: length of the MAC key that sign-on 003 and 004 hand out.
+    """
 
     name: str
     key_scheme: Literal["tmk"] = "tmk"
@@ -150,7 +162,12 @@ class ProfileSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TerminalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A terminal; ``tmk`` is under the LMK (key type 002)."""
+    """A terminal.
+
+    Attributes:
+        tmk: its master key under the LMK (key type 002).
+        profile: name of the profile by which it talks.
+    """
 
     terminal_id: str
     merchant_id: str
@@ -162,6 +179,7 @@ class MerchantSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A merchant; fees are in basis points of the amount, rounded half up once a payment.
 
     Attributes:
+        mdr_basis_points: fee on a card payment.
         event_secret: ``whsec_…``, signs the notices to the merchant.
         event_secrets: further ones that sign beside it while secrets are being rotated.
         order_text: Jinja2 template of what terminals show of an order (``order_text.py``); empty
@@ -267,8 +285,8 @@ class SwitchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         utc_offset_minutes: local time of terminals and of the business date.
         order_hosts: links to order systems that speak ISO 8583, named by ``order_systems.host``;
             as those to banks, with a dialect whose DE59 is raw, such as ``order_host``.
-        data_key: the card data key, enciphered by the security module (``vault.py``); with
-            ``data_key_dek``, the DEK under the LMK that it is enciphered under.
+        data_key: the card data key, enciphered by the security module (``vault.py``).
+        data_key_dek: the DEK under the LMK that it is enciphered under.
         operator_token: what operator commands must present; empty allows none.
     """
 
