@@ -15,6 +15,13 @@ from acquirer.ledger.errors import BookError
 
 BLOCK = 1000
 LOW_WATER = 400
+STANS = 999_999
+DAY_MS = 86_400_000
+# More numbers than a switch hands out in a day, and a multiple of all STANs.
+_A_DAY = 10 * STANS
+# Of all STANs, what is left to the lost books, and what is shared out over the hours of a day.
+_LOST = 400_000
+_OVER_A_DAY = 200_000
 
 
 def rrn_of(number: int, rrn_day: str) -> str:
@@ -32,7 +39,28 @@ def bank_stan_of(number: int) -> str:
     >>> bank_stan_of(999_998), bank_stan_of(999_999)
     ('999999', '000001')
     """
-    return f"{number % 999_999 + 1:06d}"
+    return f"{number % STANS + 1:06d}"
+
+
+def skip_after_restore(copied_at_ms: int, now_ms: int) -> int:
+    """How many numbers to leave out in books that were brought back from a copy.
+
+    A copy does not know what was handed out after it was taken: by the books that are lost, by
+    other processes, by the same copy brought back before. The next number is beyond all of these
+    (ten million for each day since the copy), and the next STAN where this day's cannot be: 400,000
+    beyond the copy's, and the later in the day the further, so that a copy that comes back
+    twice does not begin at one place twice.
+
+    So no STAN is used twice on a day on which the lost books have handed out at most 400,000
+    numbers since the copy, and the copy before that and the books after it 399,999 together; where
+    the copy comes back again, if those between handed out less than 200,000 in 24 hours.
+
+    Args:
+        copied_at_ms: when the newest entry of the copy was stored.
+        now_ms: wall clock.
+    """
+    days = max(now_ms - copied_at_ms, 0) // DAY_MS
+    return (1 + days) * _A_DAY + _LOST + _OVER_A_DAY * (now_ms % DAY_MS) // DAY_MS
 
 
 class Numbers:

@@ -9,6 +9,7 @@ import sys
 from contextlib import closing
 from pathlib import Path
 from subprocess import STDOUT
+from typing import Any
 
 import psycopg
 import pytest
@@ -16,11 +17,15 @@ import trio
 from typer.testing import CliRunner
 
 from acquirer.cli.ledger import ledger_app
-from acquirer.ledger.book import open_book
+from acquirer.ledger.book import Book, open_book
 from acquirer.ledger.errors import BookUnavailable, InstanceTaken
+from acquirer.ledger.journal.entries import InsertEntry
 from acquirer.ledger.store.database import Database, Session
 from acquirer.ledger.store.instances import lock_books
 from acquirer.ledger.store.migrate import migrate
+from acquirer.switch.numbers import STANS, bank_stan_of
+
+DAY_MS = 86_400_000
 
 pytestmark = pytest.mark.anyio
 
@@ -53,7 +58,40 @@ async def test_backup_and_restore(tmp_path: Path) -> None:
         assert await book.next_block(1) > lost > first
 
 
-async def test_a_switch_on_postgresql_keeps_its_books(postgresql_url: str, tmp_path: Path) -> None:
+async def test_stans_after_a_restore_are_new_to_the_bank(
+    tmp_path: Path, make_entry: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """800 went out after the copy, 800 after each time that it was brought back; all differ."""
+    shop, copy = tmp_path / "shop", tmp_path / "copy.sqlite3"
+    shop.mkdir()
+    url = f"sqlite:///{shop / 'switch.sqlite3'}"
+    noon_ms = 20_000 * DAY_MS + DAY_MS // 2
+    stans: list[str] = []
+
+    async def hand_out(book: Book) -> None:
+        first = await book.next_block(1000)
+        stans.extend(bank_stan_of(number) for number in range(first, first + 800))
+
+    async with open_book(url, "switch-1", clock_ms=lambda: noon_ms, driver="inline") as book:
+        await hand_out(book)
+        await book.commit(InsertEntry(make_entry(1, created_at_ms=noon_ms)))
+        assert 0 == run("backup", copy, "--data", shop)[0]
+        await hand_out(book)
+    for minutes in (10, 20, 300):
+        for left in shop.glob("switch.sqlite3*"):
+            left.unlink()
+        shutil.copy(copy, shop / "switch.sqlite3")
+        now_ms = noon_ms + minutes * 60_000
+        monkeypatch.setattr("acquirer.cli.backup.wall_ms", lambda now_ms=now_ms: now_ms)
+        assert 0 == run("restored", "--data", shop)[0]
+        async with open_book(url, "switch-1", clock_ms=lambda: noon_ms, driver="inline") as book:
+            await hand_out(book)
+    assert len(stans) == len(set(stans)) == 4000
+
+
+async def test_a_switch_on_postgresql_keeps_its_books(
+    postgresql_url: str, tmp_path: Path, make_entry: Any
+) -> None:
     """``restored`` of another process refuses while one runs, whatever its name, and then does."""
     file = tmp_path / "switch.toml"
     file.write_text(f'[database]\nurl = "{postgresql_url}"\n')
@@ -65,11 +103,16 @@ async def test_a_switch_on_postgresql_keeps_its_books(postgresql_url: str, tmp_p
 
     async with open_book(postgresql_url, "switch-7", clock_ms=lambda: 0) as book:
         first = await book.next_block(1)
+        await book.commit(InsertEntry(make_entry(1)))
         code, output = await restore()
         assert (2, True) == (code, b"stop the switch first: a switch serves" in output)
         assert first + 1 == await book.next_block(1)
     code, output = await restore()
     assert (0, True) == (code, b"fit for use" in output)
+    async with open_book(postgresql_url, "switch-7", clock_ms=lambda: 0) as book:
+        skipped = await book.next_block(1) - first
+    assert skipped > 10_000_000
+    assert 400_000 <= skipped % STANS <= 600_002
 
 
 async def test_no_switch_comes_to_books_that_are_being_restored(postgresql_url: str) -> None:

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import trio
+from hypothesis import given
+from hypothesis import strategies as st
 
 from acquirer.ledger.errors import BookUnavailable
-from acquirer.switch.numbers import BLOCK, Numbers, bank_stan_of, rrn_of
+from acquirer.switch.numbers import (
+    BLOCK,
+    DAY_MS,
+    STANS,
+    Numbers,
+    bank_stan_of,
+    rrn_of,
+    skip_after_restore,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -78,3 +90,59 @@ def test_rrn_and_stan() -> None:
     """RRNs are 12 digits with the day in front; bank STANs run from 1 to 999999 and never are 0."""
     assert "632512345678" == rrn_of(912345678, "6325")
     assert {"000001", "999999"} == {bank_stan_of(999_999), bank_stan_of(999_998)}
+
+
+def overlap(one: range, other: range) -> bool:
+    """Whether two runs of numbers have a bank STAN in common."""
+    if not one or not other:
+        return False
+    ahead = (other.start - one.start) % STANS
+    return ahead < len(one) or STANS - ahead < len(other)
+
+
+@given(st.data())
+def test_after_a_restore_no_stan_of_that_day_is_used_again(data: st.DataObject) -> None:
+    """Whatever the lost books used since the copy, and however often it comes back that day."""
+    first = data.draw(st.integers(1, 10**12), label="next number of the copy")
+    copied_ms = data.draw(st.integers(0, 40 * DAY_MS), label="age of the copy")
+    midnight_ms = 20_000 * DAY_MS
+    times = sorted(
+        data.draw(st.lists(st.integers(0, DAY_MS - 1), min_size=1, max_size=5, unique=True))
+    )
+    left = STANS - 600_000
+    before = data.draw(st.integers(0, left), label="used that day before the copy")
+    lost = data.draw(st.integers(0, 400_000), label="used that day after it")
+    runs = [range(first - before, first), range(first, first + lost)]
+    left -= before
+    for at_ms, next_ms in zip(times, [*times[1:], None], strict=True):
+        now_ms = midnight_ms + at_ms
+        start = first + skip_after_restore(midnight_ms - copied_ms, now_ms)
+        at_most = left if next_ms is None else min(left, 200_000 * (next_ms - at_ms) // DAY_MS)
+        used = data.draw(st.integers(0, max(at_most, 0)), label="used before the next restore")
+        left -= used
+        assert start > first + lost
+        runs.append(range(start, start + used))
+    for index, one in enumerate(runs):
+        assert not any(overlap(one, other) for other in runs[index + 1 :])
+
+
+def test_overlap_is_about_stans() -> None:
+    """The oracle of the test above agrees with the STANs themselves."""
+    for one, other in (
+        (range(5, 9), range(9, 12)),
+        (range(5, 9), range(8, 12)),
+        (range(STANS - 2, STANS + 3), range(0, 2)),
+        (range(STANS - 2, STANS + 3), range(3, 5)),
+        (range(10 * STANS + 7, 10 * STANS + 9), range(8, 9)),
+        (range(3, 3), range(3, 4)),
+    ):
+        shared = {bank_stan_of(n) for n in one} & {bank_stan_of(n) for n in other}
+        assert bool(shared) == overlap(one, other) == overlap(other, one)
+
+
+def test_a_copy_that_comes_back_on_a_later_day_uses_no_earlier_number_again() -> None:
+    """Nor an RRN of the same day, whose last eight digits are the number's."""
+    skips = [skip_after_restore(0, day * DAY_MS + 43_200_000) for day in range(9)]
+    assert all(after - before > 9_000_000 for before, after in pairwise(skips))
+    assert max(skips) < 10**8
+    assert skip_after_restore(5 * DAY_MS, 0) == skip_after_restore(0, 0)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from acquirer.cli.books import AsJson, Config, Data, database_of, open_books
 from acquirer.cli.process import fail
@@ -24,13 +24,14 @@ from acquirer.ledger.accounts.verify import Verified, verify
 from acquirer.ledger.errors import BooksDiffer, LedgerError
 from acquirer.ledger.store.database import Database, Session, Sql
 from acquirer.ledger.store.instances import lock_books, lock_folder
-from acquirer.ledger.store.schema import number_blocks
+from acquirer.ledger.store.schema import journal, number_blocks
+from acquirer.switch.numbers import skip_after_restore
+from acquirer.switch.surroundings import wall_ms
 
-# More numbers than a switch hands out between two backups.
-NUMBERS_SKIPPED = 10_000_000
 _SKIP_NUMBERS = Sql(
-    update(number_blocks).values(next_number=number_blocks.c.next_number + NUMBERS_SKIPPED)
+    update(number_blocks).values(next_number=number_blocks.c.next_number + bindparam("skipped"))
 )
+_NEWEST = Sql(select(journal.c.created_at_ms).order_by(journal.c.id.desc()).limit(1))
 
 
 def backup(
@@ -78,7 +79,10 @@ def restored(data: Data = None, config: Config = None, as_json: AsJson = False) 
         if session.is_postgresql:
             lock_books(session)
         session.begin()
-        session.run(_SKIP_NUMBERS)
+        now_ms = wall_ms()
+        newest = session.row(_NEWEST)
+        skipped = skip_after_restore(newest[0] if newest else now_ms, now_ms)
+        session.run(_SKIP_NUMBERS, skipped=skipped)
         session.commit()
         session.close()
         if lock is not None:
