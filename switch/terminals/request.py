@@ -58,6 +58,11 @@ class Request:
         return self.message.get(11)
 
     @property
+    def is_about_another(self) -> bool:
+        """Whether it undoes, confirms or tells something, so that it means the same at any time."""
+        return self.message.mti == "0220" or 61 in self.message.fields
+
+    @property
     def amount_minor(self) -> int:
         """DE4 in minor units, 0 where it is absent."""
         return int(self.message.get(4) or 0)

@@ -50,6 +50,8 @@ NO_KEYS = Keys()
 CLASSES_WITHOUT_MAC = frozenset("358")
 POLL_FIRST_S = 0.05
 POLL_MAX_S = 1.0
+# What comes again later is a STAN that came round, or a message that somebody has kept.
+REPEATS_MS = 7 * 86_400_000
 # What names one financial original, whether or not the table knows it.
 ORIGINALS = frozenset({"0100", "0200", "0220"})
 ADVICE = "0220"
@@ -346,6 +348,9 @@ class Session:
             if entry is None or entry.fingerprint != request.fingerprint:
                 return Answer("94")
             if entry.state not in (State.RECEIVED, State.SENT):
+                age_ms = request.now_ms - entry.created_at_ms
+                if age_ms > REPEATS_MS and not request.is_about_another:
+                    return Answer("94")
                 return Answer("94") if await self._is_undone(request, entry) else answer_of(entry)
             if self._context.monotonic() + pause_s > give_up_at:
                 raise BookUncertain("the first request of this STAN has no outcome yet")

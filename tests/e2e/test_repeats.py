@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 import trio
-from pos_terminal import MACS, Reply, WorkKeys
+from pos_terminal import MACS, Reply, WorkKeys, de59
 
 from acquirer.config.estate import load_estate
+from acquirer.switch.surroundings import Surroundings, wall_ms
 
 pytestmark = pytest.mark.anyio
 
@@ -299,3 +300,49 @@ def test_macs_are_distinct() -> None:
     """The terminal's two MACs differ, so that a test cannot pass under the wrong one."""
     keys = WorkKeys(b"", bytes(range(16)))
     assert MACS["cup_ecb"](keys.mac, b"x") != MACS["x919"](keys.mac, b"x")
+
+
+# --- repeats of old ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+async def test_a_copy_of_old_gets_no_old_approval(
+    open_world: Any, request: pytest.FixtureRequest, database: str
+) -> None:
+    """Within a week a repeat gets its first answer; after 400 days 94, and no money moves."""
+    url = request.getfixturevalue("postgresql_url") if database == "postgresql" else ""
+    off_ms = [0]
+    around = Surroundings(wall_ms=lambda: wall_ms() + off_ms[0])
+    async with open_world(url=url, around=around) as world:
+        terminal = await world.with_courier()
+        sale, declined = terminal.sale(SYBIL, 1_230), terminal.sale(CARDS["ursula"], 100)
+        items, amount = de59(ON="SP20261121001", OC="C1001"), {4: f"{21_478:012d}"}
+        cash = terminal.order("0200", "900000", "72", items, amount)
+        query = terminal.order("0200", "380000", "71", de59(ON="SP20261121003", OC="C1001"))
+        frames = [sale, declined, cash, query]
+        first = [await world.ask(frame) for frame in frames]
+        names: dict[int, str | bytes] = {61: f"{terminal.batch}{first[2][11]}{first[2][13]}"}
+        confirm = terminal.order("0220", "900000", "73", de59(ON="SP20261121001"), names)
+        assert "00" == (await world.ask(confirm)).code
+        voided = await world.ask(terminal.sale(SYBIL, 600))
+        void = terminal.void(SYBIL, 600, voided)
+        assert "00" == (await world.ask(void)).code
+        undone = terminal.sale(SYBIL, 700)
+        assert "00" == (await world.ask(undone)).code
+        reversal = terminal.reversal(undone)
+        assert "00" == (await world.ask(reversal)).code
+        balances = world.balances()
+        for days, codes in ((6, [reply.code for reply in first]), (400, ["94"] * 4)):
+            await world.drain()
+            off_ms[0] = days * 86_400_000
+            await world.start_switch()
+            replies = [await world.ask(frame) for frame in frames]
+            assert codes == [reply.code for reply in replies]
+            assert all(terminal.sealed(reply) for reply in replies)
+            # These mean the same whenever they come, and have no effect again.
+            for frame in (confirm, void, reversal):
+                assert "00" == (await world.ask(frame)).code
+            assert balances == world.balances()
+        assert 1 == len(world.bank_rows(first[0][37]))
+        assert "00" == (await world.ask(terminal.sale(SYBIL, 800))).code
+        await world.until(lambda: "reversed" in {line.state for line in world.journal()})
