@@ -35,6 +35,7 @@ from acquirer.switch.terminals.request import Request
 
 log = structlog.get_logger("acquirer.orders")
 
+REASON_CHARACTERS_MAX = 200
 HELD_WAITS_MAX = 24
 HELD_WAIT_S = 0.25
 TOLD_WAITS_MAX = 6
@@ -187,6 +188,8 @@ async def ask_system(
     if isinstance(reply, UnknownOrder):
         return NoOrder("25")
     if isinstance(reply, OrderSystemDown):
+        reason = reply.reason[:REASON_CHARACTERS_MAX]
+        log.warning("order_system_down", merchant_id=merchant.merchant_id, reason=reason)
         return NoOrder("91")
     if isinstance(reply, OrderSystemSilent):
         return NoOrder("68")

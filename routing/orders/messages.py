@@ -189,6 +189,7 @@ class OrderEvent(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int = 0
 
 
+_ENUM_VALUE = re.compile("Invalid enum value '.*'", re.DOTALL)
 _facts = msgspec.json.Decoder(OrderFacts)
 _problem = msgspec.json.Decoder(Problem)
 _encode = msgspec.json.Encoder().encode
@@ -204,7 +205,8 @@ def _decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
     try:
         return decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise AnswerError(f"the answer does not fit the contract: {error}") from None
+        reason = _ENUM_VALUE.sub("Invalid enum value", str(error))
+        raise AnswerError(f"the answer does not fit the contract: {reason}") from None
     except RecursionError:
         raise AnswerError("the answer does not fit the contract: nested too deeply") from None
 

@@ -99,6 +99,7 @@ class World:
         changes: keys to change in tables of the switch's configuration, at its next start.
         hosted: merchants whose orders are asked for over ISO 8583.
         max_age_s: for how long the order system lets its answers be used again.
+        bank_timeout_s: for how long the switch waits for the bank.
         around: what the switch has instead of the real clock, sockets or database.
         read: reads the switch's file again.
         kept: sockets on the ports of parts that were stopped.
@@ -116,6 +117,7 @@ class World:
     running: Running | None = None
     hosted: list[str] = field(default_factory=list)
     max_age_s: int = 0
+    bank_timeout_s: float = BANK_TIMEOUT_S
     around: Surroundings = REAL_WORLD
     read: Callable[[], SwitchSettings] | None = None
     kept: ExitStack = field(default_factory=ExitStack)
@@ -233,7 +235,7 @@ class World:
             hsm=self.addresses.get("hsm", LOOPBACK),
             bank=self.addresses["bank"],
             orders=self.addresses["orders"],
-            choice=BankChoice(timeout_s=BANK_TIMEOUT_S),
+            choice=BankChoice(timeout_s=self.bank_timeout_s),
             database_url=self.url,
             data_key=self._data_key,
         )
@@ -463,5 +465,14 @@ def open_world(tmp_path: Path) -> Callable[..., AbstractAsyncContextManager[Worl
 async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
     """An estate that the tests of a module share; all books must agree when they are done."""
     async with opened_world(tmp_path_factory.mktemp("estate")) as one:
+        yield one
+        await one.agree()
+
+
+@pytest.fixture(scope="module")
+async def patient_world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    """As ``world``, with a bank that is waited for on the slowest machine."""
+    folder = tmp_path_factory.mktemp("patient")
+    async with opened_world(folder, bank_timeout_s=LONG_S / 2) as one:
         yield one
         await one.agree()

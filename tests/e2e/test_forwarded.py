@@ -66,78 +66,80 @@ def brought(monkeypatch: pytest.MonkeyPatch) -> dict[int, str]:
     ],
 )
 async def test_icc_data_are_forwarded_as_they_came(
-    world: Any, asked: list[Message], icc: str
+    patient_world: Any, asked: list[Message], icc: str
 ) -> None:
     """Filler, long forms of lengths, private templates: for the issuer to read, byte for byte."""
-    terminal = await world.signed_on()
+    terminal = await patient_world.signed_on()
     fields = terminal.sale_fields(SYBIL, 100) | {22: "051", 55: bytes.fromhex(icc)}
-    assert "00" == (await world.ask(terminal.frame("0200", fields))).code
+    assert "00" == (await patient_world.ask(terminal.frame("0200", fields))).code
     assert [icc] == [message.get(55) for message in asked]
 
 
 @pytest.mark.parametrize("icc", ["9F", "9A80010000", "9A04FF", "71039A0218", "9F81818101FF"])
-async def test_icc_data_that_are_no_objects(world: Any, asked: list[Message], icc: str) -> None:
+async def test_icc_data_that_are_no_objects(
+    patient_world: Any, asked: list[Message], icc: str
+) -> None:
     """Cut off, indefinite, longer than what is left: a format error, and nothing is forwarded."""
-    terminal = await world.signed_on()
+    terminal = await patient_world.signed_on()
     fields = terminal.sale_fields(SYBIL, 100) | {22: "051", 55: bytes.fromhex(icc)}
-    assert "30" == (await world.ask(terminal.frame("0200", fields))).code
+    assert "30" == (await patient_world.ask(terminal.frame("0200", fields))).code
     assert [] == asked
 
 
-async def test_a_merchants_text_steers_no_terminal(world: Any) -> None:
+async def test_a_merchants_text_steers_no_terminal(patient_world: Any) -> None:
     """What the order system says is shown without control, C1 and bidi characters."""
-    terminal = await world.with_courier()
+    terminal = await patient_world.with_courier()
     text = "茶\x1b[2J\x9b31m\u202e[red]|\u2066x\x00"
-    with closing(sqlite3.connect(world.folder / "order-sim.sqlite3")) as books:
+    with closing(sqlite3.connect(patient_world.folder / "order-sim.sqlite3")) as books:
         books.execute("UPDATE orders SET text = ? WHERE order_no = 'SP20261121002'", (text,))
         books.commit()
     items = de59(ON="SP20261121002", OC="C1001")
-    reply = await world.ask(terminal.order("0200", "380000", "71", items))
+    reply = await patient_world.ask(terminal.order("0200", "380000", "71", items))
     assert ("00", "茶 [2J 31m [red]| x ") == (reply.code, reply.items["OT"].decode("gb18030"))
 
 
-async def test_an_order_number_that_cannot_be_seen(world: Any) -> None:
+async def test_an_order_number_that_cannot_be_seen(patient_world: Any) -> None:
     """A number with a character that turns round what stands beside it is a format error."""
-    terminal = await world.with_courier()
+    terminal = await patient_world.with_courier()
     items = de59(ON="SP\u202e1", OC="C1001")
-    assert "30" == (await world.ask(terminal.order("0200", "380000", "71", items))).code
+    assert "30" == (await patient_world.ask(terminal.order("0200", "380000", "71", items))).code
 
 
 @pytest.mark.parametrize("code", ["\xc1\xe9\xbf\xf1\xe0\xe7", "\x9b2J\x1b[m", "A1234 ", "      "])
 async def test_an_approval_code_that_cannot_be_shown(
-    world: Any, brought: dict[int, str], code: str
+    patient_world: Any, brought: dict[int, str], code: str
 ) -> None:
     """The payment is approved, and answered; a code that fits the terminal's dialect is shown."""
-    terminal = await world.signed_on()
+    terminal = await patient_world.signed_on()
     brought[38] = code
-    reply = await world.ask(terminal.sale(SYBIL, 100))
-    assert ("00", "approved") == (reply.code, world.state(reply))
+    reply = await patient_world.ask(terminal.sale(SYBIL, 100))
+    assert ("00", "approved") == (reply.code, patient_world.state(reply))
     assert ("A1234 " if code == "A1234 " else "") == reply.get(38)
     assert terminal.sealed(reply)
 
 
-async def test_a_balance_that_cannot_be_shown(world: Any, brought: dict[int, str]) -> None:
+async def test_a_balance_that_cannot_be_shown(patient_world: Any, brought: dict[int, str]) -> None:
     """Left out; the answer comes all the same."""
-    terminal = await world.signed_on()
+    terminal = await patient_world.signed_on()
     for wrong in ("1002156C00000000125\xb2", "1002156X000000001250", "\x1b" * 20, "10"):
         brought[54] = wrong
-        reply = await world.ask(terminal.balance(SYBIL))
+        reply = await patient_world.ask(terminal.balance(SYBIL))
         assert ("00", "") == (reply.code, reply.get(54))
 
 
 async def test_the_merchant_is_told_the_code_that_the_terminal_got(
-    world: Any, brought: dict[int, str]
+    patient_world: Any, brought: dict[int, str]
 ) -> None:
     """A notice holds no approval code that the terminal could not be shown."""
-    terminal = await world.with_courier()
+    terminal = await patient_world.with_courier()
     brought[38] = "\xc1\xe9\xbf\xf1\xe0\xe7"
     order = next(order for order in load_estate().orders if order.order_no == "SP20261121002")
     fields = terminal.card_fields(SYBIL, None) | {4: f"{order.amount_minor:012d}"}
     items = de59(ON=order.order_no, OC="C1001")
-    reply = await world.ask(terminal.order("0200", "000000", "72", items, fields))
+    reply = await patient_world.ask(terminal.order("0200", "000000", "72", items, fields))
     assert ("00", "") == (reply.code, reply.get(38))
-    await world.until(lambda: world.events(order.order_no))
-    (row,) = [row for row in read_orders(world.folder) if row.order_no == order.order_no]
+    await patient_world.until(lambda: patient_world.events(order.order_no))
+    (row,) = [row for row in read_orders(patient_world.folder) if row.order_no == order.order_no]
     assert ("paid", "") == (row.state, row.approval_code)
 
 
@@ -146,26 +148,26 @@ async def test_the_merchant_is_told_the_code_that_the_terminal_got(
     [("98", "98"), ("A0", "A0"), ("06", "06"), ("00", "06"), ("zZ", "06"), ("  ", "06")],
 )
 async def test_a_bank_is_told_no_reason_but_the_interfaces(
-    world: Any, asked: list[Message], given: str, told: str
+    patient_world: Any, asked: list[Message], given: str, told: str
 ) -> None:
     """What a terminal gives as the reason of a reversal, and what its bank is told."""
-    terminal = await world.signed_on()
+    terminal = await patient_world.signed_on()
     frame = terminal.sale(SYBIL, 100)
-    assert "00" == (await world.ask(frame)).code
-    assert "00" == (await world.ask(terminal.reversal(frame, given))).code
-    await world.until(lambda: any(message.mti == "0400" for message in asked))
+    assert "00" == (await patient_world.ask(frame)).code
+    assert "00" == (await patient_world.ask(terminal.reversal(frame, given))).code
+    await patient_world.until(lambda: any(message.mti == "0400" for message in asked))
     assert [told] == [message.get(39) for message in asked if message.mti == "0400"]
 
 
-async def test_a_reason_that_is_none(world: Any, asked: list[Message]) -> None:
+async def test_a_reason_that_is_none(patient_world: Any, asked: list[Message]) -> None:
     """Not two letters or digits: a format error, and nothing is undone."""
-    terminal = await world.signed_on()
+    terminal = await patient_world.signed_on()
     frame = terminal.sale(SYBIL, 100)
-    sale = await world.ask(frame)
-    assert "30" == (await world.ask(terminal.reversal(frame, "\x00\x01"))).code
-    assert "approved" == world.state(sale)
-    assert "00" == (await world.ask(terminal.reversal(frame))).code
-    await world.until(lambda: any(message.mti == "0400" for message in asked))
+    sale = await patient_world.ask(frame)
+    assert "30" == (await patient_world.ask(terminal.reversal(frame, "\x00\x01"))).code
+    assert "approved" == patient_world.state(sale)
+    assert "00" == (await patient_world.ask(terminal.reversal(frame))).code
+    await patient_world.until(lambda: any(message.mti == "0400" for message in asked))
 
 
 async def test_what_a_banks_dialect_cannot_hold(
@@ -178,7 +180,7 @@ async def test_what_a_banks_dialect_cannot_hold(
         '55 = { type = "b", max = 8, prefix = 3 }\n'
         '35 = { type = "z", max = 30, prefix = 2 }\n'
     )
-    async with open_world() as world:
+    async with open_world(bank_timeout_s=15.0) as world:
         banks = msgspec.to_builtins((await world.settings()).banks)
         world.changes["banks"] = [banks[0] | {"dialect": str(path)}]
         await world.drain()

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from pos_terminal import FIELDS, Line, PosTerminal, Reply, de59
 
 from acquirer.codecs.message import Message
-from acquirer.codecs.response_codes import is_code
 from acquirer.config.estate import load_estate
 from acquirer.hosts_sim.bank import connection
+from acquirer.switch.bank_codes import reading_of
 
 pytestmark = pytest.mark.anyio
 
@@ -187,16 +187,16 @@ async def test_sealed_nonsense(
 LATIN = st.characters(max_codepoint=255)
 
 
-def no_code(text: str) -> bool:
-    """Whether it is no DE39 at all; a bank that declines what it has kept lies about money."""
-    return not is_code(text)
+def is_doubtful(code: str) -> bool:
+    """Whether it is no clear refusal; a bank that declines what it has kept lies about money."""
+    return reading_of(code) == "in_doubt"
 
 
 BROUGHT = st.fixed_dictionaries(
     {},
     optional={
         38: st.text(LATIN, min_size=6, max_size=6),
-        39: st.just("00") | st.text(LATIN, min_size=2, max_size=2).filter(no_code),
+        39: st.just("00") | st.text(LATIN, min_size=2, max_size=2).filter(is_doubtful),
         44: st.text(LATIN, max_size=25),
         48: st.text(LATIN, max_size=60),
         54: st.text(LATIN, max_size=120),
@@ -209,10 +209,10 @@ BROUGHT = st.fixed_dictionaries(
 @FUZZ
 @given(fields=BROUGHT, which=st.sampled_from(["sale", "balance"]))
 async def test_any_reply_of_a_bank(
-    world: Any, monkeypatch: pytest.MonkeyPatch, fields: dict[int, str], which: str
+    patient_world: Any, monkeypatch: pytest.MonkeyPatch, fields: dict[int, str], which: str
 ) -> None:
     """Whatever a bank brings, the terminal is answered; approved only where the bank says 00."""
-    terminal = await world.signed_on("10000009")
+    terminal = await patient_world.signed_on("10000009")
     reply_of = connection.reply_of
 
     def altered(request: Message, *more: Any) -> Message:
@@ -222,7 +222,7 @@ async def test_any_reply_of_a_bank(
     frame = terminal.sale(SYBIL, 100) if which == "sale" else terminal.balance(SYBIL)
     with monkeypatch.context() as patched:
         patched.setattr(connection, "reply_of", altered)
-        reply = await world.ask(frame)
+        reply = await patient_world.ask(frame)
     assert terminal.sealed(reply)
     assert ("00" if fields.get(39, "00") == "00" else "98") == reply.code
     assert (reply.get(38) + str(reply.get(54))).isprintable()

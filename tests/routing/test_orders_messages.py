@@ -49,6 +49,14 @@ def test_an_answer_becomes_facts_with_defaults_for_what_may_be_missing() -> None
     assert expected == decode_facts(answer(colour="red"), MERCHANT, "SP1")
 
 
+def test_a_refusal_names_the_member_and_not_its_value() -> None:
+    """An answer may hold anything; the reason goes into the log."""
+    with pytest.raises(AnswerError) as caught:
+        decode_facts(answer(status="x" * 1000), MERCHANT, "SP1")
+    assert "$.status" in str(caught.value)
+    assert "xx" not in str(caught.value)
+
+
 def test_texts_that_would_steer_a_screen_are_clean() -> None:
     """Control, C1 and bidi characters become blanks, wherever people read; the rest stays."""
     hostile, clean = "茶\x1b[2J\x9b\u202e|\u2066x\n", "茶 [2J  | x "
