@@ -8,9 +8,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
 from pos_terminal import de59
+from structlog.testing import capture_logs
 
 from acquirer.codecs.message import Message
 from acquirer.config.estate import load_estate
@@ -52,6 +54,14 @@ def brought(monkeypatch: pytest.MonkeyPatch) -> dict[int, str]:
 
     monkeypatch.setattr(connection, "reply_of", altered)
     return fields
+
+
+async def with_dialect(world: Any, path: Path) -> None:
+    """Restart the switch with another dialect on its bank link."""
+    banks = msgspec.to_builtins((await world.settings()).banks)
+    world.changes["banks"] = [banks[0] | {"dialect": str(path)}]
+    await world.drain()
+    await world.start_switch()
 
 
 @pytest.mark.parametrize(
@@ -181,10 +191,7 @@ async def test_what_a_banks_dialect_cannot_hold(
         '35 = { type = "z", max = 30, prefix = 2 }\n'
     )
     async with open_world(bank_timeout_s=15.0) as world:
-        banks = msgspec.to_builtins((await world.settings()).banks)
-        world.changes["banks"] = [banks[0] | {"dialect": str(path)}]
-        await world.drain()
-        await world.start_switch()
+        await with_dialect(world, path)
         terminal = await world.signed_on()
         keyed = terminal.sale_fields(SYBIL, 100, pin="")
         keyed |= {2: SYBIL.pan, 14: SYBIL.expiry, 22: "012"}
@@ -199,4 +206,56 @@ async def test_what_a_banks_dialect_cannot_hold(
             assert (code, True) == (reply.code, terminal.sealed(reply))
             assert ("approved" if code == "00" else "refused") == world.state(reply)
         assert 1 == len(asked)
+        await world.agree()
+
+
+async def test_a_text_that_is_cut_inside_a_character(
+    open_world: Callable[..., Any], tmp_path: Path, brought: dict[int, str]
+) -> None:
+    """DE44 of an approval ends with half a character: nobody needs it, and the sale is approved."""
+    path = tmp_path / "chinese.toml"
+    path.write_text('extends = "iso87_ascii"\n[defaults]\ntext = "gb18030"\n')
+    brought[44] = "A" * 23 + "\xc4"
+    async with open_world(bank_timeout_s=15.0) as world:
+        await with_dialect(world, path)
+        terminal = await world.signed_on()
+        reply = await world.ask(terminal.sale(SYBIL, 100))
+        assert ("00", "approved") == (reply.code, world.state(reply))
+        await world.agree()
+
+
+async def test_a_reply_with_one_byte_too_many(
+    open_world: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does not count; the log says why, once, and the operator finds it among the unmatched."""
+    sealed = connection.Connection._sealed
+
+    def longer(self: Any, envelope: bytes, reply: Message, pair: Any) -> bytes:
+        frame = sealed(self, envelope, reply, pair)
+        if reply.mti != "0210":
+            return frame
+        return (len(frame) - 1).to_bytes(2, "big") + frame[2:] + b"\x00"
+
+    monkeypatch.setattr(connection.Connection, "_sealed", longer)
+    async with open_world(changes={"operator_token": "t"}) as world:
+        terminal = await world.signed_on()
+        with capture_logs() as logs:
+            reply = await world.ask(terminal.sale(SYBIL, 100))
+        assert "98" == reply.code
+        (line,) = [line for line in logs if line["event"] == "link_message_malformed"]
+        assert ("demo", "0210", "Extra data after last field") == (
+            line["link"],
+            line["mti"],
+            line["reason"],
+        )
+        async with httpx.AsyncClient() as client:
+            url = f"http://{world.running.http}/operator/links"
+            found = await client.post(url, headers={"authorization": "Bearer t"}, content=b"{}")
+        (kept,) = found.json()["unmatched"]
+        assert (line["stan"], reply[37], "00") == (
+            kept["stan"],
+            kept["rrn"],
+            kept["response_code"],
+        )
+        assert f"(at byte {line['offset']})" in kept["reason"]
         await world.agree()
