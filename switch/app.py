@@ -43,6 +43,7 @@ from acquirer.switch.order_types import OrderTypes
 from acquirer.switch.settings import SwitchSettings
 from acquirer.switch.stand_in import StandIn
 from acquirer.switch.surroundings import REAL_WORLD, Surroundings
+from acquirer.switch.terminals.rate_limit import RateLimit
 from acquirer.switch.terminals.server import TerminalServer
 from acquirer.switch.terminals.session import Session
 from acquirer.switch.terminals.terminals import Terminals
@@ -304,6 +305,7 @@ async def _context(
         merchants=merchants,
         couriers={courier.courier_id: courier for courier in settings.couriers},
         limits=settings.limits,
+        sign_ons=RateLimit(settings.limits.sign_ons_per_minute),
         calendar=Calendar(settings.utc_offset_minutes),
         monotonic=trio.current_time,
         wall_ms=around.wall_ms,

@@ -20,6 +20,7 @@ from acquirer.switch.operators.event_secrets import EventSecrets
 from acquirer.switch.order_types import OrderTypes
 from acquirer.switch.settings import CourierSettings, LimitSettings, MerchantSettings
 from acquirer.switch.stand_in import StandIn
+from acquirer.switch.terminals.rate_limit import RateLimit
 from acquirer.switch.terminals.terminals import Terminals
 from acquirer.switch.turns import Turns
 from acquirer.switch.vault import CardVault
@@ -37,6 +38,7 @@ class Context:
         stood_in: counts that.
         row_failed: counts a row of the books that could not be worked on.
         courier_turns: a courier's password tries.
+        sign_ons: how many terminals' keys are made for one address.
         to_ask: terminals that hold order payments which nobody has confirmed for too long.
         order_types: words and rules of an order, by merchant and order number.
     """
@@ -64,5 +66,8 @@ class Context:
     row_failed: Callable[[], None] = lambda: None
     stand_in: StandIn = field(default_factory=StandIn)
     courier_turns: Turns = field(default_factory=Turns)
+    sign_ons: RateLimit = field(
+        default_factory=lambda: RateLimit(LimitSettings().sign_ons_per_minute)
+    )
     to_ask: set[str] = field(default_factory=set)
     order_types: OrderTypes = field(default_factory=OrderTypes)

@@ -33,6 +33,15 @@ def rrn_of(number: int, rrn_day: str) -> str:
     return f"{rrn_day}{number % 10**8:08d}"
 
 
+def unnumbered_rrn(stan: str, rrn_day: str) -> str:
+    """DE37 of an answer that no entry stands behind, from the terminal's own STAN.
+
+    >>> unnumbered_rrn("000042", "6325")
+    '632599000042'
+    """
+    return f"{rrn_day}99{stan}"
+
+
 def bank_stan_of(number: int) -> str:
     """DE11 of a bank link, 6 digits, never all zeros.
 

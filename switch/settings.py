@@ -17,6 +17,7 @@ from acquirer.ledger.journal.kinds import Kind
 from acquirer.routing.banks.choice import RouteRule
 from acquirer.routing.orders.settings import OrderSystemSettings
 from acquirer.routing.settings import BankSettings
+from acquirer.switch.terminals.rate_limit import PER_MINUTE
 
 AskedField = Annotated[str, msgspec.Meta(min_length=1, max_length=40, pattern=r"^[^|]*\Z")]
 
@@ -90,6 +91,8 @@ class LimitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         idle_s: a connection without a whole frame for so long is closed.
         terminal_s: a terminal is answered within this time, or not sent to a bank at all.
         drain_s: time that a stop leaves for what is in flight.
+        sign_ons_per_minute: of one address, sign-ons for which new keys are made; more are
+            answered 96, but for terminals whose last keys still wait to be used.
     """
 
     connections_max: Positive = 4096
@@ -102,6 +105,7 @@ class LimitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     idle_s: PositiveSeconds = 300.0
     terminal_s: PositiveSeconds = 25.0
     drain_s: PositiveSeconds = 20.0
+    sign_ons_per_minute: Positive = PER_MINUTE
 
 
 class SafSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -205,11 +205,31 @@ class OrderPayments:
 
 
 @dataclass(frozen=True, slots=True)
+class HandedKeys:
+    """Working keys that a sign-on has handed out and no verified message has confirmed yet.
+
+    Attributes:
+        tpk, tak, tdk: key strings under the LMK; ``tdk`` is empty where none was asked for.
+        network_code: DE60.3 of the sign-on.
+        de62: as the terminal gets them, under its TMK; hexadecimal.
+        made_at_ms: when.
+    """
+
+    tpk: str
+    tak: str
+    tdk: str
+    network_code: str
+    de62: str
+    made_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class TerminalRow:
     """A terminal's durable state. Keys are host-command key strings under the LMK, or empty.
 
-    ``next_*`` keys were handed out by sign-ons that no verified message has confirmed yet, the
-    newest first, with commas between.
+    Attributes:
+        waiting: keys beside the confirmed ones, the newest first.
+        key_version: counts the changes of the row.
     """
 
     terminal_id: str
@@ -218,9 +238,7 @@ class TerminalRow:
     tpk: str = ""
     tak: str = ""
     tdk: str = ""
-    next_tpk: str = ""
-    next_tak: str = ""
-    next_tdk: str = ""
+    waiting: tuple[HandedKeys, ...] = ()
     key_version: int = 0
 
 

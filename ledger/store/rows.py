@@ -15,6 +15,7 @@ from acquirer.ledger.journal.entries import (
     CourierRow,
     Entry,
     Event,
+    HandedKeys,
     OrderRow,
     Role,
     SafItem,
@@ -28,6 +29,7 @@ Row = tuple[Any, ...]
 
 encode_json = msgspec.json.Encoder().encode
 _decode_reply = msgspec.json.Decoder(dict[int, str]).decode
+_decode_waiting = msgspec.json.Decoder(tuple[HandedKeys, ...]).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +211,14 @@ def order_of(row: Row) -> OrderRow:
 
 def terminal_of(row: Row) -> TerminalRow:
     """A terminal from its columns in the table's order."""
-    return TerminalRow(row[0], row[1], bool(row[2]), *row[3:])
+    terminal_id, batch, is_signed_on, tpk, tak, tdk, handed, version = row
+    waiting = _decode_waiting(handed) if handed else ()
+    return TerminalRow(terminal_id, batch, bool(is_signed_on), tpk, tak, tdk, waiting, version)
+
+
+def waiting_text(waiting: tuple[HandedKeys, ...]) -> str:
+    """A terminal's waiting keys as the database keeps them: JSON, or empty."""
+    return encode_json(waiting).decode() if waiting else ""
 
 
 def courier_of(row: Row) -> CourierRow:

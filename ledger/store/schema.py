@@ -25,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import sqlite
 
 # The migration that creates exactly these tables; a test holds them equal.
-SCHEMA_VERSION = "0010"
+SCHEMA_VERSION = "0011"
 
 # Names of constraints are fixed, so that both databases and later migrations agree on them.
 metadata = MetaData(
@@ -276,9 +276,7 @@ terminals = Table(
     _text("tpk"),
     _text("tak"),
     _text("tdk"),
-    _text("next_tpk"),
-    _text("next_tak"),
-    _text("next_tdk"),
+    _text("waiting", ""),
     _integer("key_version"),
     sqlite_strict=True,
 )

@@ -35,7 +35,7 @@ from acquirer.ledger.journal.entries import (
 from acquirer.ledger.owed.advices import LimitAdvised, limit_advised
 from acquirer.ledger.store import statements as sql
 from acquirer.ledger.store.database import Session
-from acquirer.ledger.store.rows import entry_row, update_row
+from acquirer.ledger.store.rows import entry_row, update_row, waiting_text
 
 
 def _insert_entry(session: Session, _accounting: Accounting, step: InsertEntry) -> bool:
@@ -96,9 +96,7 @@ def _put_terminal(session: Session, _accounting: Accounting, step: PutTerminal) 
         "tpk": row.tpk,
         "tak": row.tak,
         "tdk": row.tdk,
-        "next_tpk": row.next_tpk,
-        "next_tak": row.next_tak,
-        "next_tdk": row.next_tdk,
+        "waiting": waiting_text(row.waiting),
         "key_version": row.key_version,
     }
     if step.expected_version is None:

@@ -40,6 +40,7 @@ class Request:
         started_at: monotonic seconds when the frame was whole.
         now_ms: wall clock then, milliseconds.
         role: what of its STAN it is.
+        address: where it came from; empty where that is not known.
     """
 
     message: Message
@@ -51,6 +52,7 @@ class Request:
     now_ms: int
     de59: De59 = field(default_factory=De59)
     role: Role = Role.ORIGINAL
+    address: str = ""
 
     @property
     def stan(self) -> str:

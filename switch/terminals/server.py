@@ -102,8 +102,8 @@ class TerminalServer:
                 await trio.sleep(_CAPACITY_PAUSE_S)
                 continue
             secured = stream if self._tls is None else _secured(stream, self._tls)
-            connection = _Connection(secured)
-            admitted = self._admission.enter(connection, _address_of(stream))
+            connection = _Connection(secured, _address_of(stream))
+            admitted = self._admission.enter(connection, connection.address)
             if isinstance(admitted, Turned):
                 self._metrics.refused_connections.inc()
                 await trio.aclose_forcefully(stream)
@@ -165,7 +165,7 @@ class TerminalServer:
 
     async def _request(self, connection: _Connection, frame: bytes) -> None:
         try:
-            reply = await self._session.answer(frame)
+            reply = await self._session.answer(frame, connection.address)
             if reply is not None:
                 connection.proven = True
                 self._admission.prove(connection)
@@ -216,10 +216,13 @@ def _secured(stream: trio.abc.Stream, tls: ssl.SSLContext) -> trio.abc.Stream:
 class _Connection:
     """One terminal's stream, with replies sent whole and requests counted."""
 
-    __slots__ = ("_lock", "_turn", "closed", "in_flight", "proven", "reading", "stream")
+    __slots__ = (
+        "_lock", "_turn", "address", "closed", "in_flight", "proven", "reading", "stream"
+    )  # fmt: skip
 
-    def __init__(self, stream: trio.abc.Stream) -> None:
+    def __init__(self, stream: trio.abc.Stream, address: str) -> None:
         self.stream = stream
+        self.address = address
         self.in_flight = 0
         self.closed = False
         self.proven = False

@@ -12,7 +12,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import structlog
-import trio
 
 from acquirer.codecs.dialect import load_dialect
 from acquirer.codecs.errors import LocalFormatError, RemoteFormatError
@@ -22,22 +21,23 @@ from acquirer.codecs.private_fields import De60
 from acquirer.codecs.tpdu import PosEnvelope, ProcessingDemand
 from acquirer.config.log_limit import LogLimit
 from acquirer.ledger.errors import BookBusy, BookError, BookUnavailable, BookUncertain
-from acquirer.ledger.journal.entries import Entry, Role, State
+from acquirer.ledger.journal.entries import Role
 from acquirer.ledger.journal.kinds import Kind
 from acquirer.switch.context import Context
 from acquirer.switch.errors import HsmRefused, HsmUnavailable, response_code_for
 from acquirer.switch.journal import refuse
-from acquirer.switch.seals import Seals
 from acquirer.switch.terminals.open_payments import OpenPayments
 from acquirer.switch.terminals.recognition import identify, items_of, order_numbers
+from acquirer.switch.terminals.repeats import Repeats
 from acquirer.switch.terminals.reply import (
     MAC_PLACEHOLDER,
     build_format_error,
     build_reply,
     write_reply,
 )
-from acquirer.switch.terminals.request import APPROVED, Answer, Outcome, Repeat, Request, answer_of
-from acquirer.switch.terminals.terminals import Keys, Terminal
+from acquirer.switch.terminals.request import Answer, Outcome, Request
+from acquirer.switch.terminals.seals import Seals
+from acquirer.switch.terminals.terminals import NO_KEYS, Keys, Terminal
 from acquirer.switch.transactions import Transaction
 from acquirer.switch.watch.metrics import Metrics
 
@@ -45,13 +45,8 @@ log = structlog.get_logger("acquirer.switch")
 
 FRAMING = LengthHeader("binary", 2)
 FRAME_BYTES_MAX = 4096
-NO_KEYS = Keys()
 # Batch upload, settlement and management carry no MAC (part 4).
 CLASSES_WITHOUT_MAC = frozenset("358")
-POLL_FIRST_S = 0.05
-POLL_MAX_S = 1.0
-# What comes again later is a STAN that came round, or a message that somebody has kept.
-REPEATS_MS = 7 * 86_400_000
 # What names one financial original, whether or not the table knows it.
 ORIGINALS = frozenset({"0100", "0200", "0220"})
 ADVICE = "0220"
@@ -65,9 +60,15 @@ class _Silence(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class _InFlight:
-    fingerprint: bytes
-    done: trio.Event
+class _Received:
+    """A message that is one, and when and where it came from."""
+
+    message: Message
+    transaction: Transaction | None
+    de60: De60
+    started_at: float
+    now_ms: int
+    address: str
 
 
 class CloseConnection(Exception):
@@ -82,16 +83,17 @@ class Session:
         self._metrics = metrics
         self._dialect = load_dialect("cup_pos")
         self._seals = Seals(context, self._dialect)
-        self._in_flight: dict[tuple[str, str, str, Role], _InFlight] = {}
+        self._repeats = Repeats(context)
         self._of_terminal: dict[str, int] = {}
         self._log_limit = LogLimit()
         self._open_payments = OpenPayments()
 
-    async def answer(self, frame: bytes) -> bytes | None:
+    async def answer(self, frame: bytes, address: str = "") -> bytes | None:
         """The reply to one frame, with its length header; None where none may be given.
 
         Args:
             frame: TPDU, header and message, without the length.
+            address: where it came from; empty where that is not known.
 
         Raises:
             CloseConnection: it is no message that could be answered.
@@ -109,7 +111,8 @@ class Session:
             return self._format_error(envelope, raw, error)
         keys, answer = NO_KEYS, None
         try:
-            keys, answer = await self._decide(message, transaction, de60, started_at, now_ms)
+            received = _Received(message, transaction, de60, started_at, now_ms, address)
+            keys, answer = await self._decide(received)
         except BookUncertain:
             self._metrics.uncertain.inc()
         except _Silence:
@@ -159,37 +162,33 @@ class Session:
 
     # --- checks ------------------------------------------------------------------------------
 
-    async def _decide(
-        self,
-        message: Message,
-        transaction: Transaction | None,
-        de60: De60,
-        started_at: float,
-        now_ms: int,
-    ) -> tuple[Keys, Answer]:
+    async def _decide(self, received: _Received) -> tuple[Keys, Answer]:
         """The answer, and the keys that seal it: none unless its STAN is stored.
 
         A refusal that no entry records is left unsealed: a copy, or what was garbled on its way,
         may still arrive and be approved, so the terminal must not believe that it was not.
         """
+        message, transaction = received.message, received.transaction
         terminal = self._context.terminals.get(message.get(41))
         if terminal is None:
             return NO_KEYS, Answer("97")
         keys: Keys | None = NO_KEYS
-        if _bears_mac(message, transaction):
+        needs_mac = _bears_mac(message, transaction)
+        if needs_mac or (message.get(64) and transaction and transaction.mac_counts):
             keys = await self._seals.keys_of(message, terminal)
-            if keys is None and message.get(42) == terminal.settings.merchant_id:
+            if needs_mac and keys is None and message.get(42) == terminal.settings.merchant_id:
                 return NO_KEYS, self._unverified(terminal)
         request = Request(
             message,
-            de60,
+            received.de60,
             terminal,
             keys or NO_KEYS,
-            self._fingerprint(message, de60),
-            started_at,
-            now_ms,
+            self._fingerprint(message, received.de60),
+            received.started_at,
+            received.now_ms,
             items_of(message),
             transaction.role if transaction else Role.ORIGINAL,
+            received.address,
         )
         code = await self._refusal(request, transaction)
         if transaction is not None and not code:
@@ -272,7 +271,7 @@ class Session:
     async def _run(self, transaction: Transaction, request: Request) -> Answer:
         try:
             if transaction.journaled:
-                return await self._once(transaction, request)
+                return await self._repeats.handle(transaction, request)
             return _certain(await transaction.handler(self._context, request))
         except (HsmRefused, HsmUnavailable, BookBusy, BookUnavailable) as error:
             code = self._not_handled(error)
@@ -280,29 +279,6 @@ class Session:
                 return await self._not_now(transaction, request, code)
             except (BookBusy, BookUnavailable):
                 raise _Silence from error
-
-    async def _once(self, transaction: Transaction, request: Request) -> Answer:
-        """Handle what a STAN names, one at a time; a copy gets the first answer again."""
-        key = (request.terminal.terminal_id, request.de60.batch, request.stan, request.role)
-        while (first := self._in_flight.get(key)) is not None:
-            if first.fingerprint == request.fingerprint:
-                await first.done.wait()
-            elif await self._find(request) is not None:
-                return Answer("94")
-            else:
-                with trio.move_on_after(POLL_FIRST_S):
-                    await first.done.wait()
-        mine = self._in_flight[key] = _InFlight(request.fingerprint, trio.Event())
-        try:
-            outcome: Outcome = Repeat()
-            if not (transaction.looks_back and await self._find(request)):
-                outcome = await transaction.handler(self._context, request)
-            if isinstance(outcome, Repeat):
-                outcome = await self._answer_again(request)
-            return outcome
-        finally:
-            del self._in_flight[key]
-            mine.done.set()
 
     async def _not_now(self, transaction: Transaction, request: Request, code: str) -> Answer:
         """The answer to what could not be handled, or the first answer where there was one.
@@ -317,45 +293,7 @@ class Session:
         if not transaction.journaled or request.message.mti == ADVICE:
             return Answer(code)
         outcome = await refuse(self._context, request, Kind(transaction.name), code)
-        return outcome if isinstance(outcome, Answer) else await self._answer_again(request)
-
-    async def _is_undone(self, request: Request, entry: Entry) -> bool:
-        """Whether an answer that approves may not be given again.
-
-        A reversal that found nothing left to undo was answered 00 too.
-        """
-        if entry.state in (State.REVERSING, State.REVERSED):
-            return True
-        if entry.response_code != APPROVED or entry.role is not Role.ORIGINAL:
-            return False
-        reversal = await self._find(request, Role.REVERSAL)
-        return reversal is not None and reversal.response_code == APPROVED
-
-    async def _find(self, request: Request, role: Role | None = None) -> Entry | None:
-        return await self._context.book.find_entry(
-            request.terminal.terminal_id, request.de60.batch, request.stan, role or request.role
-        )
-
-    async def _answer_again(self, request: Request) -> Answer:
-        """The first answer of a STAN that is taken, or 94.
-
-        An entry that another process has in flight is waited for while the terminal waits.
-        """
-        give_up_at = request.started_at + self._context.limits.terminal_s
-        pause_s = POLL_FIRST_S
-        while True:
-            entry = await self._find(request)
-            if entry is None or entry.fingerprint != request.fingerprint:
-                return Answer("94")
-            if entry.state not in (State.RECEIVED, State.SENT):
-                age_ms = request.now_ms - entry.created_at_ms
-                if age_ms > REPEATS_MS and not request.is_about_another:
-                    return Answer("94")
-                return Answer("94") if await self._is_undone(request, entry) else answer_of(entry)
-            if self._context.monotonic() + pause_s > give_up_at:
-                raise BookUncertain("the first request of this STAN has no outcome yet")
-            await trio.sleep(pause_s)
-            pause_s = min(pause_s * 2, POLL_MAX_S)
+        return outcome if isinstance(outcome, Answer) else await self._repeats.answer_again(request)
 
     # --- sealing -----------------------------------------------------------------------------
 

@@ -1,8 +1,9 @@
 """Terminals as the switch knows them: who they are, and which working keys are good now.
 
 The durable part is a row of the books; this module keeps a copy in memory and decides, as pure
-functions, how sign-on, a first verified message and sign-off change it. Sign-on is not
-authenticated, so the keys it hands out wait beside the old ones until a message verifies.
+functions, how sign-on and a first verified message change it. Sign-on is not authenticated, so the
+keys it hands out wait beside the old ones until a message verifies, and neither it nor a sign-off
+takes any away.
 Source: terminal interface, part 3.
 """
 
@@ -12,12 +13,15 @@ from dataclasses import dataclass, replace
 
 from acquirer.ledger.accounts.postings import FeeRate
 from acquirer.ledger.book import Book
-from acquirer.ledger.journal.entries import PutTerminal, TerminalRow
+from acquirer.ledger.journal.entries import HandedKeys, PutTerminal, TerminalRow
 from acquirer.switch.settings import MerchantSettings, ProfileSettings, TerminalSettings
+from acquirer.switch.turns import Turns
 
 FIRST_BATCH = "000001"
-WAITING_MAX = 3
-_BETWEEN = ","
+# Of each network code; with them a terminal never has more than seven generations to try.
+WAITING_PER_CODE_MAX = 2
+# Keys that were handed out stay good for so long at the least, whoever signs on meanwhile.
+HANDED_AGAIN_MS = 24 * 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,47 +32,53 @@ class Keys:
     tak: str = ""
 
 
-def signed_on(row: TerminalRow, tpk: str, tak: str, tdk: str) -> TerminalRow:
-    """The row after a sign-on: new keys beside the old ones, and beside others that wait.
+NO_KEYS = Keys()
 
-    A stranger can sign on in a terminal's name; he must not push out the keys that the terminal
-    itself has just been given. The newest stand first, and only so many are kept.
+
+def handed_again(row: TerminalRow, network_code: str, now_ms: int) -> HandedKeys | None:
+    """The waiting keys that a sign-on gets once more, or None where it gets new ones.
+
+    Whoever signs on in a terminal's name gets the same keys as the terminal: they push out nothing,
+    and without the master key they are of no use to him.
     """
-    return replace(
-        row,
-        signed_on=True,
-        next_tpk=_in_front(tpk, row.next_tpk, row),
-        next_tak=_in_front(tak, row.next_tak, row),
-        next_tdk=_in_front(tdk, row.next_tdk, row),
-        key_version=row.key_version + 1,
-    )
+    mine = [keys for keys in row.waiting if keys.network_code == network_code]
+    if len(mine) < WAITING_PER_CODE_MAX or abs(now_ms - mine[0].made_at_ms) >= HANDED_AGAIN_MS:
+        return None
+    return mine[0]
+
+
+def signed_on(row: TerminalRow, fresh: HandedKeys) -> TerminalRow:
+    """The row after a sign-on that got new keys: they wait beside the others.
+
+    Of one network code only so many are kept. The oldest goes, which was handed out last a whole
+    :data:`HANDED_AGAIN_MS` ago at the least.
+    """
+    alike = [keys for keys in row.waiting if keys.network_code == fresh.network_code]
+    gone = alike[WAITING_PER_CODE_MAX - 1 :]
+    kept = tuple(keys for keys in row.waiting if keys not in gone)
+    return replace(row, signed_on=True, waiting=(fresh, *kept), key_version=row.key_version + 1)
 
 
 def promoted(row: TerminalRow, keys: Keys) -> TerminalRow:
-    """The row once a message has verified under waiting keys: whatever is older is gone."""
-    index = row.next_tak.split(_BETWEEN).index(keys.tak)
-    tdks = row.next_tdk.split(_BETWEEN)
+    """The row once a message has verified under waiting keys: whatever is older is gone.
+
+    Raises:
+        ValueError: they do not wait.
+    """
+    index = [handed.tak for handed in row.waiting].index(keys.tak)
+    proved = row.waiting[index]
     return replace(
         row,
-        tpk=keys.tpk,
-        tak=keys.tak,
-        tdk=tdks[index],
-        next_tpk=_BETWEEN.join(row.next_tpk.split(_BETWEEN)[:index]),
-        next_tak=_BETWEEN.join(row.next_tak.split(_BETWEEN)[:index]),
-        next_tdk=_BETWEEN.join(tdks[:index]),
+        tpk=proved.tpk,
+        tak=proved.tak,
+        tdk=proved.tdk,
+        waiting=row.waiting[:index],
         key_version=row.key_version + 1,
     )
 
 
-def _in_front(key: str, waiting: str, row: TerminalRow) -> str:
-    """A key before those that wait; where one kind has no key, its place is kept empty."""
-    if not row.next_tak:
-        return key
-    return _BETWEEN.join([key, *waiting.split(_BETWEEN)][:WAITING_MAX])
-
-
-def signed_off(row: TerminalRow) -> TerminalRow:
-    """The row after a sign-off: no keys until the next sign-on."""
+def without_keys(row: TerminalRow) -> TerminalRow:
+    """The row of a terminal that must sign on before anything else."""
     return TerminalRow(row.terminal_id, row.batch, key_version=row.key_version + 1)
 
 
@@ -88,21 +98,27 @@ class Terminal:
         return self.settings.terminal_id
 
     def key_generations(self) -> tuple[Keys, ...]:
-        """The keys a message may verify under, the newest first; empty before any sign-on."""
+        """The keys a message may verify under, the likeliest first; empty before any sign-on."""
         row = self.row
-        if not row.next_tak:
-            return (Keys(row.tpk, row.tak),) if row.tak else ()
-        waiting = zip(row.next_tpk.split(_BETWEEN), row.next_tak.split(_BETWEEN), strict=True)
         confirmed = (Keys(row.tpk, row.tak),) if row.tak else ()
-        return (*(Keys(tpk, tak) for tpk, tak in waiting), *confirmed)
+        return (*confirmed, *(Keys(handed.tpk, handed.tak) for handed in row.waiting))
+
+    def awaits(self, keys: Keys) -> bool:
+        """Whether these keys were handed out and wait for a message that bears them."""
+        return keys.tak in [handed.tak for handed in self.row.waiting]
 
 
 class Terminals:
-    """All terminals of the configuration, with their rows read from the books."""
+    """All terminals of the configuration, with their rows read from the books.
+
+    Attributes:
+        turns: sign-ons of one terminal.
+    """
 
     def __init__(self, book: Book, terminals: dict[str, Terminal]) -> None:
         self._book = book
         self._terminals = terminals
+        self.turns = Turns()
 
     @classmethod
     async def load(

@@ -45,6 +45,7 @@ class Transaction:
         name: for logs and metrics; the journal's kind where it is journaled.
         needs: data elements without which it is no such message (30).
         mac: whether request and reply carry DE64.
+        mac_counts: whether one that need not be there counts where it is right.
         journaled: whether (terminal, batch, STAN) names it, with the duplicate rules.
         role: as what.
         looks_back: whether its rules depend on what happened before, so that a repeat must be
@@ -57,6 +58,7 @@ class Transaction:
     handler: Handler
     needs: tuple[int, ...]
     mac: bool = True
+    mac_counts: bool = False
     journaled: bool = True
     role: Role = Role.ORIGINAL
     looks_back: bool = False
@@ -67,8 +69,16 @@ class Transaction:
 _NUMBERED = (11, 41, 42)
 
 
-def _unsealed(name: str, handler: Handler, needs: tuple[int, ...] = _NUMBERED) -> Transaction:
-    return Transaction(name, handler, needs, mac=False, journaled=False, any_batch=True)
+def _unsealed(
+    name: str,
+    handler: Handler,
+    needs: tuple[int, ...] = _NUMBERED,
+    *,
+    mac_counts: bool = False,
+) -> Transaction:
+    return Transaction(
+        name, handler, needs, mac=False, mac_counts=mac_counts, journaled=False, any_batch=True
+    )
 
 
 def _sealed(kind: Kind, handler: Handler) -> Transaction:
@@ -81,7 +91,7 @@ MANAGEMENT: dict[tuple[str, str], Transaction] = {
     ("0800", "001"): _unsealed("sign_on", sign_on),
     ("0800", "003"): _unsealed("sign_on", sign_on),
     ("0800", "004"): _unsealed("sign_on", sign_on),
-    ("0820", "002"): _unsealed("sign_off", sign_off),
+    ("0820", "002"): _unsealed("sign_off", sign_off, mac_counts=True),
     ("0820", "301"): _unsealed("echo", echo, (41, 42)),
     ("0820", "402"): _sealed(Kind.COURIER_SIGN_ON, courier_sign_on),
     ("0820", "403"): _sealed(Kind.COURIER_SIGN_OFF, courier_sign_off),

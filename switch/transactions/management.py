@@ -1,34 +1,63 @@
 """Sign-on, sign-off and echo test of a terminal: MTI 0800 and 0820.
 
-Sign-on hands out working keys under the terminal's master key; they wait beside the old ones
-until a message verifies under them. Source: terminal interface, parts 3 and 4.
+Anybody can send them in a terminal's name, so that they must not hurt it. Sign-on hands out working
+keys under the terminal's master key; they wait beside the old ones until a message verifies under
+them, and who asks again gets the same.
+Source: terminal interface, parts 3 and 4; docs/pos.md, "Keys".
 """
 
 from __future__ import annotations
 
+import structlog
+
 from acquirer.codecs.private_fields import De60, WorkingKeys
+from acquirer.ledger.errors import BookBusy
+from acquirer.ledger.journal.entries import HandedKeys
 from acquirer.switch.context import Context
-from acquirer.switch.numbers import rrn_of
+from acquirer.switch.numbers import unnumbered_rrn
 from acquirer.switch.terminals.request import Answer, Outcome, Request
-from acquirer.switch.terminals.terminals import signed_off, signed_on
+from acquirer.switch.terminals.terminals import handed_again, signed_on, without_keys
+
+log = structlog.get_logger("acquirer.switch")
 
 SAVE_TRIES_MAX = 5
 
 
 async def sign_on(context: Context, request: Request) -> Outcome:
-    """Make working keys in the module, keep them under the LMK, send them under the TMK.
+    """Hand out working keys: those that wait already, or new ones made in the module.
 
     Raises:
         HsmRefused, HsmUnavailable: no keys were made; the old ones stay good.
         BookBusy, BookUnavailable: likewise.
     """
     terminal, code = request.terminal, request.de60.network_code
+    fresh: HandedKeys | None = None
+    # Side by side they would make keys that none of them could store.
+    async with context.terminals.turns.of(terminal.terminal_id):
+        for _ in range(SAVE_TRIES_MAX):
+            # Another process may know of keys that were proved since, or handed out.
+            await context.terminals.refresh(terminal)
+            row = terminal.row
+            if again := handed_again(row, code, request.now_ms):
+                return _handed_out(context, request, again)
+            if fresh is None:
+                if not context.sign_ons.take(request.address, context.monotonic()):
+                    log.warning("too_many_sign_ons", address=request.address)
+                    return Answer("96", _times(context, request))
+                fresh = await _new_keys(context, request)
+            if await context.terminals.save(terminal, signed_on(row, fresh)):
+                return _handed_out(context, request, fresh)
+    raise BookBusy("the terminal's keys kept changing")
+
+
+async def _new_keys(context: Context, request: Request) -> HandedKeys:
+    terminal, code = request.terminal, request.de60.network_code
     tmk = terminal.settings.tmk
     double = code != "001"
     pin = await context.hsm.new_pin_key(tmk, double=double)
     mac = await context.hsm.new_mac_key(tmk, double=double and terminal.profile.mac_key == "double")
     track = await context.hsm.new_pin_key(tmk, double=True) if code == "004" else None
-    keys = WorkingKeys(
+    sent = WorkingKeys(
         pin.under_tmk,
         pin.kcv,
         mac.under_tmk,
@@ -36,30 +65,40 @@ async def sign_on(context: Context, request: Request) -> Outcome:
         track.under_tmk if track else b"",
         track.kcv if track else b"",
     )
-    for _ in range(SAVE_TRIES_MAX):
-        row = signed_on(
-            terminal.row, pin.under_lmk, mac.under_lmk, track.under_lmk if track else ""
-        )
-        if await context.terminals.save(terminal, row):
-            return Answer(
-                "00",
-                {
-                    **_times(context, request),
-                    37: await _rrn(context, request),
-                    60: De60("00", terminal.row.batch, code).format(),
-                    62: keys.format(code).hex().upper(),
-                },
-            )
-    return Answer("96")
+    return HandedKeys(
+        pin.under_lmk,
+        mac.under_lmk,
+        track.under_lmk if track else "",
+        code,
+        sent.format(code).hex().upper(),
+        request.now_ms,
+    )
+
+
+def _handed_out(context: Context, request: Request, keys: HandedKeys) -> Answer:
+    return Answer(
+        "00",
+        {
+            **_numbered(context, request),
+            60: De60("00", request.terminal.row.batch, keys.network_code).format(),
+            62: keys.de62,
+        },
+    )
 
 
 async def sign_off(context: Context, request: Request) -> Outcome:
-    """Forget the working keys; the next transaction needs a sign-on."""
+    """Take note. The working keys end only where the message bears their MAC.
+
+    Raises:
+        BookBusy, BookUnavailable: the keys stay good.
+    """
     terminal = request.terminal
     for _ in range(SAVE_TRIES_MAX):
-        if await context.terminals.save(terminal, signed_off(terminal.row)):
-            return Answer("00", {**_times(context, request), 37: await _rrn(context, request)})
-    return Answer("96")
+        if request.keys not in terminal.key_generations() or await context.terminals.save(
+            terminal, without_keys(terminal.row)
+        ):
+            return Answer("00", _numbered(context, request))
+    raise BookBusy("the terminal's keys kept changing")
 
 
 async def echo(context: Context, request: Request) -> Outcome:
@@ -72,6 +111,7 @@ def _times(context: Context, request: Request) -> dict[int, str]:
     return {12: stamp.local_time, 13: stamp.local_date}
 
 
-async def _rrn(context: Context, request: Request) -> str:
-    number = await context.numbers.take()
-    return rrn_of(number, context.calendar.stamp(request.now_ms).rrn_day)
+def _numbered(context: Context, request: Request) -> dict[int, str]:
+    # No number of the books: whoever floods us with these would use a day's up.
+    rrn_day = context.calendar.stamp(request.now_ms).rrn_day
+    return {**_times(context, request), 37: unnumbered_rrn(request.stan, rrn_day)}

@@ -145,6 +145,7 @@ async def test_a_stranger_does_not_use_up_a_terminals_share(open_world: Callable
         async with world.line() as stranger:
             await stranger.send(*flood, *[terminal.echo() for _ in range(20)])
             assert "00" == (await world.ask(terminal.sale(SYBIL, 100))).code
+            assert {"00"} == {(await stranger.receive()).code for _ in range(40)}
 
 
 async def test_terminals_under_tls_with_certificates(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from pos_terminal import PosTerminal, Reply, des
+from pos_terminal import PosTerminal, Reply, WorkKeys, des
 
 from acquirer.config.estate import load_estate
 
@@ -97,13 +97,84 @@ async def test_before_sign_on(world: Any) -> None:
     assert ("77", 3, False) == (reply.code, reply.demand, 64 in reply.fields)
 
 
+@pytest.mark.parametrize("code", ["001", "003", "004"])
+async def test_strangers_sign_ons_do_not_push_out_fresh_keys(open_world: Any, code: str) -> None:
+    """The keys of a sign-on are good however often somebody else signs on; so are the next ones."""
+    async with open_world() as world:
+        terminal = world.terminal("10000002")
+        stranger = PosTerminal(terminal.terminal_id, terminal.merchant_id, bytes(16))
+        terminal.take_keys(await world.ask(terminal.sign_on(code)), code)
+        for other in ("001", "003", "004"):
+            frames = [stranger.sign_on(other) for _ in range(10)]
+            assert {"00"} == {reply.code for reply in await world.ask_all(*frames)}
+        assert "00" == (await world.ask(terminal.sale(SYBIL, 100))).code
+        for _ in range(4):
+            terminal.take_keys(await world.ask(terminal.sign_on(code)), code)
+        assert "00" == (await world.ask(terminal.sale(SYBIL, 100))).code
+
+
+async def test_who_signs_on_again_gets_the_keys_that_wait(open_world: Any) -> None:
+    """The second time new ones, then the same again until a message bears them."""
+    async with open_world() as world:
+        terminal = world.terminal("10000002")
+        given = [(await world.ask(terminal.sign_on()))[62] for _ in range(4)]
+        assert given[0] != given[1] == given[2] == given[3]
+        terminal.take_keys(await world.ask(terminal.sign_on()))
+        assert "00" == (await world.ask(terminal.sale(SYBIL, 100))).code
+        assert (await world.ask(terminal.sign_on()))[62] not in given
+
+
+async def test_sign_ons_at_two_processes(open_world: Any, postgresql_url: str) -> None:
+    """Both hand out the same keys, and neither hands out keys that were proved at the other."""
+    async with open_world(url=postgresql_url) as world, world.sibling() as other:
+        terminal = world.terminal("10000002")
+        given = [(await world.ask(terminal.sign_on()))[62] for _ in range(2)]
+        again = await other.ask(terminal.sign_on())
+        assert given[1] == again[62]
+        terminal.take_keys(again)
+        assert "00" == (await world.ask(terminal.sale(SYBIL, 100))).code
+        fresh = await other.ask(terminal.sign_on())
+        assert fresh[62] not in given
+        terminal.take_keys(fresh)
+        assert "00" == (await world.ask(terminal.sale(SYBIL, 100))).code
+        assert "00" == (await other.ask(terminal.sale(SYBIL, 100))).code
+        await world.agree()
+
+
+async def test_what_anybody_can_send_uses_up_no_numbers(open_world: Any) -> None:
+    """RRNs and STANs of a day are finite, and sign-ons in a terminal's name are free."""
+    async with open_world() as world:
+        terminal = await world.signed_on()
+        first = await world.ask(terminal.sale(SYBIL, 100))
+        frames = [terminal.sign_on() for _ in range(10)] + [terminal.sign_off() for _ in range(10)]
+        assert 20 == len({reply[37] for reply in await world.ask_all(*frames)})
+        second = await world.ask(terminal.sale(SYBIL, 100))
+        assert int(first[37]) + 1 == int(second[37])
+
+
 async def test_sign_off(world: Any) -> None:
-    """After a sign-off the keys are gone: 77 until the next sign-on."""
+    """Anybody can sign a terminal off, so that its keys stay good."""
     terminal = await world.signed_on("10000004")
-    reply = await world.ask(terminal.sign_off())
-    assert ("0830", "00") == (reply.mti, reply.code)
+    stranger = PosTerminal(terminal.terminal_id, terminal.merchant_id, bytes(16))
+    forged = stranger.frame(
+        "0820", {11: "000001", 60: "00000001002"}, keys=WorkKeys(b"", bytes(range(16)))
+    )
+    for frame in (terminal.sign_off(), stranger.sign_off(), forged):
+        reply = await world.ask(frame)
+        assert ("0830", "00", False) == (reply.mti, reply.code, 64 in reply.fields)
+        assert "00" == (await world.ask(terminal.sale(SYBIL, 100))).code
+
+
+async def test_sealed_sign_off(world: Any) -> None:
+    """A sign-off that bears the terminal's MAC ends its keys, and answers under them."""
+    terminal = await world.signed_on("10000003")
+    await world.ask(terminal.sign_on())
+    frame = terminal.frame("0820", {11: terminal.next_stan(), 60: "00000001002"})
+    reply = await world.ask(frame)
+    assert ("00", True) == (reply.code, terminal.sealed(reply))
     assert "77" == (await world.ask(terminal.sale(SYBIL, 100))).code
     terminal.take_keys(await world.ask(terminal.sign_on()))
+    assert "00" == (await world.ask(frame)).code, "a copy, whose keys are gone"
     assert "00" == (await world.ask(terminal.sale(SYBIL, 100))).code
 
 

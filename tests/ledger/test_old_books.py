@@ -24,7 +24,7 @@ from acquirer.ledger.journal.kinds import Kind
 from acquirer.ledger.store import migrate as migrate_module
 from acquirer.ledger.store.database import Database, Session
 from acquirer.ledger.store.migrate import migrate
-from acquirer.ledger.store.reads import find_entry
+from acquirer.ledger.store.reads import find_entry, terminals_all
 from acquirer.ledger.store.writer import Writer
 
 FILE = Path(__file__).parents[1] / "vectors" / "books_0008.json"
@@ -128,6 +128,28 @@ def test_books_of_an_earlier_version_open_verify_and_go_on(
     with engine.connect() as connection:
         assert verify(connection).transfers == len(before[1]) + len(postings)
     engine.dispose()
+
+
+def test_keys_that_wait_go_on_waiting(old_url: str) -> None:
+    """What terminals were handed before is good still, the newest first; the rest have none."""
+    engine = create_engine(Database(old_url).url)
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "UPDATE terminals SET next_tpk = 'U2,U1', next_tak = 'U4,U3', next_tdk = ',U5'"
+                " WHERE terminal_id = '10000003'"
+            )
+        )
+    engine.dispose()
+    session = Session(Database(old_url))
+    migrate(session)
+    rows = {row.terminal_id: row for row in terminals_all(session)}
+    session.close()
+    assert [("U2", "U4", ""), ("U1", "U3", "U5")] == [
+        (keys.tpk, keys.tak, keys.tdk) for keys in rows["10000003"].waiting
+    ]
+    assert {(), rows["10000003"].waiting} == {row.waiting for row in rows.values()}
+    assert 2 == rows["10000003"].key_version
 
 
 def test_facts_move_to_where_they_belong(old_url: str) -> None:

@@ -10,8 +10,8 @@ import trio
 
 from acquirer.ledger.accounts.postings import FeeRate
 from acquirer.ledger.journal.entries import TerminalRow
-from acquirer.switch.seals import Seals
 from acquirer.switch.settings import MerchantSettings, ProfileSettings, TerminalSettings
+from acquirer.switch.terminals.seals import Seals
 from acquirer.switch.terminals.terminals import Terminal, Terminals
 
 pytestmark = pytest.mark.anyio

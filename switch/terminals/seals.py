@@ -32,7 +32,7 @@ class Seals:
             # Not "whether that has changed it": another task may have read the newer row before.
             if terminal.row.key_version != tried.key_version:
                 keys = await self._matching(message, terminal)
-        if keys is not None and keys.tak in terminal.row.next_tak:
+        if keys is not None and terminal.awaits(keys):
             await self._context.terminals.save(terminal, promoted(terminal.row, keys))
         return keys
 

@@ -1,0 +1,106 @@
+"""What a STAN names is handled once, and a copy of it gets the first answer again.
+
+Copies in flight side by side wait here for the first; what other processes have in flight, or had,
+stands in the books. Source: terminal interface, part 4, "STAN".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import trio
+
+from acquirer.ledger.errors import BookUncertain
+from acquirer.ledger.journal.entries import Entry, Role, State
+from acquirer.switch.context import Context
+from acquirer.switch.terminals.request import APPROVED, Answer, Outcome, Repeat, Request, answer_of
+from acquirer.switch.transactions import Transaction
+
+POLL_FIRST_S = 0.05
+POLL_MAX_S = 1.0
+# What comes again later is a STAN that came round, or a message that somebody has kept.
+REPEATS_MS = 7 * 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class _InFlight:
+    fingerprint: bytes
+    done: trio.Event
+
+
+class Repeats:
+    """Remembers which requests are in flight; the rest is in the books."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._in_flight: dict[tuple[str, str, str, Role], _InFlight] = {}
+
+    async def handle(self, transaction: Transaction, request: Request) -> Answer:
+        """Handle a request, or answer it as the first of its STAN was answered.
+
+        Raises:
+            HsmRefused, HsmUnavailable, BookBusy, BookUnavailable: its handler's.
+            BookUncertain: likewise; or the first has no outcome yet.
+        """
+        key = (request.terminal.terminal_id, request.de60.batch, request.stan, request.role)
+        while (first := self._in_flight.get(key)) is not None:
+            if first.fingerprint == request.fingerprint:
+                await first.done.wait()
+            elif await self._find(request) is not None:
+                return Answer("94")
+            else:
+                with trio.move_on_after(POLL_FIRST_S):
+                    await first.done.wait()
+        mine = self._in_flight[key] = _InFlight(request.fingerprint, trio.Event())
+        try:
+            outcome: Outcome = Repeat()
+            if not (transaction.looks_back and await self._find(request)):
+                outcome = await transaction.handler(self._context, request)
+            if isinstance(outcome, Repeat):
+                outcome = await self.answer_again(request)
+            return outcome
+        finally:
+            del self._in_flight[key]
+            mine.done.set()
+
+    async def _is_undone(self, request: Request, entry: Entry) -> bool:
+        """Whether an answer that approves may not be given again.
+
+        A reversal that found nothing left to undo was answered 00 too.
+        """
+        if entry.state in (State.REVERSING, State.REVERSED):
+            return True
+        if entry.response_code != APPROVED or entry.role is not Role.ORIGINAL:
+            return False
+        reversal = await self._find(request, Role.REVERSAL)
+        return reversal is not None and reversal.response_code == APPROVED
+
+    async def _find(self, request: Request, role: Role | None = None) -> Entry | None:
+        return await self._context.book.find_entry(
+            request.terminal.terminal_id, request.de60.batch, request.stan, role or request.role
+        )
+
+    async def answer_again(self, request: Request) -> Answer:
+        """The first answer of a STAN that is taken, or 94.
+
+        An entry that another process has in flight is waited for while the terminal waits.
+
+        Raises:
+            BookUncertain: it had no outcome until then.
+            BookBusy, BookUnavailable: it cannot be asked for.
+        """
+        give_up_at = request.started_at + self._context.limits.terminal_s
+        pause_s = POLL_FIRST_S
+        while True:
+            entry = await self._find(request)
+            if entry is None or entry.fingerprint != request.fingerprint:
+                return Answer("94")
+            if entry.state not in (State.RECEIVED, State.SENT):
+                age_ms = request.now_ms - entry.created_at_ms
+                if age_ms > REPEATS_MS and not request.is_about_another:
+                    return Answer("94")
+                return Answer("94") if await self._is_undone(request, entry) else answer_of(entry)
+            if self._context.monotonic() + pause_s > give_up_at:
+                raise BookUncertain("the first request of this STAN has no outcome yet")
+            await trio.sleep(pause_s)
+            pause_s = min(pause_s * 2, POLL_MAX_S)
