@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
-from acquirer.config.private import close_to_others
 from acquirer.ledger.accounts.anchors import anchor
 from acquirer.ledger.accounts.transfer_steps import Posting
-from acquirer.ledger.errors import BookUnavailable, UnitRefused
+from acquirer.ledger.errors import UnitRefused
 from acquirer.ledger.journal.entries import (
     CommitResult,
     CourierRow,
@@ -35,10 +34,9 @@ from acquirer.ledger.owed.open_work import OpenWork, open_work
 from acquirer.ledger.reports import gauges
 from acquirer.ledger.reports.takings import Takings, takings
 from acquirer.ledger.store import instances, reads
-from acquirer.ledger.store.book_files import book_files
-from acquirer.ledger.store.database import Database
+from acquirer.ledger.store.database import Database, Session
 from acquirer.ledger.store.drivers import Driver, InlineDriver, ThreadDriver
-from acquirer.ledger.store.opening import Opening
+from acquirer.ledger.store.opening import Opening, own_files
 from acquirer.ledger.store.rows import EntryRow
 from acquirer.ledger.store.writer import Query, Writer
 
@@ -56,7 +54,8 @@ class Book:
 
     Error handling: each method raises :class:`BookBusy` (queue full) and
     :class:`BookUnavailable` (the database refuses), after which nothing was written, and those
-    that write :class:`BookUncertain` where the connection was lost during COMMIT. A task that is
+    that write :class:`BookUncertain` where the connection was lost during COMMIT; each raises
+    :class:`BooksGone` where these are not the books any more that were opened. A task that is
     cancelled while it waits leaves its unit in the queue: the unit may still commit, so the
     caller must treat it as uncertain.
 
@@ -65,8 +64,9 @@ class Book:
         on_commit: told of every unit that :meth:`commit` has committed; must be quick.
     """
 
-    def __init__(self, driver: Driver, owner: str) -> None:
-        self.owner = owner
+    def __init__(self, driver: Driver, opening: Opening) -> None:
+        self.owner = opening.owner
+        self._check = opening.check
         self.on_commit: Callable[[Sequence[Step]], None] = lambda steps: None
         self._driver = driver
         self._takes = 0
@@ -237,7 +237,12 @@ class Book:
 
     async def gauges(self) -> gauges.Gauges:
         """Queue lengths, unconfirmed payments and couriers' cash, now."""
-        found: gauges.Gauges = await self._read(gauges.gauges)
+
+        def look(session: Session) -> gauges.Gauges:
+            self._check(session)
+            return gauges.gauges(session)
+
+        found: gauges.Gauges = await self._read(look)
         return found
 
     async def stamp_saf(self, id: int, *, attempts: int, stan: str, transmission_at: str) -> bool:
@@ -349,6 +354,7 @@ async def open_book(
     instance: str,
     *,
     clock_ms: Callable[[], int],
+    create: bool = True,
     queue_units_max: int = QUEUE_UNITS_MAX,
     group_units_max: int = GROUP_UNITS_MAX,
     lock_wait_ms: int = LOCK_WAIT_MS,
@@ -361,6 +367,7 @@ async def open_book(
             of one's own making, for simulation.
         instance: this process's lasting name: 1 to 40 of letters, digits, ``_`` and ``-``.
         clock_ms: wall clock, milliseconds since 1970 UTC; called on the writer's thread too.
+        create: whether books are made where there never were any.
         queue_units_max: how many units may wait before callers get :class:`BookBusy`.
         group_units_max: how many units one transaction holds at most.
         lock_wait_ms: how long to wait for another connection's lock.
@@ -373,27 +380,19 @@ async def open_book(
     Raises:
         InstanceTaken: another process runs as this instance or on this file.
         BookUnavailable: the database cannot be opened.
+        BooksMissing: there are no books, but there were, or ``create`` is false.
         SchemaError: it belongs to another version of the program.
     """
     instances.check_name(instance)
     database = Database(url, lock_wait_ms=lock_wait_ms) if isinstance(url, str) else url
-    lock: IO[bytes] | None = None
-    if database.file is not None:
-        close_to_others(*book_files(database.file))
-        try:
-            lock = instances.lock_folder(database.file)
-        except OSError as error:
-            raise BookUnavailable(f"cannot lock {database.file}: {error.strerror}") from error
-    opening = Opening(instance, clock_ms)
-    writer = Writer(database, instance, clock_ms, opening.on_connect)
-    make: MakeDriver = _DRIVERS[driver] if isinstance(driver, str) else driver
-    serving = make(writer, queue_units_max, group_units_max)
-    try:
+    with own_files(database, create) as files:
+        had_books = files is not None and files.had_books
+        opening = Opening(instance, clock_ms, create and not had_books)
+        writer = Writer(database, instance, clock_ms, opening.on_connect, files)
+        make: MakeDriver = _DRIVERS[driver] if isinstance(driver, str) else driver
+        serving = make(writer, queue_units_max, group_units_max)
         await serving.start(writer.connect)
         try:
-            yield Book(serving, opening.owner)
+            yield Book(serving, opening)
         finally:
             await serving.stop()
-    finally:
-        if lock is not None:
-            lock.close()

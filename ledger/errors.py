@@ -35,6 +35,21 @@ class BookUncertain(BookError):
     """The connection was lost during COMMIT: the unit may have been written, or not."""
 
 
+class BooksGone(BookUncertain):
+    """The books are not those that this process opened: moved, deleted, replaced, or older.
+
+    What was written may be nowhere, and what is read may not hold. Nothing may be answered.
+    """
+
+
+class BooksMissing(LedgerError):
+    """There are no books where there must be some: new ones would hide that."""
+
+    def __init__(self, reason: str) -> None:
+        cure = 'put them back, or restore a copy (docs/operations.md, "books_gone")'
+        super().__init__(f"{reason}: {cure}")
+
+
 class InstanceTaken(LedgerError):
     """Another process already runs as this instance, or on this data folder."""
 

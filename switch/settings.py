@@ -43,9 +43,11 @@ class DatabaseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         url: SQLAlchemy URL; a relative SQLite path is relative to this file.
         queue_units_max: units that wait for the writer; while it is full, answers are 96.
+        create: whether books are made where there are none; false refuses to start without.
     """
 
     url: str
+    create: bool = True
     queue_units_max: Positive = 4096
 
 

@@ -55,6 +55,7 @@ def open_books(settings: SwitchSettings, wall: WallClock) -> AbstractAsyncContex
     return open_book(
         settings.database.url,
         settings.instance,
+        create=settings.database.create,
         queue_units_max=settings.database.queue_units_max,
         clock_ms=wall,
     )

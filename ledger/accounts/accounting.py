@@ -70,6 +70,10 @@ class Accounting:
         self._chain_id, self._stored_seq, self._stored_hash = row[0], row[1], bytes(row[2])
         self._chain_seq, self._chain_hash = self._stored_seq, self._stored_hash
 
+    def is_behind(self, earlier: Accounting) -> bool:
+        """Whether the chain is not as far as an earlier connection has taken it."""
+        return self._stored_seq < earlier._stored_seq
+
     # --- life of a transaction ----------------------------------------------------------------
 
     def begin(self, now_ms: int) -> None:

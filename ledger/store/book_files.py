@@ -1,8 +1,23 @@
-"""The files of SQLite books: the database, what SQLite keeps beside it, and the lock."""
+"""The files of SQLite books: the database, what SQLite keeps beside it, and the lock.
+
+A process that has them open goes on with them when their names lead elsewhere, or nowhere, and what
+it writes then is in no books that anybody will open again. So :class:`BookFiles` remembers which
+files they are. The lock file is never removed and says whether there ever were books; where it, or
+a log, is all that is left, new books would hide that. Knows nothing of SQL.
+"""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import IO
+
+from acquirer.ledger.errors import BooksMissing
+
+_MARK = b"There are books beside this file, or there were.\n"
+
+Identity = tuple[int, int]
 
 
 def lock_file(file: Path) -> Path:
@@ -10,7 +25,94 @@ def lock_file(file: Path) -> Path:
     return file.with_name(f"{file.name}.lock")
 
 
+def _logs(file: Path) -> tuple[Path, Path]:
+    """SQLite's log of a database, and the log's index: there while a connection is open."""
+    return file.with_name(f"{file.name}-wal"), file.with_name(f"{file.name}-shm")
+
+
 def book_files(file: Path) -> tuple[Path, ...]:
     """All files of a database: itself, its log, the log's index, the lock."""
-    beside = tuple(file.with_name(f"{file.name}{suffix}") for suffix in ("-wal", "-shm"))
-    return (file, *beside, lock_file(file))
+    return (file, *_logs(file), lock_file(file))
+
+
+class BookFiles:
+    """The files that a process has open, and whether their names still lead to them.
+
+    Args:
+        file: the database.
+        lock: its lock file, locked; the caller's to close.
+    """
+
+    def __init__(self, file: Path, lock: IO[bytes]) -> None:
+        self._file = file
+        self._lock = lock
+        self._lasting: Mapping[Path, Identity] = {}
+        self._open: Mapping[Path, Identity] = {}
+
+    @property
+    def had_books(self) -> bool:
+        """Whether there were books here at an earlier time."""
+        return os.fstat(self._lock.fileno()).st_size > 0
+
+    def check_for_books(self, may_create: bool) -> None:
+        """See that there are books if there ever were, before SQLite makes new ones.
+
+        Args:
+            may_create: whether books may be made where nothing says that there were some.
+
+        Raises:
+            BooksMissing: they are gone.
+        """
+        if self._file.exists() and self._file.stat().st_size:
+            return
+        left = [path for path in _logs(self._file) if path.exists()]
+        left += [lock_file(self._file)] if self.had_books else []
+        signs = [path.name for path in left]
+        if not (signs or may_create):
+            signs = ["database.create = false"]
+        if signs:
+            reason = f"{self._file} is gone, but {', '.join(signs)} says that there were books"
+            raise BooksMissing(reason)
+
+    def opened(self) -> None:
+        """A connection is open, and so the files are there; from now on they have to stay."""
+        if not self.had_books:
+            self._lock.write(_MARK)
+            self._lock.flush()
+            os.fsync(self._lock.fileno())
+        found = {path: _identity(path) for path in book_files(self._file)}
+        known = {path: identity for path, identity in found.items() if identity}
+        logs = _logs(self._file)
+        if not self._lasting:
+            self._lasting = {path: known[path] for path in known if path not in logs}
+        self._open = {**known, **self._lasting}
+
+    def closed(self) -> None:
+        """No connection is open: the logs may go."""
+        self._open = self._lasting
+
+    def gone(self) -> str:
+        """What has become of a file that ought to be there; empty where all are.
+
+        A few microseconds: a look at each name.
+        """
+        while True:
+            known = self._open
+            reason = next((words for path in known if (words := _other(path, known[path]))), "")
+            if known is self._open:
+                return reason
+
+
+def _identity(path: Path) -> Identity | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _other(path: Path, known: Identity) -> str:
+    found = _identity(path)
+    if found == known:
+        return ""
+    return f"{path} is {'another file now' if found else 'gone'}"

@@ -218,6 +218,7 @@ class Database:
             parsed.set(drivername="postgresql+psycopg") if self.kind == "postgresql" else parsed
         )
         self._lock_wait_ms = lock_wait_ms
+        self._is_made = False
 
     @property
     def file(self) -> Path | None:
@@ -235,8 +236,11 @@ class Database:
         return self._connect_sqlite() if self.kind == "sqlite" else self._connect_postgresql()
 
     def _connect_sqlite(self) -> sqlite3.Connection:
+        # Only the first connection makes a file: later ones must find what it found.
+        mode = "rw" if self._is_made else "rwc"
         connection = sqlite3.connect(
-            str(self.file or ":memory:"),
+            f"{self.file.absolute().as_uri()}?mode={mode}" if self.file else ":memory:",
+            uri=True,
             timeout=self._lock_wait_ms / 1000,
             isolation_level=None,
             check_same_thread=False,
@@ -247,6 +251,7 @@ class Database:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
+        self._is_made = True
         return connection
 
     def _connect_postgresql(self) -> psycopg.Connection[Row]:

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import outcome
 import trio
 
-from acquirer.ledger.errors import BookBusy, BookError, BookUnavailable
+from acquirer.ledger.errors import BookBusy, BookError, BooksGone, BookUnavailable
 from acquirer.ledger.store.writer import Result, Unit, Writer
 
 
@@ -56,10 +56,13 @@ async def _result_of(ticket: Ticket) -> Result:
     return result
 
 
-def _wake(tickets: list[Ticket]) -> None:
+def _wake(writer: Writer, tickets: list[Ticket]) -> None:
+    """Give the tasks their results, if the files with what was written are still the books."""
+    gone = writer.gone()
     for ticket in tickets:
         if ticket.task is not None:
-            trio.lowlevel.reschedule(ticket.task, outcome.Value(ticket.result))
+            result = BooksGone(gone) if gone else ticket.result
+            trio.lowlevel.reschedule(ticket.task, outcome.Value(result))
 
 
 def _commit(writer: Writer, tickets: list[Ticket]) -> None:
@@ -144,7 +147,7 @@ class ThreadDriver:
 
     def _deliver(self, tickets: list[Ticket]) -> None:
         self._waiting -= len(tickets)
-        _wake(tickets)
+        _wake(self._writer, tickets)
 
 
 class InlineDriver:
@@ -197,4 +200,4 @@ class InlineDriver:
             size = min(len(self._tickets), self._group_units_max)
             tickets = [self._tickets.popleft() for _ in range(size)]
             _commit(self._writer, tickets)
-            _wake(tickets)
+            _wake(self._writer, tickets)

@@ -16,7 +16,13 @@ from operator import itemgetter
 from typing import Any
 
 from acquirer.ledger.accounts.accounting import Accounting
-from acquirer.ledger.errors import BookError, BookUnavailable, BookUncertain, UnitRefused
+from acquirer.ledger.errors import (
+    BookError,
+    BooksGone,
+    BookUnavailable,
+    BookUncertain,
+    UnitRefused,
+)
 from acquirer.ledger.journal.entries import (
     CommitResult,
     Failed,
@@ -28,6 +34,7 @@ from acquirer.ledger.journal.entries import (
 )
 from acquirer.ledger.owed.advices import LimitAdvised
 from acquirer.ledger.store import statements as sql
+from acquirer.ledger.store.book_files import BookFiles
 from acquirer.ledger.store.database import Database, Fault, Session
 from acquirer.ledger.store.rows import ENTRY_COLUMNS, entry_row, update_row
 from acquirer.ledger.store.steps import ALWAYS_HOLD, RUN, SEVERAL_ROWS
@@ -65,6 +72,7 @@ class Writer:
         clock_ms: wall clock, milliseconds since 1970 UTC.
         on_connect: runs on each new connection before it is used, such as to take the
             instance's lock; what it raises makes the books unavailable until it succeeds.
+        files: of SQLite books, to notice when they go.
     """
 
     def __init__(
@@ -73,11 +81,13 @@ class Writer:
         instance: str,
         clock_ms: Callable[[], int],
         on_connect: Callable[[Session], None],
+        files: BookFiles | None = None,
     ) -> None:
         self._database = database
         self._instance = instance
         self._clock_ms = clock_ms
         self._on_connect = on_connect
+        self._files = files
         self._session: Session | None = None
         self._accounting: Accounting | None = None
 
@@ -88,15 +98,20 @@ class Writer:
 
         Raises:
             BookUnavailable: the database cannot be reached, or ``on_connect`` refused.
+            BooksGone: these are not the books of the connection before.
         """
         if self._session is not None:
             return
+        if reason := self.gone():
+            raise BooksGone(reason)
         session = None
         try:
             session = Session(self._database)
             self._on_connect(session)
             accounting = Accounting(session, self._instance)
             accounting.load_chain()
+            if self._accounting is not None and accounting.is_behind(self._accounting):
+                raise BooksGone("the books are older than what was written here: a copy")
         except BookError:
             if session is not None:
                 session.close()
@@ -108,9 +123,17 @@ class Writer:
                 raise
             raise BookUnavailable(f"cannot open the database: {_reason(error)}") from error
         self._session, self._accounting = session, accounting
+        if self._files is not None:
+            self._files.opened()
+
+    def gone(self) -> str:
+        """What has become of the books' files; empty where they are there. Of any thread."""
+        return self._files.gone() if self._files is not None else ""
 
     def close(self) -> None:
         """Close the connection."""
+        if self._files is not None:
+            self._files.closed()
         if self._session is not None:
             self._session.close()
             self._session = None
@@ -153,6 +176,8 @@ class Writer:
             assert self._session is not None
             return query.call(self._session)
         except BookError as error:
+            if isinstance(error, BooksGone):
+                self._drop()
             return error
         except Exception as error:
             return self._failure(error)

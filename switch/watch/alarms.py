@@ -15,7 +15,7 @@ from types import MappingProxyType
 import structlog
 import trio
 
-from acquirer.ledger.errors import BookError
+from acquirer.ledger.errors import BookError, BooksGone
 from acquirer.ledger.owed.queues import Depth
 from acquirer.ledger.reports.gauges import Gauges
 from acquirer.routing.outcomes import LinkStatus
@@ -44,6 +44,7 @@ class Reading:
         counts: counters that may only grow, by name.
         clock_step_ms: how far wall and monotonic clock have drifted apart since the last reading.
         modules: the security modules outside this process.
+        books_gone: whether the books are not those any more that were opened.
     """
 
     now_ms: int
@@ -52,6 +53,7 @@ class Reading:
     counts: Mapping[str, float] = field(default_factory=dict)
     clock_step_ms: int = 0
     modules: tuple[ModuleStatus, ...] = ()
+    books_gone: bool = False
 
     @property
     def banks(self) -> dict[str, Depth]:
@@ -95,6 +97,7 @@ ALARMS: Mapping[str, Condition] = MappingProxyType(
     {
         "failed_requests": _grew("failed_requests"),
         "failed_rows": _grew("failed_rows"),
+        "books_gone": lambda now, _: now.books_gone,
         "books_unavailable": _books_unavailable,
         "uncertain_answers": _grew("uncertain_answers"),
         "hsm_unavailable": _hsm_unavailable,
@@ -123,6 +126,7 @@ ALARMS: Mapping[str, Condition] = MappingProxyType(
 # These say how things are, so they end when the condition does; the others are held for a while.
 STANDING = frozenset(
     {
+        "books_gone",
         "bank_down",
         "link_down",
         "hsm_module_down",
@@ -190,9 +194,11 @@ async def keep_watching(
     wall_ms, monotonic = context.wall_ms(), context.monotonic()
     while True:
         gauges: Gauges | None = None
+        books_gone = False
         try:
             gauges = await context.book.gauges()
         except BookError as error:
+            books_gone = isinstance(error, BooksGone)
             log.warning("books_refuse", reason=str(error))
         now_ms, now = context.wall_ms(), context.monotonic()
         reading = Reading(
@@ -202,6 +208,7 @@ async def keep_watching(
             metrics.counts(),
             now_ms - wall_ms - round((now - monotonic) * 1000),
             tuple(modules()),
+            books_gone,
         )
         wall_ms, monotonic = now_ms, now
         begun, ended = alarms.take(reading)

@@ -37,7 +37,7 @@ def readiness(
         is_written = "books_unavailable" not in alarms.seen
         is_secured = not module_states or any(status.state == "up" for status in module_states)
         return is_written and is_secured and bool(up or not banks), {
-            "books": _word(is_written),
+            "books": "gone" if "books_gone" in alarms.seen else _word(is_written),
             "banks": banks,
             "links": {status.link: status.state.value for status in link_states},
             "security_modules": {status.module: status.state for status in module_states},

@@ -4,8 +4,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -75,3 +75,35 @@ def logged(folder: Path, event: str, within_s: float = 10.0) -> bool:
         if event in (folder / "up.log").read_text():
             return True
     return False
+
+
+def runs(process: subprocess.Popen[bytes], command: str) -> list[int]:
+    """The process ids of the children that run a command."""
+    found = []
+    for pid in children(process):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            found += [pid] * (command.encode() in words)
+    return found
+
+
+def part(process: subprocess.Popen[bytes], command: str) -> int:
+    """The process id of the child that runs a command."""
+    (pid,) = runs(process, command)
+    return pid
+
+
+def comes(happened: Callable[[], bool], within_s: float = 60.0) -> bool:
+    """Whether something comes to be so."""
+    until = time.monotonic() + within_s
+    while not happened():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def sells(data: Path) -> bool:
+    """Whether a sale comes to be approved."""
+    sale = ("sale", "--amount", "1.00", "--card", "bob")
+    return comes(lambda: terminal(data, *sale)["outcome"] == "approved")

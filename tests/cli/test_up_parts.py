@@ -7,13 +7,11 @@ import stat
 import subprocess
 import time
 import tomllib
-from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 import pytest
-from estate_process import PROGRAM, children, gone, terminal, up
+from estate_process import PROGRAM, children, comes, gone, part, runs, sells, terminal, up
 
 from acquirer.config.addresses import UnixAddress, parse_address
 
@@ -21,22 +19,6 @@ pytestmark = pytest.mark.timeout(180)
 
 LISTENS = "0A"
 NC = b"\x00\x0a00000000NC"
-
-
-def runs(process: subprocess.Popen[bytes], command: str) -> list[int]:
-    """The process ids of the children that run a command."""
-    found = []
-    for pid in children(process):
-        with suppress(FileNotFoundError, ProcessLookupError):
-            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-            found += [pid] * (command.encode() in words)
-    return found
-
-
-def part(process: subprocess.Popen[bytes], command: str) -> int:
-    """The process id of the child that runs a command."""
-    (pid,) = runs(process, command)
-    return pid
 
 
 def ports(pid: int) -> set[int]:
@@ -56,16 +38,6 @@ def port_of(address: str) -> int:
     return int(address.rpartition(":")[2])
 
 
-def comes(happened: Callable[[], bool], within_s: float = 60.0) -> bool:
-    """Whether something comes to be so."""
-    until = time.monotonic() + within_s
-    while not happened():
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.05)
-    return True
-
-
 def has(log: Path, words: str, times: int) -> bool:
     """Whether a log has something so often."""
     return log.read_text().count(words) >= times
@@ -79,12 +51,6 @@ def taken(port: int) -> socket.socket:
             return socket.create_server(("127.0.0.1", port))
         except OSError:
             assert time.monotonic() < until
-
-
-def sells(data: Path) -> bool:
-    """Whether a sale comes to be approved."""
-    sale = ("sale", "--amount", "1.00", "--card", "bob")
-    return comes(lambda: terminal(data, *sale)["outcome"] == "approved")
 
 
 def test_nobody_but_the_owner_reaches_the_security_module(tmp_path: Path) -> None:

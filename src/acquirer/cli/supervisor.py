@@ -67,7 +67,7 @@ class Part:
             OSError: likewise.
         """
         addresses = await self._start()
-        self._keep_ports(addresses)
+        self._keep(addresses)
         task_status.started(addresses)
         pause_s = 0.0
         while True:
@@ -111,8 +111,10 @@ class Part:
         await process.wait()
         raise ConfigError(self._path, "", f"{self._name} was not ready within {READY_S:g} s")
 
-    def _keep_ports(self, addresses: dict[str, str]) -> None:
-        """A restarted part listens where the others know it."""
+    def _keep(self, addresses: dict[str, str]) -> None:
+        """What holds for later starts: it listens where the others know it, and has books."""
+        if "database" in self._document:
+            self._document["database"]["create"] = False
         listen = self._document.get("listen")
         if isinstance(listen, dict):
             self._document["listen"] = {key: addresses[key] for key in listen}

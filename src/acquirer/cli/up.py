@@ -24,13 +24,12 @@ import typer
 
 from acquirer.cli.logs import configure_logging
 from acquirer.cli.process import fail, print_ready, run_service, until_signalled
-from acquirer.cli.serve import load_switch_settings
 from acquirer.cli.supervisor import Part
 from acquirer.codecs.pan import luhn_ok, mask_digits
 from acquirer.config.addresses import UNIX
 from acquirer.config.demo import demo_file
 from acquirer.config.estate import Estate, demo_estate_path, load_estate
-from acquirer.config.loading import ConfigError
+from acquirer.config.loading import ConfigError, load
 from acquirer.config.private import own_folder
 from acquirer.simulation.provision import (
     HEADER_LENGTH,
@@ -41,6 +40,7 @@ from acquirer.simulation.provision import (
     only_bank,
     switch_config,
 )
+from acquirer.switch.settings import SwitchSettings
 
 PARTS = ("pos", "hsm", "bank", "orders", "http")
 
@@ -210,6 +210,9 @@ async def _start_all(
                 addresses.update(await start(name, document, name))
 
             starting.start_soon(start_simulator, name, document)
+    config, shown_at = options.data / "switch.toml", options.data / "up.json"
+    kept = load(config, SwitchSettings) if config.exists() else None
+    url = options.database_url or "sqlite:///switch.sqlite3"
     document = switch_config(
         estate,
         pos=options.listen("pos"),
@@ -219,13 +222,15 @@ async def _start_all(
         orders=addresses["orders"],
         order_host=addresses["order_host"],
         choice=options.bank,
-        database_url=options.database_url or "sqlite:///switch.sqlite3",
-        data_key=await _secrets(options.data, hsm),
+        database_url=url,
+        data_key=await _secrets(kept, hsm),
     )
+    had_books = kept is not None and kept.database.url == url and shown_at.exists()
+    document["database"]["create"] = not had_books
     addresses.update(await start("switch", document, "serve"))
     shown = [part for part in PARTS if part != "hsm" or options.opens_hsm]
     ordered = {part: addresses[part] for part in shown}
-    (options.data / "up.json").write_text(msgspec.json.encode(ordered).decode(), "utf-8")
+    shown_at.write_text(msgspec.json.encode(ordered).decode(), "utf-8")
     return ordered
 
 
@@ -322,11 +327,9 @@ def _simulators(
     return documents
 
 
-async def _secrets(data: Path, hsm: str) -> dict[str, str]:
-    """Data key and operator token of this folder, made at its first start and kept ever after."""
-    path = data / "switch.toml"
-    if path.exists():
-        kept = load_switch_settings(path)
+async def _secrets(kept: SwitchSettings | None, hsm: str) -> dict[str, str]:
+    """Data key and operator token of a folder, made at its first start and kept ever after."""
+    if kept is not None:
         keys = {"data_key": kept.data_key, "data_key_dek": kept.data_key_dek}
         return {**keys, "operator_token": kept.operator_token or new_operator_token()}
     return {**await new_data_key(hsm), "operator_token": new_operator_token()}
