@@ -90,6 +90,7 @@ class Writer:
         self._files = files
         self._session: Session | None = None
         self._accounting: Accounting | None = None
+        self._gone = ""
 
     # --- connection ---------------------------------------------------------------------------
 
@@ -98,10 +99,23 @@ class Writer:
 
         Raises:
             BookUnavailable: the database cannot be reached, or ``on_connect`` refused.
-            BooksGone: these are not the books of the connection before.
+            BooksGone: these are not the books of the connection before, or were not when they
+                could last be reached.
         """
         if self._session is not None:
             return
+        try:
+            self._connect()
+        except BooksGone as error:
+            self._gone = str(error)
+            raise
+        except BookUnavailable as error:
+            if self._gone:
+                raise BooksGone(self._gone) from error
+            raise
+        self._gone = ""
+
+    def _connect(self) -> None:
         if reason := self.gone():
             raise BooksGone(reason)
         session = None
@@ -177,6 +191,7 @@ class Writer:
             return query.call(self._session)
         except BookError as error:
             if isinstance(error, BooksGone):
+                self._gone = str(error)
                 self._drop()
             return error
         except Exception as error:
