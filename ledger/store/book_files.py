@@ -2,19 +2,26 @@
 
 A process that has them open goes on with them when their names lead elsewhere, or nowhere, and what
 it writes then is in no books that anybody will open again. So :class:`BookFiles` remembers which
-files they are. The lock file is never removed and says whether there ever were books; where it, or
-a log, is all that is left, new books would hide that. Knows nothing of SQL.
+files they are. Before each answer it looks at their folder, whose time of change tells whether one
+was made, moved or deleted in it; only then at them. The lock file is never removed and says whether
+there ever were books; where it, or a log, is all that is left, new books would hide that. Knows
+nothing of SQL.
 """
 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
 from acquirer.ledger.errors import BooksMissing
 
+SETTLED_NS = 3_000_000_000
+"""A folder's time of change is trusted once it is so old: clocks of file systems are coarse."""
+LOOK_S = 5.0
+"""The files are looked at so often whatever their folder says."""
 _MARK = b"There are books beside this file, or there were.\n"
 
 Identity = tuple[int, int]
@@ -46,8 +53,13 @@ class BookFiles:
     def __init__(self, file: Path, lock: IO[bytes]) -> None:
         self._file = file
         self._lock = lock
+        # Behind a link SQLite keeps the logs beside the file itself.
+        self._logs = _logs(file.resolve())
+        self._folder = "" if file.is_symlink() else str(file.parent.absolute())
         self._lasting: Mapping[Path, Identity] = {}
         self._open: Mapping[Path, Identity] = {}
+        self._calm: tuple[int, int, int] | None = None
+        self._look_at = 0.0
 
     @property
     def had_books(self) -> bool:
@@ -65,7 +77,7 @@ class BookFiles:
         """
         if self._file.exists() and self._file.stat().st_size:
             return
-        left = [path for path in _logs(self._file) if path.exists()]
+        left = [path for path in self._logs if path.exists()]
         left += [lock_file(self._file)] if self.had_books else []
         signs = [path.name for path in left]
         if not (signs or may_create):
@@ -80,12 +92,8 @@ class BookFiles:
             self._lock.write(_MARK)
             self._lock.flush()
             os.fsync(self._lock.fileno())
-        found = {path: _identity(path) for path in book_files(self._file)}
-        known = {path: identity for path, identity in found.items() if identity}
-        logs = _logs(self._file)
-        if not self._lasting:
-            self._lasting = {path: known[path] for path in known if path not in logs}
-        self._open = {**known, **self._lasting}
+        self._lasting = self._lasting or _identities(self._file, lock_file(self._file))
+        self._open = {**self._lasting, **_identities(*self._logs)}
 
     def closed(self) -> None:
         """No connection is open: the logs may go."""
@@ -94,13 +102,33 @@ class BookFiles:
     def gone(self) -> str:
         """What has become of a file that ought to be there; empty where all are.
 
-        A few microseconds: a look at each name.
+        Costs one look at the folder as long as nothing changes in it. Of any thread.
         """
         while True:
             known = self._open
-            reason = next((words for path in known if (words := _other(path, known[path]))), "")
+            reason = self._look(known)
             if known is self._open:
                 return reason
+
+    def _look(self, known: Mapping[Path, Identity]) -> str:
+        try:
+            found = os.stat(self._folder)
+        except OSError:
+            folder = None
+        else:
+            folder = found.st_dev, found.st_ino, found.st_mtime_ns
+        now = time.monotonic()
+        if folder is not None and folder == self._calm and now < self._look_at:
+            return ""
+        reason = next((words for path in known if (words := _other(path, known[path]))), "")
+        is_calm = folder is not None and time.time_ns() - folder[2] > SETTLED_NS and not reason
+        self._calm, self._look_at = folder if is_calm else None, now + LOOK_S
+        return reason
+
+
+def _identities(*paths: Path) -> dict[Path, Identity]:
+    """Of those that are there."""
+    return {path: identity for path in paths if (identity := _identity(path))}
 
 
 def _identity(path: Path) -> Identity | None:

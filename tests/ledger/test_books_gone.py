@@ -18,6 +18,7 @@ from acquirer.ledger.accounts.transfer_steps import Post, Posting
 from acquirer.ledger.book import Book, open_book
 from acquirer.ledger.errors import BooksGone, BooksMissing, BookUnavailable
 from acquirer.ledger.journal.entries import Entry, InsertEntry, State, UpdateEntry
+from acquirer.ledger.store import book_files
 from acquirer.ledger.store.database import Database, Session
 
 pytestmark = pytest.mark.anyio
@@ -107,6 +108,51 @@ async def test_a_file_of_the_books_is_moved(
         move(away, moved)
         await sell(book, make_entry(3))
         assert await book.entry(1) is not None
+
+
+async def test_a_file_behind_a_link_is_moved(file: Path, make_entry: MakeEntry) -> None:
+    """The link leads nowhere then; so do the logs, which are beside the file itself."""
+    link = file.parent.with_name("link.sqlite3")
+    os.symlink(file, link)
+    async with at(link) as book:
+        await sell(book, make_entry(1))
+        for end in ("", "-wal", "-shm"):
+            move(beside(file, end), file.parent / "away")
+            async with nothing_is_answered(book, make_entry(2)):
+                pass
+            move(file.parent / "away", beside(file, end))
+        await sell(book, make_entry(3))
+
+
+async def test_a_change_is_noticed_by_the_folder_alone(
+    file: Path, make_entry: MakeEntry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All has been calm for long: only the folder is looked at, and tells."""
+    monkeypatch.setattr(book_files, "SETTLED_NS", -(10**18))
+    monkeypatch.setattr(book_files, "LOOK_S", 10.0**6)
+    async with at(file) as book:
+        await sell(book, make_entry(1))
+        move(file, file.parent / "away")
+        async with nothing_is_answered(book, make_entry(2)):
+            pass
+        move(file.parent / "away", file)
+        await sell(book, make_entry(3))
+
+
+async def test_a_change_is_noticed_where_the_folder_does_not_tell(
+    file: Path, make_entry: MakeEntry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The files themselves are looked at every few seconds."""
+    monkeypatch.setattr(book_files, "SETTLED_NS", -(10**18))
+    monkeypatch.setattr(book_files, "LOOK_S", 0.0)
+    async with at(file) as book:
+        await sell(book, make_entry(1))
+        calm = os.stat(file.parent)
+        move(file, file.parent / "away")
+        os.utime(file.parent, ns=(calm.st_atime_ns, calm.st_mtime_ns))
+        async with nothing_is_answered(book, make_entry(2)):
+            pass
+        move(file.parent / "away", file)
 
 
 async def test_the_folder_of_the_books_is_moved(file: Path, make_entry: MakeEntry) -> None:
