@@ -61,11 +61,13 @@ class Book:
 
     Attributes:
         owner: this incarnation's name, for ``Entry.owner``.
+        past: what the incarnations before it noted of their clock.
         on_commit: told of every unit that :meth:`commit` has committed; must be quick.
     """
 
     def __init__(self, driver: Driver, opening: Opening) -> None:
         self.owner = opening.owner
+        self.past = opening.past
         self._check = opening.check
         self.on_commit: Callable[[Sequence[Step]], None] = lambda steps: None
         self._driver = driver
@@ -116,6 +118,17 @@ class Book:
         """Anchor all writers' chains at a business date's close; returns the hash, 32 bytes."""
         link: bytes = await self._write(anchor, business_date, now_ms)
         return link
+
+    async def note_clock(self, past: instances.Past) -> None:
+        """Keep this incarnation's clock for the next."""
+        await self._changed(
+            instances.NOTE_CLOCK,
+            mine=self.owner,
+            new_seen_at_ms=past.seen_at_ms,
+            new_steady_since_ms=past.steady_since_ms,
+            new_latest_at_ms=past.latest_at_ms,
+            new_open_date=past.open_date,
+        )
 
     # --- reads --------------------------------------------------------------------------------
 
@@ -183,9 +196,14 @@ class Book:
         found: OrderPayments = await self._read(reads.order_payments, merchant_id, order_no, named)
         return found
 
-    async def unconfirmed(self, until_ms: int, limit: int) -> list[EntryRow]:
-        """Payments of orders that nobody has confirmed, from before a time, oldest first."""
-        found: list[EntryRow] = await self._read(reads.unconfirmed, until_ms, limit)
+    async def unconfirmed(self, until_ms: int, now_ms: int, limit: int) -> list[EntryRow]:
+        """Payments of orders that nobody has confirmed, oldest first.
+
+        Args:
+            until_ms, now_ms: those from before the one or after the other, where a clock that
+                was put right has left them.
+        """
+        found: list[EntryRow] = await self._read(reads.unconfirmed, until_ms, now_ms, limit)
         return found
 
     async def takings(self, merchant_id: str, business_date: str, currency_code: str) -> Takings:

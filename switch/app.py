@@ -42,6 +42,7 @@ from acquirer.switch.operators.event_secrets import EventSecrets, ReadSettings, 
 from acquirer.switch.order_types import OrderTypes
 from acquirer.switch.settings import SwitchSettings
 from acquirer.switch.stand_in import StandIn
+from acquirer.switch.steady_clock import FOLLOWED_MS, PLAUSIBLE_MS, SteadyClock
 from acquirer.switch.surroundings import REAL_WORLD, Surroundings
 from acquirer.switch.terminals.rate_limit import RateLimit
 from acquirer.switch.terminals.server import TerminalServer
@@ -52,7 +53,7 @@ from acquirer.switch.watch.alarms import Alarms, keep_watching
 from acquirer.switch.watch.collectors import HsmCollector, LinkCollector, SafCollector
 from acquirer.switch.watch.metrics import Metrics
 from acquirer.switch.watch.readiness import readiness
-from acquirer.switch.workers.day_close import keep_closing_days
+from acquirer.switch.workers.day_close import DayClose
 from acquirer.switch.workers.late_replies import LateReplies
 from acquirer.switch.workers.recovery import keep_recovering, recover, undo_own
 from acquirer.switch.workers.saf import SafWorker
@@ -102,11 +103,13 @@ async def run_switch(
         LedgerError: the books cannot be opened.
     """
     check(settings, file)
+    clock = SteadyClock(around.wall_ms, trio.lowlevel.current_clock().current_time)
     async with (
-        around.open_books(settings, around.wall_ms) as book,
+        around.open_books(settings, clock.now_ms) as book,
         trio.open_nursery() as background,
         AsyncExitStack() as stack,
     ):
+        _resume(clock, book)
         transport = around.hsm or open_modules(settings, background, execute, file)
         metrics = Metrics()
         hsm = Hsm(transport, metrics.key_refused.inc)
@@ -117,13 +120,13 @@ async def run_switch(
             HsmLinkSecurity(hsm),
             on_unmatched=late.note,
             random=around.random,
-            wall=lambda: datetime.fromtimestamp(around.wall_ms() / 1000, UTC),
+            wall=lambda: datetime.fromtimestamp(clock.now_ms() / 1000, UTC),
             connect=around.connect_bank,
         )
         orders = await stack.enter_async_context(
             OrderSystems(
                 settings.order_systems,
-                wall_s=lambda: around.wall_ms() / 1000,
+                wall_s=lambda: clock.now_ms() / 1000,
                 connect=around.connect_orders,
                 links=banks,
             )
@@ -133,7 +136,18 @@ async def run_switch(
         wake = Wake()
         workers: list[SafWorker] = []
         context = await _context(
-            settings, around, book, hsm, banks, orders, vault, background, wake, workers, secrets
+            settings,
+            around,
+            clock,
+            book,
+            hsm,
+            banks,
+            orders,
+            vault,
+            background,
+            wake,
+            workers,
+            secrets,
         )
         context = replace(
             context, stood_in=metrics.stood_in.inc, row_failed=metrics.failed_rows.inc
@@ -145,6 +159,8 @@ async def run_switch(
         metrics.registry.register(SafCollector(workers))
         await check_open_work(book, settings, file)
         await background.start(banks.run)
+        day = DayClose(context, book.past.open_date)
+        await day.look()
         await recover(context)
         for bank in settings.banks:
             worker = SafWorker(context, bank.name, around.random, settings.saf)
@@ -152,7 +168,7 @@ async def run_switch(
             background.start_soon(worker.run)
         background.start_soon(keep_recovering, context)
         background.start_soon(late.run, book)
-        background.start_soon(keep_closing_days, context)
+        background.start_soon(day.run)
         background.start_soon(keep_looking, context, settings.orders)
         background.start_soon(_deliver_events, context, around, wake)
         await _wait_for_links(settings, banks)
@@ -254,6 +270,13 @@ def _check_carried(settings: SwitchSettings, bank: BankSettings, file: str) -> N
             raise ConfigError(file, key, reason)
 
 
+def _resume(clock: SteadyClock, book: Book) -> None:
+    """Hold the clock against what the books know of it."""
+    gap_ms = clock.resume(book.past)
+    if not -FOLLOWED_MS <= gap_ms <= PLAUSIBLE_MS:
+        log.warning("clock_gap", last_seen_s_ago=gap_ms // 1000)
+
+
 def _checked(settings: SwitchSettings, file: str) -> SwitchSettings:
     check(settings, file)
     return settings
@@ -276,6 +299,7 @@ def terminal_tls(settings: SwitchSettings, file: str) -> ssl.SSLContext | None:
 async def _context(
     settings: SwitchSettings,
     around: Surroundings,
+    clock: SteadyClock,
     book: Book,
     hsm: Hsm,
     banks: Banks,
@@ -308,7 +332,7 @@ async def _context(
         sign_ons=RateLimit(settings.limits.sign_ons_per_minute),
         calendar=Calendar(settings.utc_offset_minutes),
         monotonic=trio.current_time,
-        wall_ms=around.wall_ms,
+        clock=clock,
         stand_in=StandIn(settings.stand_in),
         new_event_id=lambda: f"evt_{around.random_bytes(16).hex()}",
         saf_queued=saf_queued,
@@ -328,7 +352,8 @@ async def _deliver_events(context: Context, around: Surroundings, wake: Wake) ->
         context.book,
         deliver,
         wake=wake,
-        clock_ms=around.wall_ms,
+        clock_ms=context.clock.now_ms,
+        age_ms=context.clock.age_ms,
         random=around.random,
         settings=OutboxSettings(concurrency=OUTBOX_CONCURRENCY),
         lane=lambda event: orders.system_name(event.merchant_id, event.order_no),

@@ -20,6 +20,7 @@ from acquirer.switch.operators.event_secrets import EventSecrets
 from acquirer.switch.order_types import OrderTypes
 from acquirer.switch.settings import CourierSettings, LimitSettings, MerchantSettings
 from acquirer.switch.stand_in import StandIn
+from acquirer.switch.steady_clock import SteadyClock
 from acquirer.switch.terminals.rate_limit import RateLimit
 from acquirer.switch.terminals.terminals import Terminals
 from acquirer.switch.turns import Turns
@@ -31,6 +32,8 @@ class Context:
     """The ports of all transactions.
 
     Attributes:
+        clock: the time of records, schedules, ages and dates.
+        monotonic: seconds, for deadlines.
         saf_queued: call after a commit that queued a message for a bank.
         events_queued: call after a commit that queued a notice to a merchant.
         event_secrets: what signs notices to merchants, which may change while running.
@@ -57,7 +60,7 @@ class Context:
     limits: LimitSettings
     calendar: Calendar
     monotonic: MonotonicClock
-    wall_ms: WallClock
+    clock: SteadyClock
     new_event_id: Callable[[], str]
     event_secrets: EventSecrets
     saf_queued: Callable[[], None]
@@ -71,3 +74,8 @@ class Context:
     )
     to_ask: set[str] = field(default_factory=set)
     order_types: OrderTypes = field(default_factory=OrderTypes)
+
+    @property
+    def wall_ms(self) -> WallClock:
+        """The clock's time now."""
+        return self.clock.now_ms

@@ -10,7 +10,7 @@ Source: ISO 8583:1987, 4.4 (advices).
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from acquirer.codecs.bank_kinds import BankMessage
 from acquirer.ledger.journal.entries import Entry, QueueSaf, SafItem
@@ -19,7 +19,7 @@ from acquirer.ledger.owed.advices import LimitAdvised
 from acquirer.switch.settings import StandInRule
 
 KNOWN_CARDS_MAX = 100_000
-WINDOW_MS = 86_400_000
+WINDOW_S = 86_400
 
 
 class StandIn:
@@ -34,7 +34,7 @@ class StandIn:
 
     def __init__(self, rules: Sequence[StandInRule] = ()) -> None:
         self._rules = tuple(rules)
-        self._known: OrderedDict[tuple[str, bytes], int] = OrderedDict()
+        self._known: OrderedDict[tuple[str, bytes], float] = OrderedDict()
 
     def rule_for(self, bank: str, kind: Kind) -> StandInRule | None:
         """The rule for a payment, or None where there is no standing in."""
@@ -47,18 +47,24 @@ class StandIn:
             None,
         )
 
-    def note_approved(self, entry: Entry) -> None:
-        """A bank has approved a card."""
+    def note_approved(self, entry: Entry, now_s: float) -> None:
+        """A bank has approved a card, at an instant of the monotonic clock."""
         if not self._rules or entry.card is None:
             return
         key = entry.bank, entry.card.pan_token
-        self._known[key] = entry.created_at_ms
+        self._known[key] = now_s
         self._known.move_to_end(key)
         if len(self._known) > KNOWN_CARDS_MAX:
             self._known.popitem(last=False)
 
-    def limit_of(self, entry: Entry) -> LimitAdvised | None:
+    def limit_of(
+        self, entry: Entry, now_s: float, since_ms: Callable[[int], int]
+    ) -> LimitAdvised | None:
         """The daily limit under which a payment that did not leave may be approved here.
+
+        Args:
+            now_s: of the monotonic clock.
+            since_ms: as ``SteadyClock.since_ms``.
 
         Returns:
             The step that holds the card to it, to stand behind the advice; None where the
@@ -68,13 +74,11 @@ class StandIn:
         if rule is None or entry.card is None or entry.amount_minor > rule.floor_limit_minor:
             return None
         known_at = self._known.get((entry.bank, entry.card.pan_token))
-        if rule.known_cards_only and (
-            known_at is None or entry.created_at_ms - known_at > WINDOW_MS
-        ):
+        if rule.known_cards_only and (known_at is None or now_s - known_at > WINDOW_S):
             return None
         return LimitAdvised(
             entry.card.pan_token,
-            entry.created_at_ms - WINDOW_MS,
+            since_ms(WINDOW_S * 1000),
             rule.daily_count_max,
             rule.daily_amount_max_minor,
         )

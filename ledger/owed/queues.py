@@ -24,6 +24,8 @@ from acquirer.ledger.store.schema import UNSETTLED, journal, outbox, saf
 
 # No lease and no pause between attempts is as long as this.
 CLOCK_BACK_MS = 1_200_000
+# No pause between attempts of a notice is.
+NOTICE_PAUSE_MAX_MS = 7_200_000
 PENDING_ROWS_MAX = 10_000
 
 
@@ -265,7 +267,10 @@ _DUE_EVENTS = Sql(
     .where(
         outbox.c.delivered_at_ms.is_(None),
         outbox.c.dead_at_ms.is_(None),
-        outbox.c.next_at_ms <= bindparam("now_ms"),
+        or_(
+            outbox.c.next_at_ms <= bindparam("now_ms"),
+            outbox.c.next_at_ms > bindparam("now_ms") + NOTICE_PAUSE_MAX_MS,
+        ),
         _free(outbox),
         ~select(_earlier.c.seq)
         .where(

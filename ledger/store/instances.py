@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import fcntl
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 import psycopg
-from sqlalchemy import bindparam, func, insert, select
+from sqlalchemy import bindparam, func, insert, select, update
 
 from acquirer.ledger.errors import BookUnavailable, InstanceTaken
 from acquirer.ledger.store import statements as sql
@@ -28,7 +29,41 @@ _SERVED = "acquirer#served"
 _LAST = Sql(
     select(func.max(instances.c.incarnation)).where(instances.c.instance == bindparam("name"))
 )
-_START = Sql(insert(instances).values({name: bindparam(name) for name in column_names(instances)}))
+_CLOCK = ("seen_at_ms", "steady_since_ms", "latest_at_ms", "open_date")
+_START = Sql(
+    insert(instances).values(
+        {name: bindparam(name) for name in column_names(instances) if name not in _CLOCK}
+    )
+)
+_PAST = Sql(
+    select(*(instances.c[name] for name in _CLOCK))
+    .where(instances.c.instance == bindparam("name"), instances.c.latest_at_ms > 0)
+    .order_by(instances.c.incarnation.desc())
+    .limit(1)
+)
+NOTE_CLOCK = Sql(
+    update(instances)
+    .where(instances.c.owner == bindparam("mine"))
+    .values({name: bindparam(f"new_{name}") for name in _CLOCK})
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What an instance last noted of its clock.
+
+    Attributes:
+        seen_at_ms: the last time that could be trusted.
+        steady_since_ms: since when stored times were what they seem then; 0 where nothing vouches
+            for that any more.
+        latest_at_ms: the highest time that it has ever shown; 0 where nothing is known.
+        open_date: the business date that was open, or empty.
+    """
+
+    seen_at_ms: int = 0
+    steady_since_ms: int = 0
+    latest_at_ms: int = 0
+    open_date: str = ""
 
 
 def check_name(instance: str) -> None:
@@ -102,6 +137,12 @@ def register(session: Session, instance: str, now_ms: int) -> str:
         _START, owner=owner, instance=instance, incarnation=incarnation, started_at_ms=now_ms
     )
     return owner
+
+
+def past_of(session: Session, instance: str) -> Past:
+    """What the last incarnation that noted its clock has noted."""
+    row = session.row(_PAST, name=instance)
+    return Past(*row) if row else Past()
 
 
 def relock_name(session: Session, instance: str) -> None:

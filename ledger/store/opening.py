@@ -52,6 +52,7 @@ class Opening:
 
     Attributes:
         owner: the incarnation's name; empty before the first connection.
+        past: the clock of the incarnations before it.
     """
 
     def __init__(self, instance: str, clock_ms: Callable[[], int], may_create: bool) -> None:
@@ -60,6 +61,7 @@ class Opening:
         self._may_create = may_create
         self._started_at_ms = 0
         self.owner = ""
+        self.past = instances.Past()
 
     def on_connect(self, session: Session) -> None:
         """Prepare the first connection; later ones take the lock again, of the same books.
@@ -78,6 +80,7 @@ class Opening:
         if not (self._may_create or stored_version(session)):
             raise BooksMissing("the database is empty, but there were books")
         migrate(session)
+        self.past = instances.past_of(session, self._instance)
         self._started_at_ms = self._clock_ms()
         self.owner = instances.register(session, self._instance, self._started_at_ms)
 

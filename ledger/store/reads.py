@@ -73,7 +73,13 @@ _COURIER = Sql(select(couriers).where(couriers.c.courier_id == bindparam("key"))
 _UNCONFIRMED = Sql(
     select(*_ENTRY)
     .join(orders, orders.c.payment_id == journal.c.id)
-    .where(UNCONFIRMED, journal.c.created_at_ms <= bindparam("until_ms"))
+    .where(
+        UNCONFIRMED,
+        or_(
+            journal.c.created_at_ms <= bindparam("until_ms"),
+            journal.c.created_at_ms > bindparam("now_ms"),
+        ),
+    )
     .order_by(orders.c.payment_id)
     .limit(bindparam("row_limit"))
 )
@@ -232,9 +238,9 @@ def order_payments(
     return OrderPayments(found, original, payment, has_open)
 
 
-def unconfirmed(session: Session, until_ms: int, limit: int) -> list[EntryRow]:
-    """Payments of orders that nobody has confirmed, from before a time, oldest first."""
-    rows = session.rows(_UNCONFIRMED, until_ms=until_ms, row_limit=limit)
+def unconfirmed(session: Session, until_ms: int, now_ms: int, limit: int) -> list[EntryRow]:
+    """See ``Book.unconfirmed``."""
+    rows = session.rows(_UNCONFIRMED, until_ms=until_ms, now_ms=now_ms, row_limit=limit)
     return [entry_or_bad(row) for row in rows]
 
 

@@ -25,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import sqlite
 
 # The migration that creates exactly these tables; a test holds them equal.
-SCHEMA_VERSION = "0011"
+SCHEMA_VERSION = "0012"
 
 # Names of constraints are fixed, so that both databases and later migrations agree on them.
 metadata = MetaData(
@@ -367,6 +367,10 @@ instances = Table(
     _text("instance"),
     _integer("incarnation"),
     _integer("started_at_ms"),
+    _integer("seen_at_ms", 0),
+    _integer("steady_since_ms", 0),
+    _integer("latest_at_ms", 0),
+    _text("open_date", ""),
     Index("uq_instances_incarnation", "instance", "incarnation", unique=True),
     sqlite_strict=True,
 )

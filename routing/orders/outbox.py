@@ -126,21 +126,22 @@ class Wake:
 
 
 def next_attempt_ms(
-    settings: OutboxSettings, created_at_ms: int, failed: int, now_ms: int, random: float
+    settings: OutboxSettings, age_ms: int, failed: int, now_ms: int, random: float
 ) -> int | None:
     """When to try an event again after a failure, or None where its time is over. Pure.
 
     The last attempt falls on the end of its time, not before.
 
     Args:
+        age_ms: how long it has certainly waited.
         failed: attempts that failed so far, from 1.
         random: a number from 0 to 1.
     """
-    end_ms = created_at_ms + int(settings.give_up_s * 1000)
-    if now_ms >= end_ms:
+    left_ms = int(settings.give_up_s * 1000) - age_ms
+    if left_ms <= 0:
         return None
     pause_ms = int(settings.schedule().pause_s(failed, random) * 1000)
-    return min(now_ms + max(pause_ms, 1), end_ms)
+    return now_ms + min(max(pause_ms, 1), left_ms)
 
 
 def chains(events: Sequence[OutboxEvent]) -> list[list[OutboxEvent]]:
@@ -157,6 +158,7 @@ async def run_outbox(
     *,
     wake: Wake,
     clock_ms: Callable[[], int],
+    age_ms: Callable[[int], int],
     random: Callable[[], float],
     settings: OutboxSettings | None = None,
     lane: Callable[[OutboxEvent], str] = lambda event: event.merchant_id,
@@ -171,11 +173,14 @@ async def run_outbox(
 
     Args:
         deliver: posts one event once and gives the outcome as a value.
-        clock_ms: wall clock, milliseconds since 1970 UTC, as in the events.
+        clock_ms: milliseconds since 1970 UTC, as in the events.
+        age_ms: how long ago an event's time certainly was.
         random: numbers from 0 to 1, for jitter.
         lane: events of one lane share a receiver; see ``lanes.py``.
     """
-    worker = _Worker(store, deliver, wake, clock_ms, random, settings or OutboxSettings(), lane)
+    worker = _Worker(
+        store, deliver, wake, clock_ms, age_ms, random, settings or OutboxSettings(), lane
+    )
     worker.store_errors = store_errors
     task_status.started()
     await worker.run()
@@ -190,6 +195,7 @@ class _Worker:
         deliver: Callable[[OutboxEvent], Awaitable[Delivery]],
         wake: Wake,
         clock_ms: Callable[[], int],
+        age_ms: Callable[[int], int],
         random: Callable[[], float],
         settings: OutboxSettings,
         lane: Callable[[OutboxEvent], str],
@@ -198,6 +204,7 @@ class _Worker:
         self.deliver = deliver
         self.wake = wake
         self.clock_ms = clock_ms
+        self.age_ms = age_ms
         self.random = random
         self.settings = settings
         self.lane = lane
@@ -215,30 +222,32 @@ class _Worker:
             while not self.wake.stopping:
                 room = settings.claim_max - self.held
                 claimed: list[OutboxEvent] = []
-                lease_until_ms = self.clock_ms() + int(settings.lease_s * 1000)
+                start_by = trio.current_time() + settings.lease_s - settings.delivery_s
                 if room * 2 >= settings.claim_max:
-                    claimed = await self._claim(lease_until_ms, room)
+                    claimed = await self._claim(room)
                 self.more = len(claimed) == room or room * 2 < settings.claim_max
                 for chain in chains(claimed):
-                    nursery.start_soon(self._run_chain, chain, lease_until_ms)
+                    nursery.start_soon(self._run_chain, chain, start_by)
                 await trio.sleep(settings.gap_s)
                 if not claimed:
                     await self.wake.wait(settings.poll_s)
 
-    async def _claim(self, lease_until_ms: int, limit: int) -> list[OutboxEvent]:
+    async def _claim(self, limit: int) -> list[OutboxEvent]:
+        now_ms = self.clock_ms()
+        lease_until_ms = now_ms + int(self.settings.lease_s * 1000)
         try:
-            events = await self.store.claim_events(self.clock_ms(), lease_until_ms, limit)
+            events = await self.store.claim_events(now_ms, lease_until_ms, limit)
         except self.store_errors as error:
             _log.warning("outbox_store_failed", error=type(error).__name__)
             return []
         self.held += len(events)
         return list(events)
 
-    async def _run_chain(self, chain: list[OutboxEvent], lease_until_ms: int) -> None:
+    async def _run_chain(self, chain: list[OutboxEvent], start_by: float) -> None:
         rung = self.wake.rung
         try:
             async with self.places:
-                await self._deliver_chain(chain, lease_until_ms)
+                await self._deliver_chain(chain, start_by)
         except self.store_errors as error:
             _log.warning("outbox_store_failed", error=type(error).__name__)
         finally:
@@ -247,19 +256,18 @@ class _Worker:
             # What was announced meanwhile may have waited behind this chain's lease.
             self.wake.look_again()
 
-    async def _deliver_chain(self, chain: list[OutboxEvent], lease_until_ms: int) -> None:
-        latest_start_ms = lease_until_ms - int(self.settings.delivery_s * 1000)
+    async def _deliver_chain(self, chain: list[OutboxEvent], start_by: float) -> None:
         for index, event in enumerate(chain):
-            now_ms = self.clock_ms()
-            if self.wake.stopping or now_ms > latest_start_ms:
+            now_ms, counted_ms = self.clock_ms(), _counted_ms()
+            if self.wake.stopping or trio.current_time() > start_by:
                 await self._put_off(chain[index:], now_ms)
                 return
             lane = self.lane(event)
-            until_ms = self.lanes.put_off_until_ms(lane, now_ms)
+            until_ms = self.lanes.put_off_until_ms(lane, counted_ms)
             if until_ms is not None:
-                end_ms = event.created_at_ms + int(self.settings.give_up_s * 1000)
-                if event.attempts == 0 or now_ms < end_ms:
-                    await self._put_off(chain[index:], until_ms)
+                age_ms = self.age_ms(event.created_at_ms)
+                if event.attempts == 0 or age_ms < self.settings.give_up_s * 1000:
+                    await self._put_off(chain[index:], now_ms + until_ms - counted_ms)
                     return
                 await self._bury(event, "the receiver keeps failing")
                 continue
@@ -281,10 +289,9 @@ class _Worker:
         if outcome.permanent:
             self.lanes.succeeded(lane)
         else:
-            self.lanes.failed(lane, now_ms, self.random())
-            again_at_ms = next_attempt_ms(
-                self.settings, event.created_at_ms, failed, now_ms, self.random()
-            )
+            self.lanes.failed(lane, _counted_ms(), self.random())
+            age_ms = self.age_ms(event.created_at_ms)
+            again_at_ms = next_attempt_ms(self.settings, age_ms, failed, now_ms, self.random())
         if again_at_ms is None:
             await self._bury(event, outcome.reason)
         else:
@@ -307,3 +314,8 @@ class _Worker:
     async def _bury(self, event: OutboxEvent, reason: str) -> None:
         _log.error("event_dead", event_id=event.id, type=event.type, reason=reason)
         await self.store.dead_event(event.id, self.clock_ms(), reason)
+
+
+def _counted_ms() -> int:
+    """Milliseconds of the monotonic clock, for what only this process knows."""
+    return int(trio.current_time() * 1000)

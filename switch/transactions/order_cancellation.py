@@ -137,7 +137,7 @@ def _refusal(
     if ("cancel", order.status) not in NEXT:
         return refusal_code("cancel", order.status)
     rules = context.order_types.rules_for(order.merchant_id, order.order_no)
-    age_ms = request.now_ms - payment.created_at_ms
+    age_ms = context.clock.age_ms(payment.created_at_ms)
     if rules.cancel_within_ms is not None and age_ms > rules.cancel_within_ms:
         return "12"
     if request.message.get(4) and payment.amount_minor:

@@ -138,7 +138,7 @@ async def settle(
         return await _time_out(context, entry)
     reply = {**entry.reply, **fields_of_bank(message)}
     if reading == "approved":
-        context.stand_in.note_approved(entry)
+        context.stand_in.note_approved(entry, context.monotonic())
         return await conclude(context, entry, State.APPROVED, code, reply, approved)
     reply.pop(38, None)
     code = "96" if code in OF_THE_LINK else code
@@ -149,7 +149,7 @@ async def _stand_in(
     context: Context, entry: Entry, approved: Sequence[Step], undone: Sequence[Step]
 ) -> Outcome:
     """Approve in the bank's place and owe it an advice, or answer 91."""
-    limit = context.stand_in.limit_of(entry)
+    limit = context.stand_in.limit_of(entry, context.monotonic(), context.clock.since_ms)
     if limit is None:
         return await conclude(context, entry, State.REFUSED, "91", entry.reply, undone)
     advice = advice_step(entry, await context.numbers.take(), context.wall_ms())

@@ -9,7 +9,7 @@ that of docs/operations.md, the gravest first.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 import structlog
@@ -21,6 +21,7 @@ from acquirer.ledger.reports.gauges import Gauges
 from acquirer.routing.outcomes import LinkStatus
 from acquirer.switch.context import Context
 from acquirer.switch.hsm.failover import ModuleStatus
+from acquirer.switch.steady_clock import SteadyClock
 from acquirer.switch.watch.metrics import Metrics
 
 log = structlog.get_logger("acquirer.alarm")
@@ -29,7 +30,6 @@ EVERY_S = 5.0
 HOLD_S = 60.0
 SAF_OVERDUE_MS = 600_000
 NOTICE_OVERDUE_MS = 3_600_000
-CLOCK_STEP_MS = 2_000
 
 _NONE = Depth(0, 0, None)
 
@@ -39,10 +39,10 @@ class Reading:
     """The switch at one moment.
 
     Attributes:
-        depths: queue lengths by bank and as ``""`` of the outbox; None where the books could
-            not be read.
+        depths: queue lengths by bank and as ``""`` of the outbox, the oldest as old as it
+            certainly is; None where the books could not be read.
         counts: counters that may only grow, by name.
-        clock_step_ms: how far wall and monotonic clock have drifted apart since the last reading.
+        clock_held_ms: how far the wall clock is ahead of the switch's, which does not follow it.
         modules: the security modules outside this process.
         books_gone: whether the books are not those any more that were opened.
     """
@@ -51,7 +51,7 @@ class Reading:
     links: tuple[LinkStatus, ...] = ()
     depths: Mapping[str, Depth] | None = field(default_factory=dict)
     counts: Mapping[str, float] = field(default_factory=dict)
-    clock_step_ms: int = 0
+    clock_held_ms: int = 0
     modules: tuple[ModuleStatus, ...] = ()
     books_gone: bool = False
 
@@ -84,6 +84,10 @@ def _bank_down(now: Reading, _: Reading) -> bool:
 def _hsm_unavailable(now: Reading, before: Reading) -> bool:
     none_up = now.modules and all(module.state != "up" for module in now.modules)
     return bool(none_up) or _grew("hsm_unavailable")(now, before)
+
+
+def _clock_stepped(now: Reading, before: Reading) -> bool:
+    return now.clock_held_ms != 0 or _grew("clock_steps")(now, before)
 
 
 def _books_unavailable(now: Reading, before: Reading) -> bool:
@@ -120,7 +124,7 @@ ALARMS: Mapping[str, Condition] = MappingProxyType(
         "mac_errors": _grew("mac_errors"),
         "refused_connections": _grew("refused_connections"),
         "stood_in": _grew("stood_in"),
-        "clock_stepped": lambda now, _: abs(now.clock_step_ms) > CLOCK_STEP_MS,
+        "clock_stepped": _clock_stepped,
     }
 )
 # These say how things are, so they end when the condition does; the others are held for a while.
@@ -189,9 +193,9 @@ async def keep_watching(
         modules: as ``FailoverTransport.states``; none where the module is embedded.
         alarms: take the readings.
     """
+    clock = context.clock
     # What was counted since the start of the program has grown, too.
-    alarms.take(Reading(context.wall_ms()))
-    wall_ms, monotonic = context.wall_ms(), context.monotonic()
+    alarms.take(Reading(clock.now_ms()))
     while True:
         gauges: Gauges | None = None
         books_gone = False
@@ -200,17 +204,16 @@ async def keep_watching(
         except BookError as error:
             books_gone = isinstance(error, BooksGone)
             log.warning("books_refuse", reason=str(error))
-        now_ms, now = context.wall_ms(), context.monotonic()
+        now_ms = clock.now_ms()
         reading = Reading(
             now_ms,
             tuple(context.banks.states()),
-            gauges.depths if gauges else None,
-            metrics.counts(),
-            now_ms - wall_ms - round((now - monotonic) * 1000),
+            _aged(gauges.depths, clock) if gauges else None,
+            {**metrics.counts(), "clock_steps": clock.steps},
+            clock.held_ms,
             tuple(modules()),
             books_gone,
         )
-        wall_ms, monotonic = now_ms, now
         begun, ended = alarms.take(reading)
         for name in begun:
             log.error("alarm_begins", alarm=name)
@@ -220,3 +223,14 @@ async def keep_watching(
         if gauges is not None:
             metrics.show_orders(gauges, context.couriers)
         await trio.sleep(EVERY_S)
+
+
+def _aged(depths: Mapping[str, Depth], clock: SteadyClock) -> dict[str, Depth]:
+    """Depths whose oldest is as old as it certainly is."""
+    now_ms = clock.now_ms()
+    return {
+        name: depth
+        if depth.oldest_ms is None
+        else replace(depth, oldest_ms=now_ms - clock.age_ms(depth.oldest_ms))
+        for name, depth in depths.items()
+    }

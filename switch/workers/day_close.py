@@ -1,6 +1,7 @@
-"""The business date's close: the chains of all writers are anchored together.
+"""The business date's close, and what the books keep of the clock for the next start.
 
-The anchor's hash goes to the log, so that a copy of it stands outside the database.
+At a date's close the chains of all writers are anchored together; the anchor's hash goes to the
+log, so that a copy of it stands outside the database.
 Source: architecture, "a hash chain per writer instance, the chains anchored together".
 """
 
@@ -14,22 +15,50 @@ from acquirer.switch.context import Context
 
 log = structlog.get_logger("acquirer.switch")
 
-EVERY_S = 30.0
+EVERY_S = 10.0
+# Only a clock that has been steady for so long ends a date, or opens an earlier one again.
+STEADY_MS = 3_600_000
 
 
-async def keep_closing_days(context: Context) -> None:
-    """Anchor each business date once it is over, for ever; a clock set back closes nothing."""
-    open_date = context.calendar.stamp(context.wall_ms()).business_date
-    while True:
-        await trio.sleep(EVERY_S)
-        now_ms = context.wall_ms()
-        date = context.calendar.stamp(now_ms).business_date
-        if date <= open_date:
-            continue
-        try:
-            anchor = await context.book.anchor_chains(open_date, now_ms)
-        except BookError as error:
-            log.warning("books_refuse", reason=str(error))
-            continue
-        log.info("day_closed", business_date=open_date, anchor=anchor.hex())
-        open_date = date
+class DayClose:
+    """Closes each business date once it is over.
+
+    Args:
+        open_date: what the books say is open, or empty.
+    """
+
+    def __init__(self, context: Context, open_date: str) -> None:
+        self._context = context
+        self._open_date = open_date or self._date_of(context.clock.now_ms())
+        self._steps = 0
+
+    async def run(self) -> None:
+        """Look every few seconds, for ever."""
+        while True:
+            await trio.sleep(EVERY_S)
+            try:
+                await self.look()
+            except BookError as error:
+                log.warning("books_refuse", reason=str(error))
+
+    async def look(self) -> None:
+        """Close the open date if it is over; note the clock.
+
+        Raises:
+            BookError: the books cannot be written.
+        """
+        clock, book = self._context.clock, self._context.book
+        now_ms = clock.now_ms()
+        date = self._date_of(now_ms)
+        if date != self._open_date and clock.steady_ms() >= STEADY_MS:
+            if date > self._open_date:
+                anchor = await book.anchor_chains(self._open_date, now_ms)
+                log.info("day_closed", business_date=self._open_date, anchor=anchor.hex())
+            self._open_date = date
+        if clock.steps != self._steps:
+            self._steps = clock.steps
+            log.warning("clock_stepped", held_ms=clock.held_ms)
+        await book.note_clock(clock.past(self._open_date))
+
+    def _date_of(self, now_ms: int) -> str:
+        return self._context.calendar.stamp(now_ms).business_date

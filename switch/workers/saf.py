@@ -202,7 +202,7 @@ class SafWorker:
             self.counters.sent += 1
             self.counters.unanswered += 1
         settings = self._settings
-        too_old = now_ms - item.created_at_ms > settings.age_max_s * 1000
+        too_old = self._context.clock.age_ms(item.created_at_ms) > settings.age_max_s * 1000
         too_old = too_old and attempts >= settings.age_attempts_min
         if too_old or attempts >= settings.attempts_max:
             self.counters.expired += 1

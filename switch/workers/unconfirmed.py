@@ -72,18 +72,20 @@ async def look(context: Context, settings: OrderSettings) -> None:
         BookError: the books cannot be read or written now; the next look goes on.
     """
     now_ms = context.wall_ms()
-    waiting = await context.book.unconfirmed(now_ms - _ms(settings.ask_after_s), LOOK_MAX)
+    ask_after_ms, decide_after_ms = _ms(settings.ask_after_s), _ms(settings.decide_after_s)
+    waiting = await context.book.unconfirmed(now_ms - ask_after_ms, now_ms, LOOK_MAX)
     context.to_ask.clear()
-    due_ms = now_ms - _ms(settings.decide_after_s)
     left = DECIDED_A_LOOK_MAX
     for payment in waiting:
         if isinstance(payment, BadRow):
             _failed(context, payment, payment.reason)
             continue
-        context.to_ask.add(payment.terminal_id)
-        if payment.created_at_ms > due_ms or not left:
+        age_ms = context.clock.age_ms(payment.created_at_ms)
+        if age_ms >= ask_after_ms:
+            context.to_ask.add(payment.terminal_id)
+        if age_ms < decide_after_ms or not left:
             continue
-        late = payment.created_at_ms <= now_ms - 2 * _ms(settings.decide_after_s)
+        late = age_ms >= 2 * decide_after_ms
         try:
             await _decide(context, payment, settings.unconfirmed, now_ms, late=late)
             left -= 1

@@ -116,6 +116,8 @@ async def test_a_payment_of_a_closed_day_is_refunded_at_once(
         terminal = await world.with_courier()
         paid = await world.ask(payment(terminal, ORDER, amount_minor=AMOUNT))
         off_ms = DAY_MS
+        await world.drain()
+        await world.start_switch()
         await world.stop("bank")
         replies = await world.ask_all(
             cancellation(terminal, ORDER, paid), cancellation(terminal, ORDER, paid)

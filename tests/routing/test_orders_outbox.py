@@ -130,13 +130,23 @@ def clock_ms() -> int:
     return int(trio.current_time() * 1000)
 
 
+def age_ms(at_ms: int) -> int:
+    """How long ago that was."""
+    return clock_ms() - at_ms
+
+
 def play(
     store: FakeStore,
     deliver: Callable[[OutboxEvent], Awaitable[Delivery]],
     scene: Callable[[Wake], Awaitable[None]],
     outbox: OutboxSettings | None = None,
+    wall_ms: Callable[[], int] = clock_ms,
 ) -> float:
-    """Run the worker beside a scene on a mock clock, then stop it; gives the time it took."""
+    """Run the worker beside a scene on a mock clock, then stop it; gives the time it took.
+
+    Args:
+        wall_ms: what the worker takes for the time; ages stay what they are.
+    """
 
     async def main() -> float:
         wake = Wake()
@@ -147,7 +157,8 @@ def play(
                     store,
                     deliver,
                     wake=wake,
-                    clock_ms=clock_ms,
+                    clock_ms=wall_ms,
+                    age_ms=age_ms,
                     random=Random(7).random,
                     settings=outbox,
                     store_errors=(StoreDown,),
@@ -232,7 +243,12 @@ def test_a_crash_at_any_instant_loses_nothing() -> None:
     async def crash_and_go_on() -> None:
         async def worker() -> None:
             await run_outbox(
-                store, deliver, wake=Wake(), clock_ms=clock_ms, random=Random(1).random
+                store,
+                deliver,
+                wake=Wake(),
+                clock_ms=clock_ms,
+                age_ms=age_ms,
+                random=Random(1).random,
             )
 
         with trio.move_on_after(1.7):
@@ -364,6 +380,37 @@ def test_after_three_days_an_event_is_a_dead_letter() -> None:
     assert tried_ms[-1] == pytest.approx(3 * DAY_MS, abs=100_000)
 
 
+@pytest.mark.parametrize("jump_ms", [400 * DAY_MS, 4 * DAY_MS, -400 * DAY_MS])
+def test_a_clock_that_jumps_gives_nothing_up_and_closes_no_lane(jump_ms: int) -> None:
+    """A receiver that fails in a jump is asked again within minutes when the clock is back."""
+    store = FakeStore()
+    for number in range(6):
+        store.queue(event(number, f"O{number}"))
+    off_ms = 0
+    down = True
+
+    def wall_ms() -> int:
+        return clock_ms() + off_ms
+
+    async def deliver(item: OutboxEvent) -> Delivery:
+        return Rejected(False, "status 503") if down else Delivered()
+
+    async def scene(wake: Wake) -> None:
+        nonlocal off_ms, down
+        await trio.sleep(10)
+        off_ms = jump_ms
+        await trio.sleep(60)
+        off_ms, down = 0, False
+        assert set(store.states()) == {"waiting"}
+        for row in store.rows:
+            # As the books do for a time that is too far ahead.
+            row.next_at_ms = min(row.next_at_ms, clock_ms())
+            row.lease_until_ms = -1
+        await until(lambda: set(store.states()) == {"finished"}, limit_s=120, step_s=1)
+
+    play(store, deliver, scene, wall_ms=wall_ms)
+
+
 def test_a_receiver_that_is_down_does_not_hold_back_the_others() -> None:
     """Hundreds of events for a silent merchant, and another merchant still waits less than 10 s.
 
@@ -423,7 +470,7 @@ def test_the_next_attempt_lies_ahead_and_within_three_days(
     created: int, failed: int, age: int, random: float
 ) -> None:
     """For any event: later than now, never after its end, none once the end has come."""
-    at_ms = next_attempt_ms(OutboxSettings(), created, failed, created + age, random)
+    at_ms = next_attempt_ms(OutboxSettings(), age, failed, created + age, random)
     if age >= 3 * DAY_MS:
         assert at_ms is None
     else:

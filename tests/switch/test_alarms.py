@@ -92,7 +92,8 @@ def test_macs_of_banks_and_steps_of_the_clock() -> None:
     assert ["bank_mac_errors"] == begun(
         {"links": (link("a"),)}, {"links": (link("a", mac_errors=1),)}
     )
-    assert ["clock_stepped"] == begun({}, {"clock_step_ms": -2_001})
+    assert ["clock_stepped"] == begun({}, {"clock_held_ms": -86_400_000})
+    assert ["clock_stepped"] == begun({"counts": {}}, {"counts": {"clock_steps": 1}})
 
 
 def test_every_alarm_is_shown_even_where_it_does_not_stand() -> None:

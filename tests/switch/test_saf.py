@@ -96,6 +96,7 @@ class Desk:
             merchants={},
             vault=SimpleNamespace(open=lambda _: Pan("6225880000000007")),
             wall_ms=lambda: self.now_ms,
+            clock=SimpleNamespace(age_ms=lambda at_ms: self.now_ms - at_ms),
             monotonic=trio.current_time,
             calendar=Calendar(480),
             numbers=SimpleNamespace(take=self._take),
