@@ -197,14 +197,14 @@ async def test_same_sale_while_in_flight(world: Any) -> None:
 
 
 async def test_other_amount_while_in_flight(world: Any) -> None:
-    """Another amount under the STAN of a sale in flight is 94; the first goes on."""
+    """Of two amounts under one STAN side by side one is a sale, and the other gets 94."""
     terminal = await world.signed_on()
     fields = terminal.sale_fields(SYBIL, SLOW)
     other = terminal.frame("0200", fields | {4: "000000000001"})
     async with world.line() as line:
         await line.send(terminal.frame("0200", fields), other)
         replies = [await line.receive(), await line.receive()]
-    assert {(SLOW, "00"), (1, "94")} == {(int(reply[4]), reply.code) for reply in replies}
+    assert ["00", "94"] == sorted(reply.code for reply in replies)
 
 
 @pytest.mark.parametrize(
