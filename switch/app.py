@@ -8,8 +8,8 @@ Source: architecture, "One payment, from wire to books".
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -18,7 +18,7 @@ import structlog
 import trio
 
 from acquirer.config.loading import ConfigError, split_address
-from acquirer.config.tls import server_context
+from acquirer.config.tls import expired, server_context
 from acquirer.ledger.book import Book
 from acquirer.ledger.errors import BookError
 from acquirer.routing.banks.banks import Banks
@@ -104,6 +104,7 @@ async def run_switch(
     """
     check(settings, file)
     clock = SteadyClock(around.wall_ms, trio.lowlevel.current_clock().current_time)
+    _tell_expired(settings, around.wall_ms())
     async with (
         around.open_books(settings, clock.now_ms) as book,
         trio.open_nursery() as background,
@@ -189,9 +190,11 @@ async def run_switch(
             registry=metrics.registry,
             operator=operator_routes(context, settings.operator_token),
         )
-        http = await background.start(serve)
+        with _binding(file, "listen.http", settings.listen.http):
+            http = await background.start(serve)
         async with trio.open_nursery() as serving:
-            pos, listener = await around.listen(pos_host, pos_port)
+            with _binding(file, "listen.pos", settings.listen.pos):
+                pos, listener = await around.listen(pos_host, pos_port)
             await serving.start(server.serve, listener)
             log.info("ready", pos=pos, http=http)
             task_status.started(Running(pos, http, server.drain, secrets))
@@ -280,6 +283,24 @@ def _resume(clock: SteadyClock, book: Book) -> None:
 def _checked(settings: SwitchSettings, file: str) -> SwitchSettings:
     check(settings, file)
     return settings
+
+
+@contextmanager
+def _binding(file: str, key: str, address: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ConfigError(file, key, f"cannot listen on {address}: {reason}") from None
+
+
+def _tell_expired(settings: SwitchSettings, now_ms: int) -> None:
+    """Say which certificates of our own peers are bound to refuse; links say theirs themselves."""
+    now = datetime.fromtimestamp(now_ms / 1000, UTC)
+    for key, tls in (("listen.tls", settings.listen.tls), ("hsm.tls", settings.hsm.tls)):
+        reason = expired(tls, now) if tls else ""
+        if reason:
+            log.error("certificate_expired", key=key, reason=reason)
 
 
 def terminal_tls(settings: SwitchSettings, file: str) -> ssl.SSLContext | None:

@@ -20,6 +20,7 @@ from psycopg.types.numeric import Int8Dumper
 from sqlalchemy import URL, Engine, create_engine, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import Dialect
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import NullPool
 from sqlalchemy.sql.elements import ClauseElement
 
@@ -175,6 +176,7 @@ class Session:
 
 
 ROWS_MAX = 64
+_URLS = "write sqlite:///FILE or postgresql://USER@HOST:PORT/NAME"
 
 
 @lru_cache(maxsize=256)
@@ -196,6 +198,29 @@ def for_rows(text: str, size: int, is_postgresql: bool) -> str:
     return head + ", ".join([row] * size) + tail
 
 
+def _parsed(url: str) -> URL:
+    """A database URL; no message shows it, for it may hold a password.
+
+    Raises:
+        SchemaError: it is none.
+    """
+    try:
+        parsed = make_url(url)
+        if parsed.get_backend_name() == "postgresql":
+            psycopg.conninfo.conninfo_to_dict(_libpq(parsed))
+    except (ArgumentError, ValueError):
+        raise SchemaError(f"it is no database URL; {_URLS}") from None
+    except psycopg.ProgrammingError as error:
+        raise SchemaError(f"{str(error).strip()}; {_URLS}") from None
+    if parsed.get_backend_name() == "sqlite" and parsed.host:
+        raise SchemaError(f"a SQLite URL has three slashes or four; {_URLS}")
+    return parsed
+
+
+def _libpq(url: URL) -> str:
+    return url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+
 class Database:
     """Where the books are, and how to reach them.
 
@@ -208,7 +233,7 @@ class Database:
     errors: tuple[type[Exception], ...] = (sqlite3.Error, psycopg.Error)
 
     def __init__(self, url: str, *, lock_wait_ms: int = 2_000) -> None:
-        parsed = make_url(url)
+        parsed = _parsed(url)
         self.kind = parsed.get_backend_name()
         if self.kind not in _DIALECTS:
             raise SchemaError(f"the books live in SQLite or PostgreSQL, not in {self.kind}")
@@ -260,8 +285,9 @@ class Database:
             f"-c synchronous_commit=on -c lock_timeout={self._lock_wait_ms}"
             " -c default_transaction_isolation=read\\ committed"
         )
-        url = self.url.set(drivername="postgresql").render_as_string(hide_password=False)
-        connection = psycopg.connect(url, autocommit=True, options=options, connect_timeout=5)
+        connection = psycopg.connect(
+            _libpq(self.url), autocommit=True, options=options, connect_timeout=5
+        )
         # One type for all integers: else each magnitude makes another prepared statement.
         connection.adapters.register_dumper(int, Int8Dumper)
         return connection

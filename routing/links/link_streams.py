@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 import errno
-import ssl
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 
 import structlog
 import trio
 
-from acquirer.config.tls import client_context, server_context
+from acquirer.config.tls import client_context, expired, server_context, tls_reason
 from acquirer.routing.settings import BankSettings, host_and_port
 
 Connect = Callable[[BankSettings], Awaitable[trio.abc.Stream]]
@@ -30,13 +30,14 @@ async def open_tcp(settings: BankSettings) -> trio.abc.Stream:
     """Connect to the bank's address, under TLS where the settings say so.
 
     Raises:
-        OSError: it cannot be reached, or its certificate is not to be trusted.
+        OSError: it cannot be reached, or TLS found something wrong; the text says what.
     """
     host, port = host_and_port(settings.address, settings.name)
     stream = await trio.open_tcp_stream(host, port)
     if settings.tls is None:
         return stream
     name = settings.tls.server_name or host
+    _tell_expired(settings)
     try:
         return await _shaken(
             trio.SSLStream(stream, client_context(settings.tls), server_hostname=name)
@@ -88,8 +89,8 @@ class LinkListener:
             try:
                 listeners = await trio.open_tcp_listeners(port, host=host, backlog=_BACKLOG)
             except OSError as error:
-                reason = type(error).__name__
-                _log.error("link_cannot_listen", bank=self._settings.name, reason=reason)
+                names = {"bank": self._settings.name, "address": self._settings.address}
+                _log.error("link_cannot_listen", **names, reason=error.strerror or str(error))
                 await trio.sleep(_LISTEN_AGAIN_S)
                 continue
             bound_host, bound_port = listeners[0].socket.getsockname()[:2]
@@ -148,6 +149,7 @@ class LinkListener:
     async def _secured(self, stream: trio.SocketStream) -> trio.abc.Stream:
         if self._settings.tls is None:
             return stream
+        _tell_expired(self._settings)
         context = server_context(self._settings.tls)
         return await _shaken(trio.SSLStream(stream, context, server_side=True))
 
@@ -161,7 +163,12 @@ async def _shaken(stream: trio.SSLStream[trio.SocketStream]) -> trio.abc.Stream:
     try:
         await stream.do_handshake()
     except trio.BrokenResourceError as error:
-        cause = error.__cause__
-        reason = getattr(cause, "reason", None) if isinstance(cause, ssl.SSLError) else None
-        raise OSError(f"TLS: {reason or 'broken off'}") from None
+        raise OSError(tls_reason(error) or "TLS: broken off") from None
     return stream
+
+
+def _tell_expired(settings: BankSettings) -> None:
+    """Say it where the bank is bound to refuse us; it may say so only after the handshake."""
+    reason = expired(settings.tls, datetime.now(UTC)) if settings.tls else ""
+    if reason:
+        _log.error("certificate_expired", bank=settings.name, reason=reason)

@@ -17,6 +17,7 @@ import h11
 import msgspec
 import trio
 
+from acquirer.config.tls import tls_reason
 from acquirer.routing.orders.errors import HttpError
 from acquirer.routing.orders.settings import Origin
 
@@ -174,8 +175,9 @@ class _Connection:
                     raise HttpError("connection closed", before_answer=not answer.size)
                 elif answer.take(event):
                     return HttpAnswer(answer.status, bytes(answer.body))
-        except (trio.BrokenResourceError, trio.ClosedResourceError, OSError):
-            raise HttpError("connection broken", before_answer=not answer.size) from None
+        except (trio.BrokenResourceError, trio.ClosedResourceError, OSError) as error:
+            reason = tls_reason(error) or "connection broken"
+            raise HttpError(reason, before_answer=not answer.size) from None
         except h11.RemoteProtocolError:
             reason = "an answer that is no HTTP" if answer.size else "connection closed"
             raise HttpError(reason, before_answer=not answer.size) from None

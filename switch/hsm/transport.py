@@ -18,6 +18,7 @@ import trio
 from acquirer.codecs.errors import FrameError
 from acquirer.codecs.framing import FrameDecoder, LengthHeader
 from acquirer.config.addresses import Address, connect
+from acquirer.config.tls import tls_reason
 from acquirer.switch.errors import HsmUnavailable
 
 FRAME_BYTES_MAX = 32 * 1024
@@ -144,6 +145,7 @@ class _Connection:
         self._sequence = 0
         self._calls = 0
         self._heard = 0
+        self._fault = ""
 
     async def call(self, command: bytes) -> bytes:
         if self._calls >= IN_FLIGHT_MAX:
@@ -165,7 +167,8 @@ class _Connection:
             self._calls -= 1
             self._waiting.pop(header, None)
         if reply.body is None:
-            raise HsmUnavailable("the connection to the security module broke")
+            why = f": {self._fault}" if self._fault else ""
+            raise HsmUnavailable(f"the connection to the security module broke{why}")
         return reply.body
 
     async def _send(self, header: bytes, reply: _Reply, frame: bytes) -> trio.abc.Stream:
@@ -179,9 +182,9 @@ class _Connection:
                 self._waiting[header] = reply
                 await stream.send_all(frame)
                 return stream
-            except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
+            except (OSError, trio.BrokenResourceError, trio.ClosedResourceError) as error:
                 self._drop(self._stream)
-                raise HsmUnavailable("the security module cannot be reached") from None
+                raise HsmUnavailable(_unreachable(error)) from None
             except trio.Cancelled:
                 # A frame may have left in part: the stream cannot be used again.
                 self._drop(self._stream)
@@ -213,8 +216,9 @@ class _Connection:
                     if reply is not None:
                         reply.body = frame[self._header_length :]
                         reply.event.set()
-        except (OSError, trio.BrokenResourceError, trio.ClosedResourceError, FrameError):
-            pass
+        except (OSError, trio.BrokenResourceError, trio.ClosedResourceError, FrameError) as error:
+            # A module refuses a certificate after the handshake is done for us.
+            self._fault = tls_reason(error)
         finally:
             self._drop(stream)
 
@@ -229,3 +233,10 @@ class _Connection:
 
     def close(self) -> None:
         self._drop(self._stream)
+
+
+def _unreachable(error: Exception) -> str:
+    if fault := tls_reason(error):
+        return f"the security module answers, but no command can pass: {fault}"
+    reason = getattr(error, "strerror", None) or str(error) or "the connection broke"
+    return f"the security module cannot be reached: {reason}"

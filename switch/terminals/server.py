@@ -21,6 +21,7 @@ from acquirer.codecs.errors import FrameError
 from acquirer.codecs.framing import FrameDecoder
 from acquirer.config.admission import Admission, Turned
 from acquirer.config.log_limit import LogLimit
+from acquirer.config.tls import tls_reason
 from acquirer.switch.settings import LimitSettings
 from acquirer.switch.terminals.session import FRAME_BYTES_MAX, FRAMING, CloseConnection, Session
 from acquirer.switch.watch.metrics import Metrics
@@ -121,8 +122,14 @@ class TerminalServer:
                     with trio.fail_after(self._limits.frame_s):
                         await connection.stream.do_handshake()
                 await self._read(connection, requests)
-        except (OSError, trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
-            pass
+        except (
+            OSError,
+            trio.BrokenResourceError,
+            trio.ClosedResourceError,
+            trio.TooSlowError,
+        ) as error:
+            if reason := tls_reason(error):
+                self._warn("tls_failed", reason)
         finally:
             connection.closed = True
             self._admission.leave(connection)
@@ -193,10 +200,10 @@ class TerminalServer:
             self._warn("bad_frame", error)
             return error.frames, True
 
-    def _warn(self, event: str, error: Exception) -> None:
+    def _warn(self, event: str, reason: object) -> None:
         left_out = self._log_limit.take(trio.current_time())
         if left_out is not None:
-            log.warning(event, reason=str(error), left_out=left_out)
+            log.warning(event, reason=str(reason), left_out=left_out)
 
 
 def _address_of(stream: trio.abc.Stream) -> str:

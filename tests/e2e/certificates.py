@@ -27,12 +27,13 @@ class Authority:
         self._ca = folder / "ca.pem"
         self._ca.write_bytes(certificate.public_bytes(Encoding.PEM))
 
-    def __call__(self, name: str) -> TlsSettings:
-        """The files of one end, which bears this name."""
+    def __call__(self, name: str, days: int = 1) -> TlsSettings:
+        """The files of one end, which bears this name, for so many days; ended where negative."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         names = x509.SubjectAlternativeName([x509.DNSName(name)])
-        builder = self._builder(subject, key.public_key()).add_extension(names, critical=False)
+        builder = self._builder(subject, key.public_key(), days)
+        builder = builder.add_extension(names, critical=False)
         certificate = builder.sign(self._key, hashes.SHA256())
         (self._folder / f"{name}.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
         (self._folder / f"{name}.key").write_bytes(
@@ -45,7 +46,7 @@ class Authority:
         )
 
     def _builder(
-        self, subject: x509.Name, public_key: ec.EllipticCurvePublicKey
+        self, subject: x509.Name, public_key: ec.EllipticCurvePublicKey, days: int = 1
     ) -> x509.CertificateBuilder:
         now = datetime.now(UTC)
         return (
@@ -54,6 +55,6 @@ class Authority:
             .issuer_name(self._name)
             .public_key(public_key)
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(days=1))
-            .not_valid_after(now + timedelta(days=1))
+            .not_valid_before(now - timedelta(days=2))
+            .not_valid_after(now + timedelta(days=days))
         )

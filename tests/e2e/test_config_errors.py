@@ -36,7 +36,7 @@ def _without_none(value: Any) -> Any:
 def serve(path: Path) -> subprocess.CompletedProcess[str]:
     """Run ``acquirer serve`` on a file until it gives up."""
     command = [sys.executable, "-m", "acquirer", "serve", "--config", str(path)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
 
 
 def _drop(key: str) -> Callable[[dict[str, Any]], None]:
@@ -76,6 +76,18 @@ AS_PROGRAM = {
     "unknown key": (_set("limts", {}), "limts"),
     "no address": (_set("listen", "pos", "here"), "listen.pos"),
     "no such database": (_set("database", "url", "oracle://x"), "database.url"),
+    "no database URL": (_set("database", "url", "sqlite:/books"), "database.url: it is no"),
+    "no port": (_set("database", "url", "postgresql://h:x/b"), "database.url: it is no"),
+    "two slashes": (_set("database", "url", "sqlite://books"), "three slashes"),
+    "no such parameter": (_set("database", "url", "postgresql://h/b?pool=1"), '"pool"'),
+    "no server": (_set("database", "url", "postgresql://127.0.0.1:1/b"), "Connection refused"),
+    "an address of others": (_set("listen", "pos", "192.0.2.1:1"), "listen.pos: cannot listen on"),
+    "a page's too": (_set("listen", "http", "192.0.2.1:1"), "listen.http: cannot listen on"),
+    "no certificate file": (
+        _set("listen", "tls", {"certificate": "no.pem", "key": "no.key"}),
+        "no.pem: No such file",
+    ),
+    "who listens without one": (_set("listen", "tls", {}), "certificate is empty"),
     "another LMK's key": (_set("data_key_dek", "U" + "0" * 32), "data_key"),
     "unknown dialect": (_set("banks", 0, "dialect", "iso99"), "dialect"),
 }

@@ -238,6 +238,23 @@ async def test_nobody_there_and_nobody_responsible_count_as_down() -> None:
     )
 
 
+async def test_what_tls_finds_wrong_is_told() -> None:
+    """A system that is there and speaks no TLS is not one that is away."""
+
+    async def plain(stream: trio.SocketStream) -> None:
+        await stream.receive_some()
+        await stream.send_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    async with trio.open_nursery() as nursery:
+        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        nursery.start_soon(trio.serve_listeners, plain, listeners)
+        url = f"https://127.0.0.1:{listeners[0].socket.getsockname()[1]}"
+        async with OrderSystems([OrderSystemSettings("shop", url)]) as orders:
+            down = OrderSystemDown("TLS: the peer speaks no TLS")
+            assert await orders.query(MERCHANT, "SP1", 5) == down
+        nursery.cancel_scope.cancel()
+
+
 async def test_silence_is_told_from_down_and_hurts_no_later_query() -> None:
     """After the deadline the connection is dropped; a late answer cannot meet another question."""
     answers = iter([None, reply(facts("SP2"))])

@@ -14,7 +14,7 @@ from typing import Annotated
 import msgspec
 import typer
 from sqlalchemy import Connection, inspect
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
 from acquirer.cli.process import fail
 from acquirer.cli.screen import Screen
@@ -54,10 +54,13 @@ def switch_file(data: Path | None, config: Path | None) -> Path:
 
 def database_of(data: Path | None, config: Path | None) -> Database:
     """The database that a command was pointed to; what is wrong ends it with code 2."""
+    file = switch_file(data, config)
     try:
         database = Database(_database_url(data, config))
-    except (ConfigError, LedgerError, ArgumentError) as error:
-        fail(str(error))
+    except ConfigError as error:
+        fail(error)
+    except LedgerError as error:
+        fail(ConfigError(file, "database.url", str(error)))
     if database.file is not None and not database.file.is_file():
         fail(f"{database.file}: no such database; has a switch run here?")
     return database
@@ -73,10 +76,11 @@ def open_books(data: Path | None, config: Path | None) -> Iterator[Connection]:
             if not inspect(connection).has_table("transfers"):
                 fail("the database has no books; has a switch run here?")
             yield connection
-    except (LedgerError, ArgumentError) as error:
-        fail(str(error))
+    except LedgerError as error:
+        fail(error)
     except SQLAlchemyError as error:
-        fail("the database cannot be read: " + str(error).partition("\n")[0])
+        reason = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
+        fail(f"the books cannot be read: {reason}; does the database run, is database.url right?")
 
 
 def _database_url(data: Path | None, config: Path | None) -> str:

@@ -104,9 +104,13 @@ def _with_certificates(settings: SwitchSettings, folder: Path) -> SwitchSettings
             for bank in banks
         ]
 
-    listen = msgspec.structs.replace(settings.listen, tls=found(settings.listen.tls))
-    banks, hosts = all_found(settings.banks), all_found(settings.order_hosts)
-    return msgspec.structs.replace(settings, banks=banks, order_hosts=hosts, listen=listen)
+    return msgspec.structs.replace(
+        settings,
+        banks=all_found(settings.banks),
+        order_hosts=all_found(settings.order_hosts),
+        listen=msgspec.structs.replace(settings.listen, tls=found(settings.listen.tls)),
+        hsm=msgspec.structs.replace(settings.hsm, tls=found(settings.hsm.tls)),
+    )
 
 
 async def _serve(path: Path) -> None:
