@@ -2,7 +2,9 @@
 
 Each seed takes some kinds of faults and leaves others out (swarm testing), because a bug that one
 fault uncovers another may hide. Every kind draws from a generator of its own, so that leaving one
-out for a shorter trace disturbs the others as little as may be.
+out for a shorter trace disturbs the others as little as may be. Troubles are the faults of other
+parties, which few days have; such a day has often fewer of the usual faults, or none, so that what
+the trouble itself does can be told from what they do.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ PAYMENTS = 100
 TERMINALS = 8
 
 # Kind → how often it strikes at most, per opportunity (a frame, a commit, a command, a payment).
-KINDS: dict[str, float] = {
+USUAL: dict[str, float] = {
     "loss": 0.04,
     "delay": 0.05,
     "duplicate": 0.08,
@@ -38,6 +40,23 @@ KINDS: dict[str, float] = {
     "power": 0.03,
 }
 SHARE_OF_KINDS = 0.6
+# The same of troubles; see ``troubles/``.
+TROUBLES: dict[str, float] = {
+    "bank_refuses": 0.5,
+    "bank_garbles": 0.3,
+    "rot": 0.5,
+    "bank_leaves": 1.0,
+    "clock_far": 1.0,
+    "strangers": 1.0,
+    "other_lmk": 1.0,
+    "sibling": 0.2,
+    "books_away": 1.0,
+    "orders_lie": 0.2,
+}
+KINDS = {**USUAL, **TROUBLES}
+SHARE_OF_TROUBLES = 0.09
+# How much of their share the usual kinds keep on a day of troubles, one as likely as the other.
+CALMNESS = (1.0, 0.3, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +92,29 @@ class Day:
 
 
 class Faults:
-    """Says whether a fault strikes. After :meth:`heal` none does."""
+    """Says whether a fault strikes. After :meth:`heal` none does.
+
+    Attributes:
+        rates: how often each kind that the day has drawn strikes, per opportunity.
+        drawn: those kinds; healing does not change them.
+        has_troubles: whether troubles are among them.
+        calm: whether there are no usual faults, which would explain much.
+        struck: how often each has struck.
+    """
 
     def __init__(self, day: Day) -> None:
+        self.rates = _troubles(day)
+        share_of_usual = SHARE_OF_KINDS
+        if self.rates:
+            share_of_usual *= day.draw("calmness").choice(CALMNESS)
         chosen = day.draw("faults")
-        self.rates: dict[str, float] = {}
-        for kind, most in KINDS.items():
-            taken, share = chosen.random() < SHARE_OF_KINDS, chosen.random()
+        for kind, most in USUAL.items():
+            taken, share = chosen.random() < share_of_usual, chosen.random()
             if taken and kind in day.faults:
-                self.rates[kind] = most * (0.1 + 0.9 * share)
+                self.rates[kind] = _rate(most, share)
+        self.drawn = frozenset(self.rates)
+        self.has_troubles = bool(self.drawn & TROUBLES.keys())
+        self.calm = not self.drawn & USUAL.keys()
         self._draws = {kind: day.draw(kind) for kind in self.rates}
         self.struck: dict[str, int] = {}
 
@@ -90,8 +123,12 @@ class Faults:
         rate = self.rates.get(kind)
         if rate is None or self._draws[kind].random() >= rate:
             return False
-        self.struck[kind] = self.struck.get(kind, 0) + 1
+        self.note(kind)
         return True
+
+    def note(self, kind: str) -> None:
+        """A fault strikes whose time was drawn."""
+        self.struck[kind] = self.struck.get(kind, 0) + 1
 
     def first(self, kinds: Iterable[str]) -> str:
         """The first of these kinds that strikes, or empty."""
@@ -112,6 +149,19 @@ class Faults:
     def heal(self) -> None:
         """No fault from now on."""
         self.rates.clear()
+
+
+def _troubles(day: Day) -> dict[str, float]:
+    rates = {}
+    for kind, most in TROUBLES.items():
+        chosen = day.draw(f"trouble {kind}")
+        if chosen.random() < SHARE_OF_TROUBLES and kind in day.faults:
+            rates[kind] = _rate(most, chosen.random())
+    return rates
+
+
+def _rate(most: float, share: float) -> float:
+    return most * (0.1 + 0.9 * share)
 
 
 def fault_kinds(text: str) -> frozenset[str]:

@@ -30,16 +30,23 @@ class Disk:
 
     Args:
         kill: makes the process die at this instant.
+        is_away: whether the database cannot be reached at all.
     """
 
     def __init__(
-        self, faults: Faults, trace: Trace, agenda: DayClock, kill: Callable[[], None]
+        self,
+        faults: Faults,
+        trace: Trace,
+        agenda: DayClock,
+        kill: Callable[[], None],
+        is_away: Callable[[], bool],
     ) -> None:
         self.is_dead = False
         self._faults = faults
         self._trace = trace
         self._agenda = agenda
         self._kill = kill
+        self._is_away = is_away
         self._delay = 0
 
     def soon(self, act: Callable[[], object]) -> None:
@@ -50,7 +57,7 @@ class Disk:
 
     def execute(self, run: Callable[..., Any], sql: str, parameters: Any) -> Any:
         """Run one statement, or fail."""
-        if self.is_dead:
+        if self.is_dead or self._is_away():
             raise refusal(sqlite3.SQLITE_IOERR)
         if sql == "COMMIT":
             return self._commit(run)
@@ -109,20 +116,33 @@ class _Connection(sqlite3.Connection):
 
 
 class SimDatabase(Database):
-    """A database file whose connections pass by a disk."""
+    """A database file whose connections pass by a disk.
 
-    def __init__(self, file: Path, disk: Disk) -> None:
+    Args:
+        file: its path.
+        disk: what one life of a process does to it.
+        is_shared: whether another process has it, too, as on a server: nobody locks the file.
+    """
+
+    def __init__(self, file: Path, disk: Disk, *, is_shared: bool = False) -> None:
         super().__init__(f"sqlite:///{file}")
-        self._disk = disk
+        self.disk = disk
+        self._path = file
+        self._is_shared = is_shared
+
+    @property
+    def file(self) -> Path | None:
+        """The file, where it is this process's alone."""
+        return None if self._is_shared else self._path
 
     def connect(self) -> Any:
         """A connection; synchronous is off, for nothing here survives the machine."""
-        if self._disk.is_dead:
+        if self.disk.is_dead:
             raise refusal(sqlite3.SQLITE_CANTOPEN)
         connection = sqlite3.connect(
-            str(self.file), timeout=0, isolation_level=None, factory=_Connection
+            self._path, timeout=0, isolation_level=None, factory=_Connection
         )
-        connection.disk = self._disk
+        connection.disk = self.disk
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = OFF")
         connection.execute("PRAGMA foreign_keys = ON")
@@ -130,14 +150,14 @@ class SimDatabase(Database):
 
 
 def open_sim_book(
-    file: Path, instance: str, disk: Disk, clock_ms: Callable[[], int]
+    database: SimDatabase, instance: str, clock_ms: Callable[[], int]
 ) -> AbstractAsyncContextManager[Book]:
     """The books on a simulated disk."""
 
     def driver(writer: Writer, queue_units_max: int, group_units_max: int) -> Driver:
-        return InlineDriver(writer, queue_units_max, group_units_max, soon=disk.soon)
+        return InlineDriver(writer, queue_units_max, group_units_max, soon=database.disk.soon)
 
-    return open_book(SimDatabase(file, disk), instance, clock_ms=clock_ms, driver=driver)
+    return open_book(database, instance, clock_ms=clock_ms, driver=driver)
 
 
 _templates: dict[Path, Path] = {}

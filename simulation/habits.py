@@ -34,6 +34,8 @@ ASIDES = {
     "old_confirmation": 3,
     "exception": 2,
 }
+# Where strangers could take a courier's place, couriers sign off, too.
+MORE_ASIDES = {"strangers": {"courier_off": 4}}
 
 
 class Budget:

@@ -16,12 +16,13 @@ from random import Random
 import trio
 
 from acquirer.codecs.dialect import load_dialect
+from acquirer.codecs.message import Message
 from acquirer.config.estate import Estate
 from acquirer.hosts_sim.bank.books import Books
 from acquirer.hosts_sim.bank.cards import CardFile
 from acquirer.hosts_sim.bank.connection import Core
 from acquirer.hosts_sim.bank.entries import CutOver, Entry, Result
-from acquirer.hosts_sim.bank.rules import RuleBook
+from acquirer.hosts_sim.bank.rules import NO_RULE, RuleBook, Verdict
 from acquirer.hosts_sim.bank.schema import open_for_writing
 from acquirer.hosts_sim.bank.server import BankSim
 from acquirer.hosts_sim.bank.settings import BankSimSettings
@@ -36,11 +37,16 @@ IDLE_S = 60.0
 
 
 class _BankWriter:
-    """Commits on this thread; may be busy (96, no money moved)."""
+    """Commits on this thread; may be busy (96, no money moved).
+
+    Attributes:
+        refuses: the response code of an entry that the bank does not even look up, or empty.
+    """
 
     def __init__(
         self, books: Books, faults: Faults, trace: Trace, asked: Callable[[Entry], None]
     ) -> None:
+        self.refuses: Callable[[Entry], str] = lambda unit: ""
         self._books = books
         self._faults = faults
         self._trace = trace
@@ -53,7 +59,9 @@ class _BankWriter:
             return
         self._asked(unit)
         busy = self._faults.strikes("bank_busy")
-        if busy and unit.kind in ("reversal", "refund"):
+        if code := self.refuses(unit):
+            result = Result(code)
+        elif busy and unit.kind in ("reversal", "refund"):
             result = Result("96")
         else:
             # A bank remembers what it has declined, for whatever reason.
@@ -72,12 +80,32 @@ def _cleared(unit: Entry) -> str:
     return "12" if unit.kind == "void" and unit.amount_minor % 2 == 0 else unit.forced
 
 
+class _Rules(RuleBook):
+    """What becomes of each reply.
+
+    Attributes:
+        verdict: decides it.
+        silent_until: no answer leaves before then.
+    """
+
+    def __init__(self, draw: Random) -> None:
+        super().__init__([], draw)
+        self.verdict: Callable[[Message], Verdict] = lambda message: NO_RULE
+        self.silent_until = 0.0
+
+    def decide(self, message: Message) -> Verdict:
+        """The verdict on a request."""
+        is_silent = trio.current_time() < self.silent_until
+        return Verdict(fault="drop") if is_silent else self.verdict(message)
+
+
 class SimBank:
     """The bank core.
 
     Attributes:
         db: its books, for reading.
-        core: serves streams.
+        writer: decides each message.
+        rules: decide about the replies.
     """
 
     def __init__(
@@ -97,14 +125,16 @@ class SimBank:
         self.db.execute("PRAGMA synchronous = OFF")
         dialect = load_dialect(settings.dialect)
         books = Books(self.db, cards, settings.limits)
+        self.writer = _BankWriter(books, faults, trace, asked)
+        self.rules = _Rules(draw)
         core = Core(
             settings=settings,
             dialect=dialect,
             header=dialect.length_header,
             cards=cards,
-            rules=RuleBook([], draw),
+            rules=self.rules,
             random=draw,
-            writer=_BankWriter(books, faults, trace, asked),
+            writer=self.writer,
             zmk=bytes.fromhex(bank.zmk),
             zpk=bytes.fromhex(bank.zpk),
             wall=wall,

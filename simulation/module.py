@@ -7,6 +7,7 @@ from random import Random
 
 import trio
 
+from acquirer.hsm_sim.lmk import TEST_VARIANT_PAIRS, VariantLmk
 from acquirer.hsm_sim.module import SecurityModule
 from acquirer.simulation.day import Faults
 from acquirer.simulation.trace import Trace
@@ -28,8 +29,17 @@ def new_module(draw: Random) -> SecurityModule:
     return SecurityModule.with_test_lmks(settings, draw.randbytes)
 
 
+def other_module(draw: Random) -> SecurityModule:
+    """A module under other local master keys."""
+    from acquirer.hsm_sim.state import Settings
+
+    lmk = VariantLmk((*TEST_VARIANT_PAIRS[1:], TEST_VARIANT_PAIRS[0]))
+    settings = Settings(header_length=HEADER_LENGTH)
+    return SecurityModule({"00": lmk}, settings=settings, random=draw.randbytes)
+
+
 class SimHsm:
-    """Carries commands to the module; fits ``HsmTransport``."""
+    """Carries commands to one module; fits ``HsmTransport``, and ``Wire`` of several."""
 
     def __init__(self, execute: Callable[[bytes], bytes], faults: Faults, trace: Trace) -> None:
         self._execute = execute
@@ -40,6 +50,10 @@ class SimHsm:
 
     async def call(self, command: bytes) -> bytes:
         """One command, or a fault in its place."""
+        return await self.call_within(command, DEADLINE_S)
+
+    async def call_within(self, command: bytes, seconds: float) -> bytes:
+        """As :meth:`call`; a module that is away costs so much time."""
         faults = self._faults
         self._calls += 1
         if self._calls % TURNS_EVERY == 0:
@@ -48,7 +62,7 @@ class SimHsm:
             self._down_until = trio.current_time() + faults.between("hsm_down", 0.0, 6.0)
             self._trace.note("module", "goes away")
         if trio.current_time() < self._down_until and faults.rates:
-            await trio.sleep(DEADLINE_S)
+            await trio.sleep(seconds)
             raise HsmUnavailable("simulated")
         if faults.strikes("hsm_refuses"):
             code = faults.choice("hsm_refuses", REFUSALS)

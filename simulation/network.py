@@ -24,6 +24,9 @@ from acquirer.simulation.trace import Trace
 
 LATENCY_MIN_S, LATENCY_MAX_S = 0.0005, 0.004
 CONNECT_WAITING_MAX = 256
+# The fault that a service has a second door; copies of a frame then reach both at one time.
+TWO_DOORS = "sibling"
+AT_ONCE = 3
 _HEADER_BYTES = 2
 _FRAME_FAULTS = ("loss", "duplicate", "reorder", "garbage")
 _STREAM_FAULTS = ("half_open", "cut", "partial")
@@ -53,6 +56,7 @@ class Route:
         is_framed: whether frames with a two-byte length travel.
         twins: whether frames of callers may be sent again on a connection of their own.
         said: sees every whole frame that the service sends.
+        heard: sees every whole frame that callers send, as somebody on the way does.
     """
 
     host: Host
@@ -60,16 +64,23 @@ class Route:
     is_framed: bool = True
     twins: bool = False
     said: Tap | None = None
+    heard: Tap | None = None
 
 
 class Network:
-    """All connections of a run."""
+    """All connections of a run.
+
+    Attributes:
+        routes: services by name.
+        doors: those that are one service to callers: each of them will do.
+    """
 
     def __init__(self, agenda: DayClock, faults: Faults, trace: Trace, draw: Random) -> None:
         self.agenda = agenda
         self.faults = faults
         self.trace = trace
         self.routes: dict[str, Route] = {}
+        self.doors: tuple[str, ...] = ()
         self._draw = draw
         self._numbers = count(1)
         self._stalled: list[SimStream] = []
@@ -77,6 +88,10 @@ class Network:
     def latency_s(self) -> float:
         """How long something small takes now."""
         return self._draw.uniform(LATENCY_MIN_S, LATENCY_MAX_S)
+
+    def door(self, name: str) -> str:
+        """A service that will do in place of another."""
+        return self.faults.choice(TWO_DOORS, self.doors) if name in self.doors else name
 
     async def connect(self, name: str, host: Host) -> SimStream:
         """Connect to a service.
@@ -104,11 +119,15 @@ class Network:
         if route.twins:
             near.twin = partial(self._twin, name)
         far.said = route.said
+        near.said = route.heard
         route.serve(far)
         return near
 
     def _twin(self, name: str, frame: bytes) -> None:
         """Send a frame once more, later, on a connection that nobody reads."""
+        if name in self.doors and self.faults.strikes(TWO_DOORS):
+            for _ in range(AT_ONCE):
+                self.inject(name, frame)
         if not self.faults.strikes("twin"):
             return
         delay_s = self.faults.between("twin", 0.0, 0.01)
@@ -119,12 +138,27 @@ class Network:
     def inject(self, name: str, frame: bytes) -> None:
         """Send a frame on a connection of its own; its answer is lost."""
         try:
-            stream = self.open(name, Host("twin"))
+            stream = self.open(self.door(name), Host("twin"))
         except OSError:
             return
         self.trace.note("network", f"{stream.name}: a frame of {len(frame)} bytes once more")
         stream.push(frame)
         self.agenda.after(60.0, stream.close)
+
+    async def away(self, name: str, seconds: float) -> None:
+        """Let a service be gone for so long: nobody listens, and every connection breaks.
+
+        One that is gone already returns when it was to return.
+        """
+        route = self.routes.pop(name, None)
+        if route is None:
+            return
+        self.trace.note("network", f"{name} is gone for {seconds:.1f} s")
+        route.host.drop()
+        try:
+            await trio.sleep(seconds)
+        finally:
+            self.routes[name] = route
 
     def stalled(self, stream: SimStream) -> None:
         """Remember a half-open connection, to end it when the network heals."""
@@ -360,7 +394,7 @@ class SimListener(trio.abc.Listener[trio.abc.Stream]):
 
 
 def serving(
-    nursery: trio.Nursery, serve: Callable[[trio.abc.Stream], Awaitable[None]]
+    nursery: trio.Nursery, serve: Callable[[SimStream], Awaitable[None]]
 ) -> Callable[[SimStream], None]:
     """A route's ``serve`` that runs a task for each connection."""
     return lambda stream: nursery.start_soon(serve, stream)

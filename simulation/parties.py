@@ -6,8 +6,9 @@ the switch reaches its bank.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import lru_cache
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -18,14 +19,21 @@ from acquirer.hsm_sim.operator import variant_test_lmk, wrap_key
 from acquirer.routing.settings import LinkSettings
 from acquirer.simulation.day import Day
 from acquirer.simulation.module import HEADER_LENGTH, new_module
+from acquirer.simulation.operator import TOKEN
 from acquirer.simulation.provision import BankChoice, switch_config
 from acquirer.switch.hsm.client import DEK, Hsm
 from acquirer.switch.hsm.transport import InProcessTransport
-from acquirer.switch.settings import SwitchSettings
+from acquirer.switch.settings import StandInRule, SwitchSettings, TerminalSettings
 from acquirer.switch.vault import data_key_with_check
+from acquirer.terminals_sim.identity import Identity
 
 ORDERS_A_MERCHANT = 14
 LINKS = (1, 1, 2, 3)
+CROWD_TERMINAL = "10009999"
+GB18030 = Path(__file__).with_name("gb18030.toml")
+STAND_IN = StandInRule(
+    floor_limit_minor=5_000, known_cards_only=False, daily_amount_max_minor=12_000
+)
 
 
 @lru_cache(maxsize=1)
@@ -57,9 +65,25 @@ def estate_of(day: Day) -> Estate:
     return msgspec.structs.replace(estate, couriers=list(couriers()), orders=orders)
 
 
-def settings_of(day: Day) -> SwitchSettings:
-    """The switch's configuration, with as many links to the bank as the seed says."""
+def settings_of(day: Day, drawn: Collection[str]) -> SwitchSettings:
+    """The switch's configuration, with as many links to the bank as the seed says.
+
+    Args:
+        day: the day.
+        drawn: its kinds of faults. Where the bank goes away, the switch stands in for it; where
+            it writes what nobody can read, the switch reads texts in another character set.
+            Where the books are away, a terminal more has a crowd at it.
+    """
     settings, draw = _settings(), day.draw("links")
+    if "bank_refuses" in drawn:
+        settings = msgspec.structs.replace(settings, stand_in=[STAND_IN])
+    if "books_away" in drawn:
+        terminals = [*settings.terminals, _crowd_terminal()]
+        settings = msgspec.structs.replace(settings, terminals=terminals)
+    if "bank_garbles" in drawn and day.draw("dialect").random() < 0.5:
+        (bank,) = settings.banks
+        gb18030 = msgspec.structs.replace(bank, dialect=str(GB18030))
+        settings = msgspec.structs.replace(settings, banks=[gb18030])
     count, strategy = draw.choice(LINKS), draw.choice(("priority", "weighted", "round_robin"))
     if count == 1:
         return settings
@@ -67,6 +91,17 @@ def settings_of(day: Day) -> SwitchSettings:
     links = [LinkSettings(f"{bank.name}{n}", bank.address, priority=n) for n in range(count)]
     linked = msgspec.structs.replace(bank, address="", links=links, strategy=strategy)
     return msgspec.structs.replace(settings, banks=[linked])
+
+
+def crowd_identity() -> Identity:
+    """The terminal that has a crowd at it."""
+    terminal = load_estate().terminals[0]
+    return Identity(CROWD_TERMINAL, terminal.merchant_id, bytes.fromhex(terminal.tmk))
+
+
+def _crowd_terminal() -> TerminalSettings:
+    first = _settings().terminals[0]
+    return msgspec.structs.replace(first, terminal_id=CROWD_TERMINAL)
 
 
 @lru_cache(maxsize=1)
@@ -86,7 +121,7 @@ def _settings() -> SwitchSettings:
         database_url="sqlite://",
         data_key={"data_key": _data_key(dek), "data_key_dek": dek},
     )
-    return msgspec.convert(document, SwitchSettings)
+    return msgspec.convert({**document, "operator_token": TOKEN}, SwitchSettings)
 
 
 def _data_key(dek: str) -> str:

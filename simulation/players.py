@@ -16,7 +16,7 @@ import trio
 
 from acquirer.config.estate import Card, Courier, Order
 from acquirer.simulation.day import Faults
-from acquirer.simulation.habits import ASIDES, PAYMENTS, Budget
+from acquirer.simulation.habits import ASIDES, MORE_ASIDES, PAYMENTS, Budget
 from acquirer.simulation.network import Host, Network
 from acquirer.simulation.process import SWITCH
 from acquirer.simulation.trace import Trace
@@ -34,11 +34,11 @@ from acquirer.terminals_sim.terminal import Terminal
 TODAY = date(2026, 11, 21)
 TIMEOUT_S = 26.0
 PAUSE_MAX_S = 0.4
+# Troubles take their time: where nothing else fails, a day would be over before them.
+TROUBLED_PAUSE_MAX_S = 4.0
 SIGN_ON_TRIES_MAX = 200
 UNREACHED_TRIES_MAX = 50
 UNREACHED_PAUSE_S = 1.0
-HOT_ORDERS = 3
-GROUP = 2
 AMOUNT_MINOR_MAX = 9_000
 _FRAME_HEADER_BYTES = 2
 
@@ -72,10 +72,25 @@ class Player:
         self._paid = self._raced = ""
         self._raced_undo: StoredRequest | None = None
         self._last_code = ""
+        self._pause_max_s = TROUBLED_PAUSE_MAX_S if faults.has_troubles else PAUSE_MAX_S
+        self._asides = dict(ASIDES)
+        for kind, more in MORE_ASIDES.items():
+            if kind in faults.drawn:
+                self._asides |= more
         self._reached = True
         self._host = Host(me.terminal_id)
         self._store = MemoryStore()
         self._client = self._boot(TerminalState(me.terminal_id))
+
+    @property
+    def me(self) -> Identity:
+        """Which terminal it is."""
+        return self._me
+
+    @property
+    def courier_id(self) -> str:
+        """Whose terminal it is."""
+        return self._courier.courier_id
 
     @property
     def state(self) -> TerminalState:
@@ -90,7 +105,7 @@ class Player:
 
     def _boot(self, state: TerminalState) -> TerminalClient:
         async def connect() -> trio.abc.Stream:
-            return await self._network.connect(SWITCH, self._host)
+            return await self._network.connect(self._network.door(SWITCH), self._host)
 
         terminal = Terminal(self._me, state, today=lambda: TODAY)
         return TerminalClient(terminal, self._store, TerminalLink(connect), timeout_s=TIMEOUT_S)
@@ -101,11 +116,11 @@ class Player:
         """Sign on, and pay until the day's payments are used up."""
         await trio.sleep(self._draw.uniform(0.0, 0.3))
         while await self._signed_on() and budget.take():
-            await trio.sleep(self._draw.uniform(0.0, PAUSE_MAX_S))
+            await trio.sleep(self._draw.uniform(0.0, self._pause_max_s))
             while self._raced:
                 await self._powered(self._end_race)
                 await trio.sleep(self._draw.uniform(0.0, UNREACHED_PAUSE_S))
-            aside, payment = self._pick(ASIDES), self._pick(PAYMENTS)
+            aside, payment = self._pick(self._asides), self._pick(PAYMENTS)
             await self._powered(getattr(self, f"_{aside}"))
             await self._powered(getattr(self, f"_{payment}"))
             for _ in range(UNREACHED_TRIES_MAX):
@@ -217,120 +232,6 @@ class Player:
         terminal.state = replace(terminal.state, last_reversible=None)
         await self._store.save(terminal.state)
 
-    async def _order(self) -> None:
-        await self._pay("card")
-
-    async def _cash(self) -> None:
-        await self._pay("cash")
-
-    async def _delivery(self) -> None:
-        await self._pay("delivery")
-
-    async def _group(self) -> None:
-        """Two orders in one swipe; confirmed or cancelled one by one, or reversed together."""
-        if self.state.courier_id != self._courier.courier_id:
-            await self._courier_on()
-        fitting = [one for one in self._orders if "1" in one.pay_ways and one.amount_minor]
-        if len(fitting) < GROUP:
-            await self._sale()
-            return
-        orders = self._draw.sample(fitting[:HOT_ORDERS], GROUP)
-        first, *more = [order.order_no for order in orders]
-        card = self._draw.choice(self._cards)
-        paid = self._note(await self._client.pay_order(first, "card", card, more=more))
-        if paid.kind != "order_payment" or not paid.approved:
-            return
-        if self._draw.random() < 0.3:
-            self._note(await self._client.reverse())
-            return
-        for order in orders:
-            if order in self._orders:
-                self._orders.remove(order)
-            if not self.state.order(order.order_no):
-                continue
-            if self._draw.random() < 0.8:
-                self._note(await self._client.order_confirm(order.order_no))
-            elif self._draw.random() < 0.5:
-                await self._cancel(order.order_no)
-
-    async def _part(self) -> None:
-        """A part of an order, while other couriers go for the whole and for other parts."""
-        if self.state.courier_id != self._courier.courier_id:
-            await self._courier_on()
-        way = self._draw.choice(("card", "cash"))
-        digit = {"card": "1", "cash": "2"}[way]
-        fitting = [one for one in self._orders if digit in one.pay_ways and one.amount_minor]
-        if not fitting:
-            await self._sale()
-            return
-        order = self._draw.choice(fitting[:HOT_ORDERS])
-        share = max(order.amount_minor * self._draw.choice((1, 1, 2, 3)) // 3, 1)
-        card = self._draw.choice(self._cards)
-        paid = self._note(await self._client.pay_order(order.order_no, way, card, part_minor=share))
-        if paid.kind != "order_payment" or not paid.approved:
-            return
-        if self._draw.random() < 0.1:
-            self._note(await self._client.reverse())
-            return
-        if self._draw.random() < 0.85:
-            self._note(await self._client.order_confirm(paid.order_no))
-        if self._draw.random() < 0.2 and self.state.order(paid.order_no):
-            await self._cancel(paid.order_no)
-
-    async def _payment_reversed(self) -> None:
-        paid = await self._pay(self._draw.choice(("card", "cash", "delivery")), confirm=False)
-        if paid is not None and paid.approved:
-            self._note(await self._client.reverse())
-
-    async def _payment_cancelled(self) -> None:
-        way = self._draw.choice(("card", "card", "cash", "delivery"))
-        paid = await self._pay(way, confirm=self._draw.random() < 0.5)
-        order_no = self._paid
-        if paid is None or not paid.approved or self.state.order(order_no) is None:
-            return
-        await self._cancel(order_no)
-
-    async def _cancel(self, order_no: str) -> None:
-        self._note(await self._client.order_cancel(order_no))
-        held = self.state.order(order_no)
-        if held is not None and held.stage == "cancelled":
-            self._note(await self._client.order_cancel_confirm(order_no))
-
-    async def _pay(self, way: str, confirm: bool = True) -> Result | None:
-        client = self._client
-        if self.state.courier_id != self._courier.courier_id:
-            await self._courier_on()
-        digit = {"card": "1", "cash": "2", "delivery": "3"}[way]
-        fitting = [
-            order
-            for order in self._orders
-            if digit in order.pay_ways and (way == "delivery") == (order.amount_minor == 0)
-        ]
-        if not fitting:
-            await self._sale()
-            return None
-        order = self._draw.choice(fitting[:HOT_ORDERS])
-        card = self._draw.choice(self._cards)
-        paid = self._note(await client.pay_order(order.order_no, way, card))
-        self._paid = order.order_no
-        if paid.kind != "order_payment":
-            return paid
-        if paid.response_code == "94" and order in self._orders:
-            self._orders.remove(order)
-        if not paid.approved or not confirm:
-            return paid
-        if order in self._orders:
-            self._orders.remove(order)
-        if self._draw.random() < 0.85:
-            self._note(await client.order_confirm(order.order_no))
-        if self._draw.random() < 0.7 and self.state.order(order.order_no):
-            self._note(await client.order_receipt(order.order_no, "signed"))
-        return paid
-
-    async def _courier_on(self) -> None:
-        name, password = self._courier.courier_id, self._courier.password
-        self._note(await self._client.courier_sign_on(name, password))
-
     # Asides.
 
     async def _nothing(self) -> None:
@@ -345,13 +246,6 @@ class Player:
     async def _sign_on(self) -> None:
         self._note(await self._client.sign_on(self._draw.choice(("001", "003", "004"))))
 
-    async def _courier_again(self) -> None:
-        await self._courier_on()
-
-    async def _wrong_password(self) -> None:
-        self._note(await self._client.courier_sign_on(self._courier.courier_id, "000000"))
-        await self._courier_on()
-
     async def _reverse(self) -> None:
         self._note(await self._client.reverse())
 
@@ -363,28 +257,3 @@ class Player:
             frame = len(last.frame).to_bytes(_FRAME_HEADER_BYTES, "big") + last.frame
             self._network.inject(SWITCH, frame)
         await trio.lowlevel.checkpoint()
-
-    async def _query(self) -> None:
-        if self._orders:
-            order_no = self._draw.choice(self._orders).order_no
-            courier_id = self._courier.courier_id
-            self._note(await self._client.order_query(order_no, courier_id))
-
-    async def _receipt(self) -> None:
-        """A receipt for an order of which this terminal may hold no payment."""
-        if self._orders:
-            order_no = self._draw.choice(self._orders).order_no
-            self._note(await self._client.order_receipt(order_no, "signed"))
-
-    async def _old_confirmation(self) -> None:
-        if self.state.open_orders:
-            order_no = self._draw.choice(self.state.open_orders).order_no
-            if self._draw.random() < 0.3:
-                self._note(await self._client.order_receipt(order_no, "signed"))
-            else:
-                self._note(await self._client.order_confirm(order_no))
-
-    async def _exception(self) -> None:
-        if self._orders:
-            order_no = self._draw.choice(self._orders).order_no
-            self._note(await self._client.order_exception(order_no, "02", "nobody there"))

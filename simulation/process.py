@@ -13,20 +13,24 @@ from functools import partial
 from pathlib import Path
 from random import Random
 
+import msgspec
 import trio
+from trio.lowlevel import ParkingLot
 
 from acquirer.config.loading import ConfigError
 from acquirer.ledger.book import Book
 from acquirer.ledger.errors import LedgerError
 from acquirer.simulation.day import Faults
-from acquirer.simulation.disk import Disk, open_sim_book
-from acquirer.simulation.module import SimHsm
+from acquirer.simulation.disk import Disk, SimDatabase, open_sim_book
 from acquirer.simulation.network import Host, Network, Route, SimListener, Tap
+from acquirer.simulation.operator import Operator
 from acquirer.simulation.trace import Trace
 from acquirer.switch.app import Running, run_switch
 from acquirer.switch.clock import WallClock
+from acquirer.switch.hsm.transport import HsmTransport
 from acquirer.switch.settings import SwitchSettings
 from acquirer.switch.surroundings import Listener, Surroundings
+from acquirer.switch.watch.http import OperatorRoutes, Ready
 
 SWITCH = "switch"
 RESTART_MIN_S, RESTART_MAX_S = 0.2, 3.0
@@ -40,37 +44,68 @@ class Parts:
     """What a switch is run with.
 
     Attributes:
-        execute: the security module.
+        settings: as the configuration stands when it starts.
+        hsm: makes the way to the security module, for each life.
         wall_ms: the switch's wall clock, which may jump.
         said: sees every frame that it sends to terminals.
+        heard: sees every frame that terminals send to it.
+        books_are_away: whether its database cannot be reached.
     """
 
-    settings: SwitchSettings
+    settings: Callable[[], SwitchSettings]
     file: Path
     network: Network
     faults: Faults
     trace: Trace
     draw: Random
-    execute: Callable[[bytes], bytes]
+    hsm: Callable[[], HsmTransport]
     wall_ms: WallClock
     said: Tap
+    heard: Tap | None = None
+    books_are_away: bool = False
 
 
 @dataclass(slots=True)
-class _Life:
-    """One process from start to end."""
+class Life:
+    """One process from start to end.
+
+    Attributes:
+        started: it takes terminals, or has ended.
+        running: None where it takes none.
+        error: why it ended, where it was not told to.
+        operator: who calls it.
+        ready: what it says to those who ask whether it is.
+    """
 
     disk: Disk
     host: Host
     scope: trio.CancelScope
     started: trio.Event = field(default_factory=trio.Event)
     running: Running | None = None
+    ended: bool = False
+    error: str = ""
+    operator: Operator | None = None
+    ready: Ready | None = None
+
+    async def serve_http(
+        self,
+        address: str,
+        *,
+        ready: Ready,
+        operator: OperatorRoutes = (),
+        task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
+        **_what_nobody_looks_at: object,
+    ) -> None:
+        """Let the operator call."""
+        self.operator, self.ready = Operator(operator), ready
+        task_status.started(address)
+        await trio.sleep_forever()
 
 
 class _Status:
     """A task status that remembers."""
 
-    def __init__(self, life: _Life) -> None:
+    def __init__(self, life: Life) -> None:
         self._life = life
 
     def started(self, value: Running | None = None) -> None:
@@ -82,20 +117,47 @@ class _Status:
 class SwitchProcess:
     """Keeps a switch running until told to stop.
 
+    Args:
+        parts: what it is run with.
+        name: of the door that terminals come to.
+        instance: its name among those on the same books; empty takes that of the settings.
+
     Attributes:
         lives: how often it was started.
         failures: exceptions that no fault explains.
         hosts: of all lives.
     """
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, name: str = SWITCH, instance: str = "") -> None:
+        self.name = name
         self.lives = 0
         self.failures: list[str] = []
         self.hosts: list[Host] = []
         self._parts = parts
-        self._life: _Life | None = None
+        self._instance = instance
+        self._life: Life | None = None
         self._stopping = False
+        self._begun = ParkingLot()
         self._stopped = trio.Event()
+
+    @property
+    def operator(self) -> Operator | None:
+        """Who calls the switch; None while it takes no terminals."""
+        return self.serving.operator if self.serving is not None else None
+
+    async def next_life(self) -> Life:
+        """Wait for the next start."""
+        seen = self.lives
+        while self.lives == seen:
+            await self._begun.park()
+        assert self._life is not None
+        return self._life
+
+    @property
+    def serving(self) -> Life | None:
+        """The process that takes terminals now."""
+        life = self._life
+        return life if life is not None and life.running is not None and not life.ended else None
 
     def kill(self) -> None:
         """Die now."""
@@ -103,15 +165,15 @@ class SwitchProcess:
         if life is None or life.disk.is_dead:
             return
         life.disk.is_dead = True
-        self._parts.trace.note(SWITCH, "dies")
-        self._parts.network.routes.pop(SWITCH, None)
+        self._parts.trace.note(self.name, "dies")
+        self._parts.network.routes.pop(self.name, None)
         life.host.drop()
         life.scope.cancel()
 
     def restart(self) -> None:
         """Stop in order; it is started again."""
         if self._life is not None and self._life.running is not None:
-            self._parts.trace.note(SWITCH, "is told to stop")
+            self._parts.trace.note(self.name, "is told to stop")
             self._life.running.drain()
 
     async def stop(self) -> bool:
@@ -129,21 +191,31 @@ class SwitchProcess:
         parts = self._parts
         while not self._stopping:
             self.lives += 1
-            disk = Disk(parts.faults, parts.trace, parts.network.agenda, self.kill)
-            life = self._life = _Life(disk, Host(f"{SWITCH}{self.lives}"), trio.CancelScope())
+            disk = Disk(
+                parts.faults,
+                parts.trace,
+                parts.network.agenda,
+                self.kill,
+                lambda: parts.books_are_away,
+            )
+            life = self._life = Life(disk, Host(f"{self.name}{self.lives}"), trio.CancelScope())
             self.hosts.append(life.host)
-            parts.trace.note(SWITCH, f"starts, life {self.lives}")
+            self._begun.unpark_all()
+            parts.trace.note(self.name, f"starts, life {self.lives}")
             await self._live(life)
-            parts.network.routes.pop(SWITCH, None)
+            parts.network.routes.pop(self.name, None)
             if not self._stopping:
                 await trio.sleep(parts.draw.uniform(RESTART_MIN_S, RESTART_MAX_S))
         self._stopped.set()
 
-    async def _live(self, life: _Life) -> None:
+    async def _live(self, life: Life) -> None:
+        settings = self._parts.settings()
+        if self._instance:
+            settings = msgspec.structs.replace(settings, instance=self._instance)
         try:
             with life.scope:
                 await run_switch(
-                    self._parts.settings,
+                    settings,
                     around=self._surroundings(life),
                     task_status=_Status(life),
                 )
@@ -155,51 +227,45 @@ class SwitchProcess:
             )
             if not life.disk.is_dead and not expected:
                 self.failures.append(f"the switch ended with {names}")
-            self._parts.trace.note(SWITCH, f"ended with {names}")
+            life.error = names
+            self._parts.trace.note(self.name, f"ended with {names}")
         finally:
+            life.ended = True
             life.started.set()
             if life.disk.is_dead or life.running is None:
                 life.host.drop()
 
-    def _surroundings(self, life: _Life) -> Surroundings:
+    def _surroundings(self, life: Life) -> Surroundings:
         parts = self._parts
         network = parts.network
 
         def open_books(
             settings: SwitchSettings, wall: WallClock
         ) -> AbstractAsyncContextManager[Book]:
-            return open_sim_book(parts.file, settings.instance, life.disk, wall)
+            database = SimDatabase(parts.file, life.disk, is_shared=bool(self._instance))
+            return open_sim_book(database, settings.instance, wall)
 
         async def connect(name: str, _settings: object) -> trio.abc.Stream:
             return await network.connect(name, life.host)
 
         async def listen(_host: str, _port: int) -> tuple[str, Listener]:
-            listener = SimListener(lambda: network.routes.pop(SWITCH, None))
-            network.routes[SWITCH] = Route(life.host, listener.take, twins=True, said=parts.said)
-            return SWITCH, listener
+            listener = SimListener(lambda: network.routes.pop(self.name, None))
+            network.routes[self.name] = Route(
+                life.host, listener.take, twins=True, said=parts.said, heard=parts.heard
+            )
+            return self.name, listener
 
         return Surroundings(
             wall_ms=parts.wall_ms,
             random=parts.draw.random,
             random_bytes=parts.draw.randbytes,
             open_books=open_books,
-            hsm=SimHsm(parts.execute, parts.faults, parts.trace),
+            hsm=parts.hsm(),
             connect_bank=partial(connect, "bank"),
             connect_orders=partial(connect, "orders"),
             listen=listen,
-            serve_http=_no_http,
+            serve_http=life.serve_http,
         )
-
-
-async def _no_http(
-    address: str,
-    *,
-    task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
-    **_what_it_would_show: object,
-) -> None:
-    """Operators do not look at a simulated day."""
-    task_status.started(address)
-    await trio.sleep_forever()
 
 
 def _leaves(error: BaseException) -> list[BaseException]:

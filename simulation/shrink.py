@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from acquirer.simulation.day import Day, Faults
-from acquirer.simulation.run import Report, run_day
+from acquirer.simulation.report import Report
+from acquirer.simulation.run import run_day
 
 TRIES_MAX = 80
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from collections import Counter
 
 import trio
 
@@ -20,11 +21,13 @@ class Trace:
     Attributes:
         lines: readable events, empty where they were not asked for.
         is_kept: whether lines are kept.
+        logged: how often the switch logged each event; alarms by their names, too.
     """
 
     def __init__(self, *, keep: bool) -> None:
         self.is_kept = keep
         self.lines: list[str] = []
+        self.logged: Counter[str] = Counter()
         self._hash = hashlib.blake2b(digest_size=16)
 
     def note(self, who: str, what: str) -> None:

@@ -112,6 +112,8 @@ async def run_switch(
     ):
         _resume(clock, book)
         transport = around.hsm or open_modules(settings, background, execute, file)
+        if isinstance(transport, FailoverTransport):
+            background.start_soon(transport.run)
         metrics = Metrics()
         hsm = Hsm(transport, metrics.key_refused.inc)
         book.on_commit = metrics.tally.take

@@ -136,9 +136,12 @@ class Connection(HostLink):
             self._queue(core.header.encode(core.random.randbytes(_GARBAGE_BYTES)))
             return
         reply = reply_of(message, result, core.settings.currency_code)
+        reply.fields |= verdict.fields
         if fault == "wrong_stan":
             reply.fields[11] = f"{(int(message.get(11)) + 1) % 1_000_000:06d}"
         frame = self._sealed(envelope, reply, pair)
+        if fault == "extra_byte":
+            frame = core.header.encode(frame[core.header.size :] + b" ")
         if fault in ("delay", "late_reply"):
             if self._later < _LATER_MAX and self._nursery is not None:
                 self._later += 1

@@ -5,8 +5,8 @@ Randomness comes from a generator that the caller seeds, so that a run can be re
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from random import Random
 
 from acquirer.codecs.message import Message
@@ -17,11 +17,16 @@ _DELAYS_S = {"delay": 1.0, "late_reply": 5.0}
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a rule wants: a response code instead of a decision, a fault of the reply, or both."""
+    """What a rule wants: a response code instead of a decision, a fault of the reply, or both.
+
+    Attributes:
+        fields: of the reply, instead of what should stand there.
+    """
 
     response_code: str = ""
     fault: Fault = ""
     delay_s: float = 0.0
+    fields: Mapping[int, str] = field(default_factory=dict)
 
 
 NO_RULE = Verdict()

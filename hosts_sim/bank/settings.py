@@ -16,7 +16,15 @@ from acquirer.config.constraints import NotNegative, NotNegativeSeconds, Positiv
 from acquirer.config.loading import ConfigError, load
 
 Fault = Literal[
-    "", "drop", "delay", "close", "garbage", "wrong_stan", "duplicate_reply", "late_reply"
+    "",
+    "drop",
+    "delay",
+    "close",
+    "garbage",
+    "wrong_stan",
+    "duplicate_reply",
+    "late_reply",
+    "extra_byte",
 ]
 
 

@@ -27,9 +27,10 @@ _OPENED = b"00"
 def open_modules(
     settings: SwitchSettings, nursery: trio.Nursery, execute: Execute | None, file: str
 ) -> HsmTransport:
-    """The way to the security modules; tasks of its own run in the nursery.
+    """The way to the security modules; the caller runs it, where there is something to run.
 
     Args:
+        nursery: for the connections.
         execute: the embedded module, where the transport is in_process.
         file: the settings' name, for messages about them.
 
@@ -62,14 +63,12 @@ def open_modules(
             tls=tls,
             server_name=hsm.tls.server_name if hsm.tls else "",
         )
-    transport = FailoverTransport(
+    return FailoverTransport(
         wires,
         data_key_proof(settings.data_key_dek, _sealed_data_key(settings, file)),
         deadline_s=hsm.deadline_s,
         check_every_s=hsm.check_every_s,
     )
-    nursery.start_soon(transport.run)
-    return transport
 
 
 def data_key_proof(dek: str, sealed: bytes) -> Proof:

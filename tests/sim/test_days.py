@@ -9,10 +9,17 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from acquirer.simulation.day import KINDS, Day, Faults, fault_kinds
+from acquirer.simulation.day import (
+    KINDS,
+    TROUBLES,
+    USUAL,
+    Day,
+    Faults,
+    fault_kinds,
+)
 from acquirer.simulation.run import run_day
 
-# Days that once failed stand here with what they found.
+# Days that once failed stand here with what they found; they had the usual faults only.
 PINNED = (
     192650243684286,
     11,  # a bank link's watch ran for ever at one instant
@@ -29,7 +36,7 @@ FRESH = 5
 @pytest.mark.parametrize("seed", PINNED)
 def test_fixed_days_are_clean(seed: int) -> None:
     """Days that found something once find nothing any more."""
-    assert [] == run_day(Day(seed)).findings
+    assert [] == run_day(Day(seed, faults=frozenset(USUAL))).findings
 
 
 def test_a_day_without_faults_is_clean() -> None:
@@ -64,6 +71,15 @@ def test_a_day_says_how_to_replay_it() -> None:
     """The command names the seed, and what differs from a whole day."""
     day = replace(Day(7), payments=3, faults=fault_kinds("loss,kill"))
     assert "acquirer simulate --seed 7 --payments 3 --faults kill,loss" == day.command()
+
+
+def test_each_trouble_is_drawn_for_days_and_some_of_them_have_no_other_fault() -> None:
+    """What a day has does not depend on which troubles there are beside."""
+    days = [Faults(Day(seed)).drawn for seed in range(1000)]
+    for kind in TROUBLES:
+        assert 50 < sum(kind in drawn for drawn in days) < 150, kind
+        assert any(drawn & USUAL.keys() for drawn in days if kind in drawn), kind
+        assert any(drawn == {kind} for drawn in days), kind
 
 
 def test_faults_left_out_do_not_strike() -> None:

@@ -22,9 +22,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from acquirer.config.estate import Order
 from acquirer.simulation.day import Day
+from acquirer.simulation.healing import heal
 from acquirer.simulation.players import Player
 from acquirer.simulation.process import SWITCH
-from acquirer.simulation.run import World, heal, run_day
+from acquirer.simulation.run import run_day
+from acquirer.simulation.world import World
 from acquirer.terminals_sim.errors import LocalRefusal
 from acquirer.terminals_sim.results import Result
 

@@ -6,7 +6,8 @@ import trio
 
 from acquirer.simulation.day import Day
 from acquirer.simulation.habits import Budget
-from acquirer.simulation.run import World, run_day
+from acquirer.simulation.run import run_day
+from acquirer.simulation.world import World
 
 PAYMENTS = 90
 SEEDS = (1, 3, 6, 7)

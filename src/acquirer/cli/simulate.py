@@ -10,6 +10,7 @@ import multiprocessing
 import secrets
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -22,7 +23,8 @@ from acquirer.cli.process import fail
 from acquirer.cli.screen import print_json, say
 from acquirer.simulation.day import KINDS, PAYMENTS, TERMINALS, Day, fault_kinds
 from acquirer.simulation.planting import load_plants
-from acquirer.simulation.run import Report, run_day
+from acquirer.simulation.report import Report
+from acquirer.simulation.run import run_day
 from acquirer.simulation.shrink import shrink
 
 SEED_BITS = 48
@@ -91,10 +93,14 @@ def simulate(
 def _fresh(days: list[Day], jobs: int, as_json: bool) -> None:
     say(f"seeds {days[0].seed} to {days[-1].seed}", err=True)
     failed: list[Report] = []
+    drawn: Counter[str] = Counter()
+    struck: Counter[str] = Counter()
     cpu_s, paid = 0.0, 0
     for number, report in enumerate(_reports(days, jobs), start=1):
         cpu_s += report.cpu_s
         paid += report.payments
+        drawn.update(report.drawn)
+        struck.update(report.struck)
         if as_json:
             _print_json(report)
         if report.findings:
@@ -106,6 +112,8 @@ def _fresh(days: list[Day], jobs: int, as_json: bool) -> None:
                 f" {rate:.0f} payments a second of processor time",
                 err=True,
             )
+    often = ", ".join(f"{kind} {drawn[kind]} ({struck[kind]})" for kind in KINDS)
+    say(f"days that had a kind of fault, and how often it struck: {often}", err=True)
     for report in failed[:SHOWN_MAX]:
         say(err=True)
         say(f"day {report.day.seed} fails: {report.findings[0]}", err=True)
@@ -154,6 +162,7 @@ def _print_json(report: Report) -> None:
         "digest": report.digest,
         "payments": report.payments,
         "lives": report.lives,
+        "drawn": sorted(report.drawn),
         "faults": report.struck,
         "virtual_s": round(report.virtual_s, 3),
         "cpu_s": round(report.cpu_s, 3),

@@ -1,0 +1,161 @@
+"""Looks at the switch's books while a day goes on, and holds what is said against them."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Callable
+from math import inf
+from pathlib import Path
+from typing import NamedTuple
+
+import trio
+
+from acquirer.codecs.dialect import load_dialect
+from acquirer.codecs.errors import RemoteFormatError
+from acquirer.codecs.message import Message
+from acquirer.codecs.tpdu import PosEnvelope
+from acquirer.hosts_sim.bank.entries import Entry
+
+PAYMENTS = ("sale", "order_payment", "order_payment_group")
+STANDS = frozenset({"approved", "reversing", "reversed", "voided", "refunded"})
+_ANSWERS = frozenset({"0210", "0230", "0410"})
+_FRAME_HEADER_BYTES = 2
+# An approval that was being sealed when a reversal came on another connection may still leave.
+OVERLAP_S = 5.0
+
+
+class DeadLetter(NamedTuple):
+    """A message for a bank that the switch has given up.
+
+    Attributes:
+        kind: ``reversal``, ``advice`` or ``refund``.
+        rrn: of the entry that it is about.
+    """
+
+    id: int
+    kind: str
+    rrn: str
+
+
+class Auditor:
+    """Looks at the switch's database while the day goes on.
+
+    Attributes:
+        findings: what did not hold.
+        codes: how often each response code went to a terminal.
+        told: called with every message that goes to a terminal.
+        approvals: RRNs of all that terminals were told is approved.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self.findings: list[str] = []
+        self.codes: Counter[str] = Counter()
+        self.told: list[Callable[[Message], None]] = []
+        self.approvals: set[str] = set()
+        self._dialect = load_dialect("cup_pos")
+        self._refused: dict[tuple[str, str, str], str] = {}
+        self._reversed_at: dict[tuple[str, str, str], float] = {}
+        self._db = sqlite3.connect(file, isolation_level=None)
+        self._db.execute("PRAGMA query_only = ON")
+
+    def close(self) -> None:
+        """Close the database."""
+        self._db.close()
+
+    def rows(self, query: str, *parameters: object) -> list[tuple[object, ...]]:
+        """Rows of the switch's database."""
+        return self._db.execute(query, parameters).fetchall()
+
+    # While the day goes on.
+
+    def said(self, frame: bytes) -> None:
+        """The switch sends this to a terminal: what it approves must be in the books by now."""
+        try:
+            message = self._dialect.decode(PosEnvelope.split(frame[_FRAME_HEADER_BYTES:])[1])
+        except RemoteFormatError as error:
+            self.findings.append(f"reply that does not decode: {error}")
+            return
+        self.codes[message.get(39)] += 1
+        for tell in self.told:
+            tell(message)
+        name = (message.get(41), message.get(60)[2:8], message.get(11))
+        if message.mti not in _ANSWERS:
+            return
+        if message.get(39) != "00":
+            if message.mti == "0210" and message.get(64):
+                self._refused[name] = message.get(39)
+            return
+        rrn = message.get(37)
+        self.approvals.add(rrn)
+        if message.mti == "0210" and name in self._refused:
+            self.findings.append(
+                f"approval after refusal: rrn={rrn} was answered {self._refused[name]} before"
+            )
+        if message.mti == "0410":
+            self._reversed_at.setdefault(name, trio.current_time())
+        elif trio.current_time() > self._reversed_at.get(name, inf) + OVERLAP_S:
+            self.findings.append(f"approval after reversal: {message.mti} rrn={rrn}")
+        found = self._db.execute(
+            "SELECT id, kind, state, amount_minor, response_code FROM journal WHERE rrn = ?",
+            (rrn,),
+        ).fetchone()
+        if found is None:
+            self.findings.append(f"approval without books: {message.mti} rrn={rrn} has no entry")
+            return
+        id, kind, state, amount_minor, code = found
+        if state not in STANDS or code != "00":
+            self.findings.append(
+                f"approval without books: {kind} rrn={rrn} was approved, its entry is {state}"
+            )
+        elif kind in PAYMENTS:
+            (posted,) = self._db.execute(
+                "SELECT coalesce(sum(amount_minor), 0) FROM transfers"
+                " WHERE event_id = ? AND reverses_id IS NULL",
+                (id,),
+            ).fetchone()
+            if posted != amount_minor:
+                self.findings.append(
+                    f"approval without books: {kind} rrn={rrn} is for {amount_minor},"
+                    f" {posted} was posted"
+                )
+
+    def asked(self, entry: Entry) -> None:
+        """A bank is asked this: it must have been stored before it left."""
+        if entry.kind == "reversal":
+            found = self._db.execute(
+                "SELECT 1 FROM saf JOIN journal ON journal.id = saf.original_id WHERE rrn = ?",
+                (entry.rrn,),
+            ).fetchone()
+        else:
+            found = self._db.execute("SELECT 1 FROM journal WHERE rrn = ?", (entry.rrn,)).fetchone()
+        if found is None:
+            self.findings.append(
+                f"sent before stored: {entry.kind} rrn={entry.rrn} is at the bank, not in the books"
+            )
+
+    def dead_letters(self) -> list[DeadLetter]:
+        """Messages that the switch has given up."""
+        return [
+            DeadLetter(*row)
+            for row in self._db.execute(
+                "SELECT saf.id, saf.kind, rrn FROM saf JOIN journal ON journal.id = saf.original_id"
+                " WHERE dead_at_ms IS NOT NULL AND finished_at_ms IS NULL"
+            )
+        ]
+
+    def debts(self) -> str:
+        """What the switch still has to do, in words; empty where nothing.
+
+        Dead letters are an operator's.
+        """
+        counts = {
+            "unsettled": "SELECT count(*) FROM journal WHERE state IN"
+            " ('received', 'sent', 'timed_out', 'reversing') AND id NOT IN"
+            " (SELECT original_id FROM saf WHERE dead_at_ms IS NOT NULL)",
+            "SAF": "SELECT count(*) FROM saf WHERE finished_at_ms IS NULL AND dead_at_ms IS NULL",
+            "outbox": "SELECT count(*) FROM outbox"
+            " WHERE delivered_at_ms IS NULL AND dead_at_ms IS NULL",
+        }
+        left = {name: self._db.execute(query).fetchone()[0] for name, query in counts.items()}
+        return ", ".join(f"{count} {name}" for name, count in left.items() if count)

@@ -1,0 +1,108 @@
+"""Strangers who reach the terminals' port: management messages that nobody has sealed, and replays.
+
+They sign terminals on and off, and send again, byte for byte, what couriers once signed on with,
+wrong passwords among them. No terminal loses its keys by that, no courier his place or his peace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from typing import TYPE_CHECKING
+
+import trio
+
+from acquirer.codecs.dialect import load_dialect
+from acquirer.codecs.errors import RemoteFormatError
+from acquirer.codecs.private_fields import De60
+from acquirer.codecs.tpdu import PosEnvelope
+from acquirer.simulation.process import SWITCH
+from acquirer.simulation.troubles.base import Trouble
+from acquirer.terminals_sim import kinds
+from acquirer.terminals_sim.messages import assemble, de60
+
+if TYPE_CHECKING:
+    from acquirer.simulation.world import World
+
+KIND = "strangers"
+FORMS = ("sign off", "sign on", "replay", "replay")
+# Wrong passwords in a row that lock a courier.
+WRONG_MAX = 3
+SIGN_ONS = 5
+REPLAYS = 4
+# Troubles by which a terminal may lose its keys.
+EXPLAIN_KEYS = frozenset({"restore", "other_lmk"})
+_FRAME_HEADER_BYTES = 2
+
+
+class Strangers(Trouble):
+    """They hear all that terminals send, and know every terminal's number."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self._dialect = load_dialect("cup_pos")
+        self._heard: list[bytes] = []
+        world.parts.heard = self._hear
+
+    async def run(self) -> None:
+        """Send something every now and then."""
+        faults = self.world.faults
+        while True:
+            await trio.sleep(faults.between(KIND, 0.2, 3.0))
+            form = faults.choice(KIND, FORMS)
+            frames = self._replays() if form == "replay" else self._unsealed(form)
+            if frames:
+                faults.note(KIND)
+                self.world.trace.note("stranger", form)
+            for frame in frames:
+                after_s = faults.between(KIND, 0.0, 0.02)
+                self.world.agenda.after(after_s, partial(self.world.network.inject, SWITCH, frame))
+
+    def findings(self) -> Iterable[str]:
+        """Keys and places that were lost."""
+        world = self.world
+        for player in world.players:
+            typed, courier_id = player.passwords, player.courier_id
+            for terminal_id, locked in world.auditor.rows(
+                "SELECT terminal_id, locked FROM couriers WHERE courier_id = ?", courier_id
+            ):
+                if locked and typed.most_wrong < WRONG_MAX:
+                    yield f"courier {courier_id}: is locked, and typed {typed.most_wrong} wrong"
+                if terminal_id and typed.signed_off:
+                    yield f"courier {courier_id}: has signed off, and is on at {terminal_id}"
+        if world.faults.calm and not world.faults.drawn & EXPLAIN_KEYS:
+            for code in ("77", "A0"):
+                if count := world.auditor.codes[code]:
+                    yield f"keys: {count} messages of terminals with good keys were answered {code}"
+
+    def _hear(self, frame: bytes) -> None:
+        """Keep what couriers sign on with."""
+        try:
+            message = self._dialect.decode(PosEnvelope.split(frame[_FRAME_HEADER_BYTES:])[1])
+            network_code = De60.parse(message.get(60)).network_code
+        except RemoteFormatError:
+            return
+        if message.mti == kinds.COURIER_SIGN_ON.mti and (
+            network_code == kinds.COURIER_SIGN_ON.network_code
+        ):
+            self._heard.append(frame)
+
+    def _replays(self) -> list[bytes]:
+        if not self._heard:
+            return []
+        faults = self.world.faults
+        at = int(faults.between(KIND, 0, len(self._heard)))
+        return self._heard[at : at + 1] * int(faults.between(KIND, 1, REPLAYS + 1))
+
+    def _unsealed(self, form: str) -> list[bytes]:
+        faults, players = self.world.faults, self.world.players
+        player = players[int(faults.between(KIND, 0, len(players)))]
+        kind = kinds.SIGN_OFF if form == "sign off" else kinds.SIGN_ON
+        count = 1 if form == "sign off" else int(faults.between(KIND, 1, SIGN_ONS + 1))
+        frames = []
+        for _ in range(count):
+            stan = f"{int(faults.between(KIND, 1, 999_999)):06d}"
+            fields = {11: stan, 60: de60(kind, player.state.batch)}
+            frame = assemble(player.me, kind, fields).frame
+            frames.append(len(frame).to_bytes(_FRAME_HEADER_BYTES, "big") + frame)
+        return frames
