@@ -72,6 +72,7 @@ class Life:
     Attributes:
         started: it takes terminals, or has ended.
         running: None where it takes none.
+        over: it has ended.
         error: why it ended, where it was not told to.
         operator: who calls it.
         ready: what it says to those who ask whether it is.
@@ -82,7 +83,7 @@ class Life:
     scope: trio.CancelScope
     started: trio.Event = field(default_factory=trio.Event)
     running: Running | None = None
-    ended: bool = False
+    over: trio.Event = field(default_factory=trio.Event)
     error: str = ""
     operator: Operator | None = None
     ready: Ready | None = None
@@ -137,6 +138,8 @@ class SwitchProcess:
         self._instance = instance
         self._life: Life | None = None
         self._stopping = False
+        self._may_start = trio.Event()
+        self._may_start.set()
         self._begun = ParkingLot()
         self._stopped = trio.Event()
 
@@ -157,7 +160,9 @@ class SwitchProcess:
     def serving(self) -> Life | None:
         """The process that takes terminals now."""
         life = self._life
-        return life if life is not None and life.running is not None and not life.ended else None
+        if life is None or life.running is None or life.over.is_set():
+            return None
+        return life
 
     def kill(self) -> None:
         """Die now."""
@@ -169,6 +174,17 @@ class SwitchProcess:
         self._parts.network.routes.pop(self.name, None)
         life.host.drop()
         life.scope.cancel()
+
+    async def hold(self) -> None:
+        """Die, and stay so until released."""
+        self._may_start = trio.Event()
+        self.kill()
+        if self._life is not None:
+            await self._life.over.wait()
+
+    def release(self) -> None:
+        """Let it start again."""
+        self._may_start.set()
 
     def restart(self) -> None:
         """Stop in order; it is started again."""
@@ -206,6 +222,7 @@ class SwitchProcess:
             parts.network.routes.pop(self.name, None)
             if not self._stopping:
                 await trio.sleep(parts.draw.uniform(RESTART_MIN_S, RESTART_MAX_S))
+                await self._may_start.wait()
         self._stopped.set()
 
     async def _live(self, life: Life) -> None:
@@ -230,8 +247,8 @@ class SwitchProcess:
             life.error = names
             self._parts.trace.note(self.name, f"ended with {names}")
         finally:
-            life.ended = True
             life.started.set()
+            life.over.set()
             if life.disk.is_dead or life.running is None:
                 life.host.drop()
 

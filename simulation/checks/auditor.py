@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
 from typing import NamedTuple
@@ -25,6 +26,9 @@ _FRAME_HEADER_BYTES = 2
 OVERLAP_S = 5.0
 
 
+Name = tuple[str, str, str]
+
+
 class DeadLetter(NamedTuple):
     """A message for a bank that the switch has given up.
 
@@ -38,6 +42,27 @@ class DeadLetter(NamedTuple):
     rrn: str
 
 
+@dataclass(slots=True)
+class Lost:
+    """What the books have forgotten, because they were brought back from a copy.
+
+    Attributes:
+        rrns: of entries that the copy has not, or has in another state.
+        names: the same by terminal, batch and STAN.
+        families: orders to which something of that happened, each with its parts.
+        happened: whether books were brought back at all.
+    """
+
+    rrns: set[str] = field(default_factory=set)
+    names: set[Name] = field(default_factory=set)
+    families: set[str] = field(default_factory=set)
+    happened: bool = False
+
+    def has_order(self, order_no: object) -> bool:
+        """Whether something that was forgotten had happened to an order or its family."""
+        return str(order_no).partition("/")[0] in self.families
+
+
 class Auditor:
     """Looks at the switch's database while the day goes on.
 
@@ -46,6 +71,7 @@ class Auditor:
         codes: how often each response code went to a terminal.
         told: called with every message that goes to a terminal.
         approvals: RRNs of all that terminals were told is approved.
+        lost: what the books have forgotten.
     """
 
     def __init__(self, file: Path) -> None:
@@ -53,11 +79,26 @@ class Auditor:
         self.codes: Counter[str] = Counter()
         self.told: list[Callable[[Message], None]] = []
         self.approvals: set[str] = set()
+        self.lost = Lost()
+        self._file = file
+        self._bank_stans: dict[str, str] = {}
         self._dialect = load_dialect("cup_pos")
-        self._refused: dict[tuple[str, str, str], str] = {}
-        self._reversed_at: dict[tuple[str, str, str], float] = {}
-        self._db = sqlite3.connect(file, isolation_level=None)
-        self._db.execute("PRAGMA query_only = ON")
+        self._refused: dict[Name, str] = {}
+        self._reversed_at: dict[Name, float] = {}
+        self._db = self._open()
+
+    def _open(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._file, isolation_level=None)
+        connection.execute("PRAGMA query_only = ON")
+        return connection
+
+    def reopen(self) -> None:
+        """Other books are in the place of those that were looked at; what they lost is known."""
+        self._db.close()
+        self._db = self._open()
+        for names in (self._refused, self._reversed_at):
+            for name in names.keys() & self.lost.names:
+                del names[name]
 
     def close(self) -> None:
         """Close the database."""
@@ -121,7 +162,14 @@ class Auditor:
                 )
 
     def asked(self, entry: Entry) -> None:
-        """A bank is asked this: it must have been stored before it left."""
+        """A bank is asked this: stored before it left, under a STAN that nothing else had."""
+        if self._bank_stans.setdefault(entry.key.stan, entry.rrn) != entry.rrn:
+            self.findings.append(
+                f"bank STAN used twice: {entry.key.stan} by {entry.kind} rrn={entry.rrn}"
+                f" and by rrn={self._bank_stans[entry.key.stan]}"
+            )
+        if entry.rrn in self.lost.rrns:
+            return
         if entry.kind == "reversal":
             found = self._db.execute(
                 "SELECT 1 FROM saf JOIN journal ON journal.id = saf.original_id WHERE rrn = ?",

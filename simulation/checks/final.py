@@ -43,7 +43,8 @@ def final(
     yield from _journal(auditor)
     states = list(terminals)
     switch = _standing(auditor)
-    yield from _differ("terminals", _at_terminals(states), "switch", switch)
+    forgotten = _forgotten(auditor)
+    yield from _differ("terminals", _at_terminals(states), "switch", switch, forgotten)
     yield from _unknown(states)
     by_card = {rrn: amount for rrn, (amount, is_card) in _with_bank(auditor).items() if is_card}
     at_bank = dict(
@@ -53,7 +54,7 @@ def final(
             " WHERE left_minor > 0"
         )
     )
-    yield from _differ("bank", at_bank, "switch", by_card)
+    yield from _differ("bank", at_bank, "switch", by_card, forgotten)
     yield from _money(auditor, bank, by_card)
     yield from orders_agree(auditor, orders, states)
 
@@ -144,8 +145,21 @@ def _unknown(states: list[TerminalState]) -> Iterator[str]:
                 )
 
 
-def _differ(one: str, mine: dict[str, int], other: str, theirs: dict[str, int]) -> Iterator[str]:
-    for rrn in sorted(mine.keys() | theirs.keys()):
+def _forgotten(auditor: Auditor) -> set[str]:
+    """RRNs of what only some know, because the books have forgotten it."""
+    lost = auditor.lost
+    again = {
+        str(rrn)
+        for rrn, *name in auditor.rows("SELECT rrn, terminal_id, batch, stan FROM journal")
+        if tuple(map(str, name)) in lost.names
+    }
+    return lost.rrns | again
+
+
+def _differ(
+    one: str, mine: dict[str, int], other: str, theirs: dict[str, int], forgotten: set[str]
+) -> Iterator[str]:
+    for rrn in sorted((mine.keys() | theirs.keys()) - forgotten):
         if mine.get(rrn) != theirs.get(rrn):
             yield (
                 f"{one} and {other} differ: {rrn} is {mine.get(rrn, 'nothing')} at {one},"

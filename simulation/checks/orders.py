@@ -41,6 +41,8 @@ def _orders_at_terminals(auditor: Auditor, states: list[TerminalState]) -> Itera
             found = known.get((state.terminal_id, held.order_no), ("unpaid", ""))
             if state.order(held.order_no) is not held or not wanted:
                 continue
+            if auditor.lost.has_order(held.order_no):
+                continue
             if found[0] not in wanted or found[1] != held.rrn:
                 yield (
                     f"order {held.order_no}: {held.stage} by {held.rrn} at terminal"
@@ -60,6 +62,8 @@ def _orders(auditor: Auditor, orders: sqlite3.Connection) -> Iterator[str]:
         "SELECT o.merchant_id, o.order_no, o.status, o.paying_id, p.rrn, p.state"
         " FROM orders o LEFT JOIN journal p ON p.id = o.payment_id"
     ):
+        if auditor.lost.has_order(order_no):
+            continue
         where = f"order {order_no}"
         theirs = known.get((str(merchant_id), str(order_no)))
         if theirs is None:
@@ -100,6 +104,8 @@ def _parts(auditor: Auditor, orders: sqlite3.Connection) -> Iterator[str]:
         " sum(p.amount_minor) FROM orders o JOIN journal p ON p.id = o.payment_id"
         " WHERE p.state = 'approved' GROUP BY o.merchant_id, whole_no"
     ):
+        if auditor.lost.has_order(order_no):
+            continue
         (amount_minor,) = orders.execute(
             "SELECT amount_minor FROM orders WHERE merchant_id = ? AND order_no = ?",
             (merchant_id, order_no),
@@ -112,6 +118,8 @@ def _parts(auditor: Auditor, orders: sqlite3.Connection) -> Iterator[str]:
         " LEFT JOIN journal p ON p.id = part.payment_id AND p.state = 'approved'"
         " WHERE o.status = '03' AND o.payment_id IS NULL GROUP BY o.merchant_id, o.order_no"
     ):
+        if auditor.lost.has_order(order_no):
+            continue
         (amount_minor,) = orders.execute(
             "SELECT amount_minor FROM orders WHERE merchant_id = ? AND order_no = ?",
             (merchant_id, order_no),

@@ -19,6 +19,7 @@ from acquirer.simulation.troubles.leaving_bank import LeavingBank
 from acquirer.simulation.troubles.lying_orders import LyingOrders
 from acquirer.simulation.troubles.other_lmk import OtherLmk
 from acquirer.simulation.troubles.refusing_bank import RefusingBank
+from acquirer.simulation.troubles.restore import Restore
 from acquirer.simulation.troubles.rot import Rot
 from acquirer.simulation.troubles.sibling import Sibling
 from acquirer.simulation.troubles.strangers import Strangers
@@ -40,5 +41,6 @@ TROUBLES: Mapping[str, Callable[[World], Trouble]] = MappingProxyType(
         "sibling": Sibling,
         "books_away": BooksAway,
         "orders_lie": LyingOrders,
+        "restore": Restore,
     }
 )

@@ -15,23 +15,16 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection
 
 from acquirer.cli.books import AsJson, Config, Data, database_of, open_books
 from acquirer.cli.process import fail
 from acquirer.cli.screen import print_json, say
 from acquirer.ledger.accounts.verify import Verified, verify
 from acquirer.ledger.errors import BooksDiffer, LedgerError
-from acquirer.ledger.store.database import Database, Session, Sql
-from acquirer.ledger.store.instances import lock_books, lock_folder
-from acquirer.ledger.store.schema import journal, number_blocks
-from acquirer.switch.numbers import skip_after_restore
+from acquirer.ledger.store.database import Database
+from acquirer.switch.restored import make_fit
 from acquirer.switch.surroundings import wall_ms
-
-_SKIP_NUMBERS = Sql(
-    update(number_blocks).values(next_number=number_blocks.c.next_number + bindparam("skipped"))
-)
-_NEWEST = Sql(select(journal.c.created_at_ms).order_by(journal.c.id.desc()).limit(1))
 
 
 def backup(
@@ -74,19 +67,7 @@ def restored(data: Data = None, config: Config = None, as_json: AsJson = False) 
     with open_books(data, config) as connection:
         found = _verified(connection)
     try:
-        lock = lock_folder(database.file) if database.file is not None else None
-        session = Session(database)
-        if session.is_postgresql:
-            lock_books(session)
-        session.begin()
-        now_ms = wall_ms()
-        newest = session.row(_NEWEST)
-        skipped = skip_after_restore(newest[0] if newest else now_ms, now_ms)
-        session.run(_SKIP_NUMBERS, skipped=skipped)
-        session.commit()
-        session.close()
-        if lock is not None:
-            lock.close()
+        make_fit(database, wall_ms())
     except (LedgerError, OSError) as error:
         fail(f"stop the switch first: {error}")
     except database.errors as error:
