@@ -238,7 +238,7 @@ async def _start_all(
 def _socket_folder() -> Iterator[Path]:
     """A folder of mode 0700 for sockets; not the data folder, since books are copied with it."""
     runtime = Path(os.environ.get("XDG_RUNTIME_DIR", ""))
-    is_ours = runtime.is_absolute() and runtime.is_dir() and os.access(runtime, os.W_OK)
+    is_ours = runtime.is_absolute() and runtime.is_dir() and runtime.stat().st_uid == os.geteuid()
     with tempfile.TemporaryDirectory(
         prefix="acquirer-", dir=runtime if is_ours else None, ignore_cleanup_errors=True
     ) as folder:
