@@ -6,13 +6,15 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent / "ledger"))
+sys.path[:0] = [str(Path(__file__).parent / folder) for folder in ("ledger", "support")]
 
 from ledger_entries import sale_entry
+from patient_clock import PatientClock
 
 from acquirer.ledger.journal.entries import Entry
 from acquirer.ledger.store.database import Database, Session
@@ -21,10 +23,11 @@ from acquirer.ledger.store.migrate import migrate
 _numbers = itertools.count(1)
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    """Async tests run on trio, as the product does."""
-    return "trio"
+@pytest.fixture(scope="session")
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    """Async tests run on trio, as the product does, on a clock that no load makes late."""
+    clock = PatientClock()
+    return "trio", {"clock": clock, "instruments": [clock]}
 
 
 @pytest.fixture

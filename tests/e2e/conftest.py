@@ -80,12 +80,6 @@ ORDER_RULES = [
 ]
 
 
-@pytest.fixture(scope="session")
-def anyio_backend() -> str:
-    """Estates are shared by tests, so the backend lasts as long."""
-    return "trio"
-
-
 def card(name: str) -> Card:
     """A card of the demo estate."""
     return next(card for card in load_estate().cards if card.name == name)

@@ -1,0 +1,84 @@
+"""A clock for tests that stands still while the program is busy, so that no load makes it late.
+
+Time-outs of the tests' estates are short. Were they measured in real time, a machine with other
+things to do would answer good requests too late. :class:`PatientClock` counts only the time in
+which the event loop waited, nothing happened, and no thread of the program had anything to do. It
+is never faster than real time, so what waits for another process waits as long as ever.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from pathlib import Path
+from types import FrameType
+
+import trio
+
+from acquirer.ledger.store.drivers import ThreadDriver
+
+SLICE_S = 0.01
+_TASKS = Path("/proc/self/task")
+_WAITING_FOR_WORK = {threading.Condition.wait.__code__, ThreadDriver._serve_group.__code__}
+
+
+class PatientClock(trio.abc.Clock, trio.abc.Instrument):
+    """Give it to ``trio.run`` both as its clock and as an instrument.
+
+    Every wait of the loop is at most a slice. A slice counts if it ended with nothing to do.
+    """
+
+    def __init__(self) -> None:
+        self._now = 0.0
+        self._waits_since: float | None = None
+
+    def start_clock(self) -> None:
+        """A loop begins; the clock goes on from where it stood."""
+        self._waits_since = None
+
+    def current_time(self) -> float:
+        """Idle seconds so far."""
+        return self._now
+
+    def deadline_to_sleep_time(self, deadline: float) -> float:
+        """How long the loop is to wait: a slice at most, after which it asks again."""
+        if self._waits_since is not None:
+            waited_s = time.perf_counter() - self._waits_since
+            if not any_thread_works():
+                self._now += min(waited_s, SLICE_S)
+        return min(deadline - self._now, SLICE_S)
+
+    def before_io_wait(self, timeout: float) -> None:
+        """The loop is about to wait."""
+        self._waits_since = time.perf_counter()
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        """Something happened, so the wait before it does not count."""
+        self._waits_since = None
+
+
+def any_thread_works() -> bool:
+    """Whether another thread is on the processor, wants it, waits for a disk or for a database."""
+    own = threading.get_ident(), threading.get_native_id()
+    frames = (frame for ident, frame in sys._current_frames().items() if ident != own[0])
+    return any(map(_works, frames)) or any(
+        _state(task) in "RD" for task in _TASKS.glob("*") if task.name != str(own[1])
+    )
+
+
+def _works(frame: FrameType | None) -> bool:
+    if frame is None or frame.f_code in _WAITING_FOR_WORK:
+        return False
+    while frame is not None:
+        if frame.f_globals.get("__name__", "").startswith("acquirer."):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _state(task: Path) -> str:
+    try:
+        return (task / "stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "X"  # it ended just now
