@@ -10,8 +10,10 @@ from typing import Any
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 
-sys.path[:0] = [str(Path(__file__).parent / folder) for folder in ("ledger", "support")]
+sys.path.insert(0, str(Path(__file__).parent / "ledger"))
+sys.path.insert(0, str(Path(__file__).parent / "support"))
 
 from ledger_entries import sale_entry
 from patient_clock import PatientClock
@@ -21,6 +23,10 @@ from acquirer.ledger.store.database import Database, Session
 from acquirer.ledger.store.migrate import migrate
 
 _numbers = itertools.count(1)
+
+# How long an example takes, and how long it takes to draw one, says nothing on a busy machine.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")

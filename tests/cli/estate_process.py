@@ -3,13 +3,13 @@
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from limits import HANG_S, comes
 
 PROGRAM = (sys.executable, "-m", "acquirer")
 CARELESS = 0
@@ -33,7 +33,7 @@ def up(data: Path, *options: str) -> Iterator[tuple[subprocess.Popen[bytes], dic
             yield process, msgspec.json.decode(process.stdout.readline())
         finally:
             process.terminate()
-            process.wait(60)
+            process.wait(HANG_S)
 
 
 def acquirer(*arguments: str) -> subprocess.CompletedProcess[bytes]:
@@ -55,26 +55,22 @@ def children(process: subprocess.Popen[bytes]) -> list[int]:
     return sorted(int(pid) for thread in threads for pid in thread.read_text().split())
 
 
-def gone(pid: int, within_s: float = 10.0) -> bool:
-    """Whether a process has ended (or is only waiting to be buried)."""
-    until = time.monotonic() + within_s
-    while time.monotonic() < until:
+def gone(pid: int) -> bool:
+    """Whether a process comes to its end (or is only waiting to be buried)."""
+
+    def ended() -> bool:
         try:
             state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
         except (FileNotFoundError, ProcessLookupError):
             return True
-        if state == "Z":
-            return True
-    return False
+        return state == "Z"
+
+    return comes(ended)
 
 
-def logged(folder: Path, event: str, within_s: float = 10.0) -> bool:
+def logged(folder: Path, event: str) -> bool:
     """Whether something comes to stand in the log of what ``up`` runs."""
-    until = time.monotonic() + within_s
-    while time.monotonic() < until:
-        if event in (folder / "up.log").read_text():
-            return True
-    return False
+    return comes(lambda: event in (folder / "up.log").read_text())
 
 
 def runs(process: subprocess.Popen[bytes], command: str) -> list[int]:
@@ -91,16 +87,6 @@ def part(process: subprocess.Popen[bytes], command: str) -> int:
     """The process id of the child that runs a command."""
     (pid,) = runs(process, command)
     return pid
-
-
-def comes(happened: Callable[[], bool], within_s: float = 60.0) -> bool:
-    """Whether something comes to be so."""
-    until = time.monotonic() + within_s
-    while not happened():
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 def sells(data: Path) -> bool:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from limits import HANG_S
 
 COMMAND = [sys.executable, "-c", "from acquirer.cli.hsm import app; app()"]
 
@@ -15,7 +16,7 @@ COMMAND = [sys.executable, "-c", "from acquirer.cli.hsm import app; app()"]
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     """The command, run to its end."""
     return subprocess.run(
-        [*COMMAND, *arguments], capture_output=True, text=True, timeout=30, check=False
+        [*COMMAND, *arguments], capture_output=True, text=True, timeout=HANG_S, check=False
     )
 
 
@@ -32,11 +33,11 @@ def test_serves_until_told_to_stop(tmp_path: Path, stop: signal.Signals) -> None
     assert process.stdout is not None
     ready = json.loads(process.stdout.readline())
     host, port = ready["hsm"].rsplit(":", 1)
-    with socket.create_connection((host, int(port)), timeout=10) as connection:
+    with socket.create_connection((host, int(port)), timeout=HANG_S) as connection:
         connection.sendall(b"\x00\x04HHNC")
         assert connection.recv(100)[:14] == b"\x00\x1fHHND00268604"
     process.send_signal(stop)
-    output, log = process.communicate(timeout=10)
+    output, log = process.communicate(timeout=HANG_S)
     assert (process.returncode, output, ready["ready"]) == (0, "", True)
     assert "published keys" in log
     assert "every activity with keys and data is authorised" in log

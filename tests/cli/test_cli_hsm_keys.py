@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import structlog
 from click.testing import Result
+from limits import HANG_S
 from typer.testing import CliRunner
 
 from acquirer.cli import hsm_lmk
@@ -284,7 +285,7 @@ def test_console_over_tcp() -> None:
     address = f"127.0.0.1:{listener.getsockname()[1]}"
     done = run("console", "--connect", address, "--json", text="NC\nNC%02\n")
     listener.close()
-    thread.join(timeout=5)
+    thread.join(timeout=HANG_S)
     replies = [json.loads(line) for line in done.stdout.splitlines()]
     assert ["2686047647044911", "9D04A0613B0BFFD6"] == [
         reply["lmk_check_value"] for reply in replies
@@ -308,7 +309,7 @@ def test_console_returns_to_a_module_that_closed_its_connection() -> None:
     thread.start()
     address = f"127.0.0.1:{listener.getsockname()[1]}"
     done = run("console", "--connect", address, "--json", text="NC\nNO00\nNC\n")
-    thread.join(timeout=30)
+    thread.join(timeout=HANG_S)
     listener.close()
     assert [json.loads(line)["error_code"] for line in done.stdout.splitlines()] == [
         "00 no error"

@@ -12,8 +12,6 @@ from estate_process import acquirer, terminal, up
 from acquirer.config.loading import ConfigError
 from acquirer.config.private import own_folder
 
-pytestmark = pytest.mark.timeout(180)
-
 
 def open_to_others(folder: Path) -> set[str]:
     """Names and modes of what group or others have any right on, in a folder and itself."""

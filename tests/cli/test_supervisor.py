@@ -12,13 +12,14 @@ from typing import Any
 
 import pytest
 import trio
+from limits import HANG_S
 from structlog.testing import capture_logs
 
 from acquirer.cli import supervisor
 from acquirer.cli.supervisor import Part
 from acquirer.config.loading import ConfigError
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.anyio
 
 CHILD = """
 import pathlib, sys, time
@@ -63,7 +64,7 @@ async def running(part: Part) -> AsyncIterator[dict[str, str]]:
 
 async def until(events: list[Any], name: str, count: int) -> list[Any]:
     """Wait for so many events of a name; gives them."""
-    with trio.fail_after(60):
+    with trio.fail_after(HANG_S):
         while True:
             if len(found := [event for event in events if event["event"] == name]) >= count:
                 return found

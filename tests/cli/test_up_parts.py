@@ -5,17 +5,15 @@ import signal
 import socket
 import stat
 import subprocess
-import time
 import tomllib
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-import pytest
-from estate_process import PROGRAM, children, comes, gone, part, runs, sells, terminal, up
+from estate_process import PROGRAM, children, gone, part, runs, sells, terminal, up
+from limits import HANG_S, comes
 
 from acquirer.config.addresses import UnixAddress, parse_address
-
-pytestmark = pytest.mark.timeout(180)
 
 LISTENS = "0A"
 NC = b"\x00\x0a00000000NC"
@@ -45,12 +43,15 @@ def has(log: Path, words: str, times: int) -> bool:
 
 def taken(port: int) -> socket.socket:
     """The port of a process that was killed, as soon as it has let go of it."""
-    until = time.monotonic() + 60
-    while True:
-        try:
-            return socket.create_server(("127.0.0.1", port))
-        except OSError:
-            assert time.monotonic() < until
+    found: list[socket.socket] = []
+
+    def free() -> bool:
+        with suppress(OSError):
+            found.append(socket.create_server(("127.0.0.1", port)))
+        return bool(found)
+
+    assert comes(free)
+    return found[0]
 
 
 def test_nobody_but_the_owner_reaches_the_security_module(tmp_path: Path) -> None:
@@ -118,6 +119,6 @@ def test_a_stop_while_it_starts_is_a_stop(tmp_path: Path) -> None:
     assert comes(lambda: bool(runs(process, "hsm")))
     parts = children(process)
     process.terminate()
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=HANG_S)
     assert (0, b"") == (process.returncode, output)
     assert all(gone(pid) for pid in parts)

@@ -24,6 +24,7 @@ import trio
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from limits import HANG_S
 from pos_terminal import Line, PosTerminal, Reply
 
 from acquirer.config.estate import Card, load_estate
@@ -53,7 +54,6 @@ LOOPBACK = "127.0.0.1:0"
 HEADER = 8
 BANK_TIMEOUT_S = 0.4
 ORDERS_TIMEOUT_S = 1.0
-LONG_S = 30.0
 
 # Amounts on which the bank misbehaves. "drop" and the like keep the money: the reply is lost.
 DROP, LATE, REFUSED, SLOW, GARBAGE = 6601, 6602, 6603, 6604, 6605
@@ -168,7 +168,7 @@ class World:
         assert self.running is not None
         self.running.drain()
         if "switch" in self._parts:
-            with trio.fail_after(LONG_S):
+            with trio.fail_after(HANG_S):
                 await self._parts.pop("switch")[1].wait()
 
     async def _hsm(self, task_status: trio.TaskStatus[str]) -> None:
@@ -375,7 +375,7 @@ class World:
         Args:
             condition: may be a coroutine function.
         """
-        with trio.fail_after(LONG_S):
+        with trio.fail_after(HANG_S):
             while True:
                 found = condition()
                 if await found if isawaitable(found) else found:
@@ -467,6 +467,6 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
 async def patient_world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
     """As ``world``, with a bank that is waited for on the slowest machine."""
     folder = tmp_path_factory.mktemp("patient")
-    async with opened_world(folder, bank_timeout_s=LONG_S / 2) as one:
+    async with opened_world(folder, bank_timeout_s=15.0) as one:
         yield one
         await one.agree()

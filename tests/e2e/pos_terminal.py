@@ -52,7 +52,7 @@ FIELDS: dict[int, tuple[str, int]] = {
     64: ("b", 8),
 }
 MAC_SLOT = bytes(8)
-WAIT_S = 10.0
+WAIT_S = 300.0
 
 
 def pack(number: int, value: str | bytes) -> bytes:

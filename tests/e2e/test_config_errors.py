@@ -12,6 +12,7 @@ import msgspec
 import pytest
 import tomli_w
 import trio
+from limits import HANG_S
 
 from acquirer.cli.serve import load_switch_settings
 from acquirer.config.loading import ConfigError
@@ -36,7 +37,7 @@ def _without_none(value: Any) -> Any:
 def serve(path: Path) -> subprocess.CompletedProcess[str]:
     """Run ``acquirer serve`` on a file until it gives up."""
     command = [sys.executable, "-m", "acquirer", "serve", "--config", str(path)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=HANG_S, check=False)
 
 
 def _drop(key: str) -> Callable[[dict[str, Any]], None]:

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 import trio
 from certificates import Authority
+from limits import HANG_S
 
 from acquirer.config.estate import load_estate
 from acquirer.config.tls import TlsSettings, client_context
@@ -31,7 +32,7 @@ async def connect(world: Any) -> trio.SocketStream:
 
 async def is_closed(stream: trio.abc.Stream) -> bool:
     """Whether the switch hangs up, within a few seconds."""
-    with trio.fail_after(5), suppress(trio.BrokenResourceError):
+    with trio.fail_after(HANG_S), suppress(trio.BrokenResourceError):
         while await stream.receive_some(4096):
             pass
     return True
@@ -161,7 +162,7 @@ async def test_terminals_under_tls_with_certificates(
             await connect(world), ours, server_hostname="switch.test", https_compatible=True
         ) as stream:
             await stream.send_all(terminal.sign_on())
-            with trio.fail_after(5):
+            with trio.fail_after(HANG_S):
                 assert await stream.receive_some(4096)
         stranger = client_context(TlsSettings(ca=files["ca"]))
         for context in (stranger, None):

@@ -11,13 +11,14 @@ from typing import Any
 import msgspec
 import pytest
 import trio
+from limits import HANG_S
 
 from acquirer.cli.agreement import PAYMENTS
 from acquirer.config.estate import load_estate
 from acquirer.simulation.provision import BankChoice, new_data_key, switch_config, write_config
 from acquirer.terminals_sim.load import TerminalJournal, plan_for, play
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(280)]
+pytestmark = pytest.mark.anyio
 
 KILLS = 20
 ALIVE_MIN_S, ALIVE_MAX_S = 0.05, 0.8
@@ -43,7 +44,7 @@ class Part:
         )
         assert self.process.stdout is not None
         line = b""
-        with trio.fail_after(60):
+        with trio.fail_after(HANG_S):
             while not line.endswith(b"\n"):
                 data = await self.process.stdout.receive_some(4096)
                 assert data, f"{self.name} did not start"
@@ -107,7 +108,7 @@ async def _kill_under_load(switch: Part, data: Path) -> list[TerminalJournal]:
     stop = trio.Event()
     journals: list[TerminalJournal] = []
     plan = plan_for(
-        load_estate(), TERMINALS, transactions_max=5000, seconds_max=200.0, timeout_s=10.0
+        load_estate(), TERMINALS, transactions_max=5000, seconds_max=3600.0, timeout_s=30.0
     )
 
     async def connect() -> trio.abc.Stream:
@@ -129,7 +130,7 @@ async def _kill_under_load(switch: Part, data: Path) -> list[TerminalJournal]:
 
 
 async def _until_nothing_is_owed(data: Path) -> None:
-    with trio.fail_after(60):
+    with trio.fail_after(HANG_S):
         while True:
             journal = ask("journal", "list", "--data", str(data), "--limit", "1000000")
             states = {entry["state"] for entry in journal["transactions"]}

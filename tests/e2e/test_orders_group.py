@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import trio
+from limits import HANG_S
 from pos_terminal import PosTerminal, Reply, de59
 
 from acquirer.config.estate import load_estate
@@ -119,7 +120,7 @@ async def test_an_answer_that_is_lost_pays_none(
             assert "98" == (await world.ask(swipe(terminal, THREE, TOTAL))).code
         await world.agree()
         assert 0 == world.receivable()
-        with trio.fail_after(10):
+        with trio.fail_after(HANG_S):
             while "00" != (await world.ask(swipe(terminal, THREE, TOTAL))).code:
                 pass
         await world.agree()

@@ -40,7 +40,7 @@ url, headers = words[5], words[7:-2:2]
 assert set(words[6:-2:2]) == {"-H"}
 named = dict(header.split(": ", 1) for header in headers)
 request = urllib.request.Request(url, words[-1].encode(), named)
-print(urllib.request.urlopen(request, timeout=10).status)
+print(urllib.request.urlopen(request, timeout=300).status)
 """,
 }
 NEW = "whsec_" + base64.b64encode(bytes(range(24, 48))).decode()

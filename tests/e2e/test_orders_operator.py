@@ -14,6 +14,7 @@ import msgspec
 import pytest
 import tomli_w
 import trio
+from limits import HANG_S
 from pos_terminal import PosTerminal, de59
 
 pytestmark = pytest.mark.anyio
@@ -185,7 +186,7 @@ async def test_dead_letters_are_replayed_in_order(open_world: Any) -> None:
             return [event["type"] for event in found["events"]]
 
         await world.until(lambda: [e for e in world.events(order_no) if e.result == "impossible"])
-        with trio.fail_after(60):
+        with trio.fail_after(HANG_S):
             while await listed("dead") != ["order.payment_confirmed"]:
                 pass
         assert ["order.signed_for"] == await listed("pending")

@@ -19,7 +19,7 @@ from acquirer.hosts_sim.orders.store import read_stock
 from acquirer.ledger.reports.orders import event_lines
 from acquirer.ledger.store.database import Database
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.anyio
 
 STEPS = 60
 TILL, CLERK = "10000003", "C2001"

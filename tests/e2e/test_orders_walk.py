@@ -19,7 +19,7 @@ from acquirer.ledger.reports.orders import event_lines, open_orders, order_lines
 from acquirer.ledger.store.database import Database
 from acquirer.switch.order_life import NEXT
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(200)]
+pytestmark = pytest.mark.anyio
 
 STEPS = 70
 MERCHANT = "898110053310001"

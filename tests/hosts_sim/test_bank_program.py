@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from limits import HANG_S
 from typer.testing import CliRunner
 
 from acquirer.cli.bank_sim import bank_sim_app
@@ -41,7 +42,7 @@ def test_it_serves_shows_its_books_and_ends(tmp_path: Path, messages: Any) -> No
         ready = json.loads(program.stdout.readline())
         assert {"ready", "bank"} == set(ready)
         host, port = ready["bank"].split(":")
-        with socket.create_connection((host, int(port)), timeout=10) as link:
+        with socket.create_connection((host, int(port)), timeout=HANG_S) as link:
             sales = [messages.sale(n, 100) for n in range(50)]
             assert ["00"] * 50 == _ask(link, *sales)
             assert ["00"] == _ask(link, messages.undo(sales[0], 99, "0400"))
@@ -65,7 +66,7 @@ def test_it_serves_shows_its_books_and_ends(tmp_path: Path, messages: Any) -> No
             assert 0 == runner.invoke(bank_sim_app, [command, "--data", folder]).exit_code
     finally:
         program.send_signal(signal.SIGTERM)
-        assert 0 == program.wait(10)
+        assert 0 == program.wait(HANG_S)
         program.stdout.close()
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 import trio
+from limits import HANG_S
 
 from acquirer.config.estate import load_estate
 from acquirer.hosts_sim.orders.server import run_order_sim
@@ -238,7 +239,7 @@ async def test_bytes_that_are_no_http_close_only_their_own_connection(tmp_path: 
             async with stream:
                 if junk:
                     await stream.send_all(junk)
-                with trio.fail_after(5):
+                with trio.fail_after(HANG_S):
                     assert await stream.receive_some() == b""
         async with client(url) as orders:
             assert isinstance(await orders.query(ORDER.merchant_id, ORDER.order_no), OrderFacts)

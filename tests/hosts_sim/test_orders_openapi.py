@@ -13,6 +13,7 @@ import pytest
 import schemathesis
 import trio
 from hypothesis import HealthCheck, settings
+from limits import HANG_S
 from schemathesis import Case, GenerationMode
 from schemathesis.config import SchemathesisConfig
 
@@ -53,7 +54,7 @@ def serving(folder: Path) -> Iterator[str]:
 
     thread = Thread(target=trio.run, args=(serve,))
     thread.start()
-    address, token, scope = started.get(timeout=10)
+    address, token, scope = started.get(timeout=HANG_S)
     try:
         yield address
     finally:

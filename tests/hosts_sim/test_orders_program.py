@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import trio
+from limits import HANG_S
 
 from acquirer.config.estate import load_estate
 from acquirer.routing.orders.client import Delivered, OrderSystems
@@ -25,7 +26,7 @@ ESTATE = load_estate()
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the command to its end."""
     return subprocess.run(
-        [*COMMAND, *arguments], capture_output=True, text=True, timeout=30, check=False
+        [*COMMAND, *arguments], capture_output=True, text=True, timeout=HANG_S, check=False
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 import trio
+from limits import HANG_S
 
 from acquirer.codecs.bank_kinds import BankMessage
 from acquirer.ledger.book import Book, open_book
@@ -88,7 +89,7 @@ async def test_two_processes_at_the_same_moment(postgresql_url: str, make_entry:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(stand_in, one, 1)
                 nursery.start_soon(stand_in, two, 2)
-                with trio.fail_after(8):
+                with trio.fail_after(HANG_S):
                     while True:
                         waiting = gate.execute(WAITING).fetchone()
                         if waiting == (2,):

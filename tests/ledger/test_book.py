@@ -235,10 +235,8 @@ async def test_a_start_waits_for_the_server_to_notice_an_end(postgresql_url: str
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(start)
-            for _ in range(10_000):
+            while ended.execute(waiting).fetchone() != (1,):
                 await trio.lowlevel.checkpoint()
-                if ended.execute(waiting).fetchone() == (1,):
-                    break
             ended.close()
     assert owners == ["switch-1#1.0"]
 

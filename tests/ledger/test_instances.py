@@ -43,7 +43,7 @@ DATE = "2026-01-02"
 def writers(postgresql_url: str) -> Iterator[list[Writer]]:
     """Three instances, each with a connection of its own, that wait longer than deadlocks last."""
     made = [
-        Writer(Database(postgresql_url, lock_wait_ms=20_000), name, lambda: 0, migrate)
+        Writer(Database(postgresql_url, lock_wait_ms=300_000), name, lambda: 0, migrate)
         for name in ("one", "two", "six")
     ]
     for writer in made:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 import trio
+from limits import HANG_S
 from trio.testing import memory_stream_pair, wait_all_tasks_blocked
 
 from acquirer.codecs.message import Message
@@ -81,7 +82,7 @@ async def running(
             [settings], None, on_unmatched=lambda _, m: kept.append(m), connect=far.connect
         )
         await nursery.start(banks.run)
-        with trio.fail_after(5):
+        with trio.fail_after(HANG_S):
             for link in settings.each_link():
                 await banks.link(link.name).wait_up()
         yield banks
@@ -117,7 +118,7 @@ async def test_priority_fails_over_and_comes_back(far: Far, make_sale: Any) -> N
         await wait_all_tasks_blocked()
         assert list("222") == await used(banks, make_sale, 3, 10)
         far.closed.clear()
-        with trio.fail_after(5):
+        with trio.fail_after(HANG_S):
             await banks.link("link1").wait_up()
         assert list("111") == await used(banks, make_sale, 3, 20)
 
@@ -184,7 +185,7 @@ async def test_a_held_link_takes_nothing_until_released(far: Far, make_sale: Any
             banks.states()[0].counters.connects,
         )
         banks.link("link1").release()
-        with trio.fail_after(5):
+        with trio.fail_after(HANG_S):
             await banks.link("link1").wait_up()
         assert ["1"] == await used(banks, make_sale, 1, 10)
 
@@ -259,8 +260,9 @@ async def listening(**link: Any) -> AsyncIterator[tuple[Banks, str]]:
     async with trio.open_nursery() as nursery:
         banks = Banks([settings], None, on_unmatched=lambda *_: None)
         await nursery.start(banks.run)
-        await wait_all_tasks_blocked(0.01)
-        yield banks, banks.states()[0].address
+        while not (address := banks.states()[0].address):
+            await trio.lowlevel.checkpoint()
+        yield banks, address
         nursery.cancel_scope.cancel()
 
 
@@ -269,7 +271,7 @@ async def test_the_bank_connects_to_us(scripted_bank: Any, make_sale: Any) -> No
     async with listening() as (banks, address):
         for number in range(2):
             bank = scripted_bank(await dial(address))
-            with trio.fail_after(5):
+            with trio.fail_after(HANG_S):
                 assert "001" == (await bank.answer()).get(70)
                 await banks.wait_up("demo")
                 async with trio.open_nursery() as nursery:
@@ -282,7 +284,7 @@ async def test_an_address_that_is_not_listed_is_cut_off() -> None:
     """And disturbs nothing."""
     async with listening(peers=["192.0.2.1"]) as (banks, address):
         stream = await dial(address)
-        with trio.fail_after(5):
+        with trio.fail_after(HANG_S):
             assert b"" == await stream.receive_some(1)
         assert 0 == banks.states()[0].counters.connects
 
@@ -294,7 +296,7 @@ async def test_a_listening_link_under_tls_wants_the_banks_certificate(
     ours = certificates("switch.test")
     async with listening(tls=ours) as (banks, address):
         stranger = TlsSettings(ca=ours.ca)
-        with trio.fail_after(10):
+        with trio.fail_after(HANG_S):
             stream = await dial(address, client_context(stranger))
             with pytest.raises(trio.BrokenResourceError):
                 await stream.receive_some(1)
@@ -330,9 +332,9 @@ async def test_a_connecting_link_under_tls_checks_the_banks_name(
         nursery.start_soon(trio.serve_listeners, serve, [listener])
         banks = Banks([settings], None, on_unmatched=lambda *_: None)
         await nursery.start(banks.run)
-        with trio.fail_after(10):
+        with trio.fail_after(HANG_S):
             await banks.link("bank").wait_up()
-        await wait_all_tasks_blocked(0.05)
+        await trio.sleep(0.05)
         assert (LinkState.DOWN, 0) == (
             banks.states()[1].state,
             banks.states()[1].counters.connects,

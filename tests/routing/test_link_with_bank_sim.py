@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import trio
-from trio.testing import wait_all_tasks_blocked
+from limits import HANG_S
 
 from acquirer.codecs.message import Message
 from acquirer.codecs.pan import Pan
@@ -69,7 +69,7 @@ async def linked(
         )
         banks = Banks([bank], module, on_unmatched=lambda _, message: keep(message))
         await nursery.start(banks.run)
-        with trio.fail_after(10):
+        with trio.fail_after(HANG_S):
             await banks.wait_up("demo")
         yield banks
         nursery.cancel_scope.cancel()
@@ -132,6 +132,7 @@ async def test_many_at_once_with_keys_changing(
     async with linked(tmp_path, clear_security, security=security, **rekey) as banks:
 
         async def pay(number: int) -> None:
+            await trio.sleep(number % 5 * 0.01)
             block = pin_block(banks)
             request = make_sale(f"{number:06d}", pin_block=block, amount_minor=1)
             outcome = await _ask(banks, request)
@@ -180,7 +181,7 @@ async def test_faults_of_the_bank(
         assert outcomes.pop("duplicate_reply").message.get(39) == "00"
         expected = {n: NoReply("timeout") for n in names if n != "duplicate_reply"}
         assert expected | {"close": NoReply("link lost")} == outcomes
-        with trio.fail_after(10):
+        with trio.fail_after(HANG_S):
             await banks.wait_up("demo")
         assert (await _ask(banks, make_sale("000099"))).message.get(39) == "00"
         counters = banks.states()[0].counters
@@ -217,7 +218,7 @@ async def test_the_link_comes_back_after_a_restart_of_the_bank(
         for stan in ("000001", "000002"):
             async with open_bank(settings) as sim, trio.open_nursery() as life:
                 life.start_soon(trio.serve_listeners, sim.serve_stream, listeners)
-                with trio.fail_after(10):
+                with trio.fail_after(HANG_S):
                     await banks.wait_up("demo")
                 assert "00" == (await _ask(banks, make_sale(stan))).message.get(39)
                 life.cancel_scope.cancel()
@@ -244,11 +245,11 @@ async def test_the_bank_may_be_the_one_that_connects(
     banks = Banks([bank], clear_security, on_unmatched=lambda *_: None)
     async with trio.open_nursery() as nursery:
         await nursery.start(banks.run)
-        await wait_all_tasks_blocked(0.01)
-        address = banks.states()[0].address
+        while not (address := banks.states()[0].address):
+            await trio.lowlevel.checkpoint()
         sim = BankSimSettings(data=str(tmp_path), security="zone", connect=[address])
         await nursery.start(serve, sim)
-        with trio.fail_after(10):
+        with trio.fail_after(HANG_S):
             await banks.wait_up("demo")
         card = {"pan": Pan(ALICE.pan), "expiry": ALICE.expiry, "track2": ALICE.track2}
         for number in range(20):
@@ -279,7 +280,7 @@ async def test_each_of_several_links_has_keys_of_its_own(
         )
         banks = Banks([bank], clear_security, on_unmatched=lambda *_: None)
         await nursery.start(banks.run)
-        with trio.fail_after(10):
+        with trio.fail_after(HANG_S):
             for link in links:
                 await banks.link(link.name).wait_up()
         codes: Counter[str] = Counter()

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 import trio
+from limits import HANG_S
 from trio.testing import MockClock
 
 from acquirer.routing.orders.client import (
@@ -267,7 +268,7 @@ async def test_silence_is_told_from_down_and_hurts_no_later_query() -> None:
 async def test_the_systems_time_out_bounds_every_request() -> None:
     """A query and an event end in time though nobody answers."""
     async with serving(lambda _: None) as server, client(server, timeout_s=0.05) as orders:
-        with trio.fail_after(2):
+        with trio.fail_after(HANG_S):
             assert await orders.query(MERCHANT, "SP1") == OrderSystemSilent()
             outcome = await orders.deliver(order_event(), SECRET)
         assert outcome == Rejected(False, "no answer in time")

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 import trio
+from limits import HANG_S
 
 from acquirer.config.estate import load_estate
 from acquirer.hosts_sim.orders.iso_link import serve_iso
@@ -85,7 +86,7 @@ async def hosting(
             )
             banks = Banks([host], module, on_unmatched=lambda *_: None)
             await nursery.start(banks.run)
-            with trio.fail_after(5):
+            with trio.fail_after(HANG_S):
                 await banks.wait_up("host")
             system = OrderSystemSettings("iso", host="host", timeout_s=0.3)
             yield (
@@ -140,6 +141,6 @@ async def test_faults_of_the_host(tmp_path: Path, clear_security: Any) -> None:
             OrderSystemDown("response code 91"),
             OrderSystemDown("link lost"),
         ]
-        with trio.fail_after(5):
+        with trio.fail_after(HANG_S):
             await banks.wait_up("host")
         assert isinstance(await iso.query(MERCHANT, "SP20261121001"), OrderFacts)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import trio
+from limits import HANG_S
 from typer.testing import CliRunner, Result
 
 from acquirer.cli.terminal import terminal_app
@@ -36,12 +37,12 @@ class Served:
 
     def __enter__(self) -> Served:
         self._thread.start()
-        assert self._ready.wait(10)
+        assert self._ready.wait(HANG_S)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._token.run_sync_soon(self._scope.cancel)
-        self._thread.join(10)
+        self._thread.join(HANG_S)
 
 
 @pytest.fixture
