@@ -23,7 +23,7 @@ from acquirer.simulation.provision import write_config
 
 log = structlog.get_logger("acquirer.up")
 
-READY_S = 30.0
+READY_S = 120.0
 STOP_S = 25.0
 PAUSE_FIRST_S = 1.0
 PAUSE_CAP_S = 30.0
