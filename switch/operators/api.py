@@ -32,6 +32,7 @@ from acquirer.switch.operators.operations import (
     unlock_courier,
 )
 from acquirer.switch.operators.saf import retry_saf, write_off_saf
+from acquirer.switch.operators.terminals import end_keys
 
 log = structlog.get_logger("acquirer.operator")
 
@@ -50,6 +51,10 @@ class HandIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 async def _unlock(context: Context, request: Request) -> Done | Refused:
     return await unlock_courier(context, request.path_params["courier_id"])
+
+
+async def _end_keys(context: Context, request: Request) -> Done | Refused:
+    return await end_keys(context, request.path_params["terminal_id"])
 
 
 async def _hand_in(context: Context, request: Request) -> Done | Refused:
@@ -105,6 +110,7 @@ OPERATIONS: dict[str, Operation] = {
     "/operator/links/{link}/{command}": _link,
     "/operator/couriers/{courier_id}/unlock": _unlock,
     "/operator/couriers/{courier_id}/hand-in": _hand_in,
+    "/operator/terminals/{terminal_id}/end-keys": _end_keys,
     "/operator/events/{event_id}/replay": _replay,
     "/operator/secrets/reload": _reload_secrets,
 }

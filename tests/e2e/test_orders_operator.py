@@ -44,6 +44,11 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ),
     ("links/nowhere/hold", {}, "no link 'nowhere'; `acquirer links` shows all"),
     ("links/demo/frob", {}, "no command 'frob' for a link"),
+    (
+        "terminals/10/end-keys",
+        {},
+        "no terminal '10'; [[terminals]] in the switch's configuration file has all",
+    ),
     ("saf/4711/retry", {}, "no dead letter 4711; `acquirer saf list --dead` shows all"),
     (
         "saf/4711/write-off",

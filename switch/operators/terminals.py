@@ -1,0 +1,36 @@
+"""What operators do to terminals: end their working keys, so that they must sign on again.
+
+For a terminal that is lost or whose keys may be known. Source: docs/pos.md, "Keys".
+"""
+
+from __future__ import annotations
+
+import structlog
+
+from acquirer.ledger.errors import BookBusy
+from acquirer.switch.context import Context
+from acquirer.switch.operators.operations import TRIES_MAX, Done, Refused
+from acquirer.switch.terminals.terminals import without_keys
+
+log = structlog.get_logger("acquirer.operator")
+
+
+async def end_keys(context: Context, terminal_id: str) -> Done | Refused:
+    """End a terminal's working keys, confirmed and waiting ones, until its next sign-on.
+
+    Raises:
+        BookBusy, BookUnavailable: the keys stay good.
+    """
+    terminal = context.terminals.get(terminal_id)
+    if terminal is None:
+        return Refused(
+            f"no terminal {terminal_id!r}; [[terminals]] in the switch's configuration file has all"
+        )
+    # Another process may have handed keys out, or ended them while this one still takes them.
+    await context.terminals.refresh(terminal)
+    for _ in range(TRIES_MAX):
+        had_keys = bool(terminal.key_generations())
+        if not had_keys or await context.terminals.save(terminal, without_keys(terminal.row)):
+            log.info("terminal_keys_ended", terminal_id=terminal_id, had_keys=had_keys)
+            return {"terminal_id": terminal_id, "had_keys": had_keys}
+    raise BookBusy("the terminal's keys kept changing")

@@ -1,0 +1,63 @@
+"""Operators and terminals: working keys that end by an operator's word."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+from test_orders_operator import TOKEN, operated, run
+
+from acquirer.config.estate import load_estate
+
+pytestmark = pytest.mark.anyio
+
+SYBIL = next(card for card in load_estate().cards if card.name == "sybil")
+END_KEYS = ("terminals", "end-keys")
+
+
+async def test_an_operator_ends_a_terminals_keys(open_world: Any) -> None:
+    """Confirmed and waiting keys end, other terminals' do not; a new sign-on works."""
+    async with operated(open_world) as world:
+        terminal, other = await world.signed_on("10000003"), await world.signed_on("10000004")
+        assert "00" == (await world.ask(terminal.sale(SYBIL, 100))).code
+        confirmed = terminal.keys
+        waiting = terminal.take_keys(await world.ask(terminal.sign_on()))
+        done = {"terminal_id": "10000003", "had_keys": True}
+        assert (0, done) == await run(world.folder, *END_KEYS, "10000003")
+        for keys in (confirmed, waiting):
+            terminal.keys = keys
+            reply = await world.ask(terminal.sale(SYBIL, 100))
+            assert ("77", 3, False) == (reply.code, reply.demand, 64 in reply.fields)
+        assert "00" == (await world.ask(other.sale(SYBIL, 100))).code
+
+        assert (0, done | {"had_keys": False}) == await run(world.folder, *END_KEYS, "10000003")
+        terminal.take_keys(await world.ask(terminal.sign_on()))
+        assert "00" == (await world.ask(terminal.sale(SYBIL, 100))).code
+        await world.agree()
+
+
+async def test_keys_of_an_unknown_terminal_are_refused(open_world: Any) -> None:
+    """The complaint names it, and where all stand."""
+    async with operated(open_world) as world:
+        code, complaint = await run(world.folder, *END_KEYS, "99999999")
+        assert 1 == code
+        assert "no terminal '99999999'; [[terminals]] in the switch's config" in complaint
+
+
+async def test_two_processes_asked_end_keys_at_both(open_world: Any, postgresql_url: str) -> None:
+    """The second, whose copy of the row is old, takes the old keys no more either."""
+    async with operated(open_world, url=postgresql_url) as world, world.sibling() as second:
+        terminal = await world.signed_on("10000003")
+        for switch in (world, second):
+            assert "00" == (await switch.ask(terminal.sale(SYBIL, 100))).code
+        headers = {"authorization": f"Bearer {TOKEN}"}
+        async with httpx.AsyncClient(trust_env=False) as client:
+            for switch, had_keys in ((world, True), (second, False)):
+                url = f"http://{switch.running.http}/operator/terminals/10000003/end-keys"
+                reply = await client.post(url, headers=headers)
+                assert had_keys is reply.json()["had_keys"]
+                assert "77" == (await switch.ask(terminal.sale(SYBIL, 100))).code
+        terminal.take_keys(await second.ask(terminal.sign_on()))
+        for switch in (second, world):
+            assert "00" == (await switch.ask(terminal.sale(SYBIL, 100))).code
