@@ -1,7 +1,7 @@
 """The bank link's fields with a shape of their own: DE90 and DE48/DE53 of a key exchange.
 
 ``parse`` raises ``RemoteFormatError``, ``format`` raises ``LocalFormatError``.
-Source: bank interface, "Life of a link" and "Messages"; ISO 8583:1987 (DE90).
+Source: docs/interfaces/bank-link.md, "Life of a link" and "Messages"; ISO 8583:1987 (DE90).
 """
 
 from __future__ import annotations

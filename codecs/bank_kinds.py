@@ -1,6 +1,6 @@
 """The messages that a bank core knows, by name; ``routing/banks/messages.py`` says how each looks.
 
-Source: bank interface, "Messages".
+Source: docs/interfaces/bank-link.md, "Messages".
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Layout of each item: tag 2 characters, length 3 digits (bytes), value. Text is in the terminal
 profile's encoding, GB18030 unless told otherwise. Start at :meth:`De59.parse` and
-:meth:`De59.build`. Source: terminal interface, parts 2 and 5.
+:meth:`De59.build`. Source: docs/interfaces/terminal.md, parts 2 and 5.
 """
 
 from __future__ import annotations

@@ -4,7 +4,8 @@ A dialect file says for each data element its type, length prefix, encoding and 
 of a vendor's habits is written in code. ``load_dialect("cup_pos")`` reads a shipped file from
 ``dialects/``; a path ending in ``.toml`` reads one of yours. The keys are in
 ``dialect_file.py``, the user's page is ``docs/dialects.md``.
-Source: ISO 8583:1987 clause 4; terminal interface part 2; bank interface "Dialects are files".
+Source: ISO 8583:1987 clause 4; docs/interfaces/terminal.md part 2; docs/interfaces/bank-link.md
+"Dialects are files".
 """
 
 from __future__ import annotations

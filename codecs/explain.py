@@ -2,7 +2,8 @@
 
 Everything shown has passed ``masking``. Private fields whose shape is known are explained
 underneath their field; one that does not have its shape is shown as it is, with the reason.
-Start at :func:`explain_message`. Source: terminal interface, parts 1 to 5; ISO 8583:1987, 4.2.
+Start at :func:`explain_message`. Source: docs/interfaces/terminal.md, parts 1 to 5; ISO 8583:1987,
+4.2.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What orders are called on the wire: statuses (``OS``), reasons (``OX``), means and ways to pay.
 
-Source: terminal interface, part 5.
+Source: docs/interfaces/terminal.md, part 5.
 """
 
 from __future__ import annotations

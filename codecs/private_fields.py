@@ -3,7 +3,7 @@
 Each is a frozen value with ``parse`` (from the text that ``Message`` holds) and ``format``.
 ``parse`` raises ``RemoteFormatError`` with a path such as ``60.3``, ``format`` raises
 ``LocalFormatError``. DE59 has a module of its own, the bank link's fields are in
-``bank_fields``. Source: terminal interface, parts 2 to 4.
+``bank_fields``. Source: docs/interfaces/terminal.md, parts 2 to 4.
 """
 
 from __future__ import annotations

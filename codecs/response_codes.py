@@ -2,7 +2,7 @@
 
 Which code to give is for the switch to decide. What a bank or an order system answers is not of
 this enum until somebody has decided what it means here.
-Source: terminal interface, part 4, "Response codes".
+Source: docs/interfaces/terminal.md, part 4, "Response codes".
 """
 
 from __future__ import annotations

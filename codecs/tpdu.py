@@ -2,7 +2,7 @@
 
 Layout: TPDU 5 bytes BCD (``60`` + destination n4 + source n4), header 6 bytes BCD n12
 (application class n2, software version n2, terminal status n1, processing demand n1,
-software sub-version n6). Source: terminal interface, part 1.
+software sub-version n6). Source: docs/interfaces/terminal.md, part 1.
 """
 
 from __future__ import annotations

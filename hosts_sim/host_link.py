@@ -2,7 +2,7 @@
 
 A host of some kind derives from :class:`HostLink` and says in ``_transact`` what its requests mean;
 what its links look like stands in :class:`LinkTerms`.
-Source: bank interface, "Life of a link".
+Source: docs/interfaces/bank-link.md, "Life of a link".
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Keys are clear test keys in memory and nowhere else. After a change the keys before stay good for
 a while. Pure: time and randomness are arguments.
-Source: bank interface, "Life of a link"; ANSI X9.19, X9.24 (KCV).
+Source: docs/interfaces/bank-link.md, "Life of a link"; ANSI X9.19, X9.24 (KCV).
 """
 
 from __future__ import annotations

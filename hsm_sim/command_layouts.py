@@ -2,7 +2,7 @@
 
 Commands themselves take their bodies apart in ``commands/``; nothing there depends on this table.
 A reply's layout is a row of (name, size): a number of characters, or one of the words below.
-Source: hsm-interface, "Commands".
+Source: docs/hsm.md, "Commands".
 """
 
 from __future__ import annotations

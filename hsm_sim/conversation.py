@@ -2,7 +2,7 @@
 
 A frame is a 2-byte big-endian length and as many bytes. All frames of one receive are cut, carried
 out and answered in one go, in their order, so that pipelined requests cost one read and one write.
-Source: hsm-interface, "Framing".
+Source: docs/hsm.md, "Framing".
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 A key never gains by travelling: its usage may become more particular, its mode of use and its
 exportability narrower, nothing wider. Thales's own usages (71 TPK, 72 ZPK, …) leave in TR-31 blocks
-as their X9.143 class. Source: X9.143:2022, tables 2 to 4; hsm-interface, ``#`` and ``&`` parts.
+as their X9.143 class. Source: X9.143:2022, tables 2 to 4; docs/hsm.md, ``#`` and ``&`` parts.
 """
 
 from __future__ import annotations

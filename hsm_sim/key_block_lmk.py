@@ -1,7 +1,7 @@
 """Key block local master keys: one TDES or AES key, under which every key is a Thales block.
 
 The block says what its key is for; :meth:`KeyBlockLmk.key` holds a command to that. Its parity is
-not looked at: the block's MAC says more. Source: hsm-interface, "Local master keys and key
+not looked at: the block's MAC says more. Source: docs/hsm.md, "Local master keys and key
 schemes".
 """
 

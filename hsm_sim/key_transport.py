@@ -2,7 +2,7 @@
 
 Variant schemes (none, Z, U, T, X, Y) under TDES keys, with Atalla variants; Thales blocks (S) under
 TDES (version 0) and AES (version 1) keys; TR-31 blocks (R), versions A, B, C under TDES and D under
-AES keys. Source: hsm-interface, "Local master keys and key schemes"; X9.143:2022.
+AES keys. Source: docs/hsm.md, "Local master keys and key schemes"; X9.143:2022.
 """
 
 from __future__ import annotations

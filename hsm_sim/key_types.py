@@ -3,7 +3,7 @@
 A key type code is a variant digit and two characters that name an LMK pair. A role is what a
 command wants: its key type under a variant LMK (with and without PCI key separation), the usages
 it accepts in key blocks, and how long a key without scheme letter is.
-Source: hsm-interface, "Local master keys and key schemes"; X9.143, table of key usages.
+Source: docs/hsm.md, "Local master keys and key schemes"; X9.143, table of key usages.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 :class:`VariantLmk` is a set of twenty pairs with type and scheme variants. Key block LMKs answer
 the same :class:`LocalMasterKey` protocol. Opened keys stay in a bounded cache with their cipher
-objects. Source: hsm-interface, "Local master keys and key schemes".
+objects. Source: docs/hsm.md, "Local master keys and key schemes".
 """
 
 from __future__ import annotations

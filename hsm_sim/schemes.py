@@ -3,7 +3,7 @@
 None and ``Z`` single length; ``U`` and ``T`` double and triple length with scheme variants; ``X``
 and ``Y`` double and triple length in plain ECB (X9.17). Without a letter, 32 and 48 digits are the
 old long forms, in ECB too. The same rules serve LMK pairs, zone and terminal master keys.
-Source: hsm-interface, "Local master keys and key schemes".
+Source: docs/hsm.md, "Local master keys and key schemes".
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 A frame is a 2-byte big-endian length and as many bytes. Requests of a connection are answered in
 their order, pipelined ones in one write. The module itself is synchronous and quick, so it runs on
 the trio thread. Places are few: who sends no command loses his to the next one
-(``config/admission.py``). Source: hsm-interface, "Framing".
+(``config/admission.py``). Source: docs/hsm.md, "Framing".
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A bank and its links as configuration: typed values, read once by the composition root.
 
 Keys stand here as host-command key strings under the local master key, never in clear.
-Source: bank interface, "Life of a link" and "Messages".
+Source: docs/interfaces/bank-link.md, "Life of a link" and "Messages".
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 The only place where the parts of the switch are put together. Stops in order: no new request,
 what is in flight answered, notices handed back, the writer emptied.
-Source: architecture, "One payment, from wire to books".
+Source: ARCHITECTURE.md, "One payment, from wire to books".
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Each kind of message has its own reading: an authorisation is approved, refused or in doubt; what
 a bank is owed is taken, to be sent again, or refused for good, which an operator must decide.
-Source: ISO 8583:1987, 4.3.39; bank interface, "Messages".
+Source: ISO 8583:1987, 4.3.39; docs/interfaces/bank-link.md, "Messages".
 """
 
 from __future__ import annotations

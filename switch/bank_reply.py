@@ -3,7 +3,7 @@
 Held, before commit 2, against the dialect in which it will leave: a field that a terminal cannot be
 sent, or whose characters it cannot show and print, is left out and logged, and costs no payment.
 What the reply says of money is read elsewhere.
-Source: terminal interface, parts 2 and 4.
+Source: docs/interfaces/terminal.md, parts 2 and 4.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 The merchant's order system says what is owed; the switch's own row says what has happened here
 since. What may happen to an order in which status is ``order_life.py``'s.
-Source: terminal interface, part 5.
+Source: docs/interfaces/terminal.md, part 5.
 """
 
 from __future__ import annotations

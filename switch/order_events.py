@@ -1,6 +1,6 @@
 """Notices to a merchant's order system, made from journal entries. Pure but for the event id.
 
-Every notice of one payment carries the payment's RRN. Source: order system contract in ``docs/``.
+Every notice of one payment carries the payment's RRN. Source: docs/orders.md.
 """
 
 from __future__ import annotations

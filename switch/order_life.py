@@ -2,7 +2,7 @@
 
 Pure. A step that the table does not have is refused with :func:`refusal_code` and changes
 nothing. :func:`life_table` prints it for ``docs/orders.md``, where a test holds it.
-Source: terminal interface, part 5, ``OS`` and ``OX``.
+Source: docs/interfaces/terminal.md, part 5, ``OS`` and ``OX``.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 Pure. Templates come from the switch's file (``order_template.py`` says what they may hold), their
 values from the merchant's order system; they run in Jinja2's sandbox, see texts only, and whatever
-fails in one falls back to the order system's own text. Source: terminal interface, part 5, ``OT``.
+fails in one falls back to the order system's own text. Source: docs/interfaces/terminal.md, part
+5, ``OT``.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ A refund is an entry of its own beside the payment, approved and posted as it is
 the bank as an advice until the bank takes it. The payment keeps its effect. Whoever commits these
 steps moves the payment, or its part, out of ``approved`` in the same commit, so that nothing is
 refunded twice, and nothing that was voided is refunded.
-Source: bank interface, "refund"; postings, "Refund".
+Source: docs/interfaces/bank-link.md, "refund"; docs/interfaces/postings.md, "Refund".
 """
 
 from __future__ import annotations

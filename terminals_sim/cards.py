@@ -1,7 +1,8 @@
 """A card at the terminal: what stripe, chip and key-pad put into a message. Pure.
 
 The chip is a stand-in: its DE55 has the usual objects, but the cryptogram in 9F26 is made up, since
-test cards have no issuer keys. Source: terminal interface, part 2; EMV 4.3 Book 3, annex A.
+test cards have no issuer keys. Source: docs/interfaces/terminal.md, part 2; EMV 4.3 Book 3, annex
+A.
 """
 
 from __future__ import annotations

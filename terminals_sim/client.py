@@ -3,7 +3,7 @@
 Before each transaction what is owed goes first: a sign-on that was asked for, the pending reversal,
 confirmations without an answer. The state is saved before a request leaves and after its answer.
 An unanswered reversible request is reversed at once, on a new connection, or else before the
-next transaction. Source: terminal interface; start at :meth:`TerminalClient.sale`.
+next transaction. Source: docs/interfaces/terminal.md; start at :meth:`TerminalClient.sale`.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 One row each, as the terminal interface has them: message type, processing code, condition code,
 DE60 parts, whether a MAC is due and what happens when no answer comes (reversal, or the same
-request again). Source: terminal interface, parts 4 and 5.
+request again). Source: docs/interfaces/terminal.md, parts 4 and 5.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Requests to bytes and replies to values: envelope, fields, MAC. Pure, without state.
 
 ``assemble`` builds one request from a row of the table and its fields; ``read_reply`` decides
-whether a frame answers a request and what is wrong with it. Source: terminal interface, parts 1
+whether a frame answers a request and what is wrong with it. Source: docs/interfaces/terminal.md,
+parts 1
 to 4.
 """
 

@@ -2,7 +2,7 @@
 
 The rule of thumb is a terminal's own: money counts as taken only on an approval whose MAC verifies
 and whose echoed fields fit; whatever is in doubt is reversed (98 no answer, A0 bad MAC, 06 other
-faults) or, for confirmations, sent again. Source: terminal interface, parts 3 to 5.
+faults) or, for confirmations, sent again. Source: docs/interfaces/terminal.md, parts 3 to 5.
 """
 
 from __future__ import annotations

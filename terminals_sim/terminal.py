@@ -3,7 +3,7 @@
 Each method builds one request and changes :attr:`Terminal.state`; the caller saves the state
 *before* the request leaves, sends it, and gives what comes back to :meth:`Terminal.take`, or calls
 :meth:`Terminal.lost` where nothing did. What an answer changes stands in ``outcomes.py``.
-Source: terminal interface, parts 3 to 5.
+Source: docs/interfaces/terminal.md, parts 3 to 5.
 """
 
 from __future__ import annotations

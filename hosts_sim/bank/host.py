@@ -1,7 +1,7 @@
 """What a message means to the bank: from a decoded request to an entry, from a result to a reply.
 
 Pure: it neither sends nor stores. ``connection.py`` asks it and does both.
-Source: bank interface, "Messages".
+Source: docs/interfaces/bank-link.md, "Messages".
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ serial number has a descriptor of 3 digits, whose sum says its length: identifie
 and 5 of the counter. Some senders write the F in front of it, so that it has 20 digits: whichever
 reading the whole request fits is meant, the descriptor's before the other. Under an AES base key
 it has 24 digits whatever the descriptor says.
-Source: hsm-interface, commands CA, G0, GO, GQ, GW.
+Source: docs/hsm.md, commands CA, G0, GO, GQ, GW.
 """
 
 from __future__ import annotations

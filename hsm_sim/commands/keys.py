@@ -3,7 +3,7 @@
 They work under every LMK. A request's ``#`` part says what a new key block shall hold; under a key
 block LMK it stands in the place of the key type (then FFF), under a variant LMK it describes the
 key blocks that leave. What they do with a key must be authorised, as ``authorisation.py`` says.
-Source: hsm-interface, "Commands" and "Framing".
+Source: docs/hsm.md, "Commands" and "Framing".
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Thales ``S`` blocks and TR-31/X9.143 ``R`` blocks share the layout: version id 1, length 4, usage 2,
 algorithm 1, mode of use 1, key version number 2, exportability 1, number of optional blocks 2, and
 two characters that TR-31 reserves and Thales uses for the LMK id. Protection is elsewhere.
-Source: X9.143:2022, 6.1 and 6.3.6 (optional blocks); hsm-interface for the Thales part.
+Source: X9.143:2022, 6.1 and 6.3.6 (optional blocks); docs/hsm.md for the Thales part.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Every function gives the whole MAC; callers cut it. Keys are bytes, padding is part of the call.
 Source: ISO/IEC 9797-1:2011, 6.3, 7.2, 7.4; ANSI X9.9, X9.19; NIST SP 800-38B; for CUP-ECB the
-terminal interface, part 3 (no public standard holds it).
+docs/interfaces/terminal.md, part 3 (no public standard holds it).
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Version 0 protects as TR-31 A does: the master key's variants 45 and 4D encipher
 header's first 8 characters) and authenticate (4 bytes of CBC-MAC). Version 1 derives both keys by
 CMAC as TR-31 D does, enciphers in CBC with the header as IV and authenticates header and
 ciphertext with 8 bytes of CMAC. The same rules serve LMKs and zone master keys.
-Source: hsm-interface, "Local master keys and key schemes"; checked against published blocks.
+Source: docs/hsm.md, "Local master keys and key schemes"; checked against published blocks.
 """
 
 from __future__ import annotations

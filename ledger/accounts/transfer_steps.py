@@ -1,7 +1,7 @@
 """The double entry's vocabulary: a transfer to be, and the steps of a unit that post transfers.
 
 Pure values, no SQL and no I/O. ``accounting.py`` carries them out; which transfers a business fact
-asks for is ``postings.py``'s. Source: architecture, "Ledger" (model of TigerBeetle).
+asks for is ``postings.py``'s. Source: ARCHITECTURE.md (model of TigerBeetle).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Whoever adds a transaction adds a member and a row; journal, undo, reports, totals and metrics
 read the row and know no kind by name.
-Source: house rules in ``ARCHITECTURE.md``; postings, terminal interface parts 4 and 5.
+Source: house rules in ``ARCHITECTURE.md``; postings, docs/interfaces/terminal.md parts 4 and 5.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 One table says which data elements each kind carries; nothing here knows framing, keys or MACs
 (the link adds the MAC). Amounts are minor units.
-Source: bank interface, "Messages"; ISO 8583:1987, 4.3.
+Source: docs/interfaces/bank-link.md, "Messages"; ISO 8583:1987, 4.3.
 """
 
 from __future__ import annotations
@@ -234,7 +234,8 @@ def echoes(request: Message, reply: Message) -> bool:
 
     What the bank echoes must be what was asked; a field that it leaves out is not held against
     it. An approval of another amount is no approval of this one.
-    Source: bank interface, "Messages" ("Replies echo 3, 4, 7, 11, 32, 37, 41, 42, 49").
+    Source: docs/interfaces/bank-link.md, "Messages" ("Replies echo 3, 4, 7, 11, 32, 37, 41, 42,
+    49").
     """
     return all(
         reply.get(number) in ("", request.get(number))
@@ -247,7 +248,8 @@ def decides(number: int, mti: str) -> bool:
     """Whether a field says what a message is about or what has happened: none may be missing.
 
     Any other can be left out where it cannot be read, and costs no payment.
-    Source: bank interface, "Messages" (echoed fields; DE48 of an inquiry and of keys).
+    Source: docs/interfaces/bank-link.md, "Messages" (echoed fields; DE48 of an inquiry and of
+    keys).
 
     >>> decides(39, "0210"), decides(44, "0210"), decides(48, "0210"), decides(48, "0610")
     (True, False, False, True)

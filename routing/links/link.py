@@ -5,7 +5,7 @@ sends one transaction. What state follows which event says ``link_states``; what
 ``link_traffic``; how a request is sealed and its reply checked, ``link_requests``; MACs and zone
 keys, ``link_keys``. A transaction costs one encoding and shares its ``send_all`` with what else
 is ready; nothing is logged for it.
-Source: bank interface, "Life of a link". Start reading at :meth:`BankLink.request`.
+Source: docs/interfaces/bank-link.md, "Life of a link". Start reading at :meth:`BankLink.request`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The zone keys of one link: taken over through the security module, checked, changed in flight.
 
 Pure but for the calls of the ``LinkSecurity`` port. Keys are strings under the LMK.
-Source: bank interface, "Life of a link" (new keys; the old ones stay good for what is in flight).
+Source: docs/interfaces/bank-link.md, "Life of a link" (new keys; the old ones stay good for what
+is in flight).
 """
 
 from __future__ import annotations

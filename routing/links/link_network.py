@@ -1,7 +1,7 @@
 """Network management on one link, of both sides: questions, answers, and key exchange.
 
 It changes keys but no states: what follows for the link's life says its caller, ``link.py``.
-Source: bank interface, "Life of a link".
+Source: docs/interfaces/bank-link.md, "Life of a link".
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Transactions over one link: sealed with a MAC, sent, and their replies checked before they count.
 
 It knows no states and no network management: whether the link is up says its owner, ``link.py``.
-Source: bank interface, "Life of a link" (MACs) and "Messages" (echoed fields).
+Source: docs/interfaces/bank-link.md, "Life of a link" (MACs) and "Messages" (echoed fields).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Each state stands for what the link does while it is in it; what comes of that is an event, and
 the table gives the next state. The shell (``link.py``) does the doing.
-Source: bank interface, "Life of a link".
+Source: docs/interfaces/bank-link.md, "Life of a link".
 
     DOWN → SIGNING_ON → UP                                     security none
     DOWN → SIGNING_ON → REQUESTING_KEYS [→ AWAITING_KEYS] → UP   security zone

@@ -4,7 +4,7 @@ A request opens a slot under its match key (MTI class and the dialect's fields, 
 alone); equal keys in flight are refused, never overwritten. A slot ends by a match, by its
 deadline, by being released, or when the link is lost. Whether it was sent by then decides
 whether a reversal is due. The key's fields belong to the dialect: ``Dialect.match_key``.
-Source: bank interface, "Life of a link".
+Source: docs/interfaces/bank-link.md, "Life of a link".
 """
 
 from __future__ import annotations

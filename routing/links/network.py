@@ -1,7 +1,7 @@
 """Network management messages of a bank link: 0800 and 0810. Pure.
 
 They carry DE7, 11 and 70, with keys DE48 and 53, in the reply DE39, and no MAC.
-Source: bank interface, "Life of a link" and "Messages"; ISO 8583:1987 (DE70).
+Source: docs/interfaces/bank-link.md, "Life of a link" and "Messages"; ISO 8583:1987 (DE70).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Queries and new orders are 0100, notices 0220 (0221 when sent before). What DE59 carries stands in
 tagged items, as on the terminal interface; text is GB18030. The link adds MAC and framing.
-Source: ``docs/order-host.md``; terminal interface, part 5.
+Source: ``docs/order-host.md``; docs/interfaces/terminal.md, part 5.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 It lets the very next reply to a terminal ask for the confirmation (processing demand 2). After a
 restart, or where another process took the payment, ``unconfirmed.py`` finds them in the books.
-Source: terminal interface, part 5, last paragraph.
+Source: docs/interfaces/terminal.md, part 5, last paragraph.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a terminal's message is: the row of the table, and whether its fields are there.
 
 Pure: no key, no book, no terminal is asked yet. All refusals are format errors (30).
-Source: terminal interface, parts 2 to 4.
+Source: docs/interfaces/terminal.md, parts 2 to 4.
 """
 
 from __future__ import annotations

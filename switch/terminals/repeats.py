@@ -1,7 +1,7 @@
 """What a STAN names is handled once, and a copy of it gets the first answer again.
 
 Copies in flight side by side wait here for the first; what other processes have in flight, or had,
-stands in the books. Source: terminal interface, part 4, "STAN".
+stands in the books. Source: docs/interfaces/terminal.md, part 4, "STAN".
 """
 
 from __future__ import annotations

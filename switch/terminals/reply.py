@@ -1,7 +1,7 @@
 """Building the reply to a terminal: what is echoed, what is added, in which order it is sealed.
 
 Pure but for the MAC, which the session asks of the security module.
-Source: terminal interface, part 4 ("the reply's MTI is request + 10; it echoes …").
+Source: docs/interfaces/terminal.md, part 4 ("the reply's MTI is request + 10; it echoes …").
 """
 
 from __future__ import annotations

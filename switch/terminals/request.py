@@ -3,7 +3,7 @@
 A :class:`Request` is what the session hands to a transaction once decode, terminal, merchant,
 MAC and batch have been checked. An :class:`Answer` holds only the reply's own fields; echoing,
 MAC and encoding are ``reply.py``'s.
-Source: terminal interface, parts 2 and 4.
+Source: docs/interfaces/terminal.md, parts 2 and 4.
 """
 
 from __future__ import annotations

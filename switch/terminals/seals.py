@@ -1,7 +1,7 @@
 """MACs of terminals' messages: which keys a request bears, and the MAC of its reply. A trio shell.
 
 The module computes them; what a request without the right one gets is ``session.py``'s to say.
-Source: terminal interface, part 3.
+Source: docs/interfaces/terminal.md, part 3.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ A request in flight outlives its connection, so that its outcome is stored even 
 hangs up. Limits: open connections, over all and of one address (``config/admission.py``); requests
 at once, over all, on one connection and of one terminal; bytes of a frame; time for the first
 frame, for each frame from its first byte to its last, and between frames.
-Source: terminal interface, part 1.
+Source: docs/interfaces/terminal.md, part 1.
 """
 
 from __future__ import annotations

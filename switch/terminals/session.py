@@ -4,7 +4,7 @@ decode (30) → terminal (97), merchant (03) → MAC (A0) → batch (77) → dup
 transaction's own rules. What a terminal may take for final is sealed, and so stands in the books
 under its STAN before it leaves; where it cannot, the answer has no MAC, or there is none.
 Knows no sockets; ``server.py`` feeds it whole frames, and runs it once for each, several at a
-time. Source: terminal interface, parts 1, 3 and 4.
+time. Source: docs/interfaces/terminal.md, parts 1, 3 and 4.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ The durable part is a row of the books; this module keeps a copy in memory and d
 functions, how sign-on and a first verified message change it. Sign-on is not authenticated, so the
 keys it hands out wait beside the old ones until a message verifies, and neither it nor a sign-off
 takes any away.
-Source: terminal interface, part 3.
+Source: docs/interfaces/terminal.md, part 3.
 """
 
 from __future__ import annotations

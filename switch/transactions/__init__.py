@@ -2,7 +2,7 @@
 
 Key: MTI, DE3 and DE60.1 for financial messages, MTI and DE60.3 for management. What the table
 does not list is answered 40 and does nothing.
-Source: terminal interface, parts 4 and 5.
+Source: docs/interfaces/terminal.md, parts 4 and 5.
 """
 
 from __future__ import annotations

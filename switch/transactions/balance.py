@@ -1,6 +1,6 @@
 """Balance inquiry: MTI 0200, DE3 310000, type 01. Nothing is posted and nothing is reversed.
 
-Source: terminal interface, part 4; bank interface, "balance inquiry".
+Source: docs/interfaces/terminal.md, part 4; docs/interfaces/bank-link.md, "balance inquiry".
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 The password arrives as a PIN block without PAN and is compared inside the security module.
 Three wrong ones in a row lock the courier; a try counts in the commit that stores its answer, under
 the message's STAN, so that a copy is no second try. A courier is signed on at one terminal at a
-time: the newest sign-on counts. Source: terminal interface, part 5, row 2.
+time: the newest sign-on counts. Source: docs/interfaces/terminal.md, part 5, row 2.
 """
 
 from __future__ import annotations

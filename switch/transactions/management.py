@@ -3,7 +3,7 @@
 Anybody can send them in a terminal's name, so that they must not hurt it. Sign-on hands out working
 keys under the terminal's master key; they wait beside the old ones until a message verifies under
 them, and who asks again gets the same.
-Source: terminal interface, parts 3 and 4; docs/pos.md, "Keys".
+Source: docs/interfaces/terminal.md, parts 3 and 4; docs/pos.md, "Keys".
 """
 
 from __future__ import annotations

@@ -4,7 +4,8 @@ A card payment is voided at its bank, with the card that the switch has kept; wh
 be, it is refunded. Cash goes back from the courier's hand; where nothing was paid only the order
 changes. Payment and order are claimed together with recording the cancellation, so that nothing
 else can happen to them meanwhile.
-Source: terminal interface, part 5, rows 7 and 8; postings, "Void, reversal".
+Source: docs/interfaces/terminal.md, part 5, rows 7 and 8; docs/interfaces/postings.md, "Void,
+reversal".
 """
 
 from __future__ import annotations

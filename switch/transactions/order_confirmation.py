@@ -2,7 +2,7 @@
 
 Answered 00 only once the notice to the merchant is stored; a repeated one gets 00 and no second
 effect, one of a payment that was undone gets 12.
-Source: terminal interface, part 5, rows 5 and 6.
+Source: docs/interfaces/terminal.md, part 5, rows 5 and 6.
 """
 
 from __future__ import annotations

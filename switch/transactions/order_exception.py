@@ -2,7 +2,7 @@
 
 Answered 00 only once the notice to the merchant is stored. Nothing is paid and nothing given
 back: an order that was paid must be cancelled instead (12).
-Source: terminal interface, part 5, row 9.
+Source: docs/interfaces/terminal.md, part 5, row 9.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ DE59 names the first order in ``ON`` and up to eight more in ``N2`` to ``N9``; D
 what is due for all. The payment's entry belongs to no order; each order gets an entry of its own
 (its share) that refers to it, is paid by it, and is confirmed and signed for by itself.
 Either all are paid or none; a reversal opens all of them again.
-Source: docs/orders.md, "Several orders in one swipe"; postings, "Card sale".
+Source: docs/orders.md, "Several orders in one swipe"; docs/interfaces/postings.md, "Card sale".
 """
 
 from __future__ import annotations

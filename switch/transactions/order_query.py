@@ -2,7 +2,7 @@
 
 A shop's terminal also opens orders with it (``IT``) and looks things up; see ``shop.py``. With
 ``PA`` it opens a part of an order; see ``part_payment.py``.
-Source: terminal interface, part 5, row 3.
+Source: docs/interfaces/terminal.md, part 5, row 3.
 """
 
 from __future__ import annotations

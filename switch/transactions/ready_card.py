@@ -1,7 +1,7 @@
 """A card that a bank can be asked about: its bank is up, its PIN under that bank's key.
 
 Route and protect, the first legs that all card transactions share; nothing has been recorded yet
-but refusals, and nothing has left. Source: architecture, "One payment, from wire to books".
+but refusals, and nothing has left. Source: ARCHITECTURE.md, "One payment, from wire to books".
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 Answered as soon as the undo is stored, whether or not the bank can be reached. What happens to
 the original is decided by ``plan`` from its state; the decision commits by compare-and-set and
 is taken anew where the original changed meanwhile.
-Source: terminal interface, part 4 ("Reversal"); postings, "Void, reversal".
+Source: docs/interfaces/terminal.md, part 4 ("Reversal"); docs/interfaces/postings.md, "Void,
+reversal".
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Sale: a card pays a merchant. MTI 0200, DE3 000000, type 22.
 
 Check, route, protect the PIN, record (commit 1), forward, post (commit 2), answer.
-Source: terminal interface, part 4; postings, "Card sale".
+Source: docs/interfaces/terminal.md, part 4; docs/interfaces/postings.md, "Card sale".
 """
 
 from __future__ import annotations

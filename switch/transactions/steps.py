@@ -2,7 +2,7 @@
 
 Each transaction's own module reads from top to bottom and calls these; what differs between
 transactions is given as steps, never as a branch on the kind in here.
-Source: architecture, "One payment, from wire to books".
+Source: ARCHITECTURE.md, "One payment, from wire to books".
 """
 
 from __future__ import annotations

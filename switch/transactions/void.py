@@ -2,7 +2,8 @@
 
 The sale is claimed together with recording the void, so that no reversal or second void can race
 it; the claim ends with the outcome.
-Source: terminal interface, part 4 ("Void, refund, completion"); postings, "Void, reversal".
+Source: docs/interfaces/terminal.md, part 4 ("Void, refund, completion");
+docs/interfaces/postings.md, "Void, reversal".
 """
 
 from __future__ import annotations

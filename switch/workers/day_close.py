@@ -2,7 +2,7 @@
 
 At a date's close the chains of all writers are anchored together; the anchor's hash goes to the
 log, so that a copy of it stands outside the database.
-Source: architecture, "a hash chain per writer instance, the chains anchored together".
+Source: ARCHITECTURE.md.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 An approval that comes after its request timed out changes no state: the reversal is on its way.
 It is written beside the entry, where an operator sees why the bank speaks of a payment that
 counts for nothing here; its approval code goes out with the reversal's next attempt.
-Source: architecture, "A late approval is matched to the reversal that undid it, and shows".
+Source: ARCHITECTURE.md.
 """
 
 from __future__ import annotations

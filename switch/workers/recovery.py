@@ -2,7 +2,7 @@
 
 Runs at start and then every few seconds. At start it takes what earlier incarnations of this
 instance left; later, what any process left whose lease has run out.
-Source: architecture, "A crash between the commits leaves an intent without an outcome".
+Source: ARCHITECTURE.md.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ commit that also ends the original's undoing. Each attempt is stored before it l
 from the second on it goes out as a repeat, whichever process sends it; each takes another link of
 the bank. What stays unanswered too long becomes a dead letter, which an operator retries or
 writes off (``saf_operations.py``).
-Source: architecture, "Nothing is sent before its undo is stored"; bank interface, "Messages".
+Source: ARCHITECTURE.md; docs/interfaces/bank-link.md, "Messages".
 """
 
 from __future__ import annotations

@@ -4,7 +4,8 @@ A look every few seconds. From a first age on the terminal is asked in each repl
 demand 2); from a second age on the payment is decided without it, by the word of the bank (0600)
 and the rule of the settings, so that nothing stays open. The decision commits by compare-and-set
 on the order: a confirmation or reversal that comes at the same moment wins or finds it decided.
-Source: terminal interface, part 5, last paragraph; bank interface, "inquiry".
+Source: docs/interfaces/terminal.md, part 5, last paragraph; docs/interfaces/bank-link.md,
+"inquiry".
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Order transactions from the doorstep to the merchant's books. Source: terminal interface, part 5.
+"""Order transactions from the doorstep to the merchant's books. Source:
+docs/interfaces/terminal.md, part 5.
 
 Each test has orders of its own; the courier C1001 is signed on at terminal 10000001.
 """

@@ -1,6 +1,6 @@
 """The commands of ``acquirer terminal`` about couriers and orders; ``terminal.py`` takes them in.
 
-Source: terminal interface, part 5.
+Source: docs/interfaces/terminal.md, part 5.
 """
 
 from __future__ import annotations
