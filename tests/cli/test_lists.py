@@ -65,9 +65,7 @@ OWED_ITEM = SafLine(
     "",
 )
 ORDER = OrderLine("8" * 15, "9" * 40, "03", 999_999_999_999, "156", "card", "6" * 12, "1" * 8, "C")
-NOTICE = EventLine(
-    "evt_" + "f" * 32, "8" * 15, "9" * 40, "order.paid", "pending", 9, 0, 0, ""
-)
+NOTICE = EventLine("evt_" + "f" * 32, "8" * 15, "9" * 40, "order.paid", "pending", 9, 0, 0, "")
 
 
 @dataclass(frozen=True, slots=True)
