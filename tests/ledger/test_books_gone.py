@@ -305,7 +305,8 @@ async def test_the_database_is_dropped_and_made_anew(
         with pytest.raises(BookUnavailable):
             await book.commit(InsertEntry(make_entry(2)))
         run(postgresql_server, f"CREATE DATABASE {name} TEMPLATE books")
-        start = "INSERT INTO instances VALUES ('switch-1#1.0', 'switch-1', 1, 2)"
+        columns = "owner, instance, incarnation, started_at_ms"
+        start = f"INSERT INTO instances ({columns}) VALUES ('switch-1#1.0', 'switch-1', 1, 2)"
         run(plain(postgresql_url), start)
         async with nothing_is_answered(book, make_entry(3)):
             pass

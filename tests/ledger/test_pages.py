@@ -33,7 +33,8 @@ def reader(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Connectio
     migrate(session)
     rows = [(f"{name}{n}", name, n, 0) for name in "abcde" for n in range(5)]
     session.begin()
-    session.run_rows("INSERT INTO instances VALUES [(?, ?, ?, ?)]", rows)
+    columns = "owner, instance, incarnation, started_at_ms"
+    session.run_rows(f"INSERT INTO instances ({columns}) VALUES [(?, ?, ?, ?)]", rows)
     session.commit()
     session.close()
     with Database(url).read_only_engine().connect() as connection:
