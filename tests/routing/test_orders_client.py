@@ -252,7 +252,7 @@ async def test_what_tls_finds_wrong_is_told() -> None:
         url = f"https://127.0.0.1:{listeners[0].socket.getsockname()[1]}"
         async with OrderSystems([OrderSystemSettings("shop", url)]) as orders:
             down = OrderSystemDown("TLS: the peer speaks no TLS")
-            assert await orders.query(MERCHANT, "SP1", 5) == down
+            assert await orders.query(MERCHANT, "SP1") == down
         nursery.cancel_scope.cancel()
 
 
