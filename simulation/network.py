@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -26,7 +27,9 @@ LATENCY_MIN_S, LATENCY_MAX_S = 0.0005, 0.004
 CONNECT_WAITING_MAX = 256
 # The fault that a service has a second door; copies of a frame then reach both at one time.
 TWO_DOORS = "sibling"
+TWIN = "twin"
 AT_ONCE = 3
+CHANGES_DOORS = 0.6
 _HEADER_BYTES = 2
 _FRAME_FAULTS = ("loss", "duplicate", "reorder", "garbage")
 _STREAM_FAULTS = ("half_open", "cut", "partial")
@@ -93,6 +96,10 @@ class Network:
         """A service that will do in place of another."""
         return self.faults.choice(TWO_DOORS, self.doors) if name in self.doors else name
 
+    def changes_doors(self) -> bool:
+        """Whether a caller hangs up now, to come to either door next."""
+        return bool(self.doors) and self.faults.between(TWO_DOORS, 0.0, 1.0) < CHANGES_DOORS
+
     async def connect(self, name: str, host: Host) -> SimStream:
         """Connect to a service.
 
@@ -119,7 +126,7 @@ class Network:
         if route.twins:
             near.twin = partial(self._twin, name)
         far.said = route.said
-        near.said = route.heard
+        near.said = route.heard if host.name != TWIN else None
         route.serve(far)
         return near
 
@@ -138,7 +145,7 @@ class Network:
     def inject(self, name: str, frame: bytes) -> None:
         """Send a frame on a connection of its own; its answer is lost."""
         try:
-            stream = self.open(self.door(name), Host("twin"))
+            stream = self.open(self.door(name), Host(TWIN))
         except OSError:
             return
         self.trace.note("network", f"{stream.name}: a frame of {len(frame)} bytes once more")
@@ -368,7 +375,7 @@ class SimListener(trio.abc.Listener[trio.abc.Stream]):
     """Takes connections for a server that accepts them one by one."""
 
     def __init__(self, closed: Callable[[], object]) -> None:
-        self._send, self._receive = trio.open_memory_channel[trio.abc.Stream](CONNECT_WAITING_MAX)
+        self._send, self._receive = trio.open_memory_channel[SimStream](CONNECT_WAITING_MAX)
         self._closed = closed
 
     def take(self, stream: SimStream) -> None:
@@ -386,9 +393,12 @@ class SimListener(trio.abc.Listener[trio.abc.Stream]):
             raise trio.ClosedResourceError from None
 
     async def aclose(self) -> None:
-        """Take no more."""
+        """Take no more; those that nobody has accepted are turned away."""
         self._closed()
         self._send.close()
+        with suppress(trio.EndOfChannel, trio.ClosedResourceError):
+            while True:
+                self._receive.receive_nowait().reset()
         self._receive.close()
         await trio.lowlevel.checkpoint()
 

@@ -117,6 +117,8 @@ class Player:
         await trio.sleep(self._draw.uniform(0.0, 0.3))
         while await self._signed_on() and budget.take():
             await trio.sleep(self._draw.uniform(0.0, self._pause_max_s))
+            if self._network.changes_doors():
+                await self.close()
             while self._raced:
                 await self._powered(self._end_race)
                 await trio.sleep(self._draw.uniform(0.0, UNREACHED_PAUSE_S))

@@ -33,7 +33,7 @@ from acquirer.simulation.trace import Trace
 from acquirer.simulation.watchdog import Watchdog
 from acquirer.simulation.world import World
 
-DAY_MAX_S = 4_000.0
+DAY_MAX_S = 8_000.0
 CLOCK_JUMP_MAX_MS = 120_000
 CLOCK_LOOK_S = 1.0
 
@@ -186,7 +186,8 @@ async def _live_through(world: World, play: Callable[[World], Awaitable[None]]) 
             *(player.state for player in world.players),
             *(state for trouble in world.troubles for state in trouble.terminals()),
         ],
-        calm=world.faults.calm,
+        calm=world.faults.calm and play is play_all,
+        drawn=world.faults.drawn,
     )
     report.findings += _left_behind(world)
     for trouble in world.troubles:

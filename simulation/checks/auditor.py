@@ -68,7 +68,7 @@ class Auditor:
 
     Attributes:
         findings: what did not hold.
-        codes: how often each response code went to a terminal.
+        codes: how often each response code answered a transaction.
         told: called with every message that goes to a terminal.
         approvals: RRNs of all that terminals were told is approved.
         lost: what the books have forgotten.
@@ -117,14 +117,16 @@ class Auditor:
         except RemoteFormatError as error:
             self.findings.append(f"reply that does not decode: {error}")
             return
-        self.codes[message.get(39)] += 1
         for tell in self.told:
             tell(message)
         name = (message.get(41), message.get(60)[2:8], message.get(11))
         if message.mti not in _ANSWERS:
             return
+        self.codes[message.get(39)] += 1
         if message.get(39) != "00":
-            if message.mti == "0210" and message.get(64):
+            # A duplicate says nothing of the first; a terminal that took it for a refusal of that
+            # differs from the switch at the end.
+            if message.mti == "0210" and message.get(64) and message.get(39) != "94":
                 self._refused[name] = message.get(39)
             return
         rrn = message.get(37)

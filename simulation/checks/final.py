@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from acquirer.ledger.accounts.verify import verify
@@ -14,6 +14,8 @@ from acquirer.simulation.checks.orders import orders_agree
 from acquirer.terminals_sim.state import TerminalState
 
 _FINAL = frozenset({"approved", "declined", "reversed", "voided", "refunded", "refused"})
+# Troubles by which a terminal may lose its keys.
+EXPLAIN_KEYS = frozenset({"restore", "other_lmk"})
 CASH = "assets:courier:"
 # What is left of a payment once its refunds are taken off.
 _LEFT = (
@@ -30,16 +32,20 @@ def final(
     terminals: Iterable[TerminalState],
     *,
     calm: bool,
+    drawn: Collection[str],
 ) -> Iterator[str]:
     """Everything that must hold once all is healed, delivered and stopped.
 
     Args:
-        calm: whether nothing that happened can have kept an answer from a terminal.
+        calm: whether nothing has happened but troubles.
+        drawn: the day's kinds of faults.
     """
     yield from _ledger(file)
     yield from _decided(auditor)
     if calm:
         yield from _answered(auditor)
+        if EXPLAIN_KEYS.isdisjoint(drawn):
+            yield from _keys(auditor)
     yield from _journal(auditor)
     states = list(terminals)
     switch = _standing(auditor)
@@ -86,6 +92,12 @@ def _answered(auditor: Auditor) -> Iterator[str]:
     ):
         if rrn not in auditor.approvals:
             yield f"no answer: {kind} rrn={rrn} was approved, and its terminal never heard of it"
+
+
+def _keys(auditor: Auditor) -> Iterator[str]:
+    for code in ("77", "A0"):
+        if count := auditor.codes[code]:
+            yield f"keys: {count} messages of terminals with good keys were answered {code}"
 
 
 def _journal(auditor: Auditor) -> Iterator[str]:

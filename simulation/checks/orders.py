@@ -106,10 +106,7 @@ def _parts(auditor: Auditor, orders: sqlite3.Connection) -> Iterator[str]:
     ):
         if auditor.lost.has_order(order_no):
             continue
-        (amount_minor,) = orders.execute(
-            "SELECT amount_minor FROM orders WHERE merchant_id = ? AND order_no = ?",
-            (merchant_id, order_no),
-        ).fetchone()
+        amount_minor = _amount(orders, merchant_id, order_no)
         if int(str(taken)) > amount_minor:
             yield f"order {order_no} of {merchant_id}: {taken} taken of {amount_minor}"
     for merchant_id, order_no, taken in auditor.rows(
@@ -120,9 +117,15 @@ def _parts(auditor: Auditor, orders: sqlite3.Connection) -> Iterator[str]:
     ):
         if auditor.lost.has_order(order_no):
             continue
-        (amount_minor,) = orders.execute(
-            "SELECT amount_minor FROM orders WHERE merchant_id = ? AND order_no = ?",
-            (merchant_id, order_no),
-        ).fetchone()
+        amount_minor = _amount(orders, merchant_id, order_no)
         if int(str(taken)) != amount_minor:
             yield f"order {order_no}: signed for, and its parts have paid {taken}"
+
+
+def _amount(orders: sqlite3.Connection, merchant_id: object, order_no: object) -> int:
+    """An order's amount at the merchant's; 0 for one that he does not know."""
+    row = orders.execute(
+        "SELECT amount_minor FROM orders WHERE merchant_id = ? AND order_no = ?",
+        (merchant_id, order_no),
+    ).fetchone()
+    return row[0] if row else 0

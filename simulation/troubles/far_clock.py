@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import trio
 
 from acquirer.simulation.troubles.base import Trouble
-from acquirer.switch.workers.day_close import EVERY_S
+from acquirer.switch.steady_clock import STANDS_MS
+from acquirer.switch.workers.day_close import EVERY_S, STEADY_MS
 
 if TYPE_CHECKING:
     from acquirer.simulation.world import World
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 KIND = "clock_far"
 JUMPS = ("400 d", "-400 d", "13 h", "-13 h", "4 d", "31 d")
 UNITS = {"d": timedelta(days=1), "h": timedelta(hours=1)}
+LOOKS = 4
 MIDNIGHT_MIN_S, MIDNIGHT_MAX_S = 5.0, 60.0
 
 
@@ -51,17 +53,27 @@ class FarClock(Trouble):
             world.trace.note("clock", "is right again")
 
     async def mend(self) -> None:
-        """The clock is right, and the day comes to its end."""
+        """The clock is right, and the day comes to its end.
+
+        A clock that has jumped must stand for a while, and be steady for longer, to end a date.
+        """
         self.world.far_ms = 0
-        await trio.sleep_until(self._midnight_s + 3 * EVERY_S)
+        await trio.sleep_until(self._midnight_s)
+        for passes_s in (0.0, STANDS_MS / 1000, STEADY_MS / 1000):
+            self.world.agenda.skip(passes_s)
+            for _ in range(LOOKS):
+                await trio.sleep(EVERY_S)
+                if self._over in self._closed():
+                    return
 
     def findings(self) -> Iterable[str]:
         """Days that were closed early, or not at all."""
-        closed = {
-            str(date)
-            for (date,) in self.world.auditor.rows("SELECT business_date FROM chain_anchors")
-        }
+        closed = self._closed()
         for date in sorted(closed - {self._over}):
             yield f"days: {date} was closed, and is not over"
         if self._over not in closed:
             yield f"days: {self._over} is over, and was not closed"
+
+    def _closed(self) -> set[str]:
+        rows = self.world.auditor.rows("SELECT business_date FROM chain_anchors")
+        return {str(date) for (date,) in rows}

@@ -7,6 +7,7 @@ wrong passwords among them. No terminal loses its keys by that, no courier his p
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -19,19 +20,20 @@ from acquirer.codecs.tpdu import PosEnvelope
 from acquirer.simulation.process import SWITCH
 from acquirer.simulation.troubles.base import Trouble
 from acquirer.terminals_sim import kinds
+from acquirer.terminals_sim.kinds import Kind
 from acquirer.terminals_sim.messages import assemble, de60
 
 if TYPE_CHECKING:
+    from acquirer.simulation.courier_players import CourierPlayer
     from acquirer.simulation.world import World
 
 KIND = "strangers"
+COURIER_ON = kinds.COURIER_SIGN_ON
 FORMS = ("sign off", "sign on", "replay", "replay")
 # Wrong passwords in a row that lock a courier.
 WRONG_MAX = 3
-SIGN_ONS = 5
+SIGN_ONS = 3
 REPLAYS = 4
-# Troubles by which a terminal may lose its keys.
-EXPLAIN_KEYS = frozenset({"restore", "other_lmk"})
 _FRAME_HEADER_BYTES = 2
 
 
@@ -50,16 +52,20 @@ class Strangers(Trouble):
         while True:
             await trio.sleep(faults.between(KIND, 0.2, 3.0))
             form = faults.choice(KIND, FORMS)
-            frames = self._replays() if form == "replay" else self._unsealed(form)
+            player = self.world.players[int(faults.between(KIND, 0, len(self.world.players)))]
+            if form == "replay":
+                frames = self._replays()
+            elif form == "sign off":
+                frames = [self._unsealed(player, kinds.SIGN_OFF)]
+            else:
+                frames = [self._unsealed(player, kinds.SIGN_ON) for _ in range(SIGN_ONS)]
             if frames:
                 faults.note(KIND)
                 self.world.trace.note("stranger", form)
-            for frame in frames:
-                after_s = faults.between(KIND, 0.0, 0.02)
-                self.world.agenda.after(after_s, partial(self.world.network.inject, SWITCH, frame))
+                self._send(frames)
 
     def findings(self) -> Iterable[str]:
-        """Keys and places that were lost."""
+        """Places that couriers lost, or could not leave."""
         world = self.world
         for player in world.players:
             typed, courier_id = player.passwords, player.courier_id
@@ -70,22 +76,26 @@ class Strangers(Trouble):
                     yield f"courier {courier_id}: is locked, and typed {typed.most_wrong} wrong"
                 if terminal_id and typed.signed_off:
                     yield f"courier {courier_id}: has signed off, and is on at {terminal_id}"
-        if world.faults.calm and not world.faults.drawn & EXPLAIN_KEYS:
-            for code in ("77", "A0"):
-                if count := world.auditor.codes[code]:
-                    yield f"keys: {count} messages of terminals with good keys were answered {code}"
 
     def _hear(self, frame: bytes) -> None:
-        """Keep what couriers sign on with."""
+        """Keep what couriers sign on with; sign a terminal on that has just done so itself."""
         try:
             message = self._dialect.decode(PosEnvelope.split(frame[_FRAME_HEADER_BYTES:])[1])
             network_code = De60.parse(message.get(60)).network_code
         except RemoteFormatError:
             return
-        if message.mti == kinds.COURIER_SIGN_ON.mti and (
-            network_code == kinds.COURIER_SIGN_ON.network_code
-        ):
+        if (message.mti, network_code) == (COURIER_ON.mti, COURIER_ON.network_code):
             self._heard.append(frame)
+        elif message.mti == kinds.SIGN_ON.mti:
+            for player in self.world.players:
+                if player.me.terminal_id == message.get(41):
+                    kind = replace(kinds.SIGN_ON, network_code=network_code)
+                    self._send([self._unsealed(player, kind) for _ in range(SIGN_ONS)])
+
+    def _send(self, frames: list[bytes]) -> None:
+        for frame in frames:
+            after_s = self.world.faults.between(KIND, 0.0, 0.02)
+            self.world.agenda.after(after_s, partial(self.world.network.inject, SWITCH, frame))
 
     def _replays(self) -> list[bytes]:
         if not self._heard:
@@ -94,15 +104,8 @@ class Strangers(Trouble):
         at = int(faults.between(KIND, 0, len(self._heard)))
         return self._heard[at : at + 1] * int(faults.between(KIND, 1, REPLAYS + 1))
 
-    def _unsealed(self, form: str) -> list[bytes]:
-        faults, players = self.world.faults, self.world.players
-        player = players[int(faults.between(KIND, 0, len(players)))]
-        kind = kinds.SIGN_OFF if form == "sign off" else kinds.SIGN_ON
-        count = 1 if form == "sign off" else int(faults.between(KIND, 1, SIGN_ONS + 1))
-        frames = []
-        for _ in range(count):
-            stan = f"{int(faults.between(KIND, 1, 999_999)):06d}"
-            fields = {11: stan, 60: de60(kind, player.state.batch)}
-            frame = assemble(player.me, kind, fields).frame
-            frames.append(len(frame).to_bytes(_FRAME_HEADER_BYTES, "big") + frame)
-        return frames
+    def _unsealed(self, player: CourierPlayer, kind: Kind) -> bytes:
+        stan = f"{int(self.world.faults.between(KIND, 1, 999_999)):06d}"
+        fields = {11: stan, 60: de60(kind, player.state.batch)}
+        frame = assemble(player.me, kind, fields).frame
+        return len(frame).to_bytes(_FRAME_HEADER_BYTES, "big") + frame
