@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import multiprocessing
 import secrets
-import subprocess
-import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Annotated, Any
 
 import typer
@@ -22,7 +21,7 @@ import typer
 from acquirer.cli.process import fail
 from acquirer.cli.screen import print_json, say
 from acquirer.simulation.day import KINDS, PAYMENTS, TERMINALS, Day, fault_kinds
-from acquirer.simulation.planting import load_plants
+from acquirer.simulation.planting import Planter, load_plants
 from acquirer.simulation.report import Report
 from acquirer.simulation.run import run_day
 from acquirer.simulation.shrink import shrink
@@ -172,40 +171,21 @@ def _print_json(report: Report) -> None:
 
 def _catch(file: Path, names: list[str], jobs: int) -> None:
     """Plant each bug in a process of its own and print how many seeds it takes to catch it."""
+    planters: SimpleQueue[Planter] = SimpleQueue()
     missed = 0
+
+    def catch(name: str) -> tuple[int, str]:
+        planter = planters.get()
+        try:
+            return planter.catch(name, 1, SEEDS_A_BUG_MAX, PAYMENTS)
+        finally:
+            planters.put(planter)
+
     with ExitStack() as stack:
+        for _ in range(jobs):
+            planters.put(stack.enter_context(Planter(file)))
         pool = stack.enter_context(ThreadPoolExecutor(jobs))
-        for name, took, finding in pool.map(lambda name: catch(file, name), names):
+        for name, (took, finding) in zip(names, pool.map(catch, names), strict=True):
             missed += not took
             say(f"{name:<32} {f'seed {took}' if took else 'NOT CAUGHT':<12} {finding}")
     raise typer.Exit(1 if missed else 0)
-
-
-def catch(
-    file: Path, name: str, first: int = 1, most: int = SEEDS_A_BUG_MAX
-) -> tuple[str, int, str]:
-    """Plant one bug in a fresh process.
-
-    Args:
-        file: the list of bugs.
-        name: of the bug.
-        first: the first seed.
-        most: how many seeds to try.
-
-    Returns:
-        The name, how many seeds it took (0: not caught), and what was found, or went wrong.
-    """
-    command: Iterable[str] = (
-        sys.executable,
-        "-m",
-        "acquirer.simulation.planting",
-        str(file),
-        name,
-        str(first),
-        str(most),
-    )
-    done = subprocess.run(list(command), capture_output=True, text=True, check=False)
-    if done.returncode:
-        return name, 0, done.stderr.strip().splitlines()[-1]
-    took, _, finding = done.stdout.strip().partition("\t")
-    return name, int(took), finding
