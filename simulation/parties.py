@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from acquirer.config.business import TerminalSettings
 from acquirer.config.estate import Courier, Estate, Order, load_estate
 from acquirer.hsm_sim.operator import variant_test_lmk, wrap_key
 from acquirer.routing.settings import LinkSettings
@@ -23,7 +24,8 @@ from acquirer.simulation.operator import TOKEN
 from acquirer.simulation.provision import BankChoice, switch_config
 from acquirer.switch.hsm.client import DEK, Hsm
 from acquirer.switch.hsm.transport import InProcessTransport
-from acquirer.switch.settings import StandInRule, SwitchSettings, TerminalSettings
+from acquirer.switch.settings import SwitchSettings
+from acquirer.switch.stand_in import StandInRule
 from acquirer.switch.vault import data_key_with_check
 from acquirer.terminals_sim.identity import Identity
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from acquirer.config.business import CourierSettings, MerchantSettings
 from acquirer.ledger.book import Book
 from acquirer.routing.banks.banks import Banks
 from acquirer.routing.banks.choice import RouteTable
@@ -18,7 +19,7 @@ from acquirer.switch.hsm.client import Hsm
 from acquirer.switch.numbers import Numbers
 from acquirer.switch.operators.event_secrets import EventSecrets
 from acquirer.switch.order_types import OrderTypes
-from acquirer.switch.settings import CourierSettings, LimitSettings, MerchantSettings
+from acquirer.switch.settings import LimitSettings
 from acquirer.switch.stand_in import StandIn
 from acquirer.switch.steady_clock import SteadyClock
 from acquirer.switch.terminals.rate_limit import RateLimit

@@ -11,9 +11,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from acquirer.config.business import MerchantSettings, OrderTypeSettings
 from acquirer.routing.orders.messages import whole_of
 from acquirer.switch.order_text import OrderText
-from acquirer.switch.settings import MerchantSettings, OrderTypeSettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,14 +12,35 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
+import msgspec
+
 from acquirer.codecs.bank_kinds import BankMessage
+from acquirer.config.constraints import Positive
 from acquirer.ledger.journal.entries import Entry, QueueSaf, SafItem
 from acquirer.ledger.journal.kinds import Kind, ruled_as
 from acquirer.ledger.owed.advices import LimitAdvised
-from acquirer.switch.settings import StandInRule
 
 KNOWN_CARDS_MAX = 100_000
 WINDOW_S = 86_400
+
+
+class StandInRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Payments that may be approved while their bank cannot be reached.
+
+    Attributes:
+        banks: names; empty for all.
+        kinds: of transactions.
+        floor_limit_minor: the largest amount.
+        known_cards_only: whether the bank must have approved the card within a day.
+        daily_count_max, daily_amount_max_minor: of one card within 24 hours.
+    """
+
+    floor_limit_minor: Positive
+    banks: list[str] = []
+    kinds: tuple[Kind, ...] = (Kind.SALE, Kind.ORDER_PAYMENT)
+    known_cards_only: bool = True
+    daily_count_max: Positive = 3
+    daily_amount_max_minor: Positive = 50_000
 
 
 class StandIn:

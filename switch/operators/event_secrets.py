@@ -14,10 +14,11 @@ from dataclasses import asdict, dataclass
 import msgspec
 import structlog
 
+from acquirer.config.business import MerchantSettings
 from acquirer.config.loading import ConfigError
 from acquirer.routing.orders.errors import OrderSettingsError
 from acquirer.routing.orders.webhooks import secret_key
-from acquirer.switch.settings import MerchantSettings, SwitchSettings
+from acquirer.switch.settings import SwitchSettings
 
 log = structlog.get_logger("acquirer.operator")
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from acquirer.config.business import MerchantSettings, ProfileSettings, TerminalSettings
 from acquirer.ledger.accounts.postings import FeeRate
 from acquirer.ledger.book import Book
 from acquirer.ledger.journal.entries import HandedKeys, PutTerminal, TerminalRow
-from acquirer.switch.settings import MerchantSettings, ProfileSettings, TerminalSettings
 from acquirer.switch.turns import Turns
 
 FIRST_BATCH = "000001"

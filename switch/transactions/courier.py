@@ -11,12 +11,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from acquirer.codecs.private_fields import De53
+from acquirer.config.business import CourierSettings
 from acquirer.ledger.errors import BookBusy
 from acquirer.ledger.journal.entries import CourierRow, InsertEntry, PutCourier, State
 from acquirer.ledger.journal.kinds import Kind
 from acquirer.switch.context import Context
 from acquirer.switch.journal import new_entry, refuse
-from acquirer.switch.settings import CourierSettings
 from acquirer.switch.terminals.request import APPROVED, Answer, Outcome, Repeat, Request
 
 PASSWORDS_MAX = 3

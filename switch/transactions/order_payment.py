@@ -11,7 +11,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from acquirer.codecs.order_codes import PROCESSING_CODES, WAYS, Means, means_of
-from acquirer.ledger.accounts.postings import card_sale, cash_on_delivery, courier_account
+from acquirer.ledger.accounts.postings import (
+    FeeRate,
+    card_sale,
+    cash_on_delivery,
+    courier_account,
+)
 from acquirer.ledger.accounts.transfer_steps import (
     LimitBalance,
     Post,
@@ -227,7 +232,7 @@ async def _pay_in_cash(
     account = courier_account(courier_id)
     postings = cash_on_delivery(
         amount_minor,
-        merchant.cod_rate,
+        FeeRate(merchant.cod_basis_points, merchant.cod_fixed_minor),
         courier_id=courier_id,
         merchant_id=merchant.merchant_id,
     )

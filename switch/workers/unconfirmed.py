@@ -16,6 +16,7 @@ import structlog
 import trio
 
 from acquirer.codecs.bank_kinds import BankMessage
+from acquirer.config.business import OrderSettings
 from acquirer.ledger.accounts.transfer_steps import PostReversed
 from acquirer.ledger.errors import BookError
 from acquirer.ledger.journal.entries import (
@@ -45,7 +46,6 @@ from acquirer.switch.journal import (
 from acquirer.switch.numbers import bank_stan_of
 from acquirer.switch.order_events import order_event
 from acquirer.switch.order_life import CONFIRMED, PAID
-from acquirer.switch.settings import OrderSettings
 from acquirer.switch.transactions.steps import original_data
 
 log = structlog.get_logger("acquirer.orders")

@@ -8,9 +8,9 @@ from acquirer.codecs.de59 import De59
 from acquirer.codecs.errors import RemoteFormatError
 from acquirer.codecs.message import Message
 from acquirer.codecs.private_fields import De60
+from acquirer.config.business import MerchantSettings, ProfileSettings, TerminalSettings
 from acquirer.ledger.accounts.postings import FeeRate
 from acquirer.ledger.journal.entries import TerminalRow
-from acquirer.switch.settings import MerchantSettings, ProfileSettings, TerminalSettings
 from acquirer.switch.terminals.request import Request
 from acquirer.switch.terminals.terminals import Keys, Terminal
 

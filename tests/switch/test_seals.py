@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import trio
 
+from acquirer.config.business import MerchantSettings, ProfileSettings, TerminalSettings
 from acquirer.ledger.accounts.postings import FeeRate
 from acquirer.ledger.journal.entries import TerminalRow
-from acquirer.switch.settings import MerchantSettings, ProfileSettings, TerminalSettings
 from acquirer.switch.terminals.seals import Seals
 from acquirer.switch.terminals.terminals import Terminal, Terminals
 

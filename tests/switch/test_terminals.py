@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from acquirer.config.business import MerchantSettings, ProfileSettings, TerminalSettings
 from acquirer.ledger.accounts.postings import FeeRate
 from acquirer.ledger.journal.entries import HandedKeys, TerminalRow
-from acquirer.switch.settings import MerchantSettings, ProfileSettings, TerminalSettings
 from acquirer.switch.terminals.terminals import (
     HANDED_AGAIN_MS,
     WAITING_PER_CODE_MAX,

@@ -19,6 +19,7 @@ from acquirer.cli.operator import call_switch, read_settings
 from acquirer.cli.screen import print_json, say
 from acquirer.codecs.money import format_minor
 from acquirer.codecs.order_codes import STATUS_TEXTS
+from acquirer.config.business import OrderSettings
 from acquirer.ledger.reports.orders import (
     EventLine,
     OpenOrder,
@@ -28,7 +29,6 @@ from acquirer.ledger.reports.orders import (
     order_lines,
 )
 from acquirer.switch.order_life import life_table
-from acquirer.switch.settings import OrderSettings
 
 orders_app = typer.Typer(help="Orders, and what merchants are told.", no_args_is_help=True)
 events_app = typer.Typer(help="Notices to merchants' order systems.", no_args_is_help=True)

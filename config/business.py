@@ -1,0 +1,144 @@
+"""Business configuration as typed values: merchants, terminals, couriers, kinds of orders.
+
+What belongs to whom, and by which rules; what a process needs to start is ``switch/settings.py``.
+Keys and passwords stand here under the local master key, never in clear.
+Source: docs/configuration.md.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from acquirer.config.constraints import BasisPoints, NotNegative, PositiveSeconds
+
+AskedField = Annotated[str, msgspec.Meta(min_length=1, max_length=40, pattern=r"^[^|]*\Z")]
+
+
+class ProfileSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a kind of terminal talks.
+
+    Attributes:
+        key_scheme: ``tmk`` for session keys under a terminal master key.
+        mac: DE64's algorithm.
+        encoding: Python name of the character set of texts.
+        mac_key: length of the MAC key that sign-on 003 and 004 hand out.
+    """
+
+    name: str
+    key_scheme: Literal["tmk"] = "tmk"
+    mac: Literal["cup_ecb", "x919", "cmac"] = "cup_ecb"
+    encoding: str = "gb18030"
+    mac_key: Literal["single", "double"] = "double"
+
+
+class TerminalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A terminal.
+
+    Attributes:
+        tmk: its master key under the LMK (key type 002).
+        profile: name of the profile by which it talks.
+    """
+
+    terminal_id: str
+    merchant_id: str
+    tmk: str
+    profile: str
+
+
+class MerchantSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A merchant; fees are in basis points of the amount, rounded half up once a payment.
+
+    Attributes:
+        mdr_basis_points: fee on a card payment.
+        event_secret: ``whsec_…``, signs the notices to the merchant.
+        event_secrets: further ones that sign beside it while secrets are being rotated.
+        order_text: Jinja2 template of what terminals show of an order (``order_text.py``); empty
+            shows the order system's own text.
+        ask: what the courier must key in before a payment, by name, as the terminal shows it.
+        cod_basis_points: fee on an order that is paid in cash.
+        cod_fixed_minor: added to that, minor units.
+        refund_fee: whether a refund gives the payment's fee back with it, or we keep it.
+    """
+
+    merchant_id: str
+    name: str
+    mcc: str
+    mdr_basis_points: BasisPoints
+    event_secret: str
+    currency_code: str = "156"
+    cod_basis_points: BasisPoints = 0
+    cod_fixed_minor: NotNegative = 0
+    event_secrets: list[str] = []
+    order_text: str = ""
+    ask: list[AskedField] = []
+    refund_fee: Literal["return", "keep"] = "return"
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """All secrets that sign."""
+        return tuple(secret for secret in (self.event_secret, *self.event_secrets) if secret)
+
+    def __repr__(self) -> str:
+        return f"MerchantSettings({self.merchant_id!r})"
+
+
+class OrderSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What becomes of order payments whose confirmation does not come.
+
+    Attributes:
+        ask_after_s: age from which the terminal is asked for it, in every reply.
+        decide_after_s: age at which it is decided without the terminal. The bank is asked what it
+            knows; where it does not answer until twice that age, its word is not waited for.
+        unconfirmed: what is decided, unless the bank does not know the payment: it stands
+            (``confirm``), or it is undone (``reverse``).
+        look_every_s: pause between two looks for such payments.
+    """
+
+    ask_after_s: PositiveSeconds = 60.0
+    decide_after_s: PositiveSeconds = 6 * 3600.0
+    unconfirmed: Literal["confirm", "reverse"] = "confirm"
+    look_every_s: PositiveSeconds = 5.0
+
+
+class OrderTypeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A kind of order, such as a utility bill; the first that fits an order counts.
+
+    Attributes:
+        name: for people, such as ``utility``.
+        merchants: whose orders; empty for all.
+        order_no_pattern: regular expression that the whole order number matches; empty for all.
+        text: Jinja2 template of what terminals show; empty shows the order system's own text.
+        ask: what the courier must key in before a payment.
+        cancel_within_s: age up to which a payment may be cancelled; None for any.
+        product: what of a shop's it is (``shop.py``); empty for an order that exists before it is
+            asked for.
+    """
+
+    name: str
+    merchants: list[str] = []
+    order_no_pattern: str = ""
+    text: str = ""
+    ask: list[AskedField] = []
+    cancel_within_s: PositiveSeconds | None = None
+    product: Literal["", "sale", "stock_in", "count", "item", "takings"] = ""
+
+
+class CourierSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A courier.
+
+    Attributes:
+        password: the PIN under the LMK for account 000000000000.
+        station: where the cash is handed in; empty where any will do.
+        cash_limit_minor: most cash that may be in hand, minor units; None for no limit.
+    """
+
+    courier_id: str
+    merchant_id: str
+    password: str
+    station: str = ""
+    cash_limit_minor: NotNegative | None = None
+
+    def __repr__(self) -> str:
+        return f"CourierSettings({self.courier_id!r})"
