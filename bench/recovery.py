@@ -24,7 +24,7 @@ from acquirer.ledger.store import statements as sql
 from acquirer.ledger.store.database import Database, Session
 from acquirer.ledger.store.migrate import migrate
 from acquirer.ledger.store.rows import entry_row
-from acquirer.switch.clock import Calendar
+from acquirer.payments.kernel.calendar import Calendar
 from acquirer.switch.workers.recovery import recover
 
 CHUNK = 5_000

@@ -9,9 +9,9 @@ import trio
 
 from acquirer.hsm_sim.lmk import TEST_VARIANT_PAIRS, VariantLmk
 from acquirer.hsm_sim.module import SecurityModule
+from acquirer.payments.kernel.errors import HsmUnavailable
 from acquirer.simulation.day import Faults
 from acquirer.simulation.trace import Trace
-from acquirer.switch.errors import HsmUnavailable
 
 HEADER_LENGTH = 8
 DEADLINE_S = 2.0

@@ -17,6 +17,8 @@ import msgspec
 from acquirer.config.business import TerminalSettings
 from acquirer.config.estate import Courier, Estate, Order, load_estate
 from acquirer.hsm_sim.operator import variant_test_lmk, wrap_key
+from acquirer.payments.kernel.stand_in import StandInRule
+from acquirer.payments.kernel.vault import data_key_with_check
 from acquirer.routing.settings import LinkSettings
 from acquirer.simulation.day import Day
 from acquirer.simulation.module import HEADER_LENGTH, new_module
@@ -25,8 +27,6 @@ from acquirer.simulation.provision import BankChoice, switch_config
 from acquirer.switch.hsm.client import DEK, Hsm
 from acquirer.switch.hsm.transport import InProcessTransport
 from acquirer.switch.settings import SwitchSettings
-from acquirer.switch.stand_in import StandInRule
-from acquirer.switch.vault import data_key_with_check
 from acquirer.terminals_sim.identity import Identity
 
 ORDERS_A_MERCHANT = 14

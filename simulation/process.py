@@ -20,13 +20,13 @@ from trio.lowlevel import ParkingLot
 from acquirer.config.loading import ConfigError
 from acquirer.ledger.book import Book
 from acquirer.ledger.errors import LedgerError
+from acquirer.payments.kernel.calendar import WallClock
 from acquirer.simulation.day import Faults
 from acquirer.simulation.disk import Disk, SimDatabase, open_sim_book
 from acquirer.simulation.network import Host, Network, Route, SimListener, Tap
 from acquirer.simulation.operator import Operator
 from acquirer.simulation.trace import Trace
 from acquirer.switch.app import Running, run_switch
-from acquirer.switch.clock import WallClock
 from acquirer.switch.hsm.transport import HsmTransport
 from acquirer.switch.settings import SwitchSettings
 from acquirer.switch.surroundings import Listener, Surroundings

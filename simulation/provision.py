@@ -20,9 +20,9 @@ import trio
 from acquirer.config.addresses import parse_address
 from acquirer.config.estate import Bank, Estate
 from acquirer.hsm_sim.operator import pin_under_lmk, variant_test_lmk, wrap_key
+from acquirer.payments.kernel.vault import DATA_KEY_BYTES, data_key_with_check
 from acquirer.switch.hsm.client import DEK, Hsm
 from acquirer.switch.hsm.transport import TcpTransport
-from acquirer.switch.vault import DATA_KEY_BYTES, data_key_with_check
 
 ZERO_ACCOUNT = "0" * 12
 HEADER_LENGTH = 8

@@ -21,6 +21,13 @@ from acquirer.config.loading import ConfigError, split_address
 from acquirer.config.tls import expired, server_context
 from acquirer.ledger.book import Book
 from acquirer.ledger.errors import BookError
+from acquirer.payments.kernel.calendar import Calendar
+from acquirer.payments.kernel.numbers import Numbers
+from acquirer.payments.kernel.ports import Context
+from acquirer.payments.kernel.stand_in import StandIn
+from acquirer.payments.kernel.vault import CardVault
+from acquirer.payments.orders.types import OrderTypes
+from acquirer.payments.orders.unconfirmed import keep_looking
 from acquirer.routing.banks.banks import Banks
 from acquirer.routing.banks.choice import route_table
 from acquirer.routing.errors import RoutingError
@@ -29,26 +36,20 @@ from acquirer.routing.orders.client import Delivery, OrderSystems
 from acquirer.routing.orders.iso_system import check_host
 from acquirer.routing.orders.outbox import OutboxEvent, OutboxSettings, Wake, run_outbox
 from acquirer.routing.settings import BankSettings
-from acquirer.switch.clock import Calendar
-from acquirer.switch.context import Context
 from acquirer.switch.hsm.client import Hsm
 from acquirer.switch.hsm.failover import FailoverTransport
 from acquirer.switch.hsm.link_security import HsmLinkSecurity
 from acquirer.switch.hsm.modules import Execute, open_data_key, open_modules
-from acquirer.switch.numbers import Numbers
 from acquirer.switch.open_work import check_open_work
 from acquirer.switch.operators.api import operator_routes
 from acquirer.switch.operators.event_secrets import EventSecrets, ReadSettings, check_secrets
-from acquirer.switch.order_types import OrderTypes
 from acquirer.switch.settings import SwitchSettings
-from acquirer.switch.stand_in import StandIn
 from acquirer.switch.steady_clock import FOLLOWED_MS, PLAUSIBLE_MS, SteadyClock
 from acquirer.switch.surroundings import REAL_WORLD, Surroundings
 from acquirer.switch.terminals.rate_limit import RateLimit
 from acquirer.switch.terminals.server import TerminalServer
 from acquirer.switch.terminals.session import Session
 from acquirer.switch.terminals.terminals import Terminals
-from acquirer.switch.vault import CardVault
 from acquirer.switch.watch.alarms import Alarms, keep_watching
 from acquirer.switch.watch.collectors import HsmCollector, LinkCollector, SafCollector
 from acquirer.switch.watch.metrics import Metrics
@@ -57,7 +58,6 @@ from acquirer.switch.workers.day_close import DayClose
 from acquirer.switch.workers.late_replies import LateReplies
 from acquirer.switch.workers.recovery import keep_recovering, recover, undo_own
 from acquirer.switch.workers.saf import SafWorker
-from acquirer.switch.workers.unconfirmed import keep_looking
 
 log = structlog.get_logger("acquirer.switch")
 

@@ -7,7 +7,7 @@ from sqlalchemy import bindparam, select, update
 from acquirer.ledger.store.database import Database, Session, Sql
 from acquirer.ledger.store.instances import lock_books, lock_folder
 from acquirer.ledger.store.schema import journal, number_blocks
-from acquirer.switch.numbers import skip_after_restore
+from acquirer.payments.kernel.numbers import skip_after_restore
 
 _SKIP_NUMBERS = Sql(
     update(number_blocks).values(next_number=number_blocks.c.next_number + bindparam("skipped"))

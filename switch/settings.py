@@ -20,10 +20,10 @@ from acquirer.config.business import (
 )
 from acquirer.config.constraints import Positive, PositiveSeconds
 from acquirer.config.tls import TlsSettings
+from acquirer.payments.kernel.stand_in import StandInRule
 from acquirer.routing.banks.choice import RouteRule
 from acquirer.routing.orders.settings import OrderSystemSettings
 from acquirer.routing.settings import BankSettings
-from acquirer.switch.stand_in import StandInRule
 from acquirer.switch.terminals.rate_limit import PER_MINUTE
 
 

@@ -18,7 +18,7 @@ import threading
 from dataclasses import dataclass
 
 from acquirer.ledger.store.instances import Past
-from acquirer.switch.clock import MonotonicClock, WallClock
+from acquirer.payments.kernel.calendar import MonotonicClock, WallClock
 
 NOTED_MS = 2_000
 FOLLOWED_MS = 60_000

@@ -18,9 +18,9 @@ import trio
 from prometheus_client import CollectorRegistry
 
 from acquirer.ledger.book import Book, open_book
+from acquirer.payments.kernel.calendar import WallClock
 from acquirer.routing.links.link_streams import Connect, open_tcp
 from acquirer.routing.orders.http1 import HttpConnect, open_http
-from acquirer.switch.clock import WallClock
 from acquirer.switch.hsm.transport import HsmTransport
 from acquirer.switch.settings import SwitchSettings
 from acquirer.switch.watch.http import OperatorRoutes, Ready, serve_http

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Literal
 import trio
 
 from acquirer.codecs.message import Message
+from acquirer.payments.kernel.errors import HsmUnavailable
 from acquirer.simulation.module import SimHsm, other_module
 from acquirer.simulation.troubles.base import Trouble
-from acquirer.switch.errors import HsmUnavailable
 from acquirer.switch.hsm.failover import FailoverTransport
 from acquirer.switch.hsm.modules import data_key_proof
 from acquirer.switch.hsm.transport import HsmTransport

@@ -1,6 +1,6 @@
 """acquirer: an ISO 8583 acquiring switch and order-payment platform.
 
-Start reading at ``ARCHITECTURE.md``; a sale is handled in ``switch/transactions/sale.py``.
+Start reading at ``ARCHITECTURE.md``; a sale is handled in ``payments/cards/sale.py``.
 """
 
 from pathlib import Path

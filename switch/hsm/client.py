@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from acquirer.switch.errors import KEY_CODES, HsmRefused, HsmUnavailable
+from acquirer.payments.kernel.errors import KEY_CODES, HsmRefused, HsmUnavailable
 from acquirer.switch.hsm.transport import HsmTransport
 
 MacAlgorithm = Literal["cup_ecb", "x919", "x99", "cmac"]

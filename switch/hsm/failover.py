@@ -18,7 +18,7 @@ from typing import Literal, Protocol
 import structlog
 import trio
 
-from acquirer.switch.errors import PIN_BLOCK_CODES, HsmOtherLmk, HsmUnavailable
+from acquirer.payments.kernel.errors import PIN_BLOCK_CODES, HsmOtherLmk, HsmUnavailable
 
 log = structlog.get_logger("acquirer.hsm")
 

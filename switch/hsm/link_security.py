@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from acquirer.payments.kernel.errors import HsmRefused, HsmUnavailable
 from acquirer.routing.errors import SecurityUnavailableError
 from acquirer.routing.settings import MacAlgorithm
-from acquirer.switch.errors import HsmRefused, HsmUnavailable
 from acquirer.switch.hsm.client import ZAK, ZPK, Hsm
 
 

@@ -13,12 +13,12 @@ import trio
 from acquirer.config.addresses import parse_address
 from acquirer.config.loading import ConfigError
 from acquirer.config.tls import client_context
-from acquirer.switch.errors import HsmOtherLmk, HsmRefused, HsmUnavailable
+from acquirer.payments.kernel.errors import HsmOtherLmk, HsmRefused, HsmUnavailable
+from acquirer.payments.kernel.vault import checked_data_key
 from acquirer.switch.hsm.client import Hsm, data_of, decipher_command
 from acquirer.switch.hsm.failover import FailoverTransport, Proof
 from acquirer.switch.hsm.transport import HsmTransport, InProcessTransport, TcpTransport
 from acquirer.switch.settings import SwitchSettings
-from acquirer.switch.vault import checked_data_key
 
 Execute = Callable[[bytes], bytes]
 _OPENED = b"00"

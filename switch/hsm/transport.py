@@ -19,7 +19,7 @@ from acquirer.codecs.errors import FrameError
 from acquirer.codecs.framing import FrameDecoder, LengthHeader
 from acquirer.config.addresses import Address, connect
 from acquirer.config.tls import tls_reason
-from acquirer.switch.errors import HsmUnavailable
+from acquirer.payments.kernel.errors import HsmUnavailable
 
 FRAME_BYTES_MAX = 32 * 1024
 IN_FLIGHT_MAX = 1024

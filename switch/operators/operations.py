@@ -22,8 +22,8 @@ from acquirer.ledger.journal.entries import (
     PutCourier,
 )
 from acquirer.ledger.journal.kinds import Kind
-from acquirer.switch.context import Context
-from acquirer.switch.journal import own_entry
+from acquirer.payments.kernel.ports import Context
+from acquirer.payments.kernel.records import own_entry
 
 OPERATOR = "OPERATOR"
 HAND_IN = Kind.COURIER_HAND_IN

@@ -26,8 +26,8 @@ from acquirer.ledger.journal.entries import (
     WriteOffSaf,
 )
 from acquirer.ledger.journal.kinds import UNDOING, Kind
-from acquirer.switch.context import Context
-from acquirer.switch.journal import own_entry
+from acquirer.payments.kernel.ports import Context
+from acquirer.payments.kernel.records import own_entry
 from acquirer.switch.operators.operations import OPERATOR, Done, Refused
 from acquirer.switch.workers.saf import undone_steps
 

@@ -14,8 +14,8 @@ from acquirer.codecs.errors import RemoteFormatError
 from acquirer.codecs.message import Message
 from acquirer.codecs.private_fields import De60
 from acquirer.codecs.response_codes import is_code
-from acquirer.switch.transactions import Transaction, find_transaction
-from acquirer.switch.transactions.order_group import MORE_TAGS
+from acquirer.payments.orders.shares import MORE_TAGS
+from acquirer.switch.terminals.table import Transaction, find_transaction
 
 CURRENCY = re.compile("[0-9]{3}")
 ORDER_TAGS = frozenset({"ON", "IT", "PA", *MORE_TAGS})

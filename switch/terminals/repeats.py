@@ -12,9 +12,9 @@ import trio
 
 from acquirer.ledger.errors import BookUncertain
 from acquirer.ledger.journal.entries import Entry, Role, State
-from acquirer.switch.context import Context
+from acquirer.payments.kernel.ports import Context
 from acquirer.switch.terminals.request import APPROVED, Answer, Outcome, Repeat, Request, answer_of
-from acquirer.switch.transactions import Transaction
+from acquirer.switch.terminals.table import Transaction
 
 POLL_FIRST_S = 0.05
 POLL_MAX_S = 1.0

@@ -11,7 +11,7 @@ import structlog
 from acquirer.codecs.dialect import load_dialect
 from acquirer.codecs.errors import LocalFormatError
 from acquirer.codecs.message import Message, reply_mti
-from acquirer.switch.clock import Stamp
+from acquirer.payments.kernel.calendar import Stamp
 from acquirer.switch.terminals.request import Answer
 
 log = structlog.get_logger("acquirer.switch")

@@ -23,9 +23,9 @@ from acquirer.config.log_limit import LogLimit
 from acquirer.ledger.errors import BookBusy, BookError, BookUnavailable, BookUncertain
 from acquirer.ledger.journal.entries import Role
 from acquirer.ledger.journal.kinds import Kind
-from acquirer.switch.context import Context
-from acquirer.switch.errors import HsmRefused, HsmUnavailable, response_code_for
-from acquirer.switch.journal import refuse
+from acquirer.payments.kernel.errors import HsmRefused, HsmUnavailable, response_code_for
+from acquirer.payments.kernel.ports import Context
+from acquirer.payments.kernel.records import refuse
 from acquirer.switch.terminals.open_payments import OpenPayments
 from acquirer.switch.terminals.recognition import identify, items_of, order_numbers
 from acquirer.switch.terminals.repeats import Repeats
@@ -37,8 +37,8 @@ from acquirer.switch.terminals.reply import (
 )
 from acquirer.switch.terminals.request import Answer, Outcome, Request
 from acquirer.switch.terminals.seals import Seals
+from acquirer.switch.terminals.table import Transaction
 from acquirer.switch.terminals.terminals import NO_KEYS, Keys, Terminal
-from acquirer.switch.transactions import Transaction
 from acquirer.switch.watch.metrics import Metrics
 
 log = structlog.get_logger("acquirer.switch")

@@ -15,7 +15,7 @@ from acquirer.config.business import MerchantSettings, ProfileSettings, Terminal
 from acquirer.ledger.accounts.postings import FeeRate
 from acquirer.ledger.book import Book
 from acquirer.ledger.journal.entries import HandedKeys, PutTerminal, TerminalRow
-from acquirer.switch.turns import Turns
+from acquirer.payments.kernel.turns import Turns
 
 FIRST_BATCH = "000001"
 # Of each network code; with them a terminal never has more than seven generations to try.

@@ -14,7 +14,7 @@ from acquirer.config.business import CourierSettings
 from acquirer.ledger.errors import BookUnavailable
 from acquirer.ledger.owed.queues import Depth
 from acquirer.ledger.reports.gauges import Gauges
-from acquirer.switch.errors import HsmUnavailable
+from acquirer.payments.kernel.errors import HsmUnavailable
 from acquirer.switch.watch.tally import Tally
 
 _SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 30)

@@ -11,7 +11,7 @@ import structlog
 import trio
 
 from acquirer.ledger.errors import BookError
-from acquirer.switch.context import Context
+from acquirer.payments.kernel.ports import Context
 
 log = structlog.get_logger("acquirer.switch")
 

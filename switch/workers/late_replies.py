@@ -18,7 +18,7 @@ from acquirer.codecs.response_codes import is_code
 from acquirer.ledger.book import Book
 from acquirer.ledger.errors import BookError
 from acquirer.ledger.journal.entries import State, UpdateEntry
-from acquirer.switch.bank_reply import can_show
+from acquirer.payments.kernel.bank_reply import can_show
 
 log = structlog.get_logger("acquirer.switch")
 

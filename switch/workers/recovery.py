@@ -16,9 +16,9 @@ from acquirer.ledger.errors import BookError
 from acquirer.ledger.journal.entries import Entry, State, UpdateEntry
 from acquirer.ledger.journal.kinds import Kind
 from acquirer.ledger.store.rows import BadRow, EntryRow
-from acquirer.switch.context import Context
-from acquirer.switch.errors import reason_of
-from acquirer.switch.journal import LEASE_MS, NO_ANSWER, queue_reversal, undo_steps
+from acquirer.payments.kernel.errors import reason_of
+from acquirer.payments.kernel.ports import Context
+from acquirer.payments.kernel.records import LEASE_MS, NO_ANSWER, queue_reversal, undo_steps
 
 log = structlog.get_logger("acquirer.recovery")
 

@@ -19,15 +19,15 @@ import trio
 from acquirer.codecs.bank_kinds import BankMessage
 from acquirer.ledger.errors import BookError
 from acquirer.ledger.journal.entries import Entry, FinishSaf, SafItem, State, Step, UpdateEntry
+from acquirer.payments.kernel.bank_codes import TAKEN, TO_BE_SENT_AGAIN
+from acquirer.payments.kernel.commits import original_data
+from acquirer.payments.kernel.errors import reason_of
+from acquirer.payments.kernel.ports import Context
+from acquirer.payments.kernel.records import unclaim_step
 from acquirer.routing.banks.messages import BankRequest
 from acquirer.routing.outcomes import BankOutcome, NotSent, Replied
 from acquirer.routing.retry import RetrySchedule
-from acquirer.switch.bank_codes import TAKEN, TO_BE_SENT_AGAIN
-from acquirer.switch.context import Context
-from acquirer.switch.errors import reason_of
-from acquirer.switch.journal import unclaim_step
 from acquirer.switch.settings import SafSettings
-from acquirer.switch.transactions.steps import original_data
 
 log = structlog.get_logger("acquirer.saf")
 

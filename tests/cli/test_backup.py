@@ -23,7 +23,7 @@ from acquirer.ledger.journal.entries import InsertEntry
 from acquirer.ledger.store.database import Database, Session
 from acquirer.ledger.store.instances import lock_books
 from acquirer.ledger.store.migrate import migrate
-from acquirer.switch.numbers import STANS, bank_stan_of
+from acquirer.payments.kernel.numbers import STANS, bank_stan_of
 
 DAY_MS = 86_400_000
 

@@ -42,13 +42,13 @@ from acquirer.ledger.accounts.verify import verify
 from acquirer.ledger.journal.kinds import PAYMENTS
 from acquirer.ledger.reports.books import JournalLine, journal_lines, trial_balance
 from acquirer.ledger.store.database import Database
+from acquirer.payments.kernel.vault import data_key_with_check
 from acquirer.simulation.provision import BankChoice, switch_config
 from acquirer.switch.app import Running, run_switch
 from acquirer.switch.hsm.client import DEK, Hsm
 from acquirer.switch.hsm.transport import InProcessTransport
 from acquirer.switch.settings import SwitchSettings
 from acquirer.switch.surroundings import REAL_WORLD, Surroundings
-from acquirer.switch.vault import data_key_with_check
 
 LOOPBACK = "127.0.0.1:0"
 HEADER = 8

@@ -14,7 +14,7 @@ from pos_terminal import FIELDS, Line, PosTerminal, Reply, de59
 from acquirer.codecs.message import Message
 from acquirer.config.estate import load_estate
 from acquirer.hosts_sim.bank import connection
-from acquirer.switch.bank_codes import reading_of
+from acquirer.payments.kernel.bank_codes import reading_of
 
 pytestmark = pytest.mark.anyio
 

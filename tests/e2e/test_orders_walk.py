@@ -17,7 +17,7 @@ from acquirer.hosts_sim.bank.settings import Match, Rule
 from acquirer.hosts_sim.orders.settings import Rule as OrderRule
 from acquirer.ledger.reports.orders import event_lines, open_orders, order_lines
 from acquirer.ledger.store.database import Database
-from acquirer.switch.order_life import NEXT
+from acquirer.payments.orders.life import NEXT
 
 pytestmark = pytest.mark.anyio
 

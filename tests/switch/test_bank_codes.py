@@ -14,11 +14,11 @@ from acquirer.codecs.bank_kinds import BankMessage
 from acquirer.codecs.message import Message
 from acquirer.ledger.journal.entries import Entry, Role, State
 from acquirer.ledger.journal.kinds import Kind
+from acquirer.payments.kernel.bank_codes import TAKEN, TO_BE_SENT_AGAIN, reading_of
+from acquirer.payments.kernel.calendar import Calendar
+from acquirer.payments.orders.unconfirmed import known_at_the_bank
 from acquirer.routing.outcomes import NoReply, NotSent, Replied
 from acquirer.routing.settings import BankSettings
-from acquirer.switch.bank_codes import TAKEN, TO_BE_SENT_AGAIN, reading_of
-from acquirer.switch.clock import Calendar
-from acquirer.switch.workers.unconfirmed import known_at_the_bank
 
 pytestmark = pytest.mark.anyio
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from acquirer.codecs.dialect import load_dialect
 from acquirer.codecs.message import Message
+from acquirer.payments.kernel.bank_reply import approval_code_of_bank, fields_of_bank
 from acquirer.routing.outcomes import NoReply, Replied
-from acquirer.switch.bank_reply import approval_code_of_bank, fields_of_bank
 
 BALANCE = "1002156C000000001250"
 CUP = load_dialect("cup_pos")

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from acquirer.switch.clock import Calendar, Stamp
+from acquirer.payments.kernel.calendar import Calendar, Stamp
 
 
 def ms(*at: int) -> int:

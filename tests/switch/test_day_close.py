@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from acquirer.ledger.store.instances import Past
-from acquirer.switch.clock import Calendar
+from acquirer.payments.kernel.calendar import Calendar
 from acquirer.switch.steady_clock import SteadyClock
 from acquirer.switch.workers.day_close import DayClose
 

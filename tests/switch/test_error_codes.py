@@ -6,7 +6,7 @@ import pytest
 
 from acquirer.codecs.errors import RemoteFormatError
 from acquirer.ledger.errors import BookBusy, BookUnavailable, BookUncertain
-from acquirer.switch.errors import HsmRefused, HsmUnavailable, response_code_for
+from acquirer.payments.kernel.errors import HsmRefused, HsmUnavailable, response_code_for
 
 
 @pytest.mark.parametrize(

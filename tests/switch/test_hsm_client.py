@@ -20,7 +20,7 @@ from acquirer.hsm_sim.module import SecurityModule
 from acquirer.hsm_sim.operator import pin_under_lmk, wrap_key
 from acquirer.hsm_sim.server import HsmServer
 from acquirer.hsm_sim.state import Settings
-from acquirer.switch.errors import HsmRefused, HsmUnavailable
+from acquirer.payments.kernel.errors import HsmRefused, HsmUnavailable
 from acquirer.switch.hsm.client import DEK, TAK, TPK, ZAK, ZPK, Hsm
 from acquirer.switch.hsm.failover import FailoverTransport, Proof
 from acquirer.switch.hsm.transport import InProcessTransport, TcpTransport

@@ -16,12 +16,12 @@ from acquirer.hsm_sim.lmk import TEST_VARIANT_PAIRS, VariantLmk
 from acquirer.hsm_sim.module import SecurityModule
 from acquirer.hsm_sim.server import HsmServer
 from acquirer.hsm_sim.state import Settings
-from acquirer.switch.errors import HsmOtherLmk, HsmRefused, HsmUnavailable
+from acquirer.payments.kernel.errors import HsmOtherLmk, HsmRefused, HsmUnavailable
+from acquirer.payments.kernel.vault import data_key_with_check
 from acquirer.switch.hsm.client import DEK, Hsm, decipher_command
 from acquirer.switch.hsm.failover import FailoverTransport, Proof
 from acquirer.switch.hsm.modules import data_key_proof
 from acquirer.switch.hsm.transport import InProcessTransport, TcpTransport
-from acquirer.switch.vault import data_key_with_check
 from acquirer.switch.watch.collectors import HsmCollector
 
 pytestmark = pytest.mark.anyio

@@ -20,7 +20,7 @@ from acquirer.config.tls import TlsSettings, client_context
 from acquirer.hsm_sim.configuration import HsmTable
 from acquirer.hsm_sim.server import HsmServer
 from acquirer.hsm_sim.tls import server_context
-from acquirer.switch.errors import HsmUnavailable
+from acquirer.payments.kernel.errors import HsmUnavailable
 from acquirer.switch.hsm.client import Hsm
 from acquirer.switch.hsm.transport import TcpTransport
 

@@ -13,7 +13,7 @@ from acquirer.codecs.framing import FrameDecoder, LengthHeader
 from acquirer.config.addresses import TcpAddress
 from acquirer.hsm_sim.configuration import HsmTable
 from acquirer.hsm_sim.server import HsmServer
-from acquirer.switch.errors import HsmUnavailable
+from acquirer.payments.kernel.errors import HsmUnavailable
 from acquirer.switch.hsm.client import Hsm
 from acquirer.switch.hsm.transport import TcpTransport
 

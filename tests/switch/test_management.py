@@ -13,12 +13,12 @@ from acquirer.codecs.private_fields import De60
 from acquirer.config.business import MerchantSettings, ProfileSettings, TerminalSettings
 from acquirer.ledger.accounts.postings import FeeRate
 from acquirer.ledger.journal.entries import PutTerminal, TerminalRow
-from acquirer.switch.clock import Calendar
+from acquirer.payments.kernel.calendar import Calendar
 from acquirer.switch.hsm.client import WorkingKey
+from acquirer.switch.terminals.management import sign_on
 from acquirer.switch.terminals.rate_limit import RateLimit
 from acquirer.switch.terminals.request import Request
 from acquirer.switch.terminals.terminals import NO_KEYS, Terminal, Terminals
-from acquirer.switch.transactions.management import sign_on
 
 pytestmark = pytest.mark.anyio
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from acquirer.ledger.errors import BookUnavailable
-from acquirer.switch.numbers import (
+from acquirer.payments.kernel.numbers import (
     BLOCK,
     DAY_MS,
     STANS,

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from acquirer.ledger.journal.entries import OrderRow
+from acquirer.payments.orders.desk import Found, overlay
 from acquirer.routing.orders.messages import OrderFacts
-from acquirer.switch.order_desk import Found, overlay
 
 FACTS = OrderFacts(
     order_no="SP1",

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from acquirer.codecs.order_codes import STATUS_TEXTS
-from acquirer.switch.order_life import NEXT, STEPS, life_table, refusal_code
+from acquirer.payments.orders.life import NEXT, STEPS, life_table, refusal_code
 
 PAGE = Path(__file__).parents[2] / "docs" / "orders.md"
 

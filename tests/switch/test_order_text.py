@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from acquirer.codecs.de59 import BYTES_MAX, De59
+from acquirer.payments.orders.query import ITEM_HEAD_BYTES, fitted
+from acquirer.payments.orders.text import TEXT_CHARACTERS_MAX, OrderText
 from acquirer.routing.orders.messages import OrderFacts
-from acquirer.switch.order_text import TEXT_CHARACTERS_MAX, OrderText
-from acquirer.switch.transactions.order_query import ITEM_HEAD_BYTES, fitted
 
 
 def facts(text: str = "茶具|Block 9", **fields: str) -> OrderFacts:

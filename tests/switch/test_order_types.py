@@ -3,7 +3,7 @@
 import pytest
 
 from acquirer.config.business import MerchantSettings, OrderTypeSettings
-from acquirer.switch.order_types import PLAIN, OrderTypes
+from acquirer.payments.orders.types import PLAIN, OrderTypes
 
 M1 = MerchantSettings("M1", "One", "4215", 0, "", ask=["floor"])
 M2 = MerchantSettings("M2", "Two", "4215", 0, "", order_text="{{ due }}")

@@ -9,7 +9,7 @@ import pytest
 
 from acquirer.ledger.accounts.postings import FeeRate, card_sale, refund
 from acquirer.ledger.journal.kinds import Kind
-from acquirer.switch.refunds import returned_fee
+from acquirer.payments.orders.refunds import returned_fee
 
 pytestmark = pytest.mark.anyio
 

@@ -7,7 +7,7 @@ import pytest
 from acquirer.codecs.dialect import load_dialect
 from acquirer.codecs.errors import LocalFormatError
 from acquirer.codecs.message import Message
-from acquirer.switch.clock import Stamp
+from acquirer.payments.kernel.calendar import Stamp
 from acquirer.switch.terminals.reply import build_format_error, build_reply, reply_mti, write_reply
 from acquirer.switch.terminals.request import Answer
 

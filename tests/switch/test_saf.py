@@ -34,11 +34,11 @@ from acquirer.ledger.journal.kinds import Kind
 from acquirer.ledger.reports.books import trial_balance
 from acquirer.ledger.reports.saf import saf_lines
 from acquirer.ledger.store.database import Database
+from acquirer.payments.kernel.calendar import Calendar
+from acquirer.payments.kernel.errors import CardUnreadable
 from acquirer.routing.banks.messages import BankRequest
 from acquirer.routing.outcomes import NoReply, NotSent, Replied
 from acquirer.routing.settings import BankSettings
-from acquirer.switch.clock import Calendar
-from acquirer.switch.errors import CardUnreadable
 from acquirer.switch.operators.operations import Refused
 from acquirer.switch.operators.saf import retry_saf, write_off_saf
 from acquirer.switch.settings import SafSettings

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from acquirer.codecs.pan import Pan
-from acquirer.switch.errors import CardUnreadable
-from acquirer.switch.vault import CardVault
+from acquirer.payments.kernel.errors import CardUnreadable
+from acquirer.payments.kernel.vault import CardVault
 
 KEY, OTHER = bytes(range(32)), bytes(range(1, 33))
 PANS = st.text("0123456789", min_size=8, max_size=19).map(Pan)

@@ -28,7 +28,7 @@ from acquirer.ledger.reports.orders import (
     open_orders,
     order_lines,
 )
-from acquirer.switch.order_life import life_table
+from acquirer.payments.orders.life import life_table
 
 orders_app = typer.Typer(help="Orders, and what merchants are told.", no_args_is_help=True)
 events_app = typer.Typer(help="Notices to merchants' order systems.", no_args_is_help=True)

@@ -9,10 +9,10 @@ import trio
 
 from acquirer.config.estate import Estate
 from acquirer.hsm_sim.configuration import HsmTable
+from acquirer.payments.kernel.vault import data_key_with_check
 from acquirer.simulation.provision import HEADER_LENGTH, BankChoice, switch_config
 from acquirer.switch.hsm.client import DEK, Hsm
 from acquirer.switch.hsm.transport import InProcessTransport
-from acquirer.switch.vault import data_key_with_check
 
 NOBODY = "127.0.0.1:1"
 

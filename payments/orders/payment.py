@@ -33,32 +33,32 @@ from acquirer.ledger.journal.entries import (
     Step,
 )
 from acquirer.ledger.journal.kinds import Kind
-from acquirer.switch.bank_reply import approval_code_of_bank
-from acquirer.switch.context import Context
-from acquirer.switch.journal import (
+from acquirer.payments.kernel.bank_reply import approval_code_of_bank
+from acquirer.payments.kernel.commits import card_request, forward, settle
+from acquirer.payments.kernel.ports import Context
+from acquirer.payments.kernel.ready_card import ReadyCard, ready_card
+from acquirer.payments.kernel.records import (
     claim_steps,
     free_order_steps,
     move_order,
     new_entry,
     refuse,
 )
-from acquirer.switch.order_desk import (
+from acquirer.payments.orders.desk import (
     Found,
     NoOrder,
     find_order,
     keyed_fields,
 )
-from acquirer.switch.order_events import order_event
-from acquirer.switch.order_life import EXCEPTION, NEXT, PAID, refusal_code
-from acquirer.switch.terminals.request import Answer, Outcome, Repeat, Request
-from acquirer.switch.transactions.order_group import (
+from acquirer.payments.orders.events import order_event
+from acquirer.payments.orders.life import EXCEPTION, NEXT, PAID, refusal_code
+from acquirer.payments.orders.shares import (
     find_all,
     further_orders,
     record_shares,
     settle_shares,
 )
-from acquirer.switch.transactions.ready_card import ReadyCard, ready_card
-from acquirer.switch.transactions.steps import card_request, forward, settle
+from acquirer.switch.terminals.request import Answer, Outcome, Repeat, Request
 
 KIND, GROUP = Kind.ORDER_PAYMENT, Kind.ORDER_GROUP
 CARD, CASH, NOTHING = (PROCESSING_CODES[means] for means in Means)

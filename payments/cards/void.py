@@ -20,11 +20,11 @@ from acquirer.ledger.journal.entries import (
     UpdateEntry,
 )
 from acquirer.ledger.journal.kinds import Kind
-from acquirer.switch.context import Context
-from acquirer.switch.errors import CardUnreadable
-from acquirer.switch.journal import new_entry, refuse, release_steps
+from acquirer.payments.kernel.commits import bank_request, forward, settle
+from acquirer.payments.kernel.errors import CardUnreadable
+from acquirer.payments.kernel.ports import Context
+from acquirer.payments.kernel.records import new_entry, refuse, release_steps
 from acquirer.switch.terminals.request import Outcome, Repeat, Request
-from acquirer.switch.transactions.steps import bank_request, forward, settle
 
 log = structlog.get_logger("acquirer.switch")
 

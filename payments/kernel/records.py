@@ -26,8 +26,8 @@ from acquirer.ledger.journal.entries import (
 )
 from acquirer.ledger.journal.kinds import REVERSIBLE, UNDOING, Kind
 from acquirer.ledger.store.rows import EntryRow
-from acquirer.switch.context import Context
-from acquirer.switch.numbers import bank_stan_of, rrn_of
+from acquirer.payments.kernel.numbers import bank_stan_of, rrn_of
+from acquirer.payments.kernel.ports import Context
 from acquirer.switch.terminals.request import Answer, Repeat, Request
 
 LEASE_MS = 60_000

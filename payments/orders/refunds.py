@@ -25,9 +25,9 @@ from acquirer.ledger.journal.entries import (
     Step,
 )
 from acquirer.ledger.journal.kinds import Kind
+from acquirer.payments.kernel.numbers import bank_stan_of, rrn_of
+from acquirer.payments.kernel.ports import Context
 from acquirer.routing.banks.messages import request_mti
-from acquirer.switch.context import Context
-from acquirer.switch.numbers import bank_stan_of, rrn_of
 
 KIND = Kind.REFUND
 

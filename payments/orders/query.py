@@ -14,12 +14,12 @@ import structlog
 from acquirer.codecs.de59 import BYTES_MAX, De59
 from acquirer.ledger.journal.entries import InsertEntry, PutOrder, Role, State, Step
 from acquirer.ledger.journal.kinds import Kind
-from acquirer.switch.context import Context
-from acquirer.switch.journal import new_entry, refuse
-from acquirer.switch.order_desk import Found, NoOrder, find_order
-from acquirer.switch.order_types import SHOWN
-from acquirer.switch.part_payment import PART_TAG, open_part
-from acquirer.switch.shop import look_up, order_opening
+from acquirer.payments.kernel.ports import Context
+from acquirer.payments.kernel.records import new_entry, refuse
+from acquirer.payments.orders.desk import Found, NoOrder, find_order
+from acquirer.payments.orders.parts import PART_TAG, open_part
+from acquirer.payments.orders.shop import look_up, order_opening
+from acquirer.payments.orders.types import SHOWN
 from acquirer.switch.terminals.request import Answer, Outcome, Repeat, Request
 
 log = structlog.get_logger("acquirer.orders")

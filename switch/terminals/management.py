@@ -13,8 +13,8 @@ import structlog
 from acquirer.codecs.private_fields import De60, WorkingKeys
 from acquirer.ledger.errors import BookBusy
 from acquirer.ledger.journal.entries import HandedKeys
-from acquirer.switch.context import Context
-from acquirer.switch.numbers import unnumbered_rrn
+from acquirer.payments.kernel.numbers import unnumbered_rrn
+from acquirer.payments.kernel.ports import Context
 from acquirer.switch.terminals.request import Answer, Outcome, Request
 from acquirer.switch.terminals.terminals import handed_again, signed_on, without_keys
 

@@ -10,22 +10,22 @@ from dataclasses import dataclass, field
 
 from acquirer.config.business import CourierSettings, MerchantSettings
 from acquirer.ledger.book import Book
+from acquirer.payments.kernel.calendar import Calendar, MonotonicClock, WallClock
+from acquirer.payments.kernel.numbers import Numbers
+from acquirer.payments.kernel.stand_in import StandIn
+from acquirer.payments.kernel.turns import Turns
+from acquirer.payments.kernel.vault import CardVault
+from acquirer.payments.orders.types import OrderTypes
 from acquirer.routing.banks.banks import Banks
 from acquirer.routing.banks.choice import RouteTable
 from acquirer.routing.orders.client import OrderSystems
 from acquirer.routing.settings import BankSettings
-from acquirer.switch.clock import Calendar, MonotonicClock, WallClock
 from acquirer.switch.hsm.client import Hsm
-from acquirer.switch.numbers import Numbers
 from acquirer.switch.operators.event_secrets import EventSecrets
-from acquirer.switch.order_types import OrderTypes
 from acquirer.switch.settings import LimitSettings
-from acquirer.switch.stand_in import StandIn
 from acquirer.switch.steady_clock import SteadyClock
 from acquirer.switch.terminals.rate_limit import RateLimit
 from acquirer.switch.terminals.terminals import Terminals
-from acquirer.switch.turns import Turns
-from acquirer.switch.vault import CardVault
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,11 @@ from acquirer.codecs.errors import RemoteFormatError
 from acquirer.codecs.money import format_minor
 from acquirer.ledger.journal.entries import OrderRow
 from acquirer.ledger.reports.takings import Takings
+from acquirer.payments.kernel.ports import Context
+from acquirer.payments.orders.desk import Found, NoOrder, ask_system, signed_on_here
+from acquirer.payments.orders.life import NOTHING_TO_PAY
+from acquirer.payments.orders.text import LINE_BREAK
+from acquirer.payments.orders.types import OPENED, OrderRules
 from acquirer.routing.orders.messages import (
     ITEM_CODE_CHARACTERS_MAX,
     LINES_MAX,
@@ -23,11 +28,6 @@ from acquirer.routing.orders.messages import (
     OrderLine,
     ShopKind,
 )
-from acquirer.switch.context import Context
-from acquirer.switch.order_desk import Found, NoOrder, ask_system, signed_on_here
-from acquirer.switch.order_life import NOTHING_TO_PAY
-from acquirer.switch.order_text import LINE_BREAK
-from acquirer.switch.order_types import OPENED, OrderRules
 from acquirer.switch.terminals.request import Request
 
 LINES_TAG = "IT"

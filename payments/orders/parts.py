@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from acquirer.codecs.errors import RemoteFormatError
+from acquirer.payments.kernel.ports import Context
+from acquirer.payments.orders.desk import Found, NoOrder, ask_system, find_order, overlay
+from acquirer.payments.orders.life import NEXT, refusal_code
 from acquirer.routing.orders.messages import NewPart
-from acquirer.switch.context import Context
-from acquirer.switch.order_desk import Found, NoOrder, ask_system, find_order, overlay
-from acquirer.switch.order_life import NEXT, refusal_code
 from acquirer.switch.terminals.request import Request
 
 PART_TAG = "PA"

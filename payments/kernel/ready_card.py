@@ -13,11 +13,11 @@ import structlog
 from acquirer.codecs.pan import Pan
 from acquirer.codecs.track2 import Track2
 from acquirer.ledger.journal.kinds import KINDS, Kind, ruled_as
+from acquirer.payments.kernel.errors import HsmRefused, response_code_for
+from acquirer.payments.kernel.ports import Context
+from acquirer.payments.kernel.records import refuse
 from acquirer.routing.banks.choice import Route, RouteFacts, choose
 from acquirer.routing.banks.strategies import LinkFacts
-from acquirer.switch.context import Context
-from acquirer.switch.errors import HsmRefused, response_code_for
-from acquirer.switch.journal import refuse
 from acquirer.switch.terminals.request import Outcome, Request
 
 log = structlog.get_logger("acquirer.switch")

@@ -9,8 +9,8 @@ fails in one falls back to the order system's own text. Source: docs/interfaces/
 from __future__ import annotations
 
 from acquirer.codecs.money import format_minor
+from acquirer.payments.orders.template import compile_template
 from acquirer.routing.orders.messages import OrderFacts
-from acquirer.switch.order_template import compile_template
 
 TEXT_CHARACTERS_MAX = 500
 # Of what a template gives so much is read; blanks and empty lines in it are not shown.

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from acquirer.config.business import MerchantSettings, OrderTypeSettings
+from acquirer.payments.orders.text import OrderText
 from acquirer.routing.orders.messages import whole_of
-from acquirer.switch.order_text import OrderText
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,24 +15,24 @@ from acquirer.codecs.order_codes import REASON_TEXTS
 from acquirer.ledger.journal.details import OrderException
 from acquirer.ledger.journal.entries import PutOrder
 from acquirer.ledger.journal.kinds import Kind
-from acquirer.switch.context import Context
-from acquirer.switch.journal import refuse
-from acquirer.switch.order_desk import (
+from acquirer.payments.kernel.ports import Context
+from acquirer.payments.kernel.records import refuse
+from acquirer.payments.orders.confirmation import (
+    TRIES_MAX,
+    advice_entry,
+    commit_advice,
+    refuse_unknown,
+)
+from acquirer.payments.orders.desk import (
     NoOrder,
     as_merchant_has_it,
     courier_here,
     find_order,
     standing_free,
 )
-from acquirer.switch.order_events import order_event
-from acquirer.switch.order_life import EXCEPTION, NEXT, refusal_code
+from acquirer.payments.orders.events import order_event
+from acquirer.payments.orders.life import EXCEPTION, NEXT, refusal_code
 from acquirer.switch.terminals.request import Answer, Outcome, Request
-from acquirer.switch.transactions.order_confirmation import (
-    TRIES_MAX,
-    advice_entry,
-    commit_advice,
-    refuse_unknown,
-)
 
 KIND = Kind.ORDER_EXCEPTION
 

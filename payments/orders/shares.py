@@ -26,10 +26,10 @@ from acquirer.ledger.journal.entries import (
     UpdateEntry,
 )
 from acquirer.ledger.journal.kinds import Kind
-from acquirer.routing.outcomes import BankOutcome
-from acquirer.switch.bank_reply import approval_code_of_bank
-from acquirer.switch.context import Context
-from acquirer.switch.journal import (
+from acquirer.payments.kernel.bank_reply import approval_code_of_bank
+from acquirer.payments.kernel.commits import settle
+from acquirer.payments.kernel.ports import Context
+from acquirer.payments.kernel.records import (
     claim_steps,
     free_order_steps,
     move_order,
@@ -37,11 +37,11 @@ from acquirer.switch.journal import (
     share_entry,
     unpay_step,
 )
-from acquirer.switch.order_desk import Found, NoOrder, find_order, keyed_fields
-from acquirer.switch.order_events import order_event
-from acquirer.switch.order_life import PAID
+from acquirer.payments.orders.desk import Found, NoOrder, find_order, keyed_fields
+from acquirer.payments.orders.events import order_event
+from acquirer.payments.orders.life import PAID
+from acquirer.routing.outcomes import BankOutcome
 from acquirer.switch.terminals.request import Outcome, Repeat, Request
-from acquirer.switch.transactions.steps import settle
 
 MORE_TAGS = tuple(f"N{place}" for place in range(2, 10))
 

@@ -15,8 +15,8 @@ from acquirer.config.business import CourierSettings
 from acquirer.ledger.errors import BookBusy
 from acquirer.ledger.journal.entries import CourierRow, InsertEntry, PutCourier, State
 from acquirer.ledger.journal.kinds import Kind
-from acquirer.switch.context import Context
-from acquirer.switch.journal import new_entry, refuse
+from acquirer.payments.kernel.ports import Context
+from acquirer.payments.kernel.records import new_entry, refuse
 from acquirer.switch.terminals.request import APPROVED, Answer, Outcome, Repeat, Request
 
 PASSWORDS_MAX = 3

@@ -16,15 +16,15 @@ from acquirer.codecs.pan import Pan
 from acquirer.codecs.track2 import Track2
 from acquirer.ledger.journal.entries import Entry, State, Step, UpdateEntry
 from acquirer.ledger.journal.kinds import KINDS
+from acquirer.payments.kernel.bank_codes import OF_THE_LINK, reading_of
+from acquirer.payments.kernel.bank_reply import fields_of_bank
+from acquirer.payments.kernel.ports import Context
+from acquirer.payments.kernel.ready_card import ProtectedPin, ReadyCard, expiry_of
+from acquirer.payments.kernel.records import NO_ANSWER, undo_steps
+from acquirer.payments.kernel.stand_in import advice_step, approval_code_of
 from acquirer.routing.banks.messages import BankRequest, OriginalData
 from acquirer.routing.outcomes import BankOutcome, NoReply, NotSent, NotSentReason
-from acquirer.switch.bank_codes import OF_THE_LINK, reading_of
-from acquirer.switch.bank_reply import fields_of_bank
-from acquirer.switch.context import Context
-from acquirer.switch.journal import NO_ANSWER, undo_steps
-from acquirer.switch.stand_in import advice_step, approval_code_of
 from acquirer.switch.terminals.request import Answer, Outcome, Request
-from acquirer.switch.transactions.ready_card import ProtectedPin, ReadyCard, expiry_of
 
 log = structlog.get_logger("acquirer.switch")
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from acquirer.codecs.order_codes import Means, OrderStatus, means_of
 from acquirer.ledger.journal.entries import Entry, Event, OrderRow
+from acquirer.payments.kernel.ports import Context
 from acquirer.routing.orders.messages import (
     EventData,
     EventType,
     build_event,
 )
-from acquirer.switch.context import Context
 
 
 def order_event(

@@ -19,6 +19,10 @@ from acquirer.ledger.errors import BookBusy
 from acquirer.ledger.journal.details import OrderException
 from acquirer.ledger.journal.entries import CourierRow, Desk, Entry, OrderRow, State
 from acquirer.ledger.journal.kinds import Kind
+from acquirer.payments.kernel.ports import Context
+from acquirer.payments.orders.life import EXCEPTION, TO_PAY
+from acquirer.payments.orders.text import printable
+from acquirer.payments.orders.types import SHOWN
 from acquirer.routing.orders.client import (
     NotOpened,
     OrderReply,
@@ -27,10 +31,6 @@ from acquirer.routing.orders.client import (
     UnknownOrder,
 )
 from acquirer.routing.orders.messages import NewOrder, NewPart, OrderFacts
-from acquirer.switch.context import Context
-from acquirer.switch.order_life import EXCEPTION, TO_PAY
-from acquirer.switch.order_text import printable
-from acquirer.switch.order_types import SHOWN
 from acquirer.switch.terminals.request import Request
 
 log = structlog.get_logger("acquirer.orders")

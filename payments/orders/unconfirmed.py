@@ -31,22 +31,22 @@ from acquirer.ledger.journal.entries import (
 )
 from acquirer.ledger.journal.kinds import Kind
 from acquirer.ledger.store.rows import BadRow, EntryRow
-from acquirer.routing.banks.messages import BankRequest
-from acquirer.routing.outcomes import Replied
-from acquirer.switch.bank_codes import reading_of
-from acquirer.switch.context import Context
-from acquirer.switch.errors import SwitchError, reason_of
-from acquirer.switch.journal import (
+from acquirer.payments.kernel.bank_codes import reading_of
+from acquirer.payments.kernel.commits import original_data
+from acquirer.payments.kernel.errors import SwitchError, reason_of
+from acquirer.payments.kernel.numbers import bank_stan_of
+from acquirer.payments.kernel.ports import Context
+from acquirer.payments.kernel.records import (
     NO_ANSWER,
     move_order,
     own_entry,
     queue_reversal,
     unpay_step,
 )
-from acquirer.switch.numbers import bank_stan_of
-from acquirer.switch.order_events import order_event
-from acquirer.switch.order_life import CONFIRMED, PAID
-from acquirer.switch.transactions.steps import original_data
+from acquirer.payments.orders.events import order_event
+from acquirer.payments.orders.life import CONFIRMED, PAID
+from acquirer.routing.banks.messages import BankRequest
+from acquirer.routing.outcomes import Replied
 
 log = structlog.get_logger("acquirer.orders")
 

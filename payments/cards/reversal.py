@@ -27,18 +27,18 @@ from acquirer.ledger.journal.entries import (
     UpdateEntry,
 )
 from acquirer.ledger.journal.kinds import REVERSIBLE, Kind
-from acquirer.switch.context import Context
-from acquirer.switch.journal import (
+from acquirer.payments.kernel.ports import Context
+from acquirer.payments.kernel.records import (
     free_order_steps,
     free_shares,
     new_entry,
     queue_reversal,
     unpay_step,
 )
-from acquirer.switch.order_events import order_event
-from acquirer.switch.order_life import PAID
+from acquirer.payments.orders.events import order_event
+from acquirer.payments.orders.life import PAID
+from acquirer.payments.orders.shares import unpay_shares
 from acquirer.switch.terminals.request import Answer, Outcome, Request
-from acquirer.switch.transactions.order_group import unpay_shares
 
 TRIES_MAX = 20
 CLAIMED_WAIT_S = 0.25

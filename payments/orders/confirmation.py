@@ -20,11 +20,11 @@ from acquirer.ledger.journal.entries import (
     Step,
 )
 from acquirer.ledger.journal.kinds import Kind
-from acquirer.switch.context import Context
-from acquirer.switch.journal import move_order, new_entry, refuse
-from acquirer.switch.order_desk import NoOrder, Standing, as_merchant_has_it, standing_free
-from acquirer.switch.order_events import order_event
-from acquirer.switch.order_life import CONFIRMED, NEXT, PAID, SIGNED_FOR
+from acquirer.payments.kernel.ports import Context
+from acquirer.payments.kernel.records import move_order, new_entry, refuse
+from acquirer.payments.orders.desk import NoOrder, Standing, as_merchant_has_it, standing_free
+from acquirer.payments.orders.events import order_event
+from acquirer.payments.orders.life import CONFIRMED, NEXT, PAID, SIGNED_FOR
 from acquirer.switch.terminals.request import Answer, Outcome, Repeat, Request
 
 TRIES_MAX = 5

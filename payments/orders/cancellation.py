@@ -27,27 +27,27 @@ from acquirer.ledger.journal.entries import (
     UpdateEntry,
 )
 from acquirer.ledger.journal.kinds import Kind
-from acquirer.routing.outcomes import BankOutcome, Replied
-from acquirer.switch.context import Context
-from acquirer.switch.errors import CardUnreadable
-from acquirer.switch.journal import (
+from acquirer.payments.kernel.commits import bank_request, forward, outcome_step, settle
+from acquirer.payments.kernel.errors import CardUnreadable
+from acquirer.payments.kernel.ports import Context
+from acquirer.payments.kernel.records import (
     count_in,
     move_order,
     new_entry,
     refuse,
     release_steps,
 )
-from acquirer.switch.order_desk import courier_here, standing, standing_free
-from acquirer.switch.order_events import order_event
-from acquirer.switch.order_life import CANCELLED, NEXT, SIGNED_FOR, refusal_code
-from acquirer.switch.refunds import refund_steps, returned_fee
-from acquirer.switch.terminals.request import Answer, Outcome, Repeat, Request
-from acquirer.switch.transactions.order_confirmation import (
+from acquirer.payments.orders.confirmation import (
     TRIES_MAX,
     advice_entry,
     commit_advice,
 )
-from acquirer.switch.transactions.steps import bank_request, forward, outcome_step, settle
+from acquirer.payments.orders.desk import courier_here, standing, standing_free
+from acquirer.payments.orders.events import order_event
+from acquirer.payments.orders.life import CANCELLED, NEXT, SIGNED_FOR, refusal_code
+from acquirer.payments.orders.refunds import refund_steps, returned_fee
+from acquirer.routing.outcomes import BankOutcome, Replied
+from acquirer.switch.terminals.request import Answer, Outcome, Repeat, Request
 
 log = structlog.get_logger("acquirer.orders")
 

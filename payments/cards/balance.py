@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from acquirer.ledger.journal.entries import InsertEntry, State
 from acquirer.ledger.journal.kinds import Kind
-from acquirer.switch.context import Context
-from acquirer.switch.journal import new_entry
+from acquirer.payments.kernel.commits import card_request, forward, settle
+from acquirer.payments.kernel.ports import Context
+from acquirer.payments.kernel.ready_card import ReadyCard, ready_card
+from acquirer.payments.kernel.records import new_entry
 from acquirer.switch.terminals.request import Outcome, Repeat, Request
-from acquirer.switch.transactions.ready_card import ReadyCard, ready_card
-from acquirer.switch.transactions.steps import card_request, forward, settle
 
 
 async def balance(context: Context, request: Request) -> Outcome:

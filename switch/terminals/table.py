@@ -14,25 +14,25 @@ from acquirer.codecs.message import Message
 from acquirer.codecs.private_fields import De60
 from acquirer.ledger.journal.entries import Role
 from acquirer.ledger.journal.kinds import Kind
-from acquirer.switch.context import Context
-from acquirer.switch.terminals.request import Outcome, Request
-from acquirer.switch.transactions.balance import balance
-from acquirer.switch.transactions.courier import courier_sign_off, courier_sign_on
-from acquirer.switch.transactions.management import echo, sign_off, sign_on
-from acquirer.switch.transactions.order_cancellation import (
+from acquirer.payments.cards.balance import balance
+from acquirer.payments.cards.reversal import reversal
+from acquirer.payments.cards.sale import sale
+from acquirer.payments.cards.void import void
+from acquirer.payments.kernel.ports import Context
+from acquirer.payments.orders.cancellation import (
     cancel_confirmation,
     order_cancellation,
 )
-from acquirer.switch.transactions.order_confirmation import (
+from acquirer.payments.orders.confirmation import (
     payment_confirmation,
     receipt_confirmation,
 )
-from acquirer.switch.transactions.order_exception import order_exception
-from acquirer.switch.transactions.order_payment import order_payment
-from acquirer.switch.transactions.order_query import order_query
-from acquirer.switch.transactions.reversal import reversal
-from acquirer.switch.transactions.sale import sale
-from acquirer.switch.transactions.void import void
+from acquirer.payments.orders.couriers import courier_sign_off, courier_sign_on
+from acquirer.payments.orders.exception import order_exception
+from acquirer.payments.orders.payment import order_payment
+from acquirer.payments.orders.query import order_query
+from acquirer.switch.terminals.management import echo, sign_off, sign_on
+from acquirer.switch.terminals.request import Outcome, Request
 
 Handler = Callable[[Context, Request], Awaitable[Outcome]]
 

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from acquirer.codecs.pan import Pan
 from acquirer.ledger.journal.entries import CardRecord
-from acquirer.switch.errors import CardUnreadable
+from acquirer.payments.kernel.errors import CardUnreadable
 
 TOKEN_BYTES = 16
 NONCE_BYTES = 12

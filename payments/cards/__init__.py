@@ -1,0 +1,1 @@
+"""Card transactions, one file each."""

@@ -1,0 +1,1 @@
+"""Merchants' orders: their life, and each thing that may be done with one."""
