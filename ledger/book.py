@@ -29,7 +29,8 @@ from acquirer.ledger.journal.entries import (
     UpdateEntry,
 )
 from acquirer.ledger.journal.states import change_is_legal
-from acquirer.ledger.owed import queues
+from acquirer.ledger.owed import leases, queues
+from acquirer.ledger.owed.leases import Lease
 from acquirer.ledger.owed.open_work import OpenWork, open_work
 from acquirer.ledger.reports import gauges
 from acquirer.ledger.reports.takings import Takings, takings
@@ -334,11 +335,21 @@ class Book:
 
     # --- recovery -----------------------------------------------------------------------------
 
-    async def take_orphans(self, now_ms: int, lease_until_ms: int, limit: int) -> list[EntryRow]:
+    async def leases(self) -> list[Lease]:
+        """Everybody's claims, as :class:`LeaseWatch` wants them."""
+        found: list[Lease] = await self._read(leases.leases)
+        return found
+
+    async def let_go(self, lapsed: Sequence[Lease]) -> int:
+        """Free claims whose owner is gone; how many were still as they were seen."""
+        count: int = await self._write(leases.let_go, lapsed)
+        return count
+
+    async def take_orphans(self, lease_until_ms: int, limit: int) -> list[EntryRow]:
         """Take over received and sent entries that nobody alive works on.
 
-        Those are entries of an earlier incarnation of this instance, at once, and entries of
-        anybody whose lease has run out, this process's own included. Each call takes under an
+        Those are entries of an earlier incarnation of this instance, at once, and those that were
+        let go. Each call takes under an
         owner of its own, so that a handler that lost its lease cannot settle any more: settle
         with ``entry.owner`` as the returned entries show it, not with ``book.owner``.
 
@@ -348,9 +359,7 @@ class Book:
         """
         self._takes += 1
         owner = f"{self.owner.rpartition('.')[0]}.{self._takes}"
-        found: list[EntryRow] = await self._write(
-            queues.take_orphans, owner, now_ms, lease_until_ms, limit
-        )
+        found: list[EntryRow] = await self._write(queues.take_orphans, owner, lease_until_ms, limit)
         return found
 
     async def own_unsettled(self, limit: int) -> list[EntryRow]:

@@ -9,7 +9,7 @@ up or decided for a time that nobody has lived through.
 Across a restart the books vouch for the clock (:class:`Past`). One that says little more than when
 the switch was last seen goes on. One that is far ahead may be right, since a switch may be off for
 long: it is believed for records, not for ages, and for a while followed at once where it turns
-back. One that is behind is held like a jump. Any thread may read it.
+back. One that is behind, at the start or then, is held like a jump. Any thread may read it.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ FOLLOWED_MS = 60_000
 STANDS_MS = 300_000
 # A switch may have been off for so long, or a jump ahead be so large, without a doubt about ages.
 PLAUSIBLE_MS = 600_000
+LONG_AGO_MS = 1
 
 
 @dataclass(slots=True)
@@ -41,9 +42,6 @@ class _Vouched:
 
     offset_ms: int
     steady_since_ms: int
-
-    def agrees(self, offset_ms: int) -> bool:
-        return -FOLLOWED_MS <= offset_ms - self.offset_ms <= PLAUSIBLE_MS
 
 
 class SteadyClock:
@@ -67,9 +65,9 @@ class SteadyClock:
         wall_ms, counted_ms = wall(), self._counted_ms()
         self._offset_ms = wall_ms - counted_ms
         self._jump: _Jump | None = None
-        self._vouched: _Vouched | None = None
+        self._vouched = _Vouched(self._offset_ms, LONG_AGO_MS)
         self._trusted_from_ms = counted_ms
-        self._steady_since_ms = 1
+        self._steady_since_ms = LONG_AGO_MS
         self._turned_ms = self._left_ms = self._latest_ms = wall_ms
         self._seen_at_ms = 0
 
@@ -86,9 +84,8 @@ class SteadyClock:
         wall_ms, counted_ms = self._wall(), self._counted_ms()
         gap_ms = wall_ms - past.seen_at_ms
         self._seen_at_ms = self._left_ms = past.seen_at_ms
-        if past.steady_since_ms:
-            self._vouched = _Vouched(past.seen_at_ms - counted_ms, past.steady_since_ms)
-        if self._vouched and gap_ms <= PLAUSIBLE_MS:
+        self._vouched = _Vouched(past.seen_at_ms - counted_ms, past.steady_since_ms)
+        if gap_ms <= PLAUSIBLE_MS:
             self._turned_ms = max(wall_ms, past.seen_at_ms)
             self._steady_since_ms = past.steady_since_ms
         else:
@@ -114,8 +111,6 @@ class SteadyClock:
             self._latest_ms = max(self._latest_ms, now_ms)
             if counted_ms >= self._trusted_from_ms:
                 self._seen_at_ms = now_ms
-            elif now_ms < self._seen_at_ms:
-                self._vouched = None
             return now_ms
 
     def age_ms(self, at_ms: int) -> int:
@@ -149,10 +144,8 @@ class SteadyClock:
             open_date: the business date that is open.
         """
         self.now_ms()
-        steady_since_ms = 0
-        if self._counted_ms() >= self._trusted_from_ms:
-            steady_since_ms = self._steady_since_ms
-        elif self._vouched:
+        steady_since_ms = self._steady_since_ms
+        if self._counted_ms() < self._trusted_from_ms:
             steady_since_ms = self._vouched.steady_since_ms
         return Past(self._seen_at_ms, steady_since_ms, self._latest_ms, open_date)
 
@@ -166,16 +159,29 @@ class SteadyClock:
             self.steps += 1
             jump = self._jump = _Jump(offset_ms, counted_ms)
         jump.offset_ms = offset_ms
-        is_trusted = counted_ms >= self._trusted_from_ms
-        if is_trusted and counted_ms - jump.since_ms < STANDS_MS:
+        if counted_ms < self._trusted_from_ms:
+            self._turn_back(offset_ms, counted_ms)
+        elif counted_ms - jump.since_ms >= STANDS_MS:
+            self._follow(offset_ms, counted_ms)
+
+    def _turn_back(self, offset_ms: int, counted_ms: int) -> None:
+        """Follow a jump after a start far ahead: to what the books vouch for, where it is that."""
+        vouched = self._vouched
+        if offset_ms > vouched.offset_ms + PLAUSIBLE_MS:
+            self._follow(offset_ms, counted_ms)
+            self._trusted_from_ms = counted_ms + STANDS_MS
             return
+        jump = self._jump
+        self._follow(max(offset_ms, vouched.offset_ms), counted_ms)
+        self._steady_since_ms = vouched.steady_since_ms
+        self._trusted_from_ms = counted_ms
+        if offset_ms < self._offset_ms - FOLLOWED_MS:
+            # It has turned back too far: the rest is a jump like any other.
+            self._jump = jump
+
+    def _follow(self, offset_ms: int, counted_ms: int) -> None:
         if not 0 <= offset_ms - self._offset_ms <= PLAUSIBLE_MS:
             self._left_ms = counted_ms + self._offset_ms
             self._turned_ms = self._steady_since_ms = counted_ms + offset_ms
-        if not is_trusted:
-            self._trusted_from_ms = counted_ms + STANDS_MS
-            if self._vouched and self._vouched.agrees(offset_ms):
-                self._trusted_from_ms = counted_ms
-                self._steady_since_ms = self._vouched.steady_since_ms
         self._jump = None
         self._offset_ms = offset_ms

@@ -4,8 +4,8 @@ Each query reads a partial index over what is unsettled, never the rows that are
 which there are ever more; the plus in an ORDER BY keeps SQLite from walking the key instead.
 
 Functions over a session, run by the writer inside its transaction. A claim is refused to others
-until its lease runs out; an earlier incarnation of the same instance is known to be dead, so what
-it had claimed is free at once. On PostgreSQL rows that another process is claiming at this
+until it is let go (``leases.py``); an earlier incarnation of the same instance is known to be dead,
+so what it had claimed is free at once. On PostgreSQL rows that another process is claiming at this
 moment are skipped, not waited for.
 """
 
@@ -22,9 +22,8 @@ from acquirer.ledger.store.database import Session, Sql
 from acquirer.ledger.store.rows import ENTRY_COLUMNS, EntryRow, entry_or_bad, event_of, saf_of
 from acquirer.ledger.store.schema import UNSETTLED, journal, outbox, saf
 
-# No lease and no pause between attempts is as long as this.
-CLOCK_BACK_MS = 1_200_000
-# No pause between attempts of a notice is.
+# No pause between attempts is as long as this: what is due later is so by a clock that was wrong.
+SAF_PAUSE_MAX_MS = 1_200_000
 NOTICE_PAUSE_MAX_MS = 7_200_000
 PENDING_ROWS_MAX = 10_000
 
@@ -45,15 +44,11 @@ class Depth:
 
 
 def _free(table: Table) -> ColumnElement[bool]:
-    """Unleased, lapsed, or held by an earlier incarnation of this instance.
-
-    A lease that ends later than any lease can was taken before the clock was set back.
-    """
+    """Held by nobody, or by an earlier incarnation of this instance."""
     mine = bindparam("instance_prefix", type_=table.c.owner.type)
     incarnation = bindparam("owner_prefix", type_=table.c.owner.type)
     return or_(
-        table.c.lease_until_ms <= bindparam("now_ms"),
-        table.c.lease_until_ms > bindparam("now_ms") + CLOCK_BACK_MS,
+        table.c.owner == "",
         and_(
             func.substr(table.c.owner, 1, func.length(mine)) == mine,
             func.substr(table.c.owner, 1, func.length(incarnation)) != incarnation,
@@ -115,7 +110,7 @@ _DUE_SAF = Sql(
         _saf_open,
         or_(
             saf.c.next_at_ms <= bindparam("now_ms"),
-            saf.c.next_at_ms > bindparam("now_ms") + CLOCK_BACK_MS,
+            saf.c.next_at_ms > bindparam("now_ms") + SAF_PAUSE_MAX_MS,
         ),
         _free(saf),
         ~select(_before.c.id)
@@ -363,10 +358,10 @@ def own_unsettled(session: Session, owner: str, limit: int) -> list[EntryRow]:
 
 
 def take_orphans(
-    session: Session, new_owner: str, now_ms: int, lease_until_ms: int, limit: int
+    session: Session, new_owner: str, lease_until_ms: int, limit: int
 ) -> list[EntryRow]:
     """Make unsettled entries ours that nobody alive works on; see ``Book.take_orphans``."""
-    rows = session.rows(_ORPHANS, now_ms=now_ms, row_limit=limit, **owner_prefixes(new_owner))
+    rows = session.rows(_ORPHANS, row_limit=limit, **owner_prefixes(new_owner))
     taken: list[EntryRow] = []
     owner_at, lease_at = ENTRY_COLUMNS.index("owner"), ENTRY_COLUMNS.index("lease_until_ms")
     for row in rows:

@@ -54,8 +54,7 @@ class Past:
 
     Attributes:
         seen_at_ms: the last time that could be trusted.
-        steady_since_ms: since when stored times were what they seem then; 0 where nothing vouches
-            for that any more.
+        steady_since_ms: since when stored times were what they seemed then.
         latest_at_ms: the highest time that it has ever shown; 0 where nothing is known.
         open_date: the business date that was open, or empty.
     """

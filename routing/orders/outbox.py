@@ -3,7 +3,7 @@
 It claims due events from the store under a lease, delivers the chains of several orders side by
 side and each chain one by one, and tells the store what became of each. What fails is tried again
 for three days and then becomes a dead letter. It knows neither database nor HTTP: both come as
-arguments. A crash at any instant leaves leases that run out, and the events go out again.
+arguments. A crash at any instant leaves claims that are let go, and the events go out again.
 """
 
 from __future__ import annotations

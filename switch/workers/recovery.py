@@ -1,7 +1,8 @@
 """Entries whose owner is gone: every one that may have reached a bank is undone.
 
 Runs at start and then every few seconds. At start it takes what earlier incarnations of this
-instance left; later, what any process left whose lease has run out.
+instance left; later, what any process left: a claim that stands too long is let go, of messages
+that wait for banks and merchants, too.
 Source: ARCHITECTURE.md.
 """
 
@@ -15,6 +16,7 @@ import trio
 from acquirer.ledger.errors import BookError
 from acquirer.ledger.journal.entries import Entry, State, UpdateEntry
 from acquirer.ledger.journal.kinds import Kind
+from acquirer.ledger.owed.leases import LeaseWatch
 from acquirer.ledger.store.rows import BadRow, EntryRow
 from acquirer.payments.kernel.errors import reason_of
 from acquirer.payments.kernel.ports import Context
@@ -38,7 +40,7 @@ async def recover(context: Context) -> int:
     count = 0
     while True:
         now_ms = context.wall_ms()
-        orphans = await context.book.take_orphans(now_ms, now_ms + LEASE_MS, GROUP)
+        orphans = await context.book.take_orphans(now_ms + LEASE_MS, GROUP)
         await _undo_all(context, orphans, now_ms)
         count += len(orphans)
         if len(orphans) < GROUP:
@@ -63,7 +65,7 @@ async def undo_own(context: Context) -> int:
             await _undo_all(context, entries, context.wall_ms())
             tried.update(entry.id for entry in entries)
     except BookError as error:
-        # The next start does it, or another process once the leases have run out.
+        # The next start does it, or another process that has watched it for long enough.
         log.warning("books_refuse", reason=str(error))
     if tried:
         log.warning("undone_at_stop", entries=len(tried))
@@ -131,12 +133,25 @@ async def _end(context: Context, entry: Entry, now_ms: int) -> None:
 
 async def keep_recovering(context: Context) -> None:
     """Look for orphans every few seconds, for ever."""
+    watch = LeaseWatch()
     while True:
         await trio.sleep(EVERY_S)
         try:
+            await let_go(context, watch)
             await recover(context)
         except BookError as error:
             log.warning("books_refuse", reason=str(error))
+
+
+async def let_go(context: Context, watch: LeaseWatch) -> None:
+    """Free the claims that have stood for too long.
+
+    Raises:
+        BookError: the books could not be read or written.
+    """
+    lapsed = watch.lapsed(await context.book.leases(), context.monotonic())
+    if lapsed and (count := await context.book.let_go(lapsed)):
+        log.warning("claims_let_go", count=count)
 
 
 async def _is_open(context: Context, payment_id: int | None) -> bool:

@@ -19,6 +19,7 @@ from acquirer.ledger.journal.entries import (
     State,
     UpdateEntry,
 )
+from acquirer.ledger.owed.leases import LEASE_S, Lease, LeaseWatch
 
 pytestmark = pytest.mark.anyio
 MakeEntry = Callable[..., Entry]
@@ -29,6 +30,11 @@ async def book_of(url: str, instance: str = "switch-1") -> AsyncIterator[Book]:
     """A book on the trio thread: nothing here needs a thread."""
     async with open_book(url, instance, clock_ms=lambda: 0, driver="inline") as book:
         yield book
+
+
+async def let_go_of_all(book: Book) -> None:
+    """As after a long watch."""
+    await book.let_go(await book.leases())
 
 
 def item(number: int, bank: str = "demo", next_at_ms: int = 0) -> SafItem:
@@ -48,7 +54,8 @@ async def test_saf_items_come_in_order_when_due(url: str) -> None:
         await book.commit(*map(QueueSaf, queued))
         assert await book.claim_saf("demo", 0, 100, 5) == [item(1), item(3)]
         assert await book.claim_saf("demo", 60, 100, 5) == [item(2, next_at_ms=50)]
-        assert await book.claim_saf("demo", 99, 200, 5) == []
+        assert await book.claim_saf("demo", 10**6, 200, 5) == []
+        await let_go_of_all(book)
         assert await book.claim_saf("demo", 100, 200, 2) == [item(1), item(2, next_at_ms=50)]
         assert await book.saf_pending("other") == [item(4, bank="other")]
         assert [found.id for found in await book.saf_pending()] == [1, 2, 3, 4]
@@ -128,15 +135,15 @@ async def test_a_new_incarnation_takes_over_at_once(url: str, make_entry: MakeEn
             entry = make_entry(number, owner=book.owner, lease_until_ms=10**6, state=state)
             await book.commit(InsertEntry(entry))
         await book.commit(QueueSaf(item(1)), QueueEvent(notice("a1")))
-        assert await book.take_orphans(0, 10, 5) == []
+        assert await book.take_orphans(10, 5) == []
         assert len(await book.claim_saf("demo", 0, 10**6, 5)) == 1
         assert len(await book.claim_events(0, 10**6, 5)) == 1
         first_owner = book.owner
     async with book_of(url) as book:
         assert book.owner != first_owner
-        orphans = await book.take_orphans(0, 500, 5)
+        orphans = await book.take_orphans(500, 5)
         assert [(entry.id, entry.lease_until_ms) for entry in orphans] == [(1, 500), (2, 500)]
-        assert await book.take_orphans(0, 500, 5) == []
+        assert await book.take_orphans(500, 5) == []
         assert [await book.entry(entry.id) for entry in orphans] == orphans
         assert len(await book.claim_saf("demo", 0, 100, 5)) == 1
         assert len(await book.claim_events(0, 100, 5)) == 1
@@ -147,27 +154,49 @@ async def test_a_lapsed_handler_cannot_settle(url: str, make_entry: MakeEntry) -
     async with book_of(url) as book:
         entry = make_entry(1, owner=book.owner, lease_until_ms=100)
         await book.commit(InsertEntry(entry))
-        (taken,) = await book.take_orphans(100, 200, 5)
+        await let_go_of_all(book)
+        (taken,) = await book.take_orphans(200, 5)
         late = UpdateEntry(1, (State.SENT,), state=State.APPROVED, owner=entry.owner)
         undo = UpdateEntry(1, (State.SENT,), state=State.TIMED_OUT, owner=taken.owner)
         assert await book.commit(late) == Failed(late)
         assert await book.commit(undo) is None
 
 
-async def test_a_sibling_is_left_alone_while_its_lease_lasts(
-    postgresql_url: str, make_entry: MakeEntry
+@pytest.mark.parametrize("clock_ms", [0, 10**12])
+async def test_a_sibling_is_left_alone_until_it_has_been_watched_for_long(
+    postgresql_url: str, make_entry: MakeEntry, clock_ms: int
 ) -> None:
-    """A restarting process never undoes the live work of another instance."""
+    """Whatever the clocks of the two say; and what it has claimed anew meanwhile stays its own."""
     async with book_of(postgresql_url) as one, book_of(postgresql_url, "switch-12") as two:
-        await one.commit(InsertEntry(make_entry(1, owner=one.owner, lease_until_ms=100)))
-        await one.commit(QueueSaf(item(1)), QueueEvent(notice("a1")))
+        for number in (1, 2):
+            await one.commit(InsertEntry(make_entry(number, owner=one.owner, lease_until_ms=100)))
+        await one.commit(QueueSaf(item(1)), QueueSaf(item(2)), QueueEvent(notice("a1")))
         await one.claim_saf("demo", 0, 100, 5)
         await one.claim_events(0, 100, 5)
-        assert await two.take_orphans(99, 200, 5) == []
-        assert await two.claim_saf("demo", 99, 200, 5) == []
-        assert await two.claim_events(99, 200, 5) == []
+        watch = LeaseWatch()
+        assert [] == watch.lapsed(await two.leases(), 0.0)
+        assert await two.take_orphans(clock_ms, 5) == []
+        assert await two.claim_saf("demo", clock_ms, clock_ms, 5) == []
+        assert await two.claim_events(clock_ms, clock_ms, 5) == []
         assert not await two.retry_saf(1, 1, 0)
-        assert len(await two.take_orphans(100, 200, 5)) == 1
-        assert len(await two.claim_saf("demo", 100, 200, 5)) == 1
-        assert len(await two.claim_events(100, 200, 5)) == 1
+        await one.commit(UpdateEntry(2, (State.SENT,), state=State.DECLINED))
+        await one.retry_saf(2, 1, 0)
+        await one.claim_saf("demo", 1, 101, 5)
+        assert [] == watch.lapsed(await two.leases(), LEASE_S - 1)
+        lapsed = watch.lapsed(await two.leases(), LEASE_S)
+        assert [("journal", 1), ("saf", 1)] == [(lease.held, lease.key) for lease in lapsed][:2]
+        assert 3 == len(lapsed) == await two.let_go(lapsed)
+        assert 0 == await two.let_go(lapsed)
+        assert [1] == [entry.id for entry in await two.take_orphans(clock_ms, 5)]
+        assert [1] == [taken.id for taken in await two.claim_saf("demo", 2, clock_ms, 5)]
+        assert 1 == len(await two.claim_events(0, clock_ms, 5))
         assert not await one.retry_saf(1, 1, 0)
+
+
+def test_what_has_gone_is_forgotten() -> None:
+    """A claim that comes back is watched from then."""
+    watch, lease = LeaseWatch(), Lease("saf", 1, "switch-1#1.0", 5)
+    assert [] == watch.lapsed([lease], 0.0)
+    assert [] == watch.lapsed([], LEASE_S / 2)
+    assert [] == watch.lapsed([lease], LEASE_S)
+    assert [lease] == watch.lapsed([lease], 2 * LEASE_S)
