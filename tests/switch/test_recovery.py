@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
-from acquirer.switch.clock import Calendar
 
 from acquirer.ledger.book import open_book
 from acquirer.ledger.journal.entries import Entry, InsertEntry, State
 from acquirer.ledger.owed.leases import LEASE_S
+from acquirer.payments.kernel.calendar import Calendar
 from acquirer.switch.workers.recovery import EVERY_S, keep_recovering
 
 DAY_MS = 86_400_000
