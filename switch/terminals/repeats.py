@@ -13,12 +13,20 @@ import trio
 from acquirer.ledger.errors import BookUncertain
 from acquirer.ledger.journal.entries import Entry, Role, State
 from acquirer.payments.kernel.ports import Context
-from acquirer.switch.terminals.request import APPROVED, Answer, Outcome, Repeat, Request, answer_of
+from acquirer.switch.terminals.request import (
+    APPROVED,
+    Answer,
+    Outcome,
+    Repeat,
+    Request,
+    Silence,
+    answer_of,
+)
 from acquirer.switch.terminals.table import Transaction
 
 POLL_FIRST_S = 0.05
 POLL_MAX_S = 1.0
-# What comes again later is a STAN that came round, or a message that somebody has kept.
+# What comes again later is a message that somebody has kept, or seems so to a wrong clock.
 REPEATS_MS = 7 * 86_400_000
 
 
@@ -41,6 +49,7 @@ class Repeats:
         Raises:
             HsmRefused, HsmUnavailable, BookBusy, BookUnavailable: its handler's.
             BookUncertain: likewise; or the first has no outcome yet.
+            Silence: the first was too long ago.
         """
         key = (request.terminal.terminal_id, request.de60.batch, request.stan, request.role)
         while (first := self._in_flight.get(key)) is not None:
@@ -83,10 +92,13 @@ class Repeats:
     async def answer_again(self, request: Request) -> Answer:
         """The first answer of a STAN that is taken, or 94.
 
-        An entry that another process has in flight is waited for while the terminal waits.
+        An entry that another process has in flight is waited for while the terminal waits. One of
+        long ago is not shown again, and since a clock may be wrong, or two processes' differ,
+        nothing else is said of it: a terminal that waits for its answer reverses.
 
         Raises:
             BookUncertain: it had no outcome until then.
+            Silence: it was too long ago.
             BookBusy, BookUnavailable: it cannot be asked for.
         """
         give_up_at = request.started_at + self._context.limits.terminal_s
@@ -96,9 +108,10 @@ class Repeats:
             if entry is None or entry.fingerprint != request.fingerprint:
                 return Answer("94")
             if entry.state not in (State.RECEIVED, State.SENT):
-                age_ms = request.now_ms - entry.created_at_ms
+                at_ms = entry.created_at_ms
+                age_ms = max(request.now_ms - at_ms, self._context.clock.age_ms(at_ms))
                 if age_ms > REPEATS_MS and not request.is_about_another:
-                    return Answer("94")
+                    raise Silence
                 return Answer("94") if await self._is_undone(request, entry) else answer_of(entry)
             if self._context.monotonic() + pause_s > give_up_at:
                 raise BookUncertain("the first request of this STAN has no outcome yet")

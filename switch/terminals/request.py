@@ -139,6 +139,10 @@ class Repeat:
     """(terminal, batch, STAN) is taken: the session finds the answer in the books."""
 
 
+class Silence(Exception):
+    """Nothing may be said, since a copy has had or might get another answer."""
+
+
 Outcome = Answer | Repeat
 
 

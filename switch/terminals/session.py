@@ -35,7 +35,7 @@ from acquirer.switch.terminals.reply import (
     build_reply,
     write_reply,
 )
-from acquirer.switch.terminals.request import Answer, Outcome, Request
+from acquirer.switch.terminals.request import Answer, Outcome, Request, Silence
 from acquirer.switch.terminals.seals import Seals
 from acquirer.switch.terminals.table import Transaction
 from acquirer.switch.terminals.terminals import NO_KEYS, Keys, Terminal
@@ -53,10 +53,6 @@ ADVICE = "0220"
 MANAGEMENT_CLASS = "8"
 # Of one terminal, refusals that are being stored because it has too much under way.
 REFUSED_AT_ONCE_MAX = 64
-
-
-class _Silence(Exception):
-    """Nothing may be said, since nothing is stored and a copy might get another answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +111,7 @@ class Session:
             keys, answer = await self._decide(received)
         except BookUncertain:
             self._metrics.uncertain.inc()
-        except _Silence:
+        except Silence:
             pass
         except (RemoteFormatError, HsmRefused, HsmUnavailable) as error:
             answer = Answer(self._not_handled(error))
@@ -231,7 +227,7 @@ class Session:
         under_way = self._of_terminal.get(terminal_id, 0)
         share = self._context.limits.per_terminal_max
         if under_way >= share + REFUSED_AT_ONCE_MAX:
-            raise _Silence
+            raise Silence
         self._of_terminal[terminal_id] = under_way + 1
         try:
             if under_way >= share:
@@ -278,7 +274,7 @@ class Session:
             try:
                 return await self._not_now(transaction, request, code)
             except (BookBusy, BookUnavailable):
-                raise _Silence from error
+                raise Silence from error
 
     async def _not_now(self, transaction: Transaction, request: Request, code: str) -> Answer:
         """The answer to what could not be handled, or the first answer where there was one.

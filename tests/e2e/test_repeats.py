@@ -309,7 +309,10 @@ def test_macs_are_distinct() -> None:
 async def test_a_copy_of_old_gets_no_old_approval(
     open_world: Any, request: pytest.FixtureRequest, database: str
 ) -> None:
-    """Within a week a repeat gets its first answer; after 400 days 94, and no money moves."""
+    """Within a week a repeat gets its first answer; after 400 days none, and no money moves.
+
+    Nothing else is said either, since the time may be wrong: it is the first answer again then.
+    """
     url = request.getfixturevalue("postgresql_url") if database == "postgresql" else ""
     off_ms = [0]
     around = Surroundings(wall_ms=lambda: wall_ms() + off_ms[0])
@@ -332,13 +335,17 @@ async def test_a_copy_of_old_gets_no_old_approval(
         reversal = terminal.reversal(undone)
         assert "00" == (await world.ask(reversal)).code
         balances = world.balances()
-        for days, codes in ((6, [reply.code for reply in first]), (400, ["94"] * 4)):
+        for days in (6, 400, 6):
             await world.drain()
             off_ms[0] = days * 86_400_000
             await world.start_switch()
-            replies = [await world.ask(frame) for frame in frames]
-            assert codes == [reply.code for reply in replies]
-            assert all(terminal.sealed(reply) for reply in replies)
+            for frame, answer in zip(frames, first, strict=True):
+                if days == 400:
+                    assert await world.is_silent(frame)
+                    continue
+                again = await world.ask(frame)
+                assert same(answer, again)
+                assert terminal.sealed(again)
             # These mean the same whenever they come, and have no effect again.
             for frame in (confirm, void, reversal):
                 assert "00" == (await world.ask(frame)).code
