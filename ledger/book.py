@@ -35,6 +35,11 @@ from acquirer.ledger.owed.open_work import OpenWork, open_work
 from acquirer.ledger.reports import gauges
 from acquirer.ledger.reports.takings import Takings, takings
 from acquirer.ledger.store import instances, reads
+from acquirer.ledger.store.configuration import (
+    StoredConfiguration,
+    current_epoch,
+    stored_configuration,
+)
 from acquirer.ledger.store.database import Database, Session
 from acquirer.ledger.store.drivers import Driver, InlineDriver, ThreadDriver
 from acquirer.ledger.store.opening import Opening, own_files
@@ -225,6 +230,16 @@ class Book:
     async def expired_pending(self, now_ms: int, limit: int) -> list[int]:
         """Events whose pending transfers ran out and are to be resolved with EXPIRE."""
         found: list[int] = await self._read(reads.expired_pending, now_ms, limit)
+        return found
+
+    async def configuration_epoch(self) -> int:
+        """The epoch of the business configuration; 0 before the first import."""
+        found: int = await self._read(current_epoch)
+        return found
+
+    async def configuration(self) -> StoredConfiguration:
+        """The business configuration, as it is stored."""
+        found: StoredConfiguration = await self._read(stored_configuration)
         return found
 
     # --- store and forward --------------------------------------------------------------------

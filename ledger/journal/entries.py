@@ -24,6 +24,7 @@ from acquirer.ledger.accounts.transfer_steps import (
 from acquirer.ledger.journal.details import Detail
 from acquirer.ledger.journal.kinds import Kind
 from acquirer.ledger.owed.advices import LimitAdvised
+from acquirer.ledger.store.configuration import ChangeConfiguration
 
 
 class State(StrEnum):
@@ -103,6 +104,7 @@ class Entry:
         claimed_by: the entry that is undoing this one right now (a void in flight).
         detail: what an entry of its kind knows beside; ``details.py``.
         reply: DE number → value of the answer's own fields (never the PAN), for repeats.
+        epoch: of the business configuration that it was begun under; 0 from before there was any.
     """
 
     id: int
@@ -137,6 +139,7 @@ class Entry:
     late_response_code: str = ""
     detail: Detail | None = None
     reply: dict[int, str] = field(default_factory=dict)
+    epoch: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -454,6 +457,7 @@ Step = (
     | WriteOffSaf
     | LimitAdvised
     | QueueEvent
+    | ChangeConfiguration
 )
 
 

@@ -77,7 +77,11 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class JournalLine:
-    """What may be shown of a journal entry."""
+    """What may be shown of a journal entry.
+
+    Attributes:
+        epoch: of the business configuration that it was begun under.
+    """
 
     id: int
     rrn: str
@@ -99,6 +103,7 @@ class JournalLine:
     business_date: str
     created_at_ms: int
     late_response_code: str = ""
+    epoch: int = 0
 
 
 def trial_balance(connection: Connection) -> TrialBalance:
@@ -215,4 +220,5 @@ def journal_lines(connection: Connection, limit: int | None = None) -> Iterator[
             business_date=row.business_date,
             created_at_ms=row.created_at_ms,
             late_response_code=row.late_response_code,
+            epoch=row.epoch,
         )

@@ -85,6 +85,7 @@ ENTRY_COLUMNS = (
     "late_response_code",
     "detail",
     "reply",
+    "epoch",
 )
 
 _CARD_COLUMNS = ("pan_masked", "pan_token", "pan_cipher")
@@ -140,6 +141,7 @@ def entry_row(entry: Entry) -> Row:
         entry.late_response_code,
         detail_text(entry.detail),
         reply_text(entry.reply),
+        entry.epoch,
     )
 
 

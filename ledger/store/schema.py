@@ -1,7 +1,8 @@
 """The tables of the books, as SQLAlchemy Core sees them on SQLite and PostgreSQL.
 
 Money is integer minor units, times are integer milliseconds since 1970 UTC, dates are ISO text.
-``transfers`` and ``chain_anchors`` are append-only: triggers refuse everything else. SQLite
+``transfers``, ``chain_anchors`` and ``config_versions`` are append-only: triggers refuse everything
+else. SQLite
 tables are STRICT, so that a wrong type is refused there as on PostgreSQL. The migrations create
 all this (a test holds both equal); start reading at :data:`transfers` and :data:`journal`.
 """
@@ -25,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import sqlite
 
 # The migration that creates exactly these tables; a test holds them equal.
-SCHEMA_VERSION = "0012"
+SCHEMA_VERSION = "0013"
 
 # Names of constraints are fixed, so that both databases and later migrations agree on them.
 metadata = MetaData(
@@ -200,6 +201,7 @@ journal = Table(
     _text("late_response_code", ""),
     _text("detail", ""),
     _text("reply", ""),
+    _integer("epoch", 0),
     Index("uq_journal_original", "terminal_id", "batch", "stan", "role", unique=True),
     Index("uq_journal_rrn", "rrn", unique=True),
     Index(
@@ -395,9 +397,37 @@ chain_anchors = Table(
 )
 
 
+config_versions = Table(
+    "config_versions",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("version", BigInt, primary_key=True, autoincrement=False),
+    _integer("epoch"),
+    _integer("place"),
+    Column("body", Text, nullable=True),
+    _integer("valid_from"),
+    _text("made_by"),
+    _text("checked_by"),
+    _text("reason"),
+    _maybe_integer("replaces"),
+    sqlite_strict=True,
+)
+
+# One row.
+config_epoch = Table(
+    "config_epoch",
+    metadata,
+    _given_key("id"),
+    _integer("epoch"),
+    CheckConstraint("id = 1", name="one_row"),
+    sqlite_strict=True,
+)
+
+
 def column_names(table: Table) -> tuple[str, ...]:
     """The names of a table's columns in their order."""
     return tuple(column.name for column in table.columns)
 
 
-APPEND_ONLY = ("transfers", "chain_anchors")
+APPEND_ONLY = ("transfers", "chain_anchors", "config_versions")

@@ -34,6 +34,7 @@ from acquirer.ledger.journal.entries import (
 )
 from acquirer.ledger.owed.advices import LimitAdvised, limit_advised
 from acquirer.ledger.store import statements as sql
+from acquirer.ledger.store.configuration import ChangeConfiguration, change_configuration
 from acquirer.ledger.store.database import Session
 from acquirer.ledger.store.rows import entry_row, update_row, waiting_text
 
@@ -211,10 +212,11 @@ RUN: Mapping[type[Any], Callable[[Session, Accounting, Any], bool]] = MappingPro
         WriteOffSaf: _write_off_saf,
         LimitAdvised: lambda session, _accounting, step: limit_advised(session, step),
         QueueEvent: _queue_event,
+        ChangeConfiguration: lambda session, _accounting, step: change_configuration(session, step),
     }
 )
 
 # A posting holds unless an account has a limit; then the group is surprised, and runs in turn.
 ALWAYS_HOLD = frozenset({PutOrder, FinishSaf, QueueEvent, Post, PostPending})
 # Steps that may have written a part before they turn out not to hold.
-SEVERAL_ROWS = frozenset({Post, PostPending, PostReversed, PostPendingResolve})
+SEVERAL_ROWS = frozenset({Post, PostPending, PostReversed, PostPendingResolve, ChangeConfiguration})
