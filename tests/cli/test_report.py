@@ -39,7 +39,7 @@ DAY = "2026-11-21"
 
 def entry(id: int, kind: str, code: str, amount: int, state: State, **more: Any) -> Entry:
     """A journal entry of the day."""
-    values = {
+    values: dict[str, Any] = {
         "id": id,
         "rrn": f"{id:012d}",
         "role": Role.ORIGINAL,

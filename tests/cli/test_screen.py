@@ -19,12 +19,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from acquirer.cli import bank_sim, links, order_sim, terminal_view
+from acquirer.cli import links, order_sim, terminal_view
 from acquirer.cli.logs import configure_logging
 from acquirer.cli.main import application
 from acquirer.cli.process import fail
 from acquirer.codecs.bank_kinds import BankMessage
 from acquirer.codecs.shown_text import one_line, printable, printable_json
+from acquirer.hosts_sim.bank import report
 from acquirer.hosts_sim.orders.store import EventRow
 from acquirer.ledger.book import open_book
 from acquirer.ledger.journal.entries import (
@@ -72,7 +73,9 @@ async def data(tmp_path: Path, make_entry: Callable[..., Any]) -> Path:
     """A data folder with such books, and a switch's file beside them."""
     url = f"sqlite:///{tmp_path / 'switch.sqlite3'}"
     await fill(url, make_entry)
-    empty = {key: [] for key in ("banks", "routes", "profiles", "terminals", "merchants")}
+    empty: dict[str, list[object]] = {
+        key: [] for key in ("banks", "routes", "profiles", "terminals", "merchants")
+    }
     file = {"database": {"url": url}, **empty}
     (tmp_path / "switch.toml").write_text(tomli_w.dumps(file))
     return tmp_path
@@ -119,7 +122,7 @@ def texts_of(document: Any) -> list[str]:
 
 def test_tables_of_others(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """What a running switch, the bank simulator and the order system simulator have to show."""
-    reply = dict.fromkeys(
+    reply: dict[str, Any] = dict.fromkeys(
         ("at", "link", "mti", "stan", "rrn", "terminal_id", "response_code", "approval_code"),
         HOSTILE,
     )
@@ -129,8 +132,8 @@ def test_tables_of_others(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
         dict.fromkeys(["kind", "rrn", "stan", "terminal_id", "state", "response_code"], HOSTILE)
     ]
     found = {"transactions": iter([rows[0] | {"amount_minor": 1}]), "reversals": iter([])}
-    monkeypatch.setattr(bank_sim.report, "transactions", lambda *_: nullcontext(found))
-    events = [EventRow(*[HOSTILE] * 6, 1, HOSTILE)]
+    monkeypatch.setattr(report, "transactions", lambda *_: nullcontext(found))
+    events = [EventRow(*(HOSTILE,) * 7, 1)]
     monkeypatch.setattr(order_sim, "read_events", lambda _: events)
     for command in ("links unmatched", "bank-sim transactions", "order-sim events"):
         words = [*command.split(), "--data", str(tmp_path)]

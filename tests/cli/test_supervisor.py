@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from structlog.testing import capture_logs
 from acquirer.cli import supervisor
 from acquirer.cli.supervisor import Part
 from acquirer.config.loading import ConfigError
+from acquirer.simulation import provision
 
 pytestmark = pytest.mark.anyio
 
@@ -36,7 +37,7 @@ Child = Callable[[str, str], Part]
 
 
 @pytest.fixture
-def child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Child]:
+def child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Child]:
     """Makes a part whose starts of these numbers fail, and ready ones of those numbers end."""
     monkeypatch.setattr(supervisor, "PAUSE_FIRST_S", 0.01)
     monkeypatch.setattr(supervisor, "PAUSE_CAP_S", 0.04)
@@ -105,12 +106,11 @@ async def test_a_restart_that_the_machine_refuses_is_tried_again(
     """A full disk, or no process to be had, does not end the supervisor."""
     refused = OSError(errno.ENOSPC, "No space left on device", "bank-sim.toml")
     faults = iter([None, refused])
-    write = supervisor.write_config
 
     def write_config(path: Path, document: dict[str, Any]) -> None:
         if fault := next(faults, None):
             raise fault
-        write(path, document)
+        provision.write_config(path, document)
 
     monkeypatch.setattr(supervisor, "write_config", write_config)
     with capture_logs() as events:

@@ -5,7 +5,8 @@ import signal
 from pathlib import Path
 
 import pytest
-from estate_process import acquirer, comes, gone, logged, part, sells, terminal, up
+from estate_process import acquirer, gone, logged, part, sells, terminal, up
+from limits import comes
 
 pytestmark = pytest.mark.timeout(180)
 

@@ -175,7 +175,7 @@ def sample(dialect: Dialect, number: int) -> str:
     one = SAMPLES[dialect.types[number]]
     if spec["len_type"]:
         return one
-    units = spec["max_len"]
+    units: int = spec["max_len"]
     if dialect.types[number] in ("b", "raw"):
         return one * (units if spec["data_enc"] == "b" else units // 2)
     return one * units

@@ -93,13 +93,14 @@ def test_an_estate_refuses_what_cannot_be(
     type_: type[msgspec.Struct], field: str, value: object
 ) -> None:
     """A fee above the whole amount and a password that is no number are refused."""
-    whole = {
+    wholes: dict[type[msgspec.Struct], dict[str, object]] = {
         Merchant: {
             "merchant_id": "M", "name": "M", "mcc": "5999", "mdr_basis_points": 60,
             "event_secret": "",
         },
         Courier: {"courier_id": "C", "merchant_id": "M", "password": "1234"},
-    }[type_]  # fmt: skip
+    }  # fmt: skip
+    whole = wholes[type_]
     assert isinstance(msgspec.convert(whole, type_), type_)
     with pytest.raises(msgspec.ValidationError, match=field):
         msgspec.convert({**whole, field: value}, type_)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ssl
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import trio
+from certificates import Authority
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -16,10 +16,6 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 from trio.testing import memory_stream_pair
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "e2e"))
-
-from certificates import Authority
 
 from acquirer.config.tls import TlsSettings, client_context, expired, server_context, tls_reason
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import socket
-import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
@@ -21,9 +20,6 @@ from typing import Any
 import msgspec
 import pytest
 import trio
-
-sys.path.insert(0, str(Path(__file__).parent))
-
 from limits import HANG_S
 from pos_terminal import Line, PosTerminal, Reply
 
@@ -302,7 +298,7 @@ class World:
         """Whether a request is left without an answer: the switch closes once it is done."""
         async with self.line() as line:
             await line.send(frame)
-            await line.stream.send_eof()
+            await line.finish()
             return await line.is_closed()
 
     @asynccontextmanager

@@ -12,8 +12,8 @@ from acquirer.config.estate import load_estate
 from acquirer.hosts_sim.orders.settings import Rule
 from acquirer.ledger.reports.orders import event_lines
 from acquirer.ledger.store.database import Database
+from acquirer.payments.orders import unconfirmed
 from acquirer.switch.surroundings import Surroundings, wall_ms
-from acquirer.switch.workers import unconfirmed
 
 pytestmark = pytest.mark.anyio
 

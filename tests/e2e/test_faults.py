@@ -170,7 +170,7 @@ async def test_other_content_under_a_stan_whose_first_request_comes_to_nothing(
         async with world.line() as line:
             with locked(world):
                 await line.send(terminal.frame("0200", fields), other)
-                await line.stream.send_eof()
+                await line.finish()
                 assert await line.is_closed(), "neither is answered"
         assert "00" == (await world.ask(other)).code
         await world.agree()
@@ -204,7 +204,7 @@ async def test_database_lost_between_the_commits(open_world: Open) -> None:
         stan = Reply.of(frame[2:])[11]
         async with world.line() as line:
             await line.send(frame)
-            await line.stream.send_eof()
+            await line.finish()
             await world.until(lambda: any(entry.stan == stan for entry in world.journal()))
             with locked(world):
                 assert await line.is_closed()

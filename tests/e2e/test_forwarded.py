@@ -17,6 +17,7 @@ from structlog.testing import capture_logs
 from acquirer.codecs.message import Message
 from acquirer.config.estate import load_estate
 from acquirer.hosts_sim.bank import connection
+from acquirer.hosts_sim.bank.host import entry_of, reply_of
 from acquirer.hosts_sim.orders.store import read_orders
 
 pytestmark = pytest.mark.anyio
@@ -30,7 +31,6 @@ ICC = "9F2701809A03261121"
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[Message]:
     """The requests that reach the bank."""
     found: list[Message] = []
-    entry_of = connection.entry_of
 
     def overheard(message: Message, *more: Any, **named: Any) -> Any:
         found.append(message)
@@ -44,7 +44,6 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Message]:
 def brought(monkeypatch: pytest.MonkeyPatch) -> dict[int, str]:
     """Fields that the bank puts into its replies to requests for money, over its own."""
     fields: dict[int, str] = {}
-    reply_of = connection.reply_of
 
     def altered(request: Message, *more: Any) -> Message:
         reply = reply_of(request, *more)

@@ -13,8 +13,8 @@ import pytest
 import trio
 from limits import HANG_S
 
-from acquirer.cli.agreement import PAYMENTS
 from acquirer.config.estate import load_estate
+from acquirer.ledger.journal.kinds import PAYMENTS
 from acquirer.simulation.provision import BankChoice, new_data_key, switch_config, write_config
 from acquirer.terminals_sim.load import TerminalJournal, plan_for, play
 

@@ -14,6 +14,7 @@ from pos_terminal import FIELDS, Line, PosTerminal, Reply, de59
 from acquirer.codecs.message import Message
 from acquirer.config.estate import load_estate
 from acquirer.hosts_sim.bank import connection
+from acquirer.hosts_sim.bank.host import reply_of
 from acquirer.payments.kernel.bank_codes import reading_of
 
 pytestmark = pytest.mark.anyio
@@ -213,7 +214,6 @@ async def test_any_reply_of_a_bank(
 ) -> None:
     """Whatever a bank brings, the terminal is answered; approved only where the bank says 00."""
     terminal = await patient_world.signed_on("10000009")
-    reply_of = connection.reply_of
 
     def altered(request: Message, *more: Any) -> Message:
         reply = reply_of(request, *more)

@@ -12,7 +12,7 @@ import pytest
 from pos_terminal import PosTerminal, Reply, de59
 
 from acquirer.config.estate import load_estate
-from acquirer.hosts_sim.orders.settings import Rule
+from acquirer.hosts_sim.orders.settings import Fault, Rule
 from acquirer.hosts_sim.orders.store import FILE_NAME
 
 pytestmark = pytest.mark.anyio
@@ -118,7 +118,7 @@ async def test_a_day_with_an_order_host(open_world: Callable[..., Any]) -> None:
 async def test_an_order_host_that_fails(open_world: Callable[..., Any]) -> None:
     """Silent, wrong and gone; what is owed to it waits, and arrives in order when it is back."""
     order, *others = ORDERS[:5]
-    faults = ("silence", "garbage", "wrong_order", "wrong_currency")
+    faults: tuple[Fault, ...] = ("silence", "garbage", "wrong_order", "wrong_currency")
     rules = [
         Rule(fault, on="query", order_no_pattern=other.order_no)
         for fault, other in zip(faults, others, strict=True)

@@ -55,7 +55,7 @@ async def test_payments_by_means_and_what_was_given_back(open_world: Callable[..
         terminal = await world.with_courier()
 
         async def ask(frame: bytes, code: str = "00") -> Reply:
-            reply = await world.ask(frame)
+            reply: Reply = await world.ask(frame)
             assert code == reply.code
             return reply
 

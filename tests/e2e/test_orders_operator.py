@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
-import msgspec
 import pytest
-import tomli_w
 import trio
 from limits import HANG_S
+from operated import TOKEN, operated, run
 from pos_terminal import PosTerminal, de59
 
 pytestmark = pytest.mark.anyio
 
-TOKEN = "a-token-of-this-test"
 CASH, STATION = "assets:courier:C1001", "assets:station:north"
 EXCESS, SHORTAGE = "income:cash-excess", "assets:courier-shortage:C1001"
 
@@ -63,36 +58,6 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
         "no dead letter 'E9'; `acquirer orders events list --state dead` shows all",
     ),
 ]
-
-
-def without_none(value: Any) -> Any:
-    """What TOML can hold."""
-    if isinstance(value, dict):
-        return {k: without_none(v) for k, v in value.items() if v is not None}
-    return [without_none(v) for v in value] if isinstance(value, list) else value
-
-
-@asynccontextmanager
-async def operated(open_world: Any, **attributes: Any) -> AsyncIterator[Any]:
-    """An estate whose switch takes operator calls, with the files that the commands look for."""
-    async with open_world(changes={"operator_token": TOKEN}, **attributes) as world:
-        document = without_none(msgspec.to_builtins(await world.settings()))
-        (world.folder / "switch.toml").write_bytes(tomli_w.dumps(document).encode())
-        (world.folder / "up.json").write_bytes(msgspec.json.encode({"http": world.running.http}))
-        yield world
-
-
-async def run(folder: Path, *arguments: str) -> tuple[int, Any]:
-    """A command's exit code, and its JSON or its complaint."""
-    done = await trio.run_process(
-        [sys.executable, "-m", "acquirer", *arguments, "--data", str(folder), "--json"],
-        capture_stdout=True,
-        capture_stderr=True,
-        check=False,
-    )
-    if done.returncode:
-        return done.returncode, done.stderr.decode()
-    return 0, msgspec.json.decode(done.stdout)
 
 
 async def pay_cash(world: Any, terminal: PosTerminal, order_no: str, amount_minor: int) -> None:
@@ -145,8 +110,8 @@ async def test_a_locked_courier_is_unlocked(open_world: Any) -> None:
     async with operated(open_world) as world:
         terminal = await world.signed_on()
         right = next(c for c in world.estate.couriers if c.courier_id == "C1001").password
-        for code in ("55", "55", "75", "75"):
-            assert code == (await world.ask(terminal.courier("C1001", "9999"))).code
+        for refusal in ("55", "55", "75", "75"):
+            assert refusal == (await world.ask(terminal.courier("C1001", "9999"))).code
         assert "75" == (await world.ask(terminal.courier("C1001", right))).code
         _, listed = await run(world.folder, "couriers", "list")
         assert [True] == [c["locked"] for c in listed["couriers"] if c["courier_id"] == "C1001"]

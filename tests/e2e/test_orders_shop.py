@@ -179,9 +179,9 @@ async def test_takings_are_todays_payments_by_means(open_world: Callable[..., An
         await till.done("C", f"{TEA}*3")
         asked = await till.query("TODAY")
         assert ("00", "0" * 12) == (asked.code, asked[4])
-        lines = shown(asked).split("|")[1:]
-        assert ["刷卡 Card 2: 49.80", "现金 Cash 1: 45.90", "无款 No payment 1"] == lines[:3]
-        assert "合计 Total 95.70" == lines[-1]
+        told = shown(asked).split("|")[1:]
+        assert ["刷卡 Card 2: 49.80", "现金 Cash 1: 45.90", "无款 No payment 1"] == told[:3]
+        assert "合计 Total 95.70" == told[-1]
         assert "12" == (await till.pay("TODAY", 0, NOTHING)).code
 
 

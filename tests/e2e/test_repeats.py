@@ -282,7 +282,7 @@ async def test_half_closed(world: Any) -> None:
     terminal = await world.signed_on()
     async with world.line() as line:
         await line.send(terminal.sale(SYBIL, SLOW))
-        await line.stream.send_eof()
+        await line.finish()
         assert "00" == (await line.receive()).code
 
 

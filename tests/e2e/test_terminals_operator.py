@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
-from test_orders_operator import TOKEN, operated, run
+from operated import TOKEN, operated, run
 
 from acquirer.config.estate import load_estate
 

@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -169,14 +170,4 @@ def desk(tmp_path: Path) -> Callable[..., AbstractAsyncContextManager[Desk]]:
 def messages() -> Any:
     """The builders of this file: ``sale``, ``undo``, ``card``, ``pin_block``."""
 
-    class Builders:
-        pass
-
-    for name, builder in {
-        "sale": sale,
-        "undo": undo,
-        "card": card,
-        "pin_block": pin_block,
-    }.items():
-        setattr(Builders, name, staticmethod(builder))
-    return Builders
+    return SimpleNamespace(sale=sale, undo=undo, card=card, pin_block=pin_block)

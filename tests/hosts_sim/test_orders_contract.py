@@ -12,6 +12,7 @@ import pytest
 import trio
 import yaml
 
+from acquirer.codecs.order_codes import Means, OrderStatus
 from acquirer.config.estate import Order, load_estate
 from acquirer.hosts_sim.orders.server import run_order_sim
 from acquirer.hosts_sim.orders.settings import OrderSimSettings, Rule
@@ -182,10 +183,10 @@ def test_the_switchs_events_fit_the_document() -> None:
             EventData(
                 order_no="A",
                 merchant_id="m",
-                order_status="01",
+                order_status=OrderStatus.PAID,
                 amount_minor=0,
                 currency_code="156",
-                means="card",
+                means=Means.CARD,
             )
         ).items()
         if default == ""
@@ -193,10 +194,10 @@ def test_the_switchs_events_fit_the_document() -> None:
     full = EventData(
         order_no="A",
         merchant_id="m",
-        order_status="01",
+        order_status=OrderStatus.PAID,
         amount_minor=999_999_999_999,
         currency_code="156",
-        means="card",
+        means=Means.CARD,
         fields={"floor": "9"},
         **texts,
     )

@@ -1,6 +1,7 @@
 """Which events an order may take, as the merchant sees it."""
 
 import itertools
+from typing import Any
 
 import msgspec
 import pytest
@@ -142,7 +143,7 @@ def test_an_event_ahead_of_its_predecessor_is_not_yet_possible(status: str, kind
     ],
 )
 def test_what_can_never_be_is_refused_for_good(
-    status: str, kind: str, changes: dict[str, object]
+    status: str, kind: str, changes: dict[str, Any]
 ) -> None:
     """Wrong money, a second payment, a step backwards."""
     decision = decide(order(status), event(kind, **changes))

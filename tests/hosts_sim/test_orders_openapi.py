@@ -78,7 +78,7 @@ def whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def signed(case: Case) -> dict[str, Any]:
+def signed(case: Case[Any]) -> dict[str, Any]:
     """What to send so that a right document counts, for half of them about what is known."""
     document = whole(case.body)
     facts = document.get("data", document)
@@ -104,7 +104,7 @@ def signed(case: Case) -> dict[str, Any]:
 
 @schema.parametrize()
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
-def test_what_the_document_allows_is_answered_as_it_says(case: Case, address: str) -> None:
+def test_what_the_document_allows_is_answered_as_it_says(case: Case[Any], address: str) -> None:
     """Status, headers, content type and body are those that the document names; 5xx never."""
     is_right = case.meta is not None and case.meta.generation.mode is GenerationMode.POSITIVE
     extra = signed(case) if is_right and case.method == "POST" else {}

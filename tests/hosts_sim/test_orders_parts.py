@@ -53,7 +53,9 @@ def part(store: OrderStore, merchant_id: str, amount: int, tid: str = "T1") -> O
     return opened
 
 
-def shown(store: OrderStore, merchant_id: str, number: str = WHOLE, at_s: float = 0) -> tuple:
+def shown(
+    store: OrderStore, merchant_id: str, number: str = WHOLE, at_s: float = 0
+) -> tuple[str, int, str]:
     """Status, amount and what it is a part of, as a query has them."""
     order = store.order(merchant_id, number)
     assert order is not None

@@ -8,12 +8,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 import trio
 from limits import HANG_S
 
+from acquirer.codecs.order_codes import Means, OrderStatus
 from acquirer.config.estate import load_estate
 from acquirer.routing.orders.client import Delivered, OrderSystems
 from acquirer.routing.orders.messages import EventData, build_event
@@ -39,8 +39,8 @@ def program(config: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
         stderr=subprocess.DEVNULL,
         text=True,
     )
+    assert process.stdout is not None
     try:
-        assert process.stdout is not None
         ready = json.loads(process.stdout.readline())
         assert ready["ready"] is True
         yield process, ready["orders"]
@@ -58,11 +58,11 @@ def pay_all_and_kill(address: str, pid: int, kill_after: int) -> set[str]:
 
     async def pay(orders: OrderSystems, index: int) -> None:
         order = payable[index]
-        means: Any = {"1": "card", "2": "cash", "3": "none"}[order.pay_ways[0]]
+        means = {"1": Means.CARD, "2": Means.CASH, "3": Means.NONE}[order.pay_ways[0]]
         data = EventData(
             order_no=order.order_no,
             merchant_id=order.merchant_id,
-            order_status="01",
+            order_status=OrderStatus.PAID,
             amount_minor=order.amount_minor,
             currency_code="156",
             means=means,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
@@ -69,9 +68,11 @@ def opening(merchant_id: str, order_no: str, kind: Kind = "sale", **lines: int) 
     return Opening(order_no, merchant_id, kind, wanted, "10000003", "C2001")
 
 
-def opened(store: OrderStore, *arguments: Any, **lines: int) -> OrderState:
+def opened(
+    store: OrderStore, merchant_id: str, order_no: str, kind: Kind = "sale", **lines: int
+) -> OrderState:
     """The order, which must have been opened."""
-    order = store.open(opening(*arguments, **lines))
+    order = store.open(opening(merchant_id, order_no, kind, **lines))
     assert isinstance(order, OrderState)
     return order
 
@@ -208,8 +209,8 @@ def timeline(orders: list[tuple[Kind, int, list[tuple[str, str]]]], times: list[
                 done.append((when, kind, -signed))
         effects += done
     stock = OPENING
-    for _, kind, quantity in sorted(effects):
-        stock = quantity if kind == "count" else stock + quantity
+    for _, effect, quantity in sorted(effects):
+        stock = quantity if effect == "count" else stock + quantity
     return stock
 
 

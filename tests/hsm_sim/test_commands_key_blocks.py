@@ -1,6 +1,7 @@
 """All families of commands under key block LMKs, and key policy."""
 
 from collections.abc import Callable
+from typing import Protocol
 
 import psec
 import pytest
@@ -19,13 +20,21 @@ from acquirer.hsm_sim.state import Settings
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
 
 Send = Callable[[str], str]
-Keys = Callable[[str, str], str]
+
+
 LMKS = ["01", "02"]
 
 CLEAR = bytes.fromhex("0123456789ABCDEFFEDCBA9876543210")
 ZMK_CLEAR = des.odd_parity(bytes(range(64, 80)))
 AES_CLEAR = bytes(range(16, 48))
 ZMK_SIZE = {"01": 73, "02": 97}
+
+
+class MakeBlock(Protocol):
+    """Makes a key block."""
+
+    def __call__(self, attributes: str, digits: str = CLEAR.hex()) -> str:
+        """See :func:`block`."""
 
 
 @pytest.fixture(params=LMKS)
@@ -35,7 +44,7 @@ def lmk_id(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def block(module: SecurityModule, lmk_id: str) -> Keys:
+def block(module: SecurityModule, lmk_id: str) -> MakeBlock:
     """Makes the key block of (attributes such as ``72T2B00E``, clear hexadecimal digits)."""
 
     def make(attributes: str, digits: str = CLEAR.hex()) -> str:
@@ -47,7 +56,7 @@ def block(module: SecurityModule, lmk_id: str) -> Keys:
 
 
 @pytest.fixture
-def zmk(block: Keys) -> str:
+def zmk(block: MakeBlock) -> str:
     """A TDES ZMK."""
     return block("52T2N00N", ZMK_CLEAR.hex())
 
@@ -120,7 +129,7 @@ def test_attributes_are_checked(send: Send, request_text: str, code: str) -> Non
 @pytest.mark.parametrize("scheme", "UXSR")
 @pytest.mark.parametrize("flag", ["", ";0", ";1"])
 def test_export_and_import(
-    module: SecurityModule, send: Send, block: Keys, lmk_id: str, scheme: str, flag: str
+    module: SecurityModule, send: Send, block: MakeBlock, lmk_id: str, scheme: str, flag: str
 ) -> None:
     """What A8 exports in any scheme, A6 brings back to the same key."""
     master = block("51T2N00N" if flag == ";1" else "52T2N00N", ZMK_CLEAR.hex())
@@ -139,7 +148,9 @@ def test_export_and_import(
     )
 
 
-def test_exported_blocks_open_elsewhere(send: Send, block: Keys, lmk_id: str, zmk: str) -> None:
+def test_exported_blocks_open_elsewhere(
+    send: Send, block: MakeBlock, lmk_id: str, zmk: str
+) -> None:
     """psec opens what leaves as R: version B, X9.143's usage, exportability as asked."""
     exported = send(f"A8FFF{zmk}{block('71T2E00S')}R%{lmk_id}&N")
     header, clear = psec.tr31.unwrap(ZMK_CLEAR, exported[5:-6])
@@ -204,7 +215,7 @@ def test_aes_keys_travel_under_aes_keys(module: SecurityModule, send: Send) -> N
     ],
 )
 def test_exportability(
-    send: Send, block: Keys, lmk_id: str, zmk: str, attributes: str, scheme: str, tail: str,
+    send: Send, block: MakeBlock, lmk_id: str, zmk: str, attributes: str, scheme: str, tail: str,
     code: str,
 ) -> None:  # fmt: skip
     """N never leaves, E leaves in key blocks only, and no key becomes easier to export."""
@@ -238,7 +249,7 @@ def test_legacy_families(module: SecurityModule, send: Send, lmk_id: str, zmk: s
     assert f"GD00{under_zmk}{made[-6:]}" == send(f"GC{zmk}{under_lmk};XS1%{lmk_id}")
 
 
-def test_components(module: SecurityModule, send: Send, block: Keys, lmk_id: str) -> None:
+def test_components(module: SecurityModule, send: Send, block: MakeBlock, lmk_id: str) -> None:
     """A4 adds key blocks up."""
     parts = [bytes(range(n, n + 16)) for n in (1, 50, 99)]
     texts = "".join(block("52T2N00E", part.hex()) for part in parts)
@@ -255,7 +266,7 @@ def test_single_as_double_and_zeros(send: Send, lmk_id: str, zmk: str) -> None:
     assert send(f"A6FFF{zmk}X{zeros}S%{lmk_id}#72T2N00S00") == "A775"
 
 
-def test_mac_keys_are_held_to_their_use(send: Send, block: Keys, lmk_id: str) -> None:
+def test_mac_keys_are_held_to_their_use(send: Send, block: MakeBlock, lmk_id: str) -> None:
     """Usage, mode of use and algorithm of a MAC key decide what M6 and M8 do."""
     data = b"00112233445566"
     message = f"{len(data):04X}{data.decode()}"
@@ -289,7 +300,7 @@ def test_aes_macs_and_data(module: SecurityModule, send: Send) -> None:
     assert f"M300{text[-32:]}0040{data.hex().upper()}" == back
 
 
-def test_pins_and_card_values(send: Send, block: Keys, lmk_id: str) -> None:
+def test_pins_and_card_values(send: Send, block: MakeBlock, lmk_id: str) -> None:
     """CA, CC, JC, JG and CW, CY work under key block LMKs, and look at modes of use."""
     zpk_clear = des.odd_parity(bytes(range(100, 116)))
     tpk, zpk = block("71T2N00N"), block("72T2B00N", zpk_clear.hex())
@@ -314,7 +325,7 @@ def test_pins_and_card_values(send: Send, block: Keys, lmk_id: str) -> None:
 
 
 def test_the_lmk_decides_the_scheme(
-    send: Send, block: Keys, lmk_id: str, key: Callable[[str, str, str], tuple[bytes, str]]
+    send: Send, block: MakeBlock, lmk_id: str, key: Callable[[str, str, str], tuple[bytes, str]]
 ) -> None:
     """Keys of one kind of LMK do not open under another (A1), damaged blocks nowhere (A4)."""
     _, variant = key("001", CLEAR.hex(), "U")

@@ -1,6 +1,7 @@
 """Derived unique keys: the published series whole, and relations between the three methods."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -217,7 +218,7 @@ def test_a_working_key_is_not_stronger_than_its_base() -> None:
     initial = bytes(16)
     with pytest.raises(KeyLengthError, match="stronger"):
         dukpt_aes.working_key(initial, bytes(12), Usage.PIN_ENCRYPTION, KeyType.AES_256)
-    for call in (
+    calls: tuple[Callable[[], object], ...] = (
         lambda: dukpt_aes.initial_key(bytes(17), bytes(12)),
         lambda: dukpt_aes.initial_key(bytes(16), bytes(10)),
         lambda: dukpt_aes.transaction_key(bytes(16), bytes(10)),
@@ -226,6 +227,7 @@ def test_a_working_key_is_not_stronger_than_its_base() -> None:
         lambda: dukpt_des.initial_key(bytes(24), bytes(10)),
         lambda: dukpt_des.pin_key(bytes(16), bytes(10)),
         lambda: dukpt_des.decipher_pin_block(bytes(16), bytes(8)),
-    ):
+    )
+    for call in calls:
         with pytest.raises(KeyLengthError):
             call()

@@ -1,5 +1,7 @@
 """EMV cryptography, card values and issuer PIN blocks against pyemv and psec."""
 
+from collections.abc import Callable
+
 import psec
 import pytest
 from Crypto.Cipher import DES, DES3
@@ -129,11 +131,12 @@ def test_issuer_pin_blocks_are_pyemvs(key: bytes, pin: str, old: str) -> None:
 
 def test_issuer_pin_blocks_check_pins() -> None:
     """PINs of wrong lengths are refused with 24."""
-    for call in (
+    calls: tuple[Callable[[], object], ...] = (
         lambda: pinblock_issuer.encode_pay_now("123", "0" * 12),
         lambda: pinblock_issuer.encode_visa_new(bytes(16), "1" * 13),
         lambda: pinblock_issuer.encode_visa_change(bytes(16), "1234", "12a4"),
-    ):
+    )
+    for call in calls:
         with pytest.raises(PinBlockError) as caught:
             call()
         assert caught.value.code == "24"

@@ -21,6 +21,7 @@ from acquirer.hsm_sim.crypto import (
     pinblock_iso4,
     pinblock_issuer,
 )
+from acquirer.hsm_sim.crypto.mac import Padding
 from acquirer.hsm_sim.crypto.pinblock import FORMATS
 
 VECTORS = Path(__file__).parents[1] / "vectors"
@@ -28,7 +29,7 @@ CRYPTO = json.loads((VECTORS / "crypto.json").read_text())
 EMV = json.loads((VECTORS / "emv.json").read_text())
 PIN_BLOCKS = json.loads((VECTORS / "pin_blocks.json").read_text())
 
-Vector = dict[str, str]
+Vector = dict[str, Any]
 
 
 @pytest.mark.parametrize("vector", CRYPTO["aes"], ids=lambda v: v["id"])
@@ -72,7 +73,7 @@ def test_cryptograms(vector: Vector) -> None:
     session = emv.common_session_key(card, bytes.fromhex(vector["diversifier"]))
     assert shows(card, vector["card_kcv"])
     assert shows(session, vector["session_kcv"])
-    padding = 2 if vector["padding"] == 2 else 1
+    padding: Padding = 2 if vector["padding"] == 2 else 1
     arqc = emv.cryptogram(session, bytes.fromhex(vector["data"]), padding)
     assert vector["arqc"] == arqc.hex().upper()
     for name, key in (("arpc_1_card", card), ("arpc_1_session", session)):

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -187,7 +188,7 @@ class Ledger(RuleBasedStateMachine):
         expected, self.expected = self.expected, []
         assert self.writer.commit(units) == expected
         for name in ACCOUNTS:
-            query = Query(lambda session, name=name: account_sums(session, name, self.currency))
+            query = Query(partial(account_sums, name=name, currency_code=self.currency))
             assert self.writer.commit([query]) == [tuple(self.model.sums[name])]
 
     def teardown(self) -> None:
@@ -200,8 +201,13 @@ class Ledger(RuleBasedStateMachine):
 
 def test_random_ledger_work(writer: Writer, make_entry: Callable[..., Entry], url: str) -> None:
     """Postings, both phases and reversals of reversals, in groups, with limits."""
+
+    class Here(Ledger):
+        def __init__(self) -> None:
+            super().__init__(writer, make_entry, url)
+
     run_state_machine_as_test(
-        lambda: Ledger(writer, make_entry, url),
+        Here,
         settings=settings(
             max_examples=25,
             stateful_step_count=30,

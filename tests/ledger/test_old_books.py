@@ -35,7 +35,7 @@ ORDER = (
 BALANCES = "SELECT name, debits_posted, credits_posted FROM accounts ORDER BY name"
 CHAIN = "SELECT chain_seq, chain_hash FROM transfers ORDER BY id"
 MONEY = "SELECT id, rrn, amount_minor, state, order_no, original_id FROM journal ORDER BY id"
-OLDER = (
+OLDER: tuple[tuple[int, str, str, str, dict[str, str]], ...] = (
     # A refund, and a write-off with the operator's name and reason, as 0008 kept them.
     (9_001, "order_cancellation", "original", "000901", {}),
     (9_002, "refund", "original", "000901/R", {}),

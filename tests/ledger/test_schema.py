@@ -1,6 +1,7 @@
 """The tables: migrations and what the databases themselves refuse."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -37,7 +38,7 @@ def test_migrations_make_the_tables_of_the_schema(writer: Writer, url: str) -> N
 def test_the_newest_migration_is_the_schema_version() -> None:
     """The short cut past alembic must not skip a migration."""
     config = Config()
-    folder = migrate_module.Path(migrate_module.__file__).with_name("migrations")
+    folder = Path(migrate_module.__file__).with_name("migrations")
     config.set_main_option("script_location", str(folder))
     assert ScriptDirectory.from_config(config).get_heads() == [SCHEMA_VERSION]
 

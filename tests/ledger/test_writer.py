@@ -62,6 +62,13 @@ def notice(id: str) -> QueueEvent:
     return QueueEvent(Event(id, "M1", "O1", "order.paid", "{}", 0, 0))
 
 
+def stored(session: Session, number: int) -> Entry:
+    """An entry, which must be there."""
+    found = entry(session, number)
+    assert found is not None
+    return found
+
+
 def everything(session: Session) -> dict[str, list[object]]:
     """All rows of all tables that a unit can write."""
     tables = ("journal", "transfers", "accounts", "orders", "terminals", "couriers", "saf")
@@ -79,7 +86,7 @@ def test_a_group_of_sales(writer: Writer, session: Session, make_entry: MakeEntr
     assert writer.commit([(approve(n), post(n)) for n in numbers]) == [None] * 40
     assert account_sums(session, RECEIVABLE, "156") == (400_000, 0, 0, 0)
     assert account_sums(session, PAYABLE, "156") == (0, 395_200, 0, 0)
-    assert all(entry(session, n).state is State.APPROVED for n in numbers)
+    assert all(stored(session, n).state is State.APPROVED for n in numbers)
 
 
 def test_an_entry_comes_back_as_it_went(
@@ -198,7 +205,7 @@ def test_results_do_not_depend_on_the_grouping(
     decline = UpdateEntry(1, (State.SENT,), state=State.DECLINED, response_code="51")
     results = writer.commit([(approve(1), post(1)), (decline,), (approve(2), post(2))])
     assert results == [None, Failed(decline), None]
-    assert entry(session, 1).response_code == "00"
+    assert stored(session, 1).response_code == "00"
 
 
 def test_reversal_of_a_reversal_gives_the_effect_back(
@@ -234,7 +241,7 @@ def test_an_event_without_transfers_can_be_reversed(writer: Writer) -> None:
 
 def test_orders_keep_what_was_paid(writer: Writer, session: Session) -> None:
     """A fresh answer of the order system changes an unpaid order whole, a paid one in words."""
-    steps = [
+    steps: list[Step] = [
         PutOrder(OrderRow("M1", "O1", "00", 100, "156", "1", "a", 1)),
         PutOrder(OrderRow("M1", "O1", "00", 200, "156", "12", "b", 2)),
         UpdateOrder("M1", "O1", ("00", None, None), ("00", 7, None)),
@@ -251,7 +258,7 @@ def test_orders_keep_what_was_paid(writer: Writer, session: Session) -> None:
 
 def test_an_answer_from_before_a_change_is_not_kept(writer: Writer, session: Session) -> None:
     """An order that was paid and given up while the order system was asked stays as it is."""
-    steps = [
+    steps: list[Step] = [
         PutOrder(OrderRow("M1", "O1", "00", 100, "156", "1", "a", 1)),
         UpdateOrder("M1", "O1", ("00", None, None), ("01", None, 7)),
         UpdateOrder("M1", "O1", ("01", None, 7), ("04", None, None)),
@@ -283,7 +290,7 @@ def test_claims_are_compared_and_cleared(
     release = UpdateEntry(1, sent, check_claim=True, expected_claim=5, set_claim=True)
     results = [writer.commit([(step,)])[0] for step in (claim, claim, release, release, claim)]
     assert results == [None, Failed(claim), None, Failed(release), None]
-    assert entry(session, 1).claimed_by == 5
+    assert stored(session, 1).claimed_by == 5
 
 
 def test_transfer_numbers_go_on_in_one_chain(

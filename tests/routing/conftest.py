@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,11 +11,8 @@ from typing import Any
 
 import pytest
 import trio
-from trio.testing import memory_stream_pair
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "e2e"))
-
 from certificates import Authority
+from trio.testing import memory_stream_pair
 
 from acquirer.codecs.bank_kinds import BankMessage
 from acquirer.codecs.dialect import load_dialect

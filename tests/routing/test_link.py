@@ -254,7 +254,8 @@ async def test_silence_is_asked_and_a_dead_peer_left(make_rig: Rig) -> None:
         bank = await rig.bring_up()
         started = trio.current_time()
         echo = await bank.answer()
-        assert (echo.get(70), pytest.approx(trio.current_time() - started)) == ("301", 60.0)
+        assert echo.get(70) == "301"
+        assert pytest.approx(trio.current_time() - started) == 60.0
         assert (await bank.receive()).get(70) == "301"
         await rig.bring_up()
         assert pytest.approx(trio.current_time() - started) == 123.0
@@ -357,7 +358,7 @@ async def test_a_value_that_does_not_fit_is_not_sent(make_rig: Rig) -> None:
 )
 def test_wrong_settings_are_named(changes: dict[str, str], key: str) -> None:
     """The error names bank and key."""
-    values = {"name": "demo", "address": "h:1", "acquirer_id": "1"} | changes
+    values: dict[str, Any] = {"name": "demo", "address": "h:1", "acquirer_id": "1"} | changes
     with pytest.raises(BankSettingsError, match=f"'demo': {key}:"):
         Banks([BankSettings(**values)], None, on_unmatched=lambda *_: None)
 

@@ -88,8 +88,9 @@ async def test_a_day_on_the_link(
     key_exchange: str,
 ) -> None:
     """Balance, sale with PIN, wrong PIN, void, reversal and inquiry, each as it should be."""
-    settings = {"security": security, "key_exchange": key_exchange}
-    async with linked(tmp_path, clear_security, **settings) as banks:
+    async with linked(
+        tmp_path, clear_security, security=security, key_exchange=key_exchange
+    ) as banks:
         card = {"pan": Pan(ALICE.pan), "expiry": ALICE.expiry, "track2": ALICE.track2}
         ask = {"pin_block": pin_block(banks), **card}
         balance = await _ask(banks, make_sale("000001", kind="balance", amount_minor=None, **ask))
@@ -127,7 +128,7 @@ async def test_many_at_once_with_keys_changing(
     tmp_path: Path, clear_security: Any, make_sale: Callable[..., Any], security: str
 ) -> None:
     """300 sales with PINs in flight while the bank changes keys: each approved once."""
-    rekey = {"rekey_s": 0.02} if security == "zone" else {}
+    rekey: dict[str, Any] = {"rekey_s": 0.02} if security == "zone" else {}
     outcomes: Counter[str] = Counter()
     async with linked(tmp_path, clear_security, security=security, **rekey) as banks:
 
@@ -210,8 +211,13 @@ async def test_the_link_comes_back_after_a_restart_of_the_bank(
     settings = BankSimSettings(data=str(tmp_path))
     listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
     port = listeners[0].socket.getsockname()[1]
-    values = {"name": "demo", "address": f"127.0.0.1:{port}", "acquirer_id": BANK.acquirer_id}
-    bank = BankSettings(**values, zpk=BANK.zpk, reconnect_first_s=0.05)
+    bank = BankSettings(
+        name="demo",
+        address=f"127.0.0.1:{port}",
+        acquirer_id=BANK.acquirer_id,
+        zpk=BANK.zpk,
+        reconnect_first_s=0.05,
+    )
     banks = Banks([bank], None, on_unmatched=lambda *_: None, wall=lambda: datetime.now(UTC))
     async with trio.open_nursery() as links:
         await links.start(banks.run)

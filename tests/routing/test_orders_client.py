@@ -9,6 +9,7 @@ import trio
 from limits import HANG_S
 from trio.testing import MockClock
 
+from acquirer.codecs.order_codes import Means, OrderStatus
 from acquirer.routing.orders.client import (
     Delivered,
     OrderSystemDown,
@@ -61,10 +62,10 @@ def order_event() -> OrderEvent:
     data = EventData(
         order_no="SP1",
         merchant_id=MERCHANT,
-        order_status="01",
+        order_status=OrderStatus.PAID,
         amount_minor=21478,
         currency_code="156",
-        means="cash",
+        means=Means.CASH,
     )
     return build_event("evt_1", "order.paid", data, 1_764_000_000_000)
 
@@ -136,7 +137,7 @@ async def test_a_query_asks_for_the_order_and_gives_its_facts() -> None:
         expected = OrderFacts(
             order_no="SP1",
             merchant_id=MERCHANT,
-            status="00",
+            status=OrderStatus.TO_PAY,
             amount_minor=21478,
             currency_code="156",
             pay_ways="12",

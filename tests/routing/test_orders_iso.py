@@ -155,12 +155,16 @@ def test_texts_that_would_steer_a_screen_are_clean() -> None:
 
 def test_a_long_remark_is_cut_and_no_notice_lost() -> None:
     """What programs need is all there; text for people is cut between two characters."""
-    data = {"note": "很" * 300, "signed_by": "王" * 100, "fields": {"楼" * 30: "三" * 30}}
+    data: dict[str, Any] = {
+        "note": "很" * 300,
+        "signed_by": "王" * 100,
+        "fields": {"楼" * 30: "三" * 30},
+    }
     items = De59.parse(notice_message(event(**data), NUMBERS).binary(59))
     assert set("很") == set(items.text("OD") or "很")
     assert "王" * 10 in items.text("OR")
     assert (ORDER.order_no, "72") == (items.text("ON"), items.text("ET"))
-    crowded = {"fields": {f"名{n}" * 10: "值" * 40 for n in range(9)}}
+    crowded: dict[str, Any] = {"fields": {f"名{n}" * 10: "值" * 40 for n in range(9)}}
     items = De59.parse(notice_message(event(**crowded), NUMBERS).binary(59))
     assert "OV" not in items
     assert items.text("EI") == event().id

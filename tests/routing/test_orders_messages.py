@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from acquirer.codecs.order_codes import Means, OrderStatus
 from acquirer.routing.orders.errors import AnswerError
 from acquirer.routing.orders.messages import (
     EventBody,
@@ -40,7 +41,7 @@ def test_an_answer_becomes_facts_with_defaults_for_what_may_be_missing() -> None
     expected = OrderFacts(
         order_no="SP1",
         merchant_id=MERCHANT,
-        status="00",
+        status=OrderStatus.TO_PAY,
         amount_minor=21478,
         currency_code="156",
         pay_ways="12",
@@ -112,10 +113,10 @@ def test_an_event_carries_type_time_and_what_applies() -> None:
     data = EventData(
         order_no="SP1",
         merchant_id=MERCHANT,
-        order_status="01",
+        order_status=OrderStatus.PAID,
         amount_minor=21478,
         currency_code="156",
-        means="card",
+        means=Means.CARD,
         rrn="000000000017",
         approval_code="123456",
         terminal_id="10000001",

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
+from acquirer.codecs.order_codes import Means, OrderStatus
 from acquirer.routing.orders.client import Delivered, Delivery, Rejected
 from acquirer.routing.orders.messages import EventData, OrderEvent, build_event
 from acquirer.routing.orders.outbox import (
@@ -62,7 +63,7 @@ class FakeStore:
         await self._step()
         self.claims += 1
         blocked: set[str] = set()
-        claimed = []
+        claimed: list[OutboxEvent] = []
         for row in self.rows:
             if row.state != "waiting":
                 continue
@@ -117,10 +118,10 @@ def event(number: int, order_no: str, at_ms: int = 0, merchant_id: str = "m1") -
     data = EventData(
         order_no=order_no,
         merchant_id=merchant_id,
-        order_status="01",
+        order_status=OrderStatus.PAID,
         amount_minor=1,
         currency_code="156",
-        means="cash",
+        means=Means.CASH,
     )
     return build_event(f"evt_{number}", "order.paid", data, at_ms)
 

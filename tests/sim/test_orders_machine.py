@@ -292,14 +292,12 @@ class Orders(RuleBasedStateMachine):
             return
 
         async def looked(world: World) -> tuple[dict[Any, Any], dict[Any, Any]]:
-            at_switch = dict(world.auditor.rows("SELECT order_no, status FROM orders"))
-            cash = dict(
-                world.auditor.rows(
-                    "SELECT name, debits_posted - credits_posted FROM accounts"
-                    " WHERE name LIKE 'assets:courier:%'"
-                )
+            statuses = world.auditor.rows("SELECT order_no, status FROM orders")
+            cash = world.auditor.rows(
+                "SELECT name, debits_posted - credits_posted FROM accounts"
+                " WHERE name LIKE 'assets:courier:%'"
             )
-            return at_switch, cash
+            return {row[0]: row[1] for row in statuses}, {row[0]: row[1] for row in cash}
 
         theirs = self._theirs()
         at_switch, cash = self._in_the_day(looked)

@@ -21,7 +21,7 @@ from acquirer.hsm_sim.operator import pin_under_lmk, wrap_key
 from acquirer.hsm_sim.server import HsmServer
 from acquirer.hsm_sim.state import Settings
 from acquirer.payments.kernel.errors import HsmRefused, HsmUnavailable
-from acquirer.switch.hsm.client import DEK, TAK, TPK, ZAK, ZPK, Hsm
+from acquirer.switch.hsm.client import DEK, TAK, TPK, ZAK, ZPK, Hsm, MacAlgorithm
 from acquirer.switch.hsm.failover import FailoverTransport, Proof
 from acquirer.switch.hsm.transport import InProcessTransport, TcpTransport
 
@@ -193,9 +193,10 @@ async def test_a_mac_of_no_length_seals_nothing(reply: bytes) -> None:
         def close(self) -> None:
             pass
 
-    for algorithm in ("cup_ecb", "x919"):
+    algorithms: tuple[MacAlgorithm, ...] = ("cup_ecb", "x919")
+    for algorithm in algorithms:
         with pytest.raises(HsmUnavailable):
-            await Hsm(Scripted()).mac(algorithm, "U", b"data")  # type: ignore[arg-type]
+            await Hsm(Scripted()).mac(algorithm, "U", b"data")
 
 
 @pytest.mark.parametrize("code", [b"02", b"10", b"ZZ", b""])

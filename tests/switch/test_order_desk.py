@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from acquirer.codecs.order_codes import OrderStatus
 from acquirer.ledger.journal.entries import OrderRow
 from acquirer.payments.orders.desk import Found, overlay
 from acquirer.routing.orders.messages import OrderFacts
@@ -13,7 +14,7 @@ from acquirer.routing.orders.messages import OrderFacts
 FACTS = OrderFacts(
     order_no="SP1",
     merchant_id="M1",
-    status="00",
+    status=OrderStatus.TO_PAY,
     amount_minor=500,
     currency_code="156",
     pay_ways="12",

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from acquirer.codecs.de59 import BYTES_MAX, De59
+from acquirer.codecs.order_codes import OrderStatus
 from acquirer.payments.orders.query import ITEM_HEAD_BYTES, fitted
 from acquirer.payments.orders.text import TEXT_CHARACTERS_MAX, OrderText
 from acquirer.routing.orders.messages import OrderFacts
@@ -15,7 +16,7 @@ def facts(text: str = "茶具|Block 9", **fields: str) -> OrderFacts:
     return OrderFacts(
         order_no="CM1",
         merchant_id="M1",
-        status="00",
+        status=OrderStatus.TO_PAY,
         amount_minor=7_930,
         currency_code="156",
         pay_ways="12",

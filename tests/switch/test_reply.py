@@ -6,9 +6,9 @@ import pytest
 
 from acquirer.codecs.dialect import load_dialect
 from acquirer.codecs.errors import LocalFormatError
-from acquirer.codecs.message import Message
+from acquirer.codecs.message import Message, reply_mti
 from acquirer.payments.kernel.calendar import Stamp
-from acquirer.switch.terminals.reply import build_format_error, build_reply, reply_mti, write_reply
+from acquirer.switch.terminals.reply import build_format_error, build_reply, write_reply
 from acquirer.switch.terminals.request import Answer
 
 CUP = load_dialect("cup_pos")

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import pytest
 import trio
@@ -89,7 +89,7 @@ class Desk:
 
     def __post_init__(self) -> None:
         self._numbers = 900
-        self.context: Any = SimpleNamespace(
+        context = SimpleNamespace(
             book=self.book,
             banks=self.banks,
             bank_settings={"demo": BANK},
@@ -102,6 +102,7 @@ class Desk:
             numbers=SimpleNamespace(take=self._take),
             saf_queued=self._queued,
         )
+        self.context = cast(Any, context)
         self.worker = SafWorker(self.context, "demo", lambda: 0.0, self.settings)
 
     def _queued(self) -> None:

@@ -40,7 +40,11 @@ class Books:
         faulty = self._random.random() < self._rate
         late = faulty and fault == "close" and self._random.random() < 0.5
         if faulty:
-            acts = {"drop": {"drop": True}, "close": {"close": True}, "bad": {"mac": "bad"}}
+            acts: dict[str, dict[str, Any]] = {
+                "drop": {"drop": True},
+                "close": {"close": True},
+                "bad": {"mac": "bad"},
+            }
             self.host.script.append(self._act(**acts[fault]))
         answers = self._answer(frame)
         if not late:

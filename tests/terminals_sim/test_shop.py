@@ -41,6 +41,7 @@ async def test_a_sale_is_opened_paid_and_confirmed(wire: Any, host: Any, card: C
     for message in (payment, confirmation):
         assert number == De59.parse(message.binary(59)).text("ON")
     assert "000000007960" == payment.get(4)
+    assert result.order is not None
     assert (number, "approved", ("Tea 2 × 39.80",)) == (
         result.order_no,
         result.outcome,

@@ -491,9 +491,9 @@ def test_confirmation_waits_until_the_switch_has_it(
     assert again.frame == first.frame
     host.script.append(act(fields={39: "96"}))
     answered(host, signed_on, again)
-    assert len(signed_on.state.advices) == 1
+    assert 1 == len(signed_on.state.advices)
     answered(host, signed_on, again)
-    assert signed_on.state.advices == ()
+    assert 0 == len(signed_on.state.advices)
     assert signed_on.state.open_orders == ()
 
 

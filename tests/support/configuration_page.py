@@ -10,7 +10,9 @@ from typing import Any
 import msgspec
 from msgspec import inspect as types
 
+from acquirer.config import business
 from acquirer.config.tls import TlsSettings
+from acquirer.payments.kernel.stand_in import StandInRule
 from acquirer.routing.banks.choice import RouteRule
 from acquirer.routing.orders.settings import OrderSystemSettings
 from acquirer.routing.settings import BankSettings, LinkSettings
@@ -26,16 +28,16 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "[hsm]": switch.HsmSettings,
     "[limits]": switch.LimitSettings,
     "[saf]": switch.SafSettings,
-    "[[stand_in]]": switch.StandInRule,
-    "[orders]": switch.OrderSettings,
+    "[[stand_in]]": StandInRule,
+    "[orders]": business.OrderSettings,
     "[[banks]], [[order_hosts]]": BankSettings,
     "[[banks.links]]": LinkSettings,
     "[[routes]]": RouteRule,
-    "[[merchants]]": switch.MerchantSettings,
-    "[[profiles]]": switch.ProfileSettings,
-    "[[terminals]]": switch.TerminalSettings,
-    "[[couriers]]": switch.CourierSettings,
-    "[[order_types]]": switch.OrderTypeSettings,
+    "[[merchants]]": business.MerchantSettings,
+    "[[profiles]]": business.ProfileSettings,
+    "[[terminals]]": business.TerminalSettings,
+    "[[couriers]]": business.CourierSettings,
+    "[[order_types]]": business.OrderTypeSettings,
     "[[order_systems]]": OrderSystemSettings,
 }
 MARK = re.compile(r"<!-- table (.+?) -->\n(.*?)<!-- /table -->", re.S)
@@ -76,7 +78,7 @@ def _kind(kind: types.Type) -> str:
         return f"a `{kind.cls.__name__}`"
     if isinstance(kind, types.StructType):
         return "table"
-    return {types.BoolType: "true or false"}.get(type(kind), "")
+    return "true or false" if isinstance(kind, types.BoolType) else ""
 
 
 def _default(field: types.Field) -> str:

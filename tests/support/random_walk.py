@@ -43,13 +43,15 @@ class RandomWalk:
 
     async def insist(self, terminal: PosTerminal, frame: bytes) -> None:
         """What must not be lost is sent until it is answered with something final."""
+        codes = []
         for _ in range(40):
             reply = await self.send(terminal, frame, again=True)
             assert reply is not None
             if reply.code not in ("68", "91", "96"):
                 return
+            codes.append(reply.code)
             await trio.sleep(0.05)
-        raise AssertionError(f"no final answer: {reply.code}")
+        raise AssertionError(f"no final answer: {codes}")
 
     async def die_during(self, terminal: PosTerminal, frame: bytes) -> None:
         """The switch dies in the middle of a payment, and starts again; it is reversed."""

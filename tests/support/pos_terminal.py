@@ -320,8 +320,10 @@ class PosTerminal:
     def reversal(self, frame: bytes, reason: str = "98") -> bytes:
         """0400 of the request in ``frame``: its STAN, DE3, DE4, DE25 and DE60."""
         original = Reply.of(frame[2:])
-        kept = {n: original[n] for n in (2, 3, 4, 11, 22, 25, 49, 60) if n in original.fields}
-        return self.frame("0400", {**kept, 39: reason})
+        kept: dict[int, str | bytes] = {
+            n: original[n] for n in (2, 3, 4, 11, 22, 25, 49, 60) if n in original.fields
+        }
+        return self.frame("0400", kept | {39: reason})
 
     def courier(self, courier_id: str, password: str, code: str = "402") -> bytes:
         """0820 with 60.3 = 402 or 403, sealed."""
@@ -391,7 +393,7 @@ class Line:
     Error handling: ``receive`` raises EOFError where the switch has closed.
     """
 
-    stream: trio.SocketStream
+    stream: trio.abc.Stream
     buffer: bytes = b""
 
     @classmethod
@@ -422,6 +424,11 @@ class Line:
         """Send one request and receive one reply."""
         await self.send(frame)
         return await self.receive()
+
+    async def finish(self) -> None:
+        """Say that no more requests come; replies may."""
+        assert isinstance(self.stream, trio.SocketStream)
+        await self.stream.send_eof()
 
     async def is_closed(self) -> bool:
         """Wait until the switch closes without a further byte."""

@@ -8,12 +8,9 @@ into the page.
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "e2e"))
 
 import trio
 from pos_terminal import (
@@ -35,7 +32,8 @@ from acquirer.simulation.day import Day
 from acquirer.simulation.network import Host
 from acquirer.simulation.parties import couriers
 from acquirer.simulation.process import SWITCH
-from acquirer.simulation.run import World, run_day
+from acquirer.simulation.run import run_day
+from acquirer.simulation.world import World
 
 PAGE = Path(__file__).parents[2] / "docs" / "interfaces" / "terminal.md"
 NAMES = {
@@ -137,7 +135,7 @@ async def _orders(desk: _Desk, card: Any) -> None:
     order = desk.order("1")
     no = order.order_no
     await desk.ask("order query", pos.order("0200", "380000", "71", de59(ON=no, OC=who)))
-    due = {4: f"{order.amount_minor:012d}"}
+    due: dict[int, str | bytes] = {4: f"{order.amount_minor:012d}"}
     by_card = due | {22: "021", **pos.card_fields(card, None)}
     items = de59(ON=no, OC=who)
     paid = await desk.ask("order payment", pos.order("0200", "000000", "72", items, by_card))
