@@ -1,11 +1,11 @@
 """Whether the switch keeps memory: its process under load for as long as is asked.
 
-``python bench/serve_memory.py [--minutes N] [--terminals N]`` starts ``acquirer serve`` with a
-security module, a bank that approves all and an order system in processes of their own. Terminals
-sell, void, reverse, ask for balances, deliver orders by card and in cash, send what is declined,
-refused or none at all, hang up and sign on again; watchers read ``/metrics`` and ``/readyz``. It
-prints one JSON object a sample and one at the end, and ends with 1 where the process grew by more
-than four megabytes after the first quarter of the time.
+``python bench/serve_memory.py [--minutes N] [--terminals N] [--pause-s S]`` starts ``acquirer
+serve`` with a security module, a bank that approves all and an order system in processes of their
+own. Terminals sell, void, reverse, ask for balances, deliver orders by card and in cash, send what
+is declined, refused or none at all, hang up and sign on again; watchers read ``/metrics`` and
+``/readyz``. It prints one JSON object a sample and one at the end, and ends with 1 where the
+process grew by more than four megabytes after the first quarter of the time.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -70,8 +70,9 @@ class Load:
         answered: transactions that were answered.
     """
 
-    def __init__(self, estate: Estate, pos: str) -> None:
+    def __init__(self, estate: Estate, pos: str, pause_s: float) -> None:
         self._estate = estate
+        self._pause_s = pause_s
         self._host, _, port = pos.rpartition(":")
         self._port = int(port)
         self._orders = count(1)
@@ -79,7 +80,13 @@ class Load:
         self._unknown = msgspec.structs.replace(estate.cards[0], pan="9999990000000004")
         self.answered = 0
 
-    async def play(self, index: int) -> None:
+    async def play_all(self) -> None:
+        """All terminals, for ever."""
+        async with trio.open_nursery() as nursery:
+            for index in range(len(self._estate.terminals)):
+                nursery.start_soon(self._play, index)
+
+    async def _play(self, index: int) -> None:
         """One terminal, for ever, on one connection after another."""
         who = identity(self._estate, self._estate.terminals[index].terminal_id)
         terminal = Terminal(who, TerminalState(who.terminal_id), journal_max=JOURNAL_MAX)
@@ -91,6 +98,7 @@ class Load:
                 await client.courier_sign_on(courier.courier_id, courier.password)
                 for turn in range(ROUNDS_A_CONNECTION):
                     await self._turn(client, number + turn)
+                    await trio.sleep(self._pause_s)
             await self._strange(number)
 
     async def _turn(self, client: TerminalClient, number: int) -> None:
@@ -131,7 +139,9 @@ async def watch(http: str) -> None:
     async with httpx.AsyncClient(base_url=f"http://{http}", trust_env=False, timeout=60) as client:
         while True:
             for path in ("/metrics", "/readyz", "/nothing"):
-                await client.get(path)
+                # A switch without time for it hangs up, and is asked again.
+                with suppress(httpx.TransportError):
+                    await client.get(path)
             await trio.sleep(WATCH_EVERY_S)
 
 
@@ -141,15 +151,13 @@ def resident_kib(process: int) -> int:
     return int(status.partition("VmRSS:")[2].split()[0])
 
 
-async def measure(process: int, estate: Estate, ready: dict[str, str], minutes: float) -> int:
+async def measure(process: int, load: Load, http: str, minutes: float) -> int:
     """Print the figures; KiB that the process grew by after the first quarter."""
-    load = Load(estate, ready["pos"])
     at_start, began = resident_kib(process), time.monotonic()
     settled = 0
     async with trio.open_nursery() as nursery:
-        for index in range(len(estate.terminals)):
-            nursery.start_soon(load.play, index)
-        nursery.start_soon(watch, ready["http"])
+        nursery.start_soon(load.play_all)
+        nursery.start_soon(watch, http)
         for sample in range(1, SAMPLES + 1):
             await trio.sleep(60 * minutes / SAMPLES)
             if sample == SAMPLES // 4:
@@ -179,6 +187,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Memory of the switch.")
     parser.add_argument("--minutes", type=float, default=5.0)
     parser.add_argument("--terminals", type=int, default=16)
+    parser.add_argument("--pause-s", type=float, default=0.0, help="of a terminal after a turn")
     options = parser.parse_args()
     estate = estate_of(options.terminals)
     with tempfile.TemporaryDirectory(prefix="acquirer-memory-") as name, ExitStack() as stack:
@@ -196,7 +205,8 @@ def main() -> int:
         stack.callback(switch.terminate)
         assert switch.stdout is not None
         ready = json.loads(switch.stdout.readline())
-        grown = trio.run(measure, switch.pid, estate, ready, options.minutes)
+        load = Load(estate, ready["pos"], options.pause_s)
+        grown = trio.run(measure, switch.pid, load, ready["http"], options.minutes)
     return 1 if grown > GROWTH_KIB_MAX else 0
 
 
