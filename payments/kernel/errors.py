@@ -45,10 +45,6 @@ class CardUnreadable(SwitchError):
     """A stored card number does not open: its row was altered, or the key is another."""
 
 
-class OutOfTime(SwitchError):
-    """The terminal's time was used up before anything left for a bank."""
-
-
 # Error → response code of the answer. A PIN block that does not open counts as the terminal's
 # fault (99), every other refusal of the module as failed security processing (A7).
 PIN_BLOCK_CODES = frozenset({"20", "22", "23", "24", "69"})
@@ -67,7 +63,7 @@ def response_code_for(error: Exception) -> str:
         return "30"
     if isinstance(error, HsmRefused):
         return "99" if error.code in PIN_BLOCK_CODES else "A7"
-    if isinstance(error, HsmUnavailable | BookBusy | BookUnavailable | OutOfTime):
+    if isinstance(error, HsmUnavailable | BookBusy | BookUnavailable):
         return "96"
     raise error
 

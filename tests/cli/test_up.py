@@ -175,6 +175,16 @@ def refused(*options: str) -> str:
     return ran.stderr
 
 
+@pytest.mark.parametrize("left", ["switch.sqlite3", "switch.sqlite3-wal", "up.json"])
+def test_without_its_file_no_books_are_opened(tmp_path: Path, left: str) -> None:
+    """Another data key would open no card number in them: refused with the cure, nothing made."""
+    (tmp_path / left).touch()
+    said = refused("--data", str(tmp_path))
+    assert f"switch.toml: is gone, but {left} says" in said
+    assert "put it back from the backup" in said
+    assert not list(tmp_path.glob("*.toml"))
+
+
 def test_a_card_number_that_fails_luhn_is_refused(tmp_path: Path) -> None:
     """With the card's name, its number masked, file and key."""
     card = load_estate().cards[0]

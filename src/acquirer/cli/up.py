@@ -31,6 +31,7 @@ from acquirer.config.demo import demo_file
 from acquirer.config.estate import Estate, demo_estate_path, load_estate
 from acquirer.config.loading import ConfigError, load
 from acquirer.config.private import own_folder
+from acquirer.ledger.store.book_files import book_files
 from acquirer.simulation.provision import (
     HEADER_LENGTH,
     LOOPBACK,
@@ -42,6 +43,7 @@ from acquirer.simulation.provision import (
 )
 from acquirer.switch.settings import SwitchSettings
 
+BOOKS, SHOWN = "switch.sqlite3", "up.json"
 PARTS = ("pos", "hsm", "bank", "orders", "http")
 
 
@@ -168,13 +170,14 @@ async def running_estate(options: UpOptions) -> AsyncGenerator[dict[str, str]]:
     """Start every part; yields the addresses by part; stops them in order.
 
     Raises:
-        ConfigError: a part did not start; the text names it.
+        ConfigError: a part did not start, the text names it; or the folder's keys are gone.
     """
     estate_path = options.estate or str(demo_estate_path())
     estate = _checked(load_estate(options.estate), estate_path)
     own_folder(options.data)
     with _lock(options.data), _socket_folder() as sockets, _pipe() as parent_pipe:
         _check_ports(options)
+        kept = _kept(options.data)
         parts: list[Part] = []
         try:
             async with trio.open_nursery() as supervising:
@@ -185,7 +188,8 @@ async def running_estate(options: UpOptions) -> AsyncGenerator[dict[str, str]]:
                     parts.append(Part(name, path, document, arguments, parent_pipe))
                     return await supervising.start(parts[-1].run)
 
-                yield await _start_all(options, estate, estate_path, sockets / "hsm", start)
+                hsm = sockets / "hsm"
+                yield await _start_all(options, estate, estate_path, hsm, kept, start)
                 supervising.cancel_scope.cancel()
         finally:
             with trio.CancelScope(shield=True):
@@ -198,6 +202,7 @@ async def _start_all(
     estate: Estate,
     estate_path: str,
     hsm_socket: Path,
+    kept: SwitchSettings | None,
     start: Callable[[str, dict[str, Any], str], Awaitable[dict[str, str]]],
 ) -> dict[str, str]:
     """Start the simulators side by side, then the switch; gives the addresses by part."""
@@ -210,9 +215,8 @@ async def _start_all(
                 addresses.update(await start(name, document, name))
 
             starting.start_soon(start_simulator, name, document)
-    config, shown_at = options.data / "switch.toml", options.data / "up.json"
-    kept = load(config, SwitchSettings) if config.exists() else None
-    url = options.database_url or "sqlite:///switch.sqlite3"
+    shown_at = options.data / SHOWN
+    url = options.database_url or f"sqlite:///{BOOKS}"
     document = switch_config(
         estate,
         pos=options.listen("pos"),
@@ -325,6 +329,24 @@ def _simulators(
             "security": options.bank.security,
         }
     return documents
+
+
+def _kept(data: Path) -> SwitchSettings | None:
+    """The switch's file of an earlier start; None in a folder that there was none in.
+
+    Raises:
+        ConfigError: it is gone, and books are there whose card numbers only its data key opens.
+    """
+    config = data / "switch.toml"
+    if config.exists():
+        return load(config, SwitchSettings)
+    if left := [path.name for path in (*book_files(data / BOOKS), data / SHOWN) if path.exists()]:
+        reason = (
+            f"is gone, but {', '.join(left)} says that there are books, whose card numbers only "
+            "its data_key opens; put it back from the backup, or take an empty folder"
+        )
+        raise ConfigError(config, "", reason)
+    return None
 
 
 async def _secrets(kept: SwitchSettings | None, hsm: str) -> dict[str, str]:
