@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from random import Random
-from typing import Any
 
 import pytest
 import trio
 from pos_terminal import MAC_SLOT, Line, PosTerminal, Reply, cup_ecb, message
+from world import OpenWorld, World
 
 from acquirer.config.estate import load_estate
 
@@ -53,7 +52,7 @@ def framed(body: bytes) -> bytes:
         "noise",
     ],
 )
-async def test_no_message(world: Any, data: bytes) -> None:
+async def test_no_message(world: World, data: bytes) -> None:
     """What is no message closes its connection; an honest terminal beside it feels nothing."""
     terminal = await world.signed_on()
     before = len(world.journal())
@@ -64,7 +63,7 @@ async def test_no_message(world: Any, data: bytes) -> None:
     assert before + 1 == len(world.journal())
 
 
-async def test_undecodable_with_stan_and_terminal(world: Any) -> None:
+async def test_undecodable_with_stan_and_terminal(world: World) -> None:
     """Where MTI, DE11 and DE41 can be read the answer is 30, and the connection goes on."""
     terminal = await world.signed_on()
     fields = terminal.sale_fields(SYBIL, 100)
@@ -78,7 +77,7 @@ async def test_undecodable_with_stan_and_terminal(world: Any) -> None:
 
 
 @pytest.mark.parametrize("currency", [b"\x01\x02\x03", b"CNY", b"15 "])
-async def test_no_currency(world: Any, currency: bytes) -> None:
+async def test_no_currency(world: World, currency: bytes) -> None:
     """A currency that is not three digits is a format error, whatever the MAC says of it."""
     terminal = await world.signed_on()
     before = len(world.journal())
@@ -88,7 +87,7 @@ async def test_no_currency(world: Any, currency: bytes) -> None:
 
 
 @pytest.mark.parametrize("missing", [3, 4, 22, 25, 35, 42, 49, 60])
-async def test_missing_field(world: Any, missing: int) -> None:
+async def test_missing_field(world: World, missing: int) -> None:
     """A sale without one of its fields gets 30 and uses up no STAN."""
     terminal = await world.signed_on()
     fields = terminal.sale_fields(SYBIL, 100)
@@ -101,7 +100,7 @@ async def test_missing_field(world: Any, missing: int) -> None:
 
 
 @pytest.mark.parametrize("field", [11, 41])
-async def test_unaddressed(world: Any, field: int) -> None:
+async def test_unaddressed(world: World, field: int) -> None:
     """A message that cannot be answered to anybody closes the connection."""
     terminal = await world.signed_on()
     fields = terminal.sale_fields(SYBIL, 100) | {41: terminal.terminal_id}
@@ -111,7 +110,7 @@ async def test_unaddressed(world: Any, field: int) -> None:
         assert await line.is_closed()
 
 
-async def test_a_reply_is_no_request(world: Any) -> None:
+async def test_a_reply_is_no_request(world: World) -> None:
     """A message of a response's MTI is answered by closing, not by an answer to an answer."""
     terminal = await world.signed_on()
     async with world.line() as line:
@@ -119,7 +118,7 @@ async def test_a_reply_is_no_request(world: Any) -> None:
         assert await line.is_closed()
 
 
-async def test_good_frame_before_a_bad_one(world: Any) -> None:
+async def test_good_frame_before_a_bad_one(world: World) -> None:
     """A whole request is answered although garbage follows it in the same bytes."""
     terminal = await world.signed_on()
     async with world.line() as line:
@@ -128,7 +127,7 @@ async def test_good_frame_before_a_bad_one(world: Any) -> None:
         assert await line.is_closed()
 
 
-async def test_slow_drip(open_world: Callable[..., Any]) -> None:
+async def test_slow_drip(open_world: OpenWorld) -> None:
     """A peer that never completes a frame is cut off; a slow one that does is served."""
     async with open_world(changes={"limits": {"idle_s": 0.4, "first_frame_s": 0.4}}) as world:
         terminal = await world.signed_on()
@@ -155,7 +154,7 @@ async def _drip(line: Line, frame: bytes) -> None:
         pass
 
 
-async def test_connections_over_the_limit(open_world: Callable[..., Any]) -> None:
+async def test_connections_over_the_limit(open_world: OpenWorld) -> None:
     """Connections over the limit are closed at once; those within it work on."""
     async with open_world(changes={"limits": {"connections_max": 3}}) as world:
         terminal = world.terminal("10000001")
@@ -173,7 +172,7 @@ async def test_connections_over_the_limit(open_world: Callable[..., Any]) -> Non
             await line.aclose()
 
 
-async def _echo(line: Line, terminal: PosTerminal, world: Any) -> Reply:
+async def _echo(line: Line, terminal: PosTerminal, world: World) -> Reply:
     """An echo, on a further connection where the first has not been given a place yet."""
     for _ in range(100):
         try:
@@ -183,7 +182,7 @@ async def _echo(line: Line, terminal: PosTerminal, world: Any) -> Reply:
     raise AssertionError("never given a place")
 
 
-async def test_pipelining_over_the_limit(open_world: Callable[..., Any]) -> None:
+async def test_pipelining_over_the_limit(open_world: OpenWorld) -> None:
     """More requests than may be in flight on a connection wait; none is lost."""
     async with open_world(changes={"limits": {"pipelined_max": 2}}) as world:
         terminal = await world.signed_on()
@@ -194,7 +193,7 @@ async def test_pipelining_over_the_limit(open_world: Callable[..., Any]) -> None
         assert {"00"} == {reply.code for reply in replies}
 
 
-async def test_requests_over_the_limit(open_world: Callable[..., Any]) -> None:
+async def test_requests_over_the_limit(open_world: OpenWorld) -> None:
     """A switch that has all the work it may have closes rather than queues; it then recovers."""
     async with open_world(changes={"limits": {"in_flight_max": 1}}) as world:
         terminal = await world.signed_on()
@@ -208,7 +207,7 @@ async def test_requests_over_the_limit(open_world: Callable[..., Any]) -> None:
         assert "00" == (await world.ask(terminal.sale(SYBIL, 100))).code
 
 
-async def test_peer_that_never_reads(world: Any) -> None:
+async def test_peer_that_never_reads(world: World) -> None:
     """A peer that sends and never reads holds up nobody else."""
     terminal, honest = await world.signed_on("10000009"), await world.signed_on()
     async with world.line() as deaf:
@@ -219,7 +218,7 @@ async def test_peer_that_never_reads(world: Any) -> None:
 
 @pytest.mark.parametrize(("mti", "code"), [("0500", "201"), ("0320", "207")])
 async def test_settlement_is_not_supported_and_needs_no_mac(
-    world: Any, mti: str, code: str
+    world: World, mti: str, code: str
 ) -> None:
     """Messages that carry no MAC by the interface are refused 40, not for a MAC, and unsealed."""
     terminal = await world.signed_on()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, closing
+from contextlib import closing
 from typing import Any
 
 import httpx
 import msgspec
 import pytest
 from pos_terminal import de59
+from world import OpenWorld, World
 
 from acquirer.config.estate import load_estate
 from acquirer.config.loading import ConfigError
@@ -22,33 +22,32 @@ from acquirer.switch.app import run_switch
 
 pytestmark = pytest.mark.anyio
 
-Open = Callable[..., AbstractAsyncContextManager[Any]]
 CARDS = {card.name: card for card in load_estate().cards}
 SYBIL, ALICE = CARDS["sybil"], CARDS["alice"]
 ORDER, MERCHANT, AMOUNT = "SP20261121001", "898110053310001", 21_478
 DECIDE = {"ask_after_s": 0.01, "decide_after_s": 0.2, "look_every_s": 0.05}
 
 
-def owed(world: Any) -> list[SafLine]:
+def owed(world: World) -> list[SafLine]:
     """What the bank is owed, dead letters too."""
     with Database(world.url).read_only_engine().connect() as connection:
         return list(saf_lines(connection))
 
 
-def spoil(world: Any, statement: str, *values: Any) -> None:
+def spoil(world: World, statement: str, *values: Any) -> None:
     """Change a row from outside, as a disk that rots would."""
     with closing(sqlite3.connect(world.folder / "switch.sqlite3")) as books, books:
         assert 1 == books.execute(statement, values).rowcount
 
 
-async def alarms(world: Any, name: str) -> bool:
+async def alarms(world: World, name: str) -> bool:
     """Whether an alarm stands."""
     async with httpx.AsyncClient() as client:
-        shown = (await client.get(f"http://{world.running.http}/metrics")).text
+        shown = (await client.get(f"http://{world.http}/metrics")).text
     return f'acquirer_alarm{{alarm="{name}"}} 1.0' in shown
 
 
-async def test_a_flipped_bit_in_one_of_eight_reversals(open_world: Open) -> None:
+async def test_a_flipped_bit_in_one_of_eight_reversals(open_world: OpenWorld) -> None:
     """It is a dead letter with its reason; the switch starts, and seven reach the bank."""
     async with open_world() as world:
         terminal = await world.signed_on()
@@ -85,7 +84,7 @@ async def test_a_flipped_bit_in_one_of_eight_reversals(open_world: Open) -> None
 @pytest.mark.parametrize(
     "damage", ["reply = '{\"12'", "state = 'sent' || x'f4', lease_until_ms = 0", "role = 'orig'"]
 )
-async def test_an_orphan_that_cannot_be_read(open_world: Open, damage: str) -> None:
+async def test_an_orphan_that_cannot_be_read(open_world: OpenWorld, damage: str) -> None:
     """Its reversal is owed and a dead letter; the others are undone, and the switch serves."""
     rules = [Rule(Match(amount_minor=amount), fault="delay", delay_s=60.0) for amount in (901, 902)]
     bank = {"timeout_s": 20.0}
@@ -113,13 +112,13 @@ async def test_an_orphan_that_cannot_be_read(open_world: Open, damage: str) -> N
             await world.until(lambda: alarms(world, "failed_rows"))
 
 
-async def test_a_void_of_a_card_that_does_not_open(open_world: Open) -> None:
+async def test_a_void_of_a_card_that_does_not_open(open_world: OpenWorld) -> None:
     """It is refused, as is a cancellation; neither ends the switch or leaves a claim behind."""
     async with open_world() as world:
         terminal = await world.with_courier()
         sale = await world.ask(terminal.sale(SYBIL, 1_000))
         items, card = de59(ON=ORDER, OC="C1001"), terminal.card_fields(ALICE, None)
-        amount = {4: f"{AMOUNT:012d}"}
+        amount: dict[int, str | bytes] = {4: f"{AMOUNT:012d}"}
         paid = await world.ask(terminal.order("0200", "000000", "72", items, amount | card))
         for reply in (sale, paid):
             spoil(world, "UPDATE journal SET pan_cipher = x'00' WHERE rrn = ?", reply[37])
@@ -133,7 +132,7 @@ async def test_a_void_of_a_card_that_does_not_open(open_world: Open) -> None:
         )
 
 
-async def test_an_unconfirmed_payment_that_cannot_be_read(open_world: Open) -> None:
+async def test_an_unconfirmed_payment_that_cannot_be_read(open_world: OpenWorld) -> None:
     """It stays open with an alarm; another one is decided."""
     async with open_world() as world:
         terminal = await world.with_courier()
@@ -154,7 +153,7 @@ async def test_an_unconfirmed_payment_that_cannot_be_read(open_world: Open) -> N
 PAID = "order_payment"
 
 
-async def test_a_damaged_notice_is_a_dead_letter(open_world: Open) -> None:
+async def test_a_damaged_notice_is_a_dead_letter(open_world: OpenWorld) -> None:
     """The order host cannot be told of it; the notice of another order arrives."""
     async with open_world(hosted=[MERCHANT]) as world:
         terminal = await world.with_courier()
@@ -191,11 +190,12 @@ async def test_a_damaged_notice_is_a_dead_letter(open_world: Open) -> None:
         spoil(world, "UPDATE outbox SET delivered_at_ms = 1 WHERE dead_reason <> ''")
 
 
-async def test_a_start_without_a_party_that_something_is_open_with(open_world: Open) -> None:
+async def test_a_start_without_a_party_that_something_is_open_with(open_world: OpenWorld) -> None:
     """It is refused in one error that names who is missing and what is open."""
     async with open_world() as world:
         terminal = await world.with_courier()
-        items, amount = de59(ON=ORDER, OC="C1001"), {4: f"{AMOUNT:012d}"}
+        items = de59(ON=ORDER, OC="C1001")
+        amount: dict[int, str | bytes] = {4: f"{AMOUNT:012d}"}
         card = terminal.card_fields(ALICE, None)
         assert (
             "00"

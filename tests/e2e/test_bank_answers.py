@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
-from typing import Any
-
 import httpx
 import pytest
+from world import OpenWorld
 
 from acquirer.config.estate import load_estate
 from acquirer.hosts_sim.bank.settings import Match, Rule
@@ -16,13 +13,14 @@ from acquirer.ledger.store.database import Database
 
 pytestmark = pytest.mark.anyio
 
-Open = Callable[..., AbstractAsyncContextManager[Any]]
 SYBIL = next(card for card in load_estate().cards if card.name == "sybil")
 DROP = 6601
 
 
 @pytest.mark.parametrize("code", ["08", "09", "10", "32", "68", "85", "A2", "ZZ"])
-async def test_an_answer_that_is_no_clear_refusal_is_undone(open_world: Open, code: str) -> None:
+async def test_an_answer_that_is_no_clear_refusal_is_undone(
+    open_world: OpenWorld, code: str
+) -> None:
     """The bank may have moved the money: the terminal gets 98, the bank a reversal."""
     rule = Rule(Match(processing_code="00"), response_code=code)
     async with open_world(bank_rules=[rule]) as world:
@@ -37,7 +35,7 @@ async def test_an_answer_that_is_no_clear_refusal_is_undone(open_world: Open, co
 @pytest.mark.parametrize("by_terminal", [False, True])
 @pytest.mark.parametrize("code", ["05", "58"])
 async def test_a_bank_that_refuses_a_reversal_still_has_the_payment(
-    open_world: Open, code: str, by_terminal: bool
+    open_world: OpenWorld, code: str, by_terminal: bool
 ) -> None:
     """Nothing is reversed: a dead letter says what is owed and why, and an alarm stands."""
     kept = Rule(Match(amount_minor=DROP, processing_code="00", mti="0200"), fault="drop")
@@ -60,7 +58,7 @@ async def test_a_bank_that_refuses_a_reversal_still_has_the_payment(
         assert ["approved"] == [row["state"] for row in world.bank_rows(sale[37])]
         assert [] == world.bank_reversals(sale[37])
         async with httpx.AsyncClient() as client:
-            base = f"http://{world.running.http}"
+            base = f"http://{world.http}"
 
             async def has_alarm() -> bool:
                 metrics = (await client.get(f"{base}/metrics")).text

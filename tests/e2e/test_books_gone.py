@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 import trio
+from world import OpenWorld, World
 
 from acquirer.config.estate import load_estate
 
 pytestmark = pytest.mark.anyio
 
-Open = Callable[..., AbstractAsyncContextManager[Any]]
 SYBIL = next(card for card in load_estate().cards if card.name == "sybil")
 SILENCE_S = 1.0
 
@@ -25,7 +22,7 @@ def move(old: Path, new: Path) -> None:
     old.rename(new)
 
 
-async def is_silent(world: Any, frame: bytes) -> bool:
+async def is_silent(world: World, frame: bytes) -> bool:
     """Whether a request is not answered, and its connection not closed, for a while."""
     with trio.move_on_after(SILENCE_S):
         await world.ask(frame)
@@ -35,7 +32,7 @@ async def is_silent(world: Any, frame: bytes) -> bool:
 
 @pytest.mark.parametrize("end", ["", "-wal", "-shm", ".lock"])
 async def test_nothing_is_answered_while_the_books_are_gone(
-    open_world: Open, monkeypatch: pytest.MonkeyPatch, end: str
+    open_world: OpenWorld, monkeypatch: pytest.MonkeyPatch, end: str
 ) -> None:
     """No approval and nothing at the bank; not ready, an alarm. Moved back, it goes on."""
     monkeypatch.setattr("acquirer.switch.watch.alarms.EVERY_S", 0.05)
@@ -44,7 +41,7 @@ async def test_nothing_is_answered_while_the_books_are_gone(
         assert "00" == (await world.ask(terminal.sale(SYBIL, 1_000))).code
         at_bank = len(world.bank_rows())
         file, away = world.folder / f"switch.sqlite3{end}", world.folder / "away"
-        async with httpx.AsyncClient(base_url=f"http://{world.running.http}") as client:
+        async with httpx.AsyncClient(base_url=f"http://{world.http}") as client:
 
             async def shows(status: int, books: str, alarm: str) -> bool:
                 ready, metrics = await client.get("/readyz"), await client.get("/metrics")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from pos_terminal import de59
+from pos_terminal import PosTerminal, de59
+from world import OpenWorld, World
 
 from acquirer.config.estate import load_estate
 from acquirer.hosts_sim.orders.settings import Rule
@@ -37,9 +37,7 @@ class Clock:
 
 
 @pytest.mark.parametrize("jump_ms", [HOUR_MS, -HOUR_MS, 30 * DAY_MS, -DAY_MS])
-async def test_a_jump_while_money_is_under_way(
-    open_world: Callable[..., Any], jump_ms: int
-) -> None:
+async def test_a_jump_while_money_is_under_way(open_world: OpenWorld, jump_ms: int) -> None:
     """A sale at the bank is answered, what is owed is sent soon, and all books agree."""
     clock = Clock()
     async with open_world(around=Surroundings(wall_ms=clock)) as world:
@@ -58,19 +56,19 @@ async def test_a_jump_while_money_is_under_way(
         assert SLOW + 500 == world.receivable()
 
 
-async def restarted(world: Any) -> None:
+async def restarted(world: World) -> None:
     """Stop the switch and start it again."""
     await world.drain()
     await world.start_switch()
 
 
-def notices(world: Any) -> list[tuple[str, int]]:
+def notices(world: World) -> list[tuple[str, int]]:
     """State and attempts of every notice."""
     with Database(world.url).read_only_engine().connect() as connection:
         return [(line.state, line.attempts) for line in event_lines(connection)]
 
 
-async def pay_cash(world: Any, terminal: Any, order_no: str, amount_minor: int) -> bytes:
+async def pay_cash(world: World, terminal: PosTerminal, order_no: str, amount_minor: int) -> bytes:
     """An order's payment; its frame."""
     items = de59(ON=order_no, OC="C1001")
     frame: bytes = terminal.order("0200", "900000", "72", items, {4: f"{amount_minor:012d}"})
@@ -81,7 +79,7 @@ async def pay_cash(world: Any, terminal: Any, order_no: str, amount_minor: int) 
 @pytest.mark.parametrize("restarts", [False, True])
 @pytest.mark.parametrize("jump_ms", [400 * DAY_MS, 4 * DAY_MS])
 async def test_notices_of_a_jump_are_delivered_when_it_has_passed(
-    open_world: Callable[..., Any], jump_ms: int, *, restarts: bool
+    open_world: OpenWorld, jump_ms: int, *, restarts: bool
 ) -> None:
     """Those tried before and in it are not dead, and do not wait for the time that it showed."""
     clock = Clock()
@@ -107,7 +105,7 @@ async def test_notices_of_a_jump_are_delivered_when_it_has_passed(
 @pytest.mark.parametrize("restarts", [False, True])
 @pytest.mark.parametrize("jump_ms", [13 * HOUR_MS, 400 * DAY_MS])
 async def test_a_payment_that_is_seconds_old_is_not_decided_for_its_terminal(
-    open_world: Callable[..., Any],
+    open_world: OpenWorld,
     monkeypatch: pytest.MonkeyPatch,
     jump_ms: int,
     *,

@@ -13,6 +13,8 @@ import pytest
 import tomli_w
 import trio
 from limits import HANG_S
+from operated import without_none
+from world import World
 
 from acquirer.cli.serve import load_switch_settings
 from acquirer.config.loading import ConfigError
@@ -23,15 +25,8 @@ pytestmark = pytest.mark.anyio
 
 def document(settings: Any) -> dict[str, Any]:
     """Settings as a file has them."""
-    found: dict[str, Any] = _without_none(msgspec.to_builtins(settings))
+    found: dict[str, Any] = without_none(msgspec.to_builtins(settings))
     return found
-
-
-def _without_none(value: Any) -> Any:
-    """TOML has no null."""
-    if isinstance(value, dict):
-        return {key: _without_none(one) for key, one in value.items() if one is not None}
-    return [_without_none(one) for one in value] if isinstance(value, list) else value
 
 
 def serve(path: Path) -> subprocess.CompletedProcess[str]:
@@ -94,7 +89,7 @@ AS_PROGRAM = {
 }
 
 
-async def _write(world: Any, folder: Path, change: Callable[[dict[str, Any]], None]) -> Path:
+async def _write(world: World, folder: Path, change: Callable[[dict[str, Any]], None]) -> Path:
     found = document(await world.settings())
     found["database"]["url"] = "sqlite:///switch.sqlite3"
     change(found)
@@ -105,7 +100,7 @@ async def _write(world: Any, folder: Path, change: Callable[[dict[str, Any]], No
 
 @pytest.mark.parametrize(("change", "named"), AS_PROGRAM.values(), ids=AS_PROGRAM)
 async def test_bad_file(
-    world: Any, tmp_path: Path, change: Callable[[dict[str, Any]], None], named: str
+    world: World, tmp_path: Path, change: Callable[[dict[str, Any]], None], named: str
 ) -> None:
     """A mistake is told with the file's name, the key and what is wrong, without a traceback."""
     path = await _write(world, tmp_path, change)
@@ -119,7 +114,7 @@ async def test_bad_file(
 
 @pytest.mark.parametrize(("change", "named"), IN_PROCESS.values(), ids=IN_PROCESS)
 async def test_bad_settings(
-    world: Any, tmp_path: Path, change: Callable[[dict[str, Any]], None], named: str
+    world: World, tmp_path: Path, change: Callable[[dict[str, Any]], None], named: str
 ) -> None:
     """So is every other mistake, before anything is opened."""
     path = await _write(world, tmp_path, change)

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
-from typing import Any
-
 import pytest
 import trio
 from pos_terminal import PosTerminal, Reply, de59, pin_block
+from world import OpenWorld, World
 
 from acquirer.config.estate import load_estate
 
 pytestmark = pytest.mark.anyio
 
-Open = Callable[..., AbstractAsyncContextManager[Any]]
 SYBIL = next(card for card in load_estate().cards if card.name == "sybil")
 HERE, THERE = "10000001", "10000009"
 RIGHT = next(c.password for c in load_estate().couriers if c.courier_id == "C1001")
 
 
-async def is_here(world: Any, terminal: PosTerminal) -> bool:
+async def is_here(world: World, terminal: PosTerminal) -> bool:
     """Whether the courier may work at a terminal."""
     items = de59(ON="SP20261121001", OC="C1001")
     code = (await world.ask(terminal.order("0200", "380000", "71", items))).code
@@ -28,7 +24,7 @@ async def is_here(world: Any, terminal: PosTerminal) -> bool:
     return bool(code == "00")
 
 
-async def test_a_captured_sign_on_signs_nobody_on(open_world: Open) -> None:
+async def test_a_captured_sign_on_signs_nobody_on(open_world: OpenWorld) -> None:
     """Sent again it gets the first answer; the courier stays where he has gone since, or off."""
     async with open_world() as world:
         here, there = await world.signed_on(HERE), await world.signed_on(THERE)
@@ -44,7 +40,7 @@ async def test_a_captured_sign_on_signs_nobody_on(open_world: Open) -> None:
         assert (False, False) == (await is_here(world, here), await is_here(world, there))
 
 
-async def test_a_captured_sign_off_signs_nobody_off(open_world: Open) -> None:
+async def test_a_captured_sign_off_signs_nobody_off(open_world: OpenWorld) -> None:
     """Sent again once the courier is back it has no effect."""
     async with open_world() as world:
         terminal = await world.with_courier()
@@ -55,7 +51,7 @@ async def test_a_captured_sign_off_signs_nobody_off(open_world: Open) -> None:
         assert await is_here(world, terminal)
 
 
-async def test_a_mistyped_password_counts_once(open_world: Open) -> None:
+async def test_a_mistyped_password_counts_once(open_world: OpenWorld) -> None:
     """However often its message comes, side by side or later, and in the next process too."""
     async with open_world() as world:
         terminal = await world.signed_on()
@@ -71,7 +67,7 @@ async def test_a_mistyped_password_counts_once(open_world: Open) -> None:
 
 
 @pytest.mark.parametrize("change", ["password", "courier", "kind"])
-async def test_other_content_under_its_stan(world: Any, change: str) -> None:
+async def test_other_content_under_its_stan(world: World, change: str) -> None:
     """Another password, courier or message under the STAN of a sign-on gets 94."""
     terminal = await world.signed_on()
     first = terminal.courier("C1001", RIGHT)
@@ -88,7 +84,7 @@ async def test_other_content_under_its_stan(world: Any, change: str) -> None:
     assert await is_here(world, terminal)
 
 
-async def test_a_payment_may_have_its_stan(world: Any) -> None:
+async def test_a_payment_may_have_its_stan(world: World) -> None:
     """Management is exempt from the STANs of financial messages, and they from its."""
     terminal = await world.signed_on()
     sign_on = terminal.courier("C1001", RIGHT)
@@ -101,7 +97,9 @@ async def test_a_payment_may_have_its_stan(world: Any) -> None:
     assert "94" == (await world.ask(sale)).code
 
 
-async def test_copies_and_guesses_over_two_processes(open_world: Open, postgresql_url: str) -> None:
+async def test_copies_and_guesses_over_two_processes(
+    open_world: OpenWorld, postgresql_url: str
+) -> None:
     """A copy at the sibling is a copy; guesses at both count like guesses one after another."""
     async with open_world(url=postgresql_url) as world, world.sibling() as other:
         terminal = await world.signed_on()
@@ -109,7 +107,7 @@ async def test_copies_and_guesses_over_two_processes(open_world: Open, postgresq
         assert {"55"} == {(await one.ask(mistyped)).code for one in (world, other, world)}
         codes: list[str] = []
 
-        async def guess(one: Any, frame: bytes) -> None:
+        async def guess(one: World, frame: bytes) -> None:
             codes.append((await one.ask(frame)).code)
 
         async with trio.open_nursery() as nursery:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
 import pytest
 import trio
+from world import OpenWorld
 
 from acquirer.config.estate import load_estate
 
@@ -17,7 +16,7 @@ SYBIL = next(card for card in load_estate().cards if card.name == "sybil")
 SLOW = 6604
 
 
-async def test_what_the_limit_cuts_off_is_undone(open_world: Callable[..., Any]) -> None:
+async def test_what_the_limit_cuts_off_is_undone(open_world: OpenWorld) -> None:
     """The terminal gets no approval, the entry is timed out with its reversal queued; then sent."""
     async with open_world(changes={"limits": {"drain_s": 0.1}}) as world:
         terminal = await world.signed_on()

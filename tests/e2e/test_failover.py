@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
-from typing import Any
 
 import pytest
 import trio
 from limits import HANG_S
 from pg_pair import PgPair
+from world import OpenWorld, World
 
 from acquirer.config.estate import load_estate
 
@@ -33,7 +33,7 @@ def pair() -> Iterator[PgPair]:
         made.close()
 
 
-async def ask(world: Any, frame: bytes) -> str:
+async def ask(world: World, frame: bytes) -> str:
     """The reply's code; empty where none came."""
     try:
         with trio.move_on_after(ANSWER_S):
@@ -45,7 +45,7 @@ async def ask(world: Any, frame: bytes) -> str:
 
 @pytest.mark.parametrize("comes_back", [False, True], ids=["failover", "restart"])
 async def test_the_primary_dies_under_load(
-    pair: PgPair, open_world: Callable[..., Any], comes_back: bool
+    pair: PgPair, open_world: OpenWorld, comes_back: bool
 ) -> None:
     """Every approval that a terminal has seen stands; all else is undone; sales go on."""
     sybil = next(card for card in CARDS if card.name == "sybil")

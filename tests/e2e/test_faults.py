@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
-from typing import Any
+from contextlib import asynccontextmanager, contextmanager
 
 import pytest
-from pos_terminal import Line, Reply, de59
+from pos_terminal import Line, PosTerminal, Reply, de59
+from world import OpenWorld, World
 
 from acquirer.config.estate import load_estate
 from acquirer.hosts_sim.bank.settings import Match, Rule
@@ -18,7 +18,6 @@ from acquirer.switch.surroundings import Surroundings
 
 pytestmark = pytest.mark.anyio
 
-Open = Callable[..., AbstractAsyncContextManager[Any]]
 CARDS = {card.name: card for card in load_estate().cards}
 SYBIL = CARDS["sybil"]
 SLOW = 6604
@@ -27,7 +26,7 @@ SLOW = 6604
 # --- bank --------------------------------------------------------------------------------------
 
 
-async def test_bank_down(open_world: Open) -> None:
+async def test_bank_down(open_world: OpenWorld) -> None:
     """While no link is up a sale gets 91 at once; reversals are taken all the same, and kept."""
     async with open_world() as world:
         terminal = await world.signed_on()
@@ -50,7 +49,9 @@ async def test_bank_down(open_world: Open) -> None:
         assert "00" == (await world.ask(terminal.sale(SYBIL, 3_000))).code
 
 
-async def test_bank_down_from_the_start(open_world: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_bank_down_from_the_start(
+    open_world: OpenWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A switch whose bank is away starts, signs terminals on and says 91."""
     monkeypatch.setattr("acquirer.switch.app.LINK_UP_WAIT_S", 0.1)
     async with open_world() as world:
@@ -63,7 +64,7 @@ async def test_bank_down_from_the_start(open_world: Open, monkeypatch: pytest.Mo
         await _until_approved(world, terminal)
 
 
-async def _until_approved(world: Any, terminal: Any) -> None:
+async def _until_approved(world: World, terminal: PosTerminal) -> None:
     async def is_approved() -> bool:
         reply: Reply = await world.ask(terminal.sale(SYBIL, 1_000))
         return reply.code == "00"
@@ -74,7 +75,7 @@ async def _until_approved(world: Any, terminal: Any) -> None:
 # --- security module ---------------------------------------------------------------------------
 
 
-async def test_security_module_down(open_world: Open) -> None:
+async def test_security_module_down(open_world: OpenWorld) -> None:
     """Without the security module: 96 without MAC, nothing recorded; later all goes on."""
     changes = {"hsm": {"transport": "tcp", "header_length": 8, "deadline_s": 0.3}}
     async with open_world(changes=changes) as world:
@@ -126,7 +127,7 @@ class BrokenBooks:
 
 
 @contextmanager
-def locked(world: Any) -> Iterator[None]:
+def locked(world: World) -> Iterator[None]:
     """Somebody else holds the database."""
     held = sqlite3.connect(world.url.removeprefix("sqlite:///"), isolation_level=None)
     held.execute("BEGIN IMMEDIATE")
@@ -137,7 +138,7 @@ def locked(world: Any) -> Iterator[None]:
         held.close()
 
 
-async def test_database_locked(open_world: Open) -> None:
+async def test_database_locked(open_world: OpenWorld) -> None:
     """While somebody else holds the database nothing can be stored, so a sale gets no answer."""
     books = BrokenBooks()
     async with open_world(around=books.around()) as world:
@@ -159,7 +160,7 @@ async def test_database_locked(open_world: Open) -> None:
 
 
 async def test_other_content_under_a_stan_whose_first_request_comes_to_nothing(
-    open_world: Open,
+    open_world: OpenWorld,
 ) -> None:
     """It is not told 94 before the STAN is stored: a copy of it could still be approved."""
     books = BrokenBooks()
@@ -176,7 +177,7 @@ async def test_other_content_under_a_stan_whose_first_request_comes_to_nothing(
         await world.agree()
 
 
-async def test_database_full(open_world: Open) -> None:
+async def test_database_full(open_world: OpenWorld) -> None:
     """On a full disk sales get no answer, none is half-written, and all goes on with room."""
     books = BrokenBooks()
     async with open_world(around=books.around()) as world:
@@ -195,7 +196,7 @@ async def test_database_full(open_world: Open) -> None:
         assert sum(line.amount_minor for line in approved) == world.receivable()
 
 
-async def test_database_lost_between_the_commits(open_world: Open) -> None:
+async def test_database_lost_between_the_commits(open_world: OpenWorld) -> None:
     """A sale that the bank approved and the books could not take: no answer, and it is undone."""
     books = BrokenBooks()
     async with open_world(around=books.around()) as world:
@@ -216,14 +217,14 @@ async def test_database_lost_between_the_commits(open_world: Open) -> None:
 # --- stops and starts --------------------------------------------------------------------------
 
 
-async def test_drain(open_world: Open) -> None:
+async def test_drain(open_world: OpenWorld) -> None:
     """A stop answers what is in flight, takes nothing new and then closes."""
     async with open_world() as world:
         terminal = await world.signed_on()
         async with world.line() as busy, world.line() as idle:
             await busy.send(terminal.sale(SYBIL, SLOW))
             await world.until(lambda: any(e.amount_minor == SLOW for e in world.journal()))
-            world.running.drain()
+            world.parts.drain()
             assert "00" == (await busy.receive()).code
             assert await idle.is_closed()
             assert await busy.is_closed()
@@ -234,7 +235,7 @@ async def test_drain(open_world: Open) -> None:
         await world.start_switch()
 
 
-async def test_restart_goes_on(open_world: Open) -> None:
+async def test_restart_goes_on(open_world: OpenWorld) -> None:
     """After a stop in order: the same keys, batch, couriers, answers; nothing is asked again."""
     async with open_world() as world:
         terminal = await world.with_courier()
@@ -254,7 +255,7 @@ async def test_restart_goes_on(open_world: Open) -> None:
         await world.agree()
 
 
-async def test_killed_with_a_sale_in_flight(open_world: Open) -> None:
+async def test_killed_with_a_sale_in_flight(open_world: OpenWorld) -> None:
     """A sale in flight when the switch dies is undone after the restart; it never stands alone."""
     async with open_world() as world:
         terminal = await world.signed_on()
@@ -272,7 +273,7 @@ async def test_killed_with_a_sale_in_flight(open_world: Open) -> None:
         ]
 
 
-async def test_reversals_survive_a_restart(open_world: Open) -> None:
+async def test_reversals_survive_a_restart(open_world: OpenWorld) -> None:
     """What the bank is owed when the switch stops, it gets from the next one."""
     async with open_world() as world:
         terminal = await world.signed_on()
@@ -284,13 +285,13 @@ async def test_reversals_survive_a_restart(open_world: Open) -> None:
         await world.stop("switch")
         await world.start("bank")
         await world.start_switch()
+        await world.until(lambda: {"reversed"} == {world.state(sale) for sale in sales})
         for sale in sales:
-            await world.until(lambda sale=sale: world.state(sale) == "reversed")
             assert 1 == len(world.bank_reversals(sale[37]))
         await world.agree()
 
 
-async def test_events_survive_a_restart(open_world: Open) -> None:
+async def test_events_survive_a_restart(open_world: OpenWorld) -> None:
     """What a merchant is owed when the switch stops, he gets from the next one, in order."""
     async with open_world() as world:
         terminal, order_no = await world.with_courier(), "SP20261121002"
@@ -310,14 +311,14 @@ async def test_events_survive_a_restart(open_world: Open) -> None:
         await world.until(lambda: world.order(order_no).state == "confirmed")
 
 
-async def test_health(open_world: Open) -> None:
+async def test_health(open_world: OpenWorld) -> None:
     """The switch says over HTTP that it is alive, whether it is ready, and what it counts."""
     import httpx
 
     async with open_world() as world, httpx.AsyncClient() as client:
         terminal = await world.signed_on()
         await world.ask(terminal.sale(SYBIL, 1_000))
-        base = f"http://{world.running.http}"
+        base = f"http://{world.http}"
         assert 200 == (await client.get(f"{base}/healthz")).status_code
         assert 200 == (await client.get(f"{base}/readyz")).status_code
         metrics = (await client.get(f"{base}/metrics")).text
@@ -333,7 +334,7 @@ async def test_health(open_world: Open) -> None:
 
 @pytest.mark.parametrize("code", ["A0", "77"])
 async def test_what_a_bank_says_of_its_link_is_not_told_to_a_terminal(
-    open_world: Open, code: str
+    open_world: OpenWorld, code: str
 ) -> None:
     """A MAC error or a sign-on between us and the bank is 96 at the till, not the till's own."""
     rule = Rule(Match(processing_code="00"), response_code=code)

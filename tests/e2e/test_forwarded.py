@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import msgspec
 import pytest
 from pos_terminal import de59
 from structlog.testing import capture_logs
+from world import OpenWorld, World
 
 from acquirer.codecs.message import Message
 from acquirer.config.estate import load_estate
@@ -55,7 +55,7 @@ def brought(monkeypatch: pytest.MonkeyPatch) -> dict[int, str]:
     return fields
 
 
-async def with_dialect(world: Any, path: Path) -> None:
+async def with_dialect(world: World, path: Path) -> None:
     """Restart the switch with another dialect on its bank link."""
     banks = msgspec.to_builtins((await world.settings()).banks)
     world.changes["banks"] = [banks[0] | {"dialect": str(path)}]
@@ -75,7 +75,7 @@ async def with_dialect(world: Any, path: Path) -> None:
     ],
 )
 async def test_icc_data_are_forwarded_as_they_came(
-    patient_world: Any, asked: list[Message], icc: str
+    patient_world: World, asked: list[Message], icc: str
 ) -> None:
     """Filler, long forms of lengths, private templates: for the issuer to read, byte for byte."""
     terminal = await patient_world.signed_on()
@@ -86,7 +86,7 @@ async def test_icc_data_are_forwarded_as_they_came(
 
 @pytest.mark.parametrize("icc", ["9F", "9A80010000", "9A04FF", "71039A0218", "9F81818101FF"])
 async def test_icc_data_that_are_no_objects(
-    patient_world: Any, asked: list[Message], icc: str
+    patient_world: World, asked: list[Message], icc: str
 ) -> None:
     """Cut off, indefinite, longer than what is left: a format error, and nothing is forwarded."""
     terminal = await patient_world.signed_on()
@@ -95,7 +95,7 @@ async def test_icc_data_that_are_no_objects(
     assert [] == asked
 
 
-async def test_a_merchants_text_steers_no_terminal(patient_world: Any) -> None:
+async def test_a_merchants_text_steers_no_terminal(patient_world: World) -> None:
     """What the order system says is shown without control, C1 and bidi characters."""
     terminal = await patient_world.with_courier()
     text = "茶\x1b[2J\x9b31m\u202e[red]|\u2066x\x00"
@@ -107,7 +107,7 @@ async def test_a_merchants_text_steers_no_terminal(patient_world: Any) -> None:
     assert ("00", "茶 [2J 31m [red]| x ") == (reply.code, reply.items["OT"].decode("gb18030"))
 
 
-async def test_an_order_number_that_cannot_be_seen(patient_world: Any) -> None:
+async def test_an_order_number_that_cannot_be_seen(patient_world: World) -> None:
     """A number with a character that turns round what stands beside it is a format error."""
     terminal = await patient_world.with_courier()
     items = de59(ON="SP\u202e1", OC="C1001")
@@ -116,7 +116,7 @@ async def test_an_order_number_that_cannot_be_seen(patient_world: Any) -> None:
 
 @pytest.mark.parametrize("code", ["\xc1\xe9\xbf\xf1\xe0\xe7", "\x9b2J\x1b[m", "A1234 ", "      "])
 async def test_an_approval_code_that_cannot_be_shown(
-    patient_world: Any, brought: dict[int, str], code: str
+    patient_world: World, brought: dict[int, str], code: str
 ) -> None:
     """The payment is approved, and answered; a code that fits the terminal's dialect is shown."""
     terminal = await patient_world.signed_on()
@@ -127,7 +127,9 @@ async def test_an_approval_code_that_cannot_be_shown(
     assert terminal.sealed(reply)
 
 
-async def test_a_balance_that_cannot_be_shown(patient_world: Any, brought: dict[int, str]) -> None:
+async def test_a_balance_that_cannot_be_shown(
+    patient_world: World, brought: dict[int, str]
+) -> None:
     """Left out; the answer comes all the same."""
     terminal = await patient_world.signed_on()
     for wrong in ("1002156C00000000125\xb2", "1002156X000000001250", "\x1b" * 20, "10"):
@@ -137,7 +139,7 @@ async def test_a_balance_that_cannot_be_shown(patient_world: Any, brought: dict[
 
 
 async def test_the_merchant_is_told_the_code_that_the_terminal_got(
-    patient_world: Any, brought: dict[int, str]
+    patient_world: World, brought: dict[int, str]
 ) -> None:
     """A notice holds no approval code that the terminal could not be shown."""
     terminal = await patient_world.with_courier()
@@ -157,7 +159,7 @@ async def test_the_merchant_is_told_the_code_that_the_terminal_got(
     [("98", "98"), ("A0", "A0"), ("06", "06"), ("00", "06"), ("zZ", "06"), ("  ", "06")],
 )
 async def test_a_bank_is_told_no_reason_but_the_interfaces(
-    patient_world: Any, asked: list[Message], given: str, told: str
+    patient_world: World, asked: list[Message], given: str, told: str
 ) -> None:
     """What a terminal gives as the reason of a reversal, and what its bank is told."""
     terminal = await patient_world.signed_on()
@@ -168,7 +170,7 @@ async def test_a_bank_is_told_no_reason_but_the_interfaces(
     assert [told] == [message.get(39) for message in asked if message.mti == "0400"]
 
 
-async def test_a_reason_that_is_none(patient_world: Any, asked: list[Message]) -> None:
+async def test_a_reason_that_is_none(patient_world: World, asked: list[Message]) -> None:
     """Not two letters or digits: a format error, and nothing is undone."""
     terminal = await patient_world.signed_on()
     frame = terminal.sale(SYBIL, 100)
@@ -180,7 +182,7 @@ async def test_a_reason_that_is_none(patient_world: Any, asked: list[Message]) -
 
 
 async def test_what_a_banks_dialect_cannot_hold(
-    open_world: Callable[..., Any], tmp_path: Path, asked: list[Message]
+    open_world: OpenWorld, tmp_path: Path, asked: list[Message]
 ) -> None:
     """A field without room there is a format error before anything is recorded as sent."""
     path = tmp_path / "small.toml"
@@ -209,7 +211,7 @@ async def test_what_a_banks_dialect_cannot_hold(
 
 
 async def test_a_text_that_is_cut_inside_a_character(
-    open_world: Callable[..., Any], tmp_path: Path, brought: dict[int, str]
+    open_world: OpenWorld, tmp_path: Path, brought: dict[int, str]
 ) -> None:
     """DE44 of an approval ends with half a character: nobody needs it, and the sale is approved."""
     path = tmp_path / "chinese.toml"
@@ -224,7 +226,7 @@ async def test_a_text_that_is_cut_inside_a_character(
 
 
 async def test_a_reply_with_one_byte_too_many(
-    open_world: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    open_world: OpenWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It does not count; the log says why, once, and the operator finds it among the unmatched."""
     sealed = connection.Connection._sealed
@@ -248,7 +250,7 @@ async def test_a_reply_with_one_byte_too_many(
             line["reason"],
         )
         async with httpx.AsyncClient() as client:
-            url = f"http://{world.running.http}/operator/links"
+            url = f"http://{world.http}/operator/links"
             found = await client.post(url, headers={"authorization": "Bearer t"}, content=b"{}")
         (kept,) = found.json()["unmatched"]
         assert (line["stan"], reply[37], "00") == (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import pytest
 import trio
 from certificates import Authority
 from limits import HANG_S
+from world import OpenWorld, World
 
 from acquirer.config.estate import load_estate
 from acquirer.config.tls import TlsSettings, client_context
@@ -24,7 +24,7 @@ MUTATIONS = 400
 HEADER_BYTES = 11
 
 
-async def connect(world: Any) -> trio.SocketStream:
+async def connect(world: World) -> trio.SocketStream:
     """A raw connection."""
     host, _, port = world.pos.rpartition(":")
     return await trio.open_tcp_stream(host, int(port))
@@ -38,13 +38,13 @@ async def is_closed(stream: trio.abc.Stream) -> bool:
     return True
 
 
-async def pays(world: Any) -> bool:
+async def pays(world: World) -> bool:
     """Whether an honest terminal can still pay."""
     terminal = await world.signed_on()
     return bool((await world.ask(terminal.sale(SYBIL, 100))).code == "00")
 
 
-async def test_slow_senders_and_silent_ones_are_cut_off(open_world: Callable[..., Any]) -> None:
+async def test_slow_senders_and_silent_ones_are_cut_off(open_world: OpenWorld) -> None:
     """One byte of a frame, none at all, or a whole one and then half: each has its time."""
     limits = {"first_frame_s": 0.3, "frame_s": 0.2}
     async with open_world(changes={"limits": limits}) as world:
@@ -61,7 +61,7 @@ async def test_slow_senders_and_silent_ones_are_cut_off(open_world: Callable[...
         assert await pays(world)
 
 
-async def test_a_crowd_that_says_nothing_gives_way(open_world: Callable[..., Any]) -> None:
+async def test_a_crowd_that_says_nothing_gives_way(open_world: OpenWorld) -> None:
     """The port is full, and terminals still come in; one address has its share only."""
     limits = {"connections_max": 20, "per_address_max": 30}
     async with open_world(changes={"limits": limits}) as world:
@@ -101,7 +101,7 @@ def mutated(frame: bytes, rng: random.Random) -> bytes:
     return len(body).to_bytes(2, "big") + bytes(body)
 
 
-async def test_mutated_messages_change_nothing(open_world: Callable[..., Any]) -> None:
+async def test_mutated_messages_change_nothing(open_world: OpenWorld) -> None:
     """Hundreds of broken sales: none is approved, none ends the switch, memory of them is none."""
     async with open_world() as world:
         terminal = await world.signed_on()
@@ -117,7 +117,7 @@ async def test_mutated_messages_change_nothing(open_world: Callable[..., Any]) -
         assert await pays(world)
 
 
-async def _throw(world: Any, frame: bytes) -> None:
+async def _throw(world: World, frame: bytes) -> None:
     async with await connect(world) as stream:
         with suppress(trio.BrokenResourceError):
             await stream.send_all(frame)
@@ -125,7 +125,7 @@ async def _throw(world: Any, frame: bytes) -> None:
             await is_closed(stream)
 
 
-async def test_one_terminal_has_its_share_of_requests(open_world: Callable[..., Any]) -> None:
+async def test_one_terminal_has_its_share_of_requests(open_world: OpenWorld) -> None:
     """What is over it is refused, and stays refused: its STAN is used up."""
     async with open_world(changes={"limits": {"per_terminal_max": 2}}) as world:
         terminal = await world.signed_on()
@@ -138,7 +138,7 @@ async def test_one_terminal_has_its_share_of_requests(open_world: Callable[..., 
         await world.agree()
 
 
-async def test_a_stranger_does_not_use_up_a_terminals_share(open_world: Callable[..., Any]) -> None:
+async def test_a_stranger_does_not_use_up_a_terminals_share(open_world: OpenWorld) -> None:
     """Messages without a MAC do not count: anybody can send them in a terminal's name."""
     async with open_world(changes={"limits": {"per_terminal_max": 1}}) as world:
         terminal = await world.signed_on()
@@ -149,9 +149,7 @@ async def test_a_stranger_does_not_use_up_a_terminals_share(open_world: Callable
             assert {"00"} == {(await stranger.receive()).code for _ in range(40)}
 
 
-async def test_terminals_under_tls_with_certificates(
-    open_world: Callable[..., Any], tmp_path: Path
-) -> None:
+async def test_terminals_under_tls_with_certificates(open_world: OpenWorld, tmp_path: Path) -> None:
     """A terminal with one of ours is served, one with none is not, nor is plain TCP."""
     authority = Authority(tmp_path)
     files = msgspec.to_builtins(authority("switch.test"))

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any
 
 import httpx
 import msgspec
 import pytest
 import trio
+from world import OpenWorld, World
 
 from acquirer.config.estate import load_estate
 from acquirer.hsm_sim.configuration import HsmTable
@@ -25,7 +25,6 @@ from acquirer.hsm_sim.state import Settings
 
 pytestmark = pytest.mark.anyio
 
-Open = Callable[..., AbstractAsyncContextManager[Any]]
 SYBIL = next(card for card in load_estate().cards if card.name == "sybil")
 HEADER = 8
 
@@ -46,7 +45,7 @@ async def standby() -> AsyncIterator[tuple[str, HsmServer]]:
         nursery.cancel_scope.cancel()
 
 
-async def test_the_first_module_falls(open_world: Open) -> None:
+async def test_the_first_module_falls(open_world: OpenWorld) -> None:
     """Keys that one module made serve at the other; no payment is refused, before or after."""
     async with standby() as (address, server):
         hsm = {
@@ -75,7 +74,7 @@ async def test_the_first_module_falls(open_world: Open) -> None:
             await world.agree()
 
 
-async def test_the_first_module_hangs(open_world: Open) -> None:
+async def test_the_first_module_hangs(open_world: OpenWorld) -> None:
     """A module that takes commands and answers none costs its share of the deadline, once."""
     async with standby() as (address, _), trio.open_nursery() as nursery:
 
@@ -99,9 +98,9 @@ async def test_the_first_module_hangs(open_world: Open) -> None:
 
 
 @asynccontextmanager
-async def watched(world: Any) -> AsyncIterator[Callable[[int, set[str]], Awaitable[bool]]]:
+async def watched(world: World) -> AsyncIterator[Callable[[int, set[str]], Awaitable[bool]]]:
     """Asks the switch over HTTP whether it is ready, and which alarms of modules stand."""
-    async with httpx.AsyncClient(base_url=f"http://{world.running.http}") as client:
+    async with httpx.AsyncClient(base_url=f"http://{world.http}") as client:
 
         async def shows(status: int, alarms: set[str]) -> bool:
             ready, metrics = await client.get("/readyz"), await client.get("/metrics")
@@ -113,7 +112,7 @@ async def watched(world: Any) -> AsyncIterator[Callable[[int, set[str]], Awaitab
 
 
 async def test_one_of_two_modules_down_is_an_alarm(
-    open_world: Open, monkeypatch: pytest.MonkeyPatch
+    open_world: OpenWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The switch is ready still, for the other answers; the alarm ends when the first is back."""
     monkeypatch.setattr("acquirer.switch.watch.alarms.EVERY_S", 0.05)
@@ -135,7 +134,7 @@ async def test_one_of_two_modules_down_is_an_alarm(
 
 
 async def test_without_a_module_a_switch_is_not_ready(
-    open_world: Open, monkeypatch: pytest.MonkeyPatch
+    open_world: OpenWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where no payment has asked for it, and ready again when it is back."""
     monkeypatch.setattr("acquirer.switch.watch.alarms.EVERY_S", 0.05)
@@ -151,7 +150,7 @@ async def test_without_a_module_a_switch_is_not_ready(
 
 
 async def test_the_first_module_returns_under_another_local_master_key(
-    open_world: Open, monkeypatch: pytest.MonkeyPatch
+    open_world: OpenWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The standby goes on; alone, such a module serves nothing, and readiness says so."""
     monkeypatch.setattr("acquirer.switch.watch.alarms.EVERY_S", 0.05)
@@ -186,7 +185,7 @@ async def test_the_first_module_returns_under_another_local_master_key(
 
 
 async def test_a_start_with_the_first_module_under_another_local_master_key(
-    open_world: Open,
+    open_world: OpenWorld,
 ) -> None:
     """The module that opens the data key serves, wherever it stands in the order."""
     async with standby() as (address, _), standby() as (wrong, server):
@@ -199,7 +198,7 @@ async def test_a_start_with_the_first_module_under_another_local_master_key(
 
 
 async def test_a_terminals_key_under_another_local_master_key_is_an_alarm(
-    open_world: Open, monkeypatch: pytest.MonkeyPatch
+    open_world: OpenWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The terminal is refused A7; the module fits, so that it stays and all others are served."""
     monkeypatch.setattr("acquirer.switch.watch.alarms.EVERY_S", 0.05)

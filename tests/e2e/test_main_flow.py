@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import pytest
 from pos_terminal import de59
+from world import OpenWorld
 
 from acquirer.config.estate import load_estate
 
@@ -17,7 +15,7 @@ ALICE = next(card for card in load_estate().cards if card.name == "alice")
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 async def test_main_job(
-    database: str, open_world: Callable[..., Any], request: pytest.FixtureRequest
+    database: str, open_world: OpenWorld, request: pytest.FixtureRequest
 ) -> None:
     """Sign-on, sale, void, reversal, time-out, order query to receipt: all four books agree."""
     url = request.getfixturevalue("postgresql_url") if database == "postgresql" else ""

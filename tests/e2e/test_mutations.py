@@ -10,6 +10,7 @@ import trio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pos_terminal import FIELDS, Line, PosTerminal, Reply, de59
+from world import World
 
 from acquirer.codecs.message import Message
 from acquirer.config.estate import load_estate
@@ -78,7 +79,7 @@ def spoiling(draw: st.DrawFn) -> Any:
     return spoil
 
 
-async def ask_or_close(world: Any, frame: bytes) -> Reply | None:
+async def ask_or_close(world: World, frame: bytes) -> Reply | None:
     """The reply, or None where the switch closed the connection."""
     line: Line
     async with world.line() as line:
@@ -90,7 +91,7 @@ async def ask_or_close(world: Any, frame: bytes) -> Reply | None:
 
 @FUZZ
 @given(spoil=spoiling(), which=st.integers(0, 8))
-async def test_spoiled_frames(world: Any, spoil: Any, which: int) -> None:
+async def test_spoiled_frames(world: World, spoil: Any, which: int) -> None:
     """Whatever byte of a sealed request changes: refused or closed, and no book changes."""
     terminal = await world.with_courier("10000001")
     frame = requests_of(terminal)[which]
@@ -167,7 +168,12 @@ CHANGES = st.dictionaries(
     stan=st.integers(0, 999_999),
 )
 async def test_sealed_nonsense(
-    world: Any, changes: dict[int, Any], items: bytes | None, which: int, mti: str | None, stan: int
+    world: World,
+    changes: dict[int, Any],
+    items: bytes | None,
+    which: int,
+    mti: str | None,
+    stan: int,
 ) -> None:
     """A terminal that seals nonsense gets an answer of the table, or none; never a crash.
 
@@ -210,7 +216,7 @@ BROUGHT = st.fixed_dictionaries(
 @FUZZ
 @given(fields=BROUGHT, which=st.sampled_from(["sale", "balance"]))
 async def test_any_reply_of_a_bank(
-    patient_world: Any, monkeypatch: pytest.MonkeyPatch, fields: dict[int, str], which: str
+    patient_world: World, monkeypatch: pytest.MonkeyPatch, fields: dict[int, str], which: str
 ) -> None:
     """Whatever a bank brings, the terminal is answered; approved only where the bank says 00."""
     terminal = await patient_world.signed_on("10000009")
@@ -228,10 +234,10 @@ async def test_any_reply_of_a_bank(
     assert (reply.get(38) + str(reply.get(54))).isprintable()
 
 
-async def test_sales_go_on(world: Any) -> None:
+async def test_sales_go_on(world: World) -> None:
     """After all that no request has failed by a bug, and an honest sale is approved."""
     terminal = await world.signed_on("10000009")
     assert "00" == (await world.ask(terminal.sale(SYBIL, 100))).code
     async with httpx.AsyncClient() as client:
-        metrics = (await client.get(f"http://{world.running.http}/metrics")).text
+        metrics = (await client.get(f"http://{world.http}/metrics")).text
     assert "acquirer_failed_requests_total 0.0" in metrics

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 from pos_terminal import PosTerminal, Reply, de59, pin_block
+from world import OpenWorld, World
 
-from acquirer.config.estate import load_estate
+from acquirer.config.estate import Card, load_estate
 
 pytestmark = pytest.mark.anyio
 
@@ -31,7 +32,7 @@ def query(terminal: PosTerminal, order_no: str, courier: str = "C1001") -> bytes
     return terminal.order("0200", "380000", "71", de59(ON=order_no, OC=courier))
 
 
-def pay(terminal: PosTerminal, order_no: str, card: Any = SYBIL, **more: Any) -> bytes:
+def pay(terminal: PosTerminal, order_no: str, card: Card = SYBIL, **more: Any) -> bytes:
     """0200, type 72, by card."""
     amount = more.get("amount") or due(order_no)
     items = de59(ON=order_no, OC=more.get("courier", "C1001"))
@@ -54,7 +55,7 @@ def sign(terminal: PosTerminal, order_no: str, paid: Reply | None, by: str = "çŽ
     return terminal.order("0220", "920000", "74", de59(ON=order_no, OC="C1001", OR=by), names)
 
 
-async def status(world: Any, terminal: PosTerminal, order_no: str) -> tuple[str, str, bytes]:
+async def status(world: World, terminal: PosTerminal, order_no: str) -> tuple[str, str, bytes]:
     """Code, DE4 and OS of a query."""
     reply = await world.ask(query(terminal, order_no))
     return reply.code, reply.get(4), reply.items.get("OS", b"")
@@ -63,7 +64,7 @@ async def status(world: Any, terminal: PosTerminal, order_no: str) -> tuple[str,
 # --- query -------------------------------------------------------------------------------------
 
 
-async def test_query(world: Any) -> None:
+async def test_query(world: World) -> None:
     """A query brings amount due, status, ways of payment and the merchant's text."""
     terminal = await world.with_courier()
     order = ORDERS["SP20261121001"]
@@ -76,7 +77,7 @@ async def test_query(world: Any) -> None:
     assert "380000" == reply[3]
 
 
-async def test_query_again(world: Any) -> None:
+async def test_query_again(world: World) -> None:
     """The same query again gets the same answer."""
     terminal = await world.with_courier()
     frame = query(terminal, "SP20261121001")
@@ -84,7 +85,7 @@ async def test_query_again(world: Any) -> None:
     assert first.without(12, 13, 64) == again.without(12, 13, 64)
 
 
-async def test_query_in_another_encoding(world: Any) -> None:
+async def test_query_in_another_encoding(world: World) -> None:
     """Texts come in the encoding of the terminal's profile."""
     terminal = await world.with_courier("10000007", "C3002")
     reply = await world.ask(query(terminal, "HS20261121001", "C3002"))
@@ -94,7 +95,7 @@ async def test_query_in_another_encoding(world: Any) -> None:
 @pytest.mark.parametrize(
     ("order_no", "code"), [("NOSUCH", "25"), ("SP20261121009", "91"), ("SP20261121010", "68")]
 )
-async def test_no_order(world: Any, order_no: str, code: str) -> None:
+async def test_no_order(world: World, order_no: str, code: str) -> None:
     """Unknown order 25, order system down 91, silent 68; for query and payment, both sealed."""
     terminal = await world.with_courier()
     replies = [
@@ -104,7 +105,7 @@ async def test_no_order(world: Any, order_no: str, code: str) -> None:
     assert [(code, True)] * 2 == [(reply.code, terminal.sealed(reply)) for reply in replies]
 
 
-async def test_order_of_another_merchant(world: Any) -> None:
+async def test_order_of_another_merchant(world: World) -> None:
     """A merchant's terminal sees its own orders only."""
     terminal = await world.with_courier()
     assert "25" == (await world.ask(query(terminal, "CM20261121001"))).code
@@ -113,7 +114,7 @@ async def test_order_of_another_merchant(world: Any) -> None:
 # --- couriers ----------------------------------------------------------------------------------
 
 
-async def test_courier_not_signed_on(world: Any) -> None:
+async def test_courier_not_signed_on(world: World) -> None:
     """Without a courier who is signed on at this terminal: 58, for query and payment."""
     await world.with_courier("10000001", "C1001")
     other = await world.signed_on("10000009")
@@ -122,14 +123,14 @@ async def test_courier_not_signed_on(world: Any) -> None:
     assert "58" == (await world.ask(query(other, "SP20261121001", "NOBODY"))).code
 
 
-async def test_courier_of_another_merchant(world: Any) -> None:
+async def test_courier_of_another_merchant(world: World) -> None:
     """Another merchant's courier cannot sign on."""
     terminal = await world.signed_on()
     reply = await world.ask(terminal.courier("C2001", "6449"))
     assert ("0830", "58", True) == (reply.mti, reply.code, terminal.sealed(reply))
 
 
-async def test_courier_moves(world: Any) -> None:
+async def test_courier_moves(world: World) -> None:
     """The newest sign-on counts: a courier is at one terminal at a time."""
     first = await world.with_courier("10000004", "C3001")
     second = await world.with_courier("10000010", "C3001")
@@ -137,14 +138,14 @@ async def test_courier_moves(world: Any) -> None:
     assert "00" == (await world.ask(query(second, "HS20261121001", "C3001"))).code
 
 
-async def test_courier_sign_off(world: Any) -> None:
+async def test_courier_sign_off(world: World) -> None:
     """After his sign-off a courier must sign on again."""
     terminal = await world.with_courier("10000003", "C2001")
     assert "00" == (await world.ask(terminal.courier("C2001", "", "403"))).code
     assert "58" == (await world.ask(query(terminal, "CM20261121001", "C2001"))).code
 
 
-async def test_courier_password(world: Any) -> None:
+async def test_courier_password(world: World) -> None:
     """Wrong passwords get 55 and the third locks the courier; the right one is too late then."""
     terminal = await world.signed_on()
     codes = [
@@ -154,7 +155,7 @@ async def test_courier_password(world: Any) -> None:
     assert ["55", "55", "75", "75"] == codes
 
 
-async def test_courier_passwords_guessed_at_once(open_world: Any) -> None:
+async def test_courier_passwords_guessed_at_once(open_world: OpenWorld) -> None:
     """Guesses sent side by side count like guesses one after another."""
     async with open_world() as world:
         terminal = await world.signed_on()
@@ -164,10 +165,10 @@ async def test_courier_passwords_guessed_at_once(open_world: Any) -> None:
         assert "75" == (await world.ask(terminal.courier("C1001", "270475"))).code
 
 
-async def test_courier_password_with_pan(world: Any) -> None:
+async def test_courier_password_with_pan(world: World) -> None:
     """A courier's password is a PIN block without PAN; DE53 must say so (99)."""
     terminal = await world.signed_on()
-    fields = {
+    fields: dict[int, str | bytes] = {
         11: terminal.next_stan(),
         52: pin_block(terminal.keys.pin, "270475"),
         53: "2600000000000000",
@@ -177,7 +178,7 @@ async def test_courier_password_with_pan(world: Any) -> None:
     assert "99" == (await world.ask(terminal.frame("0820", fields))).code
 
 
-async def test_courier_with_wrong_mac(world: Any) -> None:
+async def test_courier_with_wrong_mac(world: World) -> None:
     """Courier sign-on is sealed: a forged one is A0."""
     terminal = await world.signed_on()
     frame = terminal.courier("C1001", "270475")
@@ -187,7 +188,7 @@ async def test_courier_with_wrong_mac(world: Any) -> None:
 # --- payment -----------------------------------------------------------------------------------
 
 
-async def test_order_life(world: Any) -> None:
+async def test_order_life(world: World) -> None:
     """Pay, confirm, sign: each is answered, shows in the next query and reaches the merchant."""
     terminal, order_no = await world.with_courier(), "SP20261121002"
     before = world.balances()
@@ -222,7 +223,7 @@ async def test_order_life(world: Any) -> None:
     assert before.get("assets:scheme:demo", 0) + amount == after["assets:scheme:demo"]
 
 
-async def test_repeated_confirmations(world: Any) -> None:
+async def test_repeated_confirmations(world: World) -> None:
     """Confirmations and receipts come as often as they like: 00 each time, one event each."""
     terminal, order_no = await world.with_courier(), "SP20261121003"
     paid = await world.ask(pay(terminal, order_no))
@@ -239,11 +240,11 @@ async def test_repeated_confirmations(world: Any) -> None:
     ]
 
 
-async def test_confirmation_of_an_earlier_batch(world: Any) -> None:
+async def test_confirmation_of_an_earlier_batch(world: World) -> None:
     """A confirmation may itself carry another batch; its DE61 names the payment."""
     terminal, order_no = await world.with_courier(), "SP20261121004"
     paid = await world.ask(pay(terminal, order_no))
-    fields = {
+    fields: dict[int, str | bytes] = {
         3: CARD,
         11: terminal.next_stan(),
         59: de59(ON=order_no),
@@ -253,7 +254,7 @@ async def test_confirmation_of_an_earlier_batch(world: Any) -> None:
     assert "00" == (await world.ask(terminal.frame("0220", fields))).code
 
 
-async def test_refusals_of_a_payment(world: Any) -> None:
+async def test_refusals_of_a_payment(world: World) -> None:
     """Amount unlike the one due 64, a way that the merchant does not accept 57, no PAN 30."""
     terminal, order_no = await world.with_courier(), "SP20261121005"
     other = f"{ORDERS[order_no].amount_minor - 1:012d}"
@@ -270,7 +271,7 @@ async def test_refusals_of_a_payment(world: Any) -> None:
     assert "1" == ORDERS[only_card].pay_ways
 
 
-async def test_declined_payment(world: Any) -> None:
+async def test_declined_payment(world: World) -> None:
     """A declined card leaves the order to be paid with another."""
     terminal, order_no = await world.with_courier(), "SP20261121005"
     assert "43" == (await world.ask(pay(terminal, order_no, CARDS["victor"]))).code
@@ -278,7 +279,7 @@ async def test_declined_payment(world: Any) -> None:
     assert "00" == (await world.ask(pay(terminal, order_no))).code
 
 
-async def test_paying_a_paid_order(world: Any) -> None:
+async def test_paying_a_paid_order(world: World) -> None:
     """A paid order gets 94 with the first payment's RRN; the same payment again its answer."""
     terminal, order_no = await world.with_courier(), "SP20261121006"
     frame = pay(terminal, order_no)
@@ -290,7 +291,7 @@ async def test_paying_a_paid_order(world: Any) -> None:
     assert 1 == len(rows)
 
 
-async def test_payment_times_out(world: Any) -> None:
+async def test_payment_times_out(world: World) -> None:
     """A payment without an answer is undone at the bank, and the order can be paid again."""
     terminal, order_no = await world.with_courier(), "SP20261121007"
     first = await world.ask(pay(terminal, order_no))
@@ -303,7 +304,7 @@ async def test_payment_times_out(world: Any) -> None:
     await world.until(lambda: world.order(order_no).rrn == second[37])
 
 
-async def test_being_paid_elsewhere(world: Any) -> None:
+async def test_being_paid_elsewhere(world: World) -> None:
     """While one terminal pays an order, another gets 94 without RRN."""
     terminal, order_no = await world.with_courier(), "SP20261121008"
     frame = pay(terminal, order_no)
@@ -317,7 +318,7 @@ async def test_being_paid_elsewhere(world: Any) -> None:
     assert "00" == paid.code
 
 
-async def test_reversed_payment(world: Any) -> None:
+async def test_reversed_payment(world: World) -> None:
     """A reversed payment cannot be confirmed; its order is to be paid again."""
     corner, order_no = await world.with_courier("10000003", "C2001"), "CM20261121002"
     frame = pay(corner, order_no, courier="C2001")
@@ -335,7 +336,7 @@ async def test_reversed_payment(world: Any) -> None:
     assert "00" == (await world.ask(confirm(corner, order_no, again))).code
 
 
-async def test_confirmed_payment_is_not_reversible(world: Any) -> None:
+async def test_confirmed_payment_is_not_reversible(world: World) -> None:
     """A payment is reversible until it is confirmed."""
     corner, order_no = await world.with_courier("10000003", "C2001"), "CM20261121007"
     frame = pay(corner, order_no, courier="C2001")
@@ -345,7 +346,7 @@ async def test_confirmed_payment_is_not_reversible(world: Any) -> None:
     assert "approved" == world.state(paid)
 
 
-async def test_confirmation_of_nothing(world: Any) -> None:
+async def test_confirmation_of_nothing(world: World) -> None:
     """Unknown payments, and payments of another order, get 25."""
     corner = await world.with_courier("10000003", "C2001")
     paid = await world.ask(pay(corner, "CM20261121010", courier="C2001"))
@@ -354,14 +355,14 @@ async def test_confirmation_of_nothing(world: Any) -> None:
     assert "25" == (await world.ask(confirm(corner, "CM20261121009", paid))).code
 
 
-async def test_receipt_of_an_unpaid_order(world: Any) -> None:
+async def test_receipt_of_an_unpaid_order(world: World) -> None:
     """What is not paid cannot be signed for."""
     corner, order_no = await world.with_courier("10000003", "C2001"), "CM20261121005"
     assert "00" == (await world.ask(query(corner, order_no, "C2001"))).code
     assert "12" == (await world.ask(sign(corner, order_no, None))).code
 
 
-async def test_receipt_of_an_order_with_nothing_to_pay(world: Any) -> None:
+async def test_receipt_of_an_order_with_nothing_to_pay(world: World) -> None:
     """An order with nothing to pay is signed for without a payment."""
     terminal, order_no = await world.with_courier(), "SP20261121012"
     assert ("00", "0" * 12, b"06") == await status(world, terminal, order_no)
@@ -369,7 +370,7 @@ async def test_receipt_of_an_order_with_nothing_to_pay(world: Any) -> None:
     await world.until(lambda: world.order(order_no).state == "signed_for")
 
 
-async def test_order_system_down_when_it_is_told(world: Any) -> None:
+async def test_order_system_down_when_it_is_told(world: World) -> None:
     """Confirmations are taken while the order system is away, and reach it when it is back."""
     corner, order_no = await world.with_courier("10000003", "C2001"), "CM20261121008"
     paid = await world.ask(pay(corner, order_no, courier="C2001"))
@@ -388,7 +389,7 @@ async def test_order_system_down_when_it_is_told(world: Any) -> None:
 
 
 @pytest.mark.parametrize("items", [b"", b"ON", b"ON999X", b"ON003A\xff\xff", de59(ON="X" * 41)])
-async def test_broken_items(world: Any, items: bytes) -> None:
+async def test_broken_items(world: World, items: bytes) -> None:
     """DE59 that is missing, cut off, over-long or no text gets 30 and leaves no trace."""
     terminal = await world.with_courier()
     before = len(world.journal())

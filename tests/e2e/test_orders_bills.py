@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import msgspec
 import pytest
 from pos_terminal import PosTerminal, Reply, de59
+from world import OpenWorld, World
 
 from acquirer.config.estate import load_estate
 
@@ -17,7 +15,7 @@ ALICE = next(card for card in load_estate().cards if card.name == "alice")
 BILL, PREMIUM = "UB20261121001", "IP20261121001"
 
 
-async def paid_bill(world: Any, order_no: str, amount_minor: int) -> tuple[PosTerminal, Reply]:
+async def paid_bill(world: World, order_no: str, amount_minor: int) -> tuple[PosTerminal, Reply]:
     """A bill paid by card at the shop."""
     terminal = await world.with_courier("10000003", "C2001")
     items = de59(ON=order_no, OC="C2001")
@@ -30,7 +28,7 @@ async def paid_bill(world: Any, order_no: str, amount_minor: int) -> tuple[PosTe
     return terminal, paid
 
 
-async def cancel(world: Any, terminal: PosTerminal, order_no: str, paid: Reply) -> str:
+async def cancel(world: World, terminal: PosTerminal, order_no: str, paid: Reply) -> str:
     """Row 7."""
     fields: dict[int, str | bytes] = {
         37: paid[37],
@@ -40,7 +38,7 @@ async def cancel(world: Any, terminal: PosTerminal, order_no: str, paid: Reply) 
     return str(reply.code)
 
 
-async def test_a_bill_is_paid_and_cancelled_in_its_window(open_world: Callable[..., Any]) -> None:
+async def test_a_bill_is_paid_and_cancelled_in_its_window(open_world: OpenWorld) -> None:
     """Within half an hour it can be cancelled."""
     async with open_world() as world:
         terminal, paid = await paid_bill(world, BILL, 18_640)
@@ -49,7 +47,7 @@ async def test_a_bill_is_paid_and_cancelled_in_its_window(open_world: Callable[.
         assert 0 == world.receivable()
 
 
-async def test_a_policy_that_was_issued_cannot_be_cancelled(open_world: Callable[..., Any]) -> None:
+async def test_a_policy_that_was_issued_cannot_be_cancelled(open_world: OpenWorld) -> None:
     """After its window a cancellation is refused, and the payment stands."""
     async with open_world() as world:
         types = [

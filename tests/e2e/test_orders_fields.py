@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 import pytest
 from pos_terminal import de59
+from world import OpenWorld
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_own_words_and_asked_fields(open_world: Any) -> None:
+async def test_own_words_and_asked_fields(open_world: OpenWorld) -> None:
     """OT is the merchant's template, OI what to key in; without OV no payment, with it a notice."""
     order_no = "SP20261121003"
     async with open_world() as world:

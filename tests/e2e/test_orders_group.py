@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 import trio
 from limits import HANG_S
 from pos_terminal import PosTerminal, Reply, de59
+from world import OpenWorld
 
 from acquirer.config.estate import load_estate
 from acquirer.hosts_sim.bank.settings import Match, Rule
@@ -36,7 +36,7 @@ def about(terminal: PosTerminal, paid: Reply) -> dict[int, str | bytes]:
 
 
 async def test_each_order_is_confirmed_and_signed_for_by_itself(
-    open_world: Callable[..., Any],
+    open_world: OpenWorld,
 ) -> None:
     """One line at the bank, one notice a order, the fee once; then each goes its own way."""
     async with open_world() as world:
@@ -54,7 +54,8 @@ async def test_each_order_is_confirmed_and_signed_for_by_itself(
             assert "00" == (await world.ask(confirm)).code
             sign = terminal.order("0220", "920000", "74", items, names)
             assert "00" == (await world.ask(sign)).code
-            await world.until(lambda number=number: world.order(number).state == "signed_for")
+        await world.until(lambda: {"signed_for"} == {world.order(one).state for one in THREE})
+        for number in THREE:
             assert ORDERS[number].amount_minor == world.order(number).amount_minor
         assert 3 == len({world.order(number).rrn for number in THREE})
         assert "12" == (await world.ask(terminal.reversal(frame))).code
@@ -62,7 +63,7 @@ async def test_each_order_is_confirmed_and_signed_for_by_itself(
         assert TOTAL == world.receivable()
 
 
-async def test_what_is_refused_pays_nothing(open_world: Callable[..., Any]) -> None:
+async def test_what_is_refused_pays_nothing(open_world: OpenWorld) -> None:
     """A wrong sum, an order twice, one that is paid, unknown or not for cards: none is paid."""
     async with open_world() as world:
         terminal = await world.with_courier()
@@ -87,15 +88,14 @@ async def test_what_is_refused_pays_nothing(open_world: Callable[..., Any]) -> N
         assert TOTAL == world.receivable()
 
 
-async def test_a_reversal_opens_all_of_them(open_world: Callable[..., Any]) -> None:
+async def test_a_reversal_opens_all_of_them(open_world: OpenWorld) -> None:
     """As if the swipe had not been; then they can be paid again."""
     async with open_world() as world:
         terminal = await world.with_courier()
         frame = swipe(terminal, THREE, TOTAL)
         assert "00" == (await world.ask(frame)).code
         assert "00" == (await world.ask(terminal.reversal(frame))).code
-        for number in THREE:
-            await world.until(lambda number=number: world.order(number).state == "to_pay")
+        await world.until(lambda: {"to_pay"} == {world.order(one).state for one in THREE})
         await world.agree()
         assert 0 == world.receivable()
         assert "00" == (await world.ask(swipe(terminal, THREE, TOTAL))).code
@@ -103,9 +103,7 @@ async def test_a_reversal_opens_all_of_them(open_world: Callable[..., Any]) -> N
 
 
 @pytest.mark.parametrize("crash", [False, True])
-async def test_an_answer_that_is_lost_pays_none(
-    open_world: Callable[..., Any], crash: bool
-) -> None:
+async def test_an_answer_that_is_lost_pays_none(open_world: OpenWorld, crash: bool) -> None:
     """The bank keeps silent, or the switch dies: the swipe is undone, all orders are open."""
     rules = [Rule(Match(processing_code="00"), fault="drop", times=1)]
     async with open_world(bank_rules=rules) as world:
@@ -128,7 +126,7 @@ async def test_an_answer_that_is_lost_pays_none(
 
 
 async def test_a_declined_card_pays_none_and_another_pays_all(
-    open_world: Callable[..., Any],
+    open_world: OpenWorld,
 ) -> None:
     """Pay by another card after a decline."""
     rules = [Rule(Match(processing_code="00"), response_code="51", times=1)]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pos_terminal import PosTerminal, Reply, de59
+from world import OpenWorld, World
 
 from acquirer.config.estate import load_estate
 from acquirer.hosts_sim.orders.settings import Fault, Rule
@@ -28,7 +27,7 @@ ORDERS = [
 
 
 async def ask(
-    world: Any,
+    world: World,
     terminal: PosTerminal,
     row: tuple[str, str, str],
     order_no: str,
@@ -46,7 +45,7 @@ CONFIRM, SIGN = ("0220", "000000", "73"), ("0220", "920000", "74")
 CANCEL, CANCELLED = ("0200", "200000", "75"), ("0220", "200000", "76")
 
 
-async def pay(world: Any, terminal: PosTerminal, order_no: str, amount_minor: int) -> Reply:
+async def pay(world: World, terminal: PosTerminal, order_no: str, amount_minor: int) -> Reply:
     """By card."""
     fields = {4: f"{amount_minor:012d}", **terminal.card_fields(ALICE, None)}
     return await ask(world, terminal, PAY, order_no, fields)
@@ -66,7 +65,7 @@ def merchant_changes(folder: Path, order_no: str, amount_minor: int) -> None:
     books.close()
 
 
-async def test_a_day_with_an_order_host(open_world: Callable[..., Any]) -> None:
+async def test_a_day_with_an_order_host(open_world: OpenWorld) -> None:
     """Paid and signed for, changed before it was paid, cancelled; an answer to a notice is lost."""
     plain, changed, cancelled = ORDERS[:3]
     lost = [Rule("lost_answer", on="events", order_no_pattern=plain.order_no, times=1)]
@@ -115,7 +114,7 @@ async def test_a_day_with_an_order_host(open_world: Callable[..., Any]) -> None:
         await world.agree()
 
 
-async def test_an_order_host_that_fails(open_world: Callable[..., Any]) -> None:
+async def test_an_order_host_that_fails(open_world: OpenWorld) -> None:
     """Silent, wrong and gone; what is owed to it waits, and arrives in order when it is back."""
     order, *others = ORDERS[:5]
     faults: tuple[Fault, ...] = ("silence", "garbage", "wrong_order", "wrong_currency")
@@ -149,7 +148,7 @@ async def test_an_order_host_that_fails(open_world: Callable[..., Any]) -> None:
 
 
 async def test_a_query_is_answered_from_memory_while_the_merchant_allows_it(
-    open_world: Callable[..., Any],
+    open_world: OpenWorld,
 ) -> None:
     """Another amount counts only after the time for which the merchant let the answer stand."""
     order = ORDERS[0]
@@ -162,7 +161,7 @@ async def test_a_query_is_answered_from_memory_while_the_merchant_allows_it(
 
 
 async def test_another_process_does_not_sell_a_cancelled_order_again(
-    open_world: Callable[..., Any], postgresql_url: str
+    open_world: OpenWorld, postgresql_url: str
 ) -> None:
     """It has asked before: paid, cancelled and told by its sibling, the order is not to pay."""
     order = ORDERS[0]

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 import trio
 from pos_terminal import PosTerminal, Reply, de59
+from world import OpenWorld, World
 
 from acquirer.config.estate import load_estate
 from acquirer.hosts_sim.bank.settings import Match, Rule
@@ -26,12 +27,12 @@ CARD_WAY, CASH_WAY, NO_WAY = "000000", "900000", "910000"
 class Door:
     """A courier's terminal at somebody's door: one request a method."""
 
-    def __init__(self, world: Any, terminal: PosTerminal) -> None:
+    def __init__(self, world: World, terminal: PosTerminal) -> None:
         self.world = world
         self.terminal = terminal
 
     @classmethod
-    async def of(cls, world: Any, courier_id: str = COURIER, tid: str = "10000001") -> Door:
+    async def of(cls, world: World, courier_id: str = COURIER, tid: str = "10000001") -> Door:
         """With the courier signed on."""
         return cls(world, await world.with_courier(tid, courier_id))
 
@@ -98,12 +99,12 @@ def moved(before: dict[str, int], after: dict[str, int], account: str) -> int:
     return after.get(account, 0) - before.get(account, 0)
 
 
-async def told(world: Any, order_no: str, state: str) -> None:
+async def told(world: World, order_no: str, state: str) -> None:
     """Wait until the merchant has an order in a state."""
     await world.until(lambda: world.order(order_no).state == state)
 
 
-async def test_cash_is_owed_by_the_courier_and_the_fee_is_income(world: Any) -> None:
+async def test_cash_is_owed_by_the_courier_and_the_fee_is_income(world: World) -> None:
     """Cash 115.28 at 0.8 %: the courier owes it, the merchant gets it less 0.92."""
     door, order_no = await Door.of(world), "SP20261121003"
     before = world.balances()
@@ -120,7 +121,7 @@ async def test_cash_is_owed_by_the_courier_and_the_fee_is_income(world: Any) -> 
     assert ("cash", paid[37]) == (world.order(order_no).means, world.order(order_no).rrn)
 
 
-async def test_cash_reversed_before_its_confirmation(world: Any) -> None:
+async def test_cash_reversed_before_its_confirmation(world: World) -> None:
     """A 0400 gives the cash back, opens the order again, and owes the bank nothing."""
     door, order_no = await Door.of(world), "SP20261121006"
     before = world.balances()
@@ -136,7 +137,7 @@ async def test_cash_reversed_before_its_confirmation(world: Any) -> None:
     assert (b"00", "000000017271") == (asked.items["OS"], asked[4])
 
 
-async def test_nothing_to_pay(world: Any) -> None:
+async def test_nothing_to_pay(world: World) -> None:
     """A prepaid parcel: 06, delivered with nothing to pay, signed for; no money moves."""
     door, order_no = await Door.of(world), "SP20261121012"
     before = world.balances()
@@ -152,7 +153,7 @@ async def test_nothing_to_pay(world: Any) -> None:
     await told(world, order_no, "signed_for")
 
 
-async def test_delivery_on_the_customers_account(world: Any) -> None:
+async def test_delivery_on_the_customers_account(world: World) -> None:
     """Where the merchant allows delivery of an order with an amount, no money moves here."""
     door, order_no = await Door.of(world), "SP20261121008"
     before = world.balances()
@@ -168,7 +169,7 @@ async def test_delivery_on_the_customers_account(world: Any) -> None:
     assert "94" == (await world.ask(payment)).code, "reversed since, though it was gone already"
 
 
-async def test_card_payment_cancelled_after_its_confirmation(world: Any) -> None:
+async def test_card_payment_cancelled_after_its_confirmation(world: World) -> None:
     """The bank voids it, the books turn back, the merchant hears of it; repeats change nothing."""
     door, order_no = await Door.of(world), "SP20261121001"
     before = world.balances()
@@ -201,7 +202,7 @@ async def test_card_payment_cancelled_after_its_confirmation(world: Any) -> None
     assert "12" == (await door.sign(order_no)).code
 
 
-async def test_cash_goes_back_at_a_cancellation(world: Any) -> None:
+async def test_cash_goes_back_at_a_cancellation(world: World) -> None:
     """The courier gives the money back and owes nothing more."""
     door, order_no = await Door.of(world), "SP20261121011"
     before = world.balances()
@@ -232,7 +233,7 @@ async def test_cash_goes_back_at_a_cancellation(world: Any) -> None:
     await told(world, order_no, "cancelled")
 
 
-async def test_a_rescheduled_order_is_tried_again(world: Any) -> None:
+async def test_a_rescheduled_order_is_tried_again(world: World) -> None:
     """Exception 06 leaves the order payable, exception 03 does not until the merchant says so."""
     door, order_no = await Door.of(world), "SP20261121005"
     assert "25" == (await door.except_for("NOSUCHORDER", "01")).code
@@ -252,7 +253,7 @@ async def test_a_rescheduled_order_is_tried_again(world: Any) -> None:
     assert "12" == (await door.cancel(order_no, paid)).code
 
 
-async def test_the_cash_limit_holds(open_world: Callable[..., Any]) -> None:
+async def test_the_cash_limit_holds(open_world: OpenWorld) -> None:
     """Two payments at once that exceed the courier's limit together: one is refused with 61."""
     async with open_world() as world:
         couriers = [
@@ -273,7 +274,7 @@ async def test_the_cash_limit_holds(open_world: Callable[..., Any]) -> None:
 
 @pytest.mark.parametrize("fault", ["drop", "close", "garbage"])
 async def test_a_lost_answer_to_a_cancellation_leaves_the_order_paid(
-    open_world: Callable[..., Any], fault: str
+    open_world: OpenWorld, fault: str
 ) -> None:
     """The bank voids and its answer is lost: the void is undone, the order stays as it was."""
     rule = Rule(Match(processing_code="20"), fault=fault, times=1)  # type: ignore[arg-type]
@@ -293,7 +294,7 @@ async def test_a_lost_answer_to_a_cancellation_leaves_the_order_paid(
         await told(world, order_no, "cancelled")
 
 
-async def test_killed_while_a_cancellation_is_at_the_bank(open_world: Callable[..., Any]) -> None:
+async def test_killed_while_a_cancellation_is_at_the_bank(open_world: OpenWorld) -> None:
     """After the restart the void is undone at the bank, and the order is as paid as it was."""
     rule = Rule(Match(processing_code="20"), fault="drop", times=1)
     async with open_world(bank_rules=[rule]) as world:

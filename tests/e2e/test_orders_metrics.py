@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import Any
 
 import httpx
 import pytest
 from pos_terminal import PosTerminal, Reply, de59
+from world import OpenWorld, World
 
 from acquirer.config.estate import load_estate
 from acquirer.hosts_sim.bank.settings import Match, Rule
@@ -21,10 +20,10 @@ SHOP = "898110053310001"
 WAYS = {"card": "000000", "cash": "900000", "none": "910000"}
 
 
-async def metrics(world: Any) -> dict[str, float]:
+async def metrics(world: World) -> dict[str, float]:
     """Series of this shop → value; labels by name, its own and the currency's left out."""
     async with httpx.AsyncClient(trust_env=False) as client:
-        text = (await client.get(f"http://{world.running.http}/metrics")).text
+        text = (await client.get(f"http://{world.http}/metrics")).text
     found = {}
     for name, labels, value in re.findall(r"^acquirer_(\w+){(.*)} (\S+)$", text, re.MULTILINE):
         pairs = dict(re.findall(r'(\w+)="([^"]*)"', labels))
@@ -42,13 +41,15 @@ def pay(terminal: PosTerminal, order_no: str, means: str) -> bytes:
     return terminal.order("0200", WAYS[means], "72", de59(ON=order_no, OC="C1001"), fields)
 
 
-def about(terminal: PosTerminal, order_no: str, paid: Reply) -> tuple[bytes, dict[int, Any]]:
+def about(
+    terminal: PosTerminal, order_no: str, paid: Reply
+) -> tuple[bytes, dict[int, str | bytes]]:
     """DE59, DE37 and DE61 of a cancellation."""
     names = {37: paid[37], 61: f"{terminal.batch}{paid[11]}{paid[13]}"}
     return de59(ON=order_no, OC="C1001"), names
 
 
-async def test_payments_by_means_and_what_was_given_back(open_world: Callable[..., Any]) -> None:
+async def test_payments_by_means_and_what_was_given_back(open_world: OpenWorld) -> None:
     """Repeats, refusals and undone undoings do not add up twice."""
     void = Match(mti="0200", amount_minor=ORDERS["SP20261121005"], processing_code="20")
     async with open_world(bank_rules=[Rule(void, response_code="12")]) as world:
@@ -119,6 +120,6 @@ async def test_payments_by_means_and_what_was_given_back(open_world: Callable[..
         await world.agree()
 
 
-async def _holds_open(world: Any) -> bool:
+async def _holds_open(world: World) -> bool:
     """What was open before the restart shows: one paid in cash, one with nothing to pay."""
     return (await metrics(world)).get("unconfirmed_payments") == 2

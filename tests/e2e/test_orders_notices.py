@@ -14,6 +14,7 @@ import msgspec
 import pytest
 import trio
 from pos_terminal import de59
+from world import OpenWorld, World
 
 from acquirer.ledger.reports.orders import event_lines
 from acquirer.ledger.store.database import Database
@@ -72,7 +73,7 @@ def test_the_python_example_takes_what_is_right_and_nothing_else() -> None:
     assert not verify(headers([OLD], body, now - 301), body, OLD)
 
 
-async def check_the_curl_example(world: Any, path: str) -> None:
+async def check_the_curl_example(world: World, path: str) -> None:
     """The page's commands, with the tools of this path, send what the order system takes."""
     merchant = world.estate.merchants[0]
     body = {
@@ -99,7 +100,9 @@ async def check_the_curl_example(world: Any, path: str) -> None:
     assert "exception" == world.order("SP20261121007").state
 
 
-async def test_the_curl_example_is_taken_by_a_receiver(open_world: Any, tmp_path: Path) -> None:
+async def test_the_curl_example_is_taken_by_a_receiver(
+    open_world: OpenWorld, tmp_path: Path
+) -> None:
     """A notice signed by hand passes the order system's own check, whatever is installed."""
     for name, lines in STAND_INS.items():
         (tmp_path / name).write_text(f"#!{sys.executable}\n{lines}")
@@ -110,13 +113,13 @@ async def test_the_curl_example_is_taken_by_a_receiver(open_world: Any, tmp_path
 
 if shutil.which("curl") and shutil.which("openssl"):
 
-    async def test_the_curl_example_with_the_installed_tools(open_world: Any) -> None:
+    async def test_the_curl_example_with_the_installed_tools(open_world: OpenWorld) -> None:
         """The real curl and openssl, where this machine has them."""
         async with open_world() as world:
             await check_the_curl_example(world, os.environ["PATH"])
 
 
-async def test_a_secret_is_rotated_without_loss(open_world: Any) -> None:
+async def test_a_secret_is_rotated_without_loss(open_world: OpenWorld) -> None:
     """Both secrets sign while the merchant changes over; an unknown one alone only waits."""
     async with open_world() as world:
         known = world.estate.merchants[0].event_secret
@@ -146,6 +149,6 @@ async def test_a_secret_is_rotated_without_loss(open_world: Any) -> None:
         await world.until(lambda: world.order("SP20261121006").state == "paid")
 
 
-def _refused_before(world: Any) -> bool:
+def _refused_before(world: World) -> bool:
     with Database(world.url).read_only_engine().connect() as connection:
         return any(line.attempts for line in event_lines(connection, "pending"))

@@ -12,6 +12,7 @@ import trio
 from limits import HANG_S
 from operated import TOKEN, operated, run
 from pos_terminal import PosTerminal, de59
+from world import OpenWorld, World
 
 pytestmark = pytest.mark.anyio
 
@@ -60,7 +61,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
 ]
 
 
-async def pay_cash(world: Any, terminal: PosTerminal, order_no: str, amount_minor: int) -> None:
+async def pay_cash(world: World, terminal: PosTerminal, order_no: str, amount_minor: int) -> None:
     """Row 4 in cash."""
     items = de59(ON=order_no, OC="C1001")
     fields: dict[int, str | bytes] = {4: f"{amount_minor:012d}"}
@@ -68,7 +69,7 @@ async def pay_cash(world: Any, terminal: PosTerminal, order_no: str, amount_mino
     assert "00" == reply.code
 
 
-async def test_cash_is_handed_in_once(open_world: Any) -> None:
+async def test_cash_is_handed_in_once(open_world: OpenWorld) -> None:
     """Short, over and exact hand-ins leave the courier owing nothing; a repeat does not count."""
     async with operated(open_world) as world:
         terminal = await world.with_courier()
@@ -105,7 +106,7 @@ async def test_cash_is_handed_in_once(open_world: Any) -> None:
         await world.agree()
 
 
-async def test_a_locked_courier_is_unlocked(open_world: Any) -> None:
+async def test_a_locked_courier_is_unlocked(open_world: OpenWorld) -> None:
     """Three wrong passwords lock; the operator unlocks; the right one signs on."""
     async with operated(open_world) as world:
         terminal = await world.signed_on()
@@ -133,7 +134,7 @@ def merchant_sets(folder: Path, order_no: str, status: str) -> None:
         books.execute("UPDATE orders SET status = ? WHERE order_no = ?", (status, order_no))
 
 
-async def test_dead_letters_are_replayed_in_order(open_world: Any) -> None:
+async def test_dead_letters_are_replayed_in_order(open_world: OpenWorld) -> None:
     """What the merchant refuses for good waits with all behind it, and goes out after a replay."""
     order_no = "SP20261121003"
     async with operated(open_world) as world:
@@ -168,7 +169,7 @@ async def test_dead_letters_are_replayed_in_order(open_world: Any) -> None:
         assert (1, True) == (code, "no dead letter" in complaint)
 
 
-async def test_open_payments_are_listed_with_age_and_reason(open_world: Any) -> None:
+async def test_open_payments_are_listed_with_age_and_reason(open_world: OpenWorld) -> None:
     """A payment without its confirmation shows until it comes."""
     async with operated(open_world) as world:
         terminal = await world.with_courier()
@@ -184,10 +185,10 @@ async def test_open_payments_are_listed_with_age_and_reason(open_world: Any) -> 
         assert 0 <= row["age_s"] < 60
 
 
-async def test_only_this_machines_operator_with_the_token(open_world: Any) -> None:
+async def test_only_this_machines_operator_with_the_token(open_world: OpenWorld) -> None:
     """A wrong token, a GET, a body that is none: refused, and nothing is changed."""
     async with operated(open_world) as world:
-        base = f"http://{world.running.http}/operator/couriers/C1001"
+        base = f"http://{world.http}/operator/couriers/C1001"
         good = {"authorization": f"Bearer {TOKEN}"}
         async with httpx.AsyncClient(trust_env=False) as client:
             assert 401 == (await client.post(f"{base}/unlock")).status_code
@@ -210,11 +211,11 @@ async def test_only_this_machines_operator_with_the_token(open_world: Any) -> No
         assert {} == world.balances()
 
 
-async def test_an_id_that_no_row_can_have_is_malformed(open_world: Any) -> None:
+async def test_an_id_that_no_row_can_have_is_malformed(open_world: OpenWorld) -> None:
     """However long the number is; and an event's id of odd characters is nobody's."""
     async with operated(open_world) as world:
         headers = {"authorization": f"Bearer {TOKEN}"}
-        base = f"http://{world.running.http}/operator"
+        base = f"http://{world.http}/operator"
         async with httpx.AsyncClient(trust_env=False) as client:
             for id in ("0", "-1", "x", "1.0", str(2**63), "9" * 5000):
                 for path, body in (("retry", {}), ("write-off", {"name": "w", "reason": "r"})):
@@ -228,19 +229,19 @@ async def test_an_id_that_no_row_can_have_is_malformed(open_world: Any) -> None:
                 assert 409 == reply.status_code
 
 
-async def test_what_cannot_be_done_is_named(open_world: Any) -> None:
+async def test_what_cannot_be_done_is_named(open_world: OpenWorld) -> None:
     """A refusal says what was asked for, and how to see what there is."""
     async with operated(open_world) as world, httpx.AsyncClient(trust_env=False) as client:
         for path, body, named in REFUSED:
-            url = f"http://{world.running.http}/operator/{path}"
+            url = f"http://{world.http}/operator/{path}"
             reply = await client.post(url, headers={"authorization": f"Bearer {TOKEN}"}, json=body)
             assert (409, True) == (reply.status_code, named in reply.text.replace("\\", "")), (
                 reply.text
             )
 
 
-async def test_without_a_token_there_are_no_operator_calls(world: Any) -> None:
+async def test_without_a_token_there_are_no_operator_calls(world: World) -> None:
     """The routes do not exist."""
     async with httpx.AsyncClient(trust_env=False) as client:
-        url = f"http://{world.running.http}/operator/couriers/C1001/unlock"
+        url = f"http://{world.http}/operator/couriers/C1001/unlock"
         assert 404 == (await client.post(url)).status_code

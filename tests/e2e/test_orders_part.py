@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import pytest
 import trio
 from pos_terminal import PosTerminal, Reply, de59
+from world import OpenWorld, World
 
 from acquirer.config.estate import load_estate
 from acquirer.hosts_sim.bank.settings import Match
@@ -34,13 +33,13 @@ CARD, CASH = "000000", "900000"
 class Door:
     """A courier at a terminal: one request a method."""
 
-    def __init__(self, world: Any, terminal: PosTerminal, courier_id: str) -> None:
+    def __init__(self, world: World, terminal: PosTerminal, courier_id: str) -> None:
         self.world = world
         self.terminal = terminal
         self.courier_id = courier_id
 
     @classmethod
-    async def of(cls, world: Any, tid: str = "10000001", courier_id: str = "C1001") -> Door:
+    async def of(cls, world: World, tid: str = "10000001", courier_id: str = "C1001") -> Door:
         """With the courier signed on."""
         return cls(world, await world.with_courier(tid, courier_id), courier_id)
 
@@ -95,7 +94,7 @@ def due(asked: Reply) -> tuple[str, int, bytes]:
     return asked.code, int(asked[4]), asked.items["OS"]
 
 
-async def test_two_parts_by_card_and_cash_pay_an_order(open_world: Callable[..., Any]) -> None:
+async def test_two_parts_by_card_and_cash_pay_an_order(open_world: OpenWorld) -> None:
     """Each is confirmed by itself; the order then is paid, and opens as parts are given back."""
     async with open_world() as world:
         door = await Door.of(world)
@@ -124,7 +123,7 @@ async def test_two_parts_by_card_and_cash_pay_an_order(open_world: Callable[...,
         assert 0 == world.receivable()
 
 
-async def test_a_part_and_then_the_rest(open_world: Callable[..., Any]) -> None:
+async def test_a_part_and_then_the_rest(open_world: OpenWorld) -> None:
     """The rest is paid as the order itself; its parts have lapsed then, and no more are opened."""
     async with open_world() as world:
         door = await Door.of(world)
@@ -140,7 +139,7 @@ async def test_a_part_and_then_the_rest(open_world: Callable[..., Any]) -> None:
         assert AMOUNT - PART == world.receivable()
 
 
-async def test_parts_that_are_not_opened(open_world: Callable[..., Any]) -> None:
+async def test_parts_that_are_not_opened(open_world: OpenWorld) -> None:
     """Too much, no amount, a part of a part, no courier, a merchant who does not want it."""
     async with open_world() as world:
         door = await Door.of(world)
@@ -158,7 +157,7 @@ async def test_parts_that_are_not_opened(open_world: Callable[..., Any]) -> None
         assert "57" == (await till.query(bill, 1)).code
 
 
-async def test_what_is_open_elsewhere_is_held(open_world: Callable[..., Any]) -> None:
+async def test_what_is_open_elsewhere_is_held(open_world: OpenWorld) -> None:
     """Two terminals cannot have the same money; one that asks again gives its first part up."""
     async with open_world() as world:
         one, two = await Door.of(world), await Door.of(world, "10000002", "C1002")
@@ -174,7 +173,7 @@ async def test_what_is_open_elsewhere_is_held(open_world: Callable[..., Any]) ->
         assert codes in (["00", "00"], ["00", "94"], ["00", "91"])
 
 
-async def test_parts_race_with_the_whole(open_world: Callable[..., Any]) -> None:
+async def test_parts_race_with_the_whole(open_world: OpenWorld) -> None:
     """While the bank is asked about one, the other is refused: never both."""
     rules = [BankRule(Match(processing_code="00"), fault="delay", delay_s=0.2)]
     async with open_world(bank_rules=rules) as world:
@@ -189,7 +188,7 @@ async def test_parts_race_with_the_whole(open_world: Callable[..., Any]) -> None
         await world.agree()
 
 
-async def test_the_same_query_again_opens_one_part(open_world: Callable[..., Any]) -> None:
+async def test_the_same_query_again_opens_one_part(open_world: OpenWorld) -> None:
     """One whose answer was lost holds nothing once its terminal asks for another."""
     number = "SP20261121002"
     rules = [
@@ -207,7 +206,7 @@ async def test_the_same_query_again_opens_one_part(open_world: Callable[..., Any
         assert f"{number}/2" == await door.part(ORDERS[number].amount_minor, number)
 
 
-async def test_a_late_copy_of_a_refused_query_opens_nothing(open_world: Callable[..., Any]) -> None:
+async def test_a_late_copy_of_a_refused_query_opens_nothing(open_world: OpenWorld) -> None:
     """What would fit by then must not take the place of the part that the terminal has."""
     async with open_world() as world:
         one, two = await Door.of(world), await Door.of(world, "10000002", "C1002")
@@ -220,7 +219,7 @@ async def test_a_late_copy_of_a_refused_query_opens_nothing(open_world: Callable
         assert "00" == (await one.pay(mine, PART)).code
 
 
-async def test_untold_parts_keep_the_order_from_being_paid(open_world: Callable[..., Any]) -> None:
+async def test_untold_parts_keep_the_order_from_being_paid(open_world: OpenWorld) -> None:
     """The merchant's old answer does not count until he has been told; nor does ours."""
     rules = [Rule("down", on="events", order_no_pattern=f"{WHOLE}/1", times=2)]
     async with open_world(order_rules=rules, max_age_s=60) as world:
@@ -236,7 +235,7 @@ async def test_untold_parts_keep_the_order_from_being_paid(open_world: Callable[
 
 
 async def test_an_order_that_its_parts_have_paid_is_no_exception(
-    open_world: Callable[..., Any],
+    open_world: OpenWorld,
 ) -> None:
     """The row here says to pay still; the merchant's word counts."""
     async with open_world() as world:
@@ -252,7 +251,7 @@ async def test_an_order_that_its_parts_have_paid_is_no_exception(
         await world.until(lambda: world.order(WHOLE).state == "signed_for")
 
 
-async def test_what_is_signed_for_keeps_its_parts(open_world: Callable[..., Any]) -> None:
+async def test_what_is_signed_for_keeps_its_parts(open_world: OpenWorld) -> None:
     """Nobody signs while a part may be reversed; once somebody has, no part is given back."""
     async with open_world() as world:
         one, two = await Door.of(world), await Door.of(world, "10000002", "C1002")
@@ -273,7 +272,7 @@ async def test_what_is_signed_for_keeps_its_parts(open_world: Callable[..., Any]
         assert PART == world.balances()["assets:courier:C1001"]
 
 
-async def test_a_signature_races_with_a_cancellation(open_world: Callable[..., Any]) -> None:
+async def test_a_signature_races_with_a_cancellation(open_world: OpenWorld) -> None:
     """Either the goods stay or the money goes back, never both."""
     async with open_world() as world:
         one, two = await Door.of(world), await Door.of(world, "10000002", "C1002")
@@ -287,7 +286,7 @@ async def test_a_signature_races_with_a_cancellation(open_world: Callable[..., A
         assert (back.code, signed.code) in (("00", "12"), ("00", "91"), ("12", "00"))
 
 
-async def test_a_part_whose_cancellation_has_no_answer(open_world: Callable[..., Any]) -> None:
+async def test_a_part_whose_cancellation_has_no_answer(open_world: OpenWorld) -> None:
     """Its order waits, and then owes what the part has left: the money did not go back."""
     rules = [BankRule(Match(processing_code="20", mti="0200"), fault="drop", times=1)]
     async with open_world(bank_rules=rules) as world:
@@ -305,7 +304,7 @@ async def test_a_part_whose_cancellation_has_no_answer(open_world: Callable[...,
 
 
 async def test_sibling_processes_do_not_pay_an_order_and_its_part(
-    open_world: Callable[..., Any], postgresql_url: str
+    open_world: OpenWorld, postgresql_url: str
 ) -> None:
     """Side by side one is refused; and what one process has taken the other does not ask for."""
     async with open_world(url=postgresql_url, max_age_s=600) as world:
@@ -335,7 +334,7 @@ async def test_sibling_processes_do_not_pay_an_order_and_its_part(
         await world.agree()
 
 
-async def test_a_part_whose_answer_is_lost_in_a_crash(open_world: Callable[..., Any]) -> None:
+async def test_a_part_whose_answer_is_lost_in_a_crash(open_world: OpenWorld) -> None:
     """It is undone; meanwhile the order is not to be had, then all of it is due."""
     rules = [BankRule(Match(processing_code="00"), fault="drop", times=1)]
     async with open_world(bank_rules=rules) as world:
@@ -353,7 +352,7 @@ async def test_a_part_whose_answer_is_lost_in_a_crash(open_world: Callable[..., 
         await world.agree()
 
 
-async def test_over_iso_8583_and_by_the_terminal_simulator(open_world: Callable[..., Any]) -> None:
+async def test_over_iso_8583_and_by_the_terminal_simulator(open_world: OpenWorld) -> None:
     """An order host opens parts as an HTTP system does; a swipe may hold one of a family."""
     merchant = ORDERS[WHOLE].merchant_id
     async with open_world(hosted=[merchant]) as world:

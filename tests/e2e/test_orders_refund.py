@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from pos_terminal import PosTerminal, Reply, de59
+from world import OpenWorld, World
 
 from acquirer.config.estate import load_estate
 from acquirer.hosts_sim.bank.settings import Match, Rule
@@ -40,7 +40,7 @@ def cancellation(terminal: PosTerminal, order_no: str, paid: Reply) -> bytes:
     return terminal.order("0200", "200000", "75", de59(ON=order_no), about(terminal, paid))
 
 
-def refunds(world: Any) -> list[tuple[str, int, str]]:
+def refunds(world: World) -> list[tuple[str, int, str]]:
     """The bank's refunds: MTI, amount, state."""
     return [
         (row["mti"], row["amount_minor"], row["state"])
@@ -54,7 +54,7 @@ def refunds(world: Any) -> list[tuple[str, int, str]]:
     [("return", {}), ("keep", {INCOME: -258, DEBT: 258})],
 )
 async def test_a_void_that_the_bank_refuses_becomes_a_refund(
-    open_world: Callable[..., Any], fee: str, left: dict[str, int]
+    open_world: OpenWorld, fee: str, left: dict[str, int]
 ) -> None:
     """Its first answer is lost: it is repeated, and the card gets the money once."""
     rules = [Rule(VOID, "12"), Rule(REFUND, fault="drop", times=1)]
@@ -83,7 +83,7 @@ async def test_a_void_that_the_bank_refuses_becomes_a_refund(
         assert 0 == world.receivable()
 
 
-async def merchant_tables(world: Any) -> list[dict[str, Any]]:
+async def merchant_tables(world: World) -> list[dict[str, Any]]:
     """The merchants of the switch's file."""
     return [
         {name: getattr(one, name) for name in one.__struct_fields__}
@@ -91,7 +91,7 @@ async def merchant_tables(world: Any) -> list[dict[str, Any]]:
     ]
 
 
-async def test_another_refusal_leaves_the_order_paid(open_world: Callable[..., Any]) -> None:
+async def test_another_refusal_leaves_the_order_paid(open_world: OpenWorld) -> None:
     """05 says nothing about voids as such; and a void whose answer is lost is undone first."""
     rules = [Rule(VOID, "05", times=1), Rule(VOID, fault="drop", times=1)]
     async with open_world(bank_rules=rules) as world:
@@ -107,7 +107,7 @@ async def test_another_refusal_leaves_the_order_paid(open_world: Callable[..., A
 
 
 async def test_a_payment_of_a_closed_day_is_refunded_at_once(
-    open_world: Callable[..., Any],
+    open_world: OpenWorld,
 ) -> None:
     """No void is tried, and the bank may even be down; two at once give back once."""
     off_ms = 0
@@ -130,7 +130,7 @@ async def test_a_payment_of_a_closed_day_is_refunded_at_once(
 
 
 async def test_a_reversal_races_the_cancellation_of_one_order(
-    open_world: Callable[..., Any],
+    open_world: OpenWorld,
 ) -> None:
     """Either all orders are open again, or one is cancelled and the others stay paid."""
     orders = {order.order_no: order.amount_minor for order in load_estate().orders}
@@ -148,7 +148,7 @@ async def test_a_reversal_races_the_cancellation_of_one_order(
         assert outcomes[replies[0].code, replies[1].code] == world.receivable()
 
 
-async def test_one_order_of_several_is_refunded_alone(open_world: Callable[..., Any]) -> None:
+async def test_one_order_of_several_is_refunded_alone(open_world: OpenWorld) -> None:
     """The others go on as they are, until the last one is given back too; never more than that."""
     orders = {order.order_no: order.amount_minor for order in load_estate().orders}
     first, second, third = ("SP20261121001", "SP20261121002", "SP20261121003")

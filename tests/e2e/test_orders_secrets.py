@@ -13,7 +13,9 @@ import msgspec
 import pytest
 import tomli_w
 import trio
+from operated import without_none
 from pos_terminal import Reply, de59
+from world import OpenWorld, World
 
 from acquirer.cli.serve import load_switch_settings
 from acquirer.config.estate import load_estate
@@ -33,18 +35,12 @@ ORDER = next(one for one in load_estate().orders if one.order_no == "SP202611210
 
 def write(file: Path, settings: SwitchSettings, *secrets: str, merchant: int = 0) -> None:
     """The switch's file with other secrets of one merchant."""
-    document = _without_none(msgspec.to_builtins(settings))
+    document = without_none(msgspec.to_builtins(settings))
     document["merchants"][merchant] |= {
         "event_secret": secrets[0],
         "event_secrets": list(secrets[1:]),
     }
     file.write_bytes(tomli_w.dumps(document).encode())
-
-
-def _without_none(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k: _without_none(v) for k, v in value.items() if v is not None}
-    return [_without_none(v) for v in value] if isinstance(value, list) else value
 
 
 async def command(folder: Path) -> tuple[int, str]:
@@ -58,10 +54,10 @@ async def command(folder: Path) -> tuple[int, str]:
     return done.returncode, done.stdout.decode()
 
 
-async def reload(world: Any) -> Any:
+async def reload(world: World) -> Any:
     """The call that the command makes; its answer."""
     async with httpx.AsyncClient(trust_env=False) as client:
-        url = f"http://{world.running.http}/operator/secrets/reload"
+        url = f"http://{world.http}/operator/secrets/reload"
         return (await client.post(url, headers={"authorization": f"Bearer {TOKEN}"})).json()
 
 
@@ -99,7 +95,7 @@ class Receiver:
             await stream.send_all(b"HTTP/1.1 204 OK\r\nconnection: close\r\n\r\n")
 
 
-async def test_new_secrets_sign_without_a_restart(open_world: Any, tmp_path: Path) -> None:
+async def test_new_secrets_sign_without_a_restart(open_world: OpenWorld, tmp_path: Path) -> None:
     """Old, both, new; what waited while they changed leaves with those of the time it leaves."""
     file = tmp_path / "switch.toml"
     changes = {"operator_token": TOKEN}
@@ -107,7 +103,7 @@ async def test_new_secrets_sign_without_a_restart(open_world: Any, tmp_path: Pat
     async with open_world(changes=changes, read=read) as world, trio.open_nursery() as nursery:
         settings = await world.settings()
         write(file, settings, OLD)
-        (tmp_path / "up.json").write_bytes(msgspec.json.encode({"http": world.running.http}))
+        (tmp_path / "up.json").write_bytes(msgspec.json.encode({"http": world.http}))
         terminal, receiver = await world.with_courier(), Receiver()
 
         async def ask(mti: str, code: str, kind: str, fields: dict[int, Any]) -> Reply:
@@ -143,7 +139,9 @@ async def test_new_secrets_sign_without_a_restart(open_world: Any, tmp_path: Pat
         nursery.cancel_scope.cancel()
 
 
-async def test_orders_are_opened_under_the_secrets_of_now(open_world: Any, tmp_path: Path) -> None:
+async def test_orders_are_opened_under_the_secrets_of_now(
+    open_world: OpenWorld, tmp_path: Path
+) -> None:
     """A till's new order is signed like a notice; a secret that the merchant lacks opens none."""
     file = tmp_path / "switch.toml"
     known = load_estate().merchants[1].event_secret
@@ -152,14 +150,14 @@ async def test_orders_are_opened_under_the_secrets_of_now(open_world: Any, tmp_p
         terminal = await world.with_courier("10000003", "C2001")
         for number, (secrets, code) in enumerate((((NEW,), "91"), ((NEW, known), "00"))):
             write(file, settings, *secrets, merchant=1)
-            world.running.secrets.reload()
+            world.parts.secrets.reload()
             items = de59(ON=f"S10000003{number:012d}", OC="C2001", IT="1001*1")
             reply = await world.ask(terminal.order("0200", "380000", "71", items))
             assert code == reply.code
 
 
 async def what_cannot_be_used_changes_nothing(
-    world: Any, file: Path, settings: SwitchSettings
+    world: World, file: Path, settings: SwitchSettings
 ) -> None:
     """No secret, a secret that is none, no TOML; what else differs is named and left alone."""
     write(file, settings, "")

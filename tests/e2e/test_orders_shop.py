@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import count
-from typing import Any
 
 import pytest
 from pos_terminal import PosTerminal, Reply, de59
+from world import OpenWorld, World
 
 from acquirer.cli.demo_shop import DEALS, LOOKED_UP, shelves
 from acquirer.config.estate import load_estate
@@ -34,12 +33,12 @@ NUMBERS = count(1)
 class Till:
     """The shop's terminal with its clerk: one request a method."""
 
-    def __init__(self, world: Any, terminal: PosTerminal) -> None:
+    def __init__(self, world: World, terminal: PosTerminal) -> None:
         self.world = world
         self.terminal = terminal
 
     @classmethod
-    async def of(cls, world: Any) -> Till:
+    async def of(cls, world: World) -> Till:
         """With the clerk signed on."""
         return cls(world, await world.with_courier(TILL, CLERK))
 
@@ -101,7 +100,7 @@ def shown(reply: Reply) -> str:
     return reply.items["OT"].decode("gb18030")
 
 
-async def test_a_sale_by_card_is_confirmed_and_cancelled(world: Any) -> None:
+async def test_a_sale_by_card_is_confirmed_and_cancelled(world: World) -> None:
     """Goods go when it is paid and come back when it is cancelled, and so does the money."""
     till = await Till.of(world)
     order_no, before, owed = till.number(), till.stock(), world.receivable()
@@ -126,7 +125,7 @@ async def test_a_sale_by_card_is_confirmed_and_cancelled(world: Any) -> None:
     assert (before, owed) == (till.stock(), world.receivable())
 
 
-async def test_goods_taken_in_counted_and_taken_back(world: Any) -> None:
+async def test_goods_taken_in_counted_and_taken_back(world: World) -> None:
     """Each is an order with nothing to pay; a reversal moves the goods back."""
     till = await Till.of(world)
     before = till.stock()
@@ -144,7 +143,7 @@ async def test_goods_taken_in_counted_and_taken_back(world: Any) -> None:
     await till.done("C", f"{TEA}*{before}|{RICE}*40")
 
 
-async def test_an_item_is_looked_up_and_nothing_else(world: Any) -> None:
+async def test_an_item_is_looked_up_and_nothing_else(world: World) -> None:
     """By code and barcode: price and stock; it cannot be paid, signed for or refused."""
     till = await Till.of(world)
     for code in (TEA, TEA_BARCODE):
@@ -161,7 +160,7 @@ async def test_an_item_is_looked_up_and_nothing_else(world: Any) -> None:
     assert [] == world.events(TEA)
 
 
-async def test_takings_are_todays_payments_by_means(open_world: Callable[..., Any]) -> None:
+async def test_takings_are_todays_payments_by_means(open_world: OpenWorld) -> None:
     """Orders and counter sales of this merchant that stand, in the merchant's words."""
     async with open_world() as world:
         till = await Till.of(world)
@@ -203,7 +202,7 @@ async def test_takings_are_todays_payments_by_means(open_world: Callable[..., An
     ],
 )
 async def test_lines_that_open_nothing(
-    world: Any, order_no: str, lines: str, code: str, text: str
+    world: World, order_no: str, lines: str, code: str, text: str
 ) -> None:
     """Each has its code, says why where the merchant does, and leaves no order behind."""
     till = await Till.of(world)
@@ -215,7 +214,7 @@ async def test_lines_that_open_nothing(
         assert "25" == (await till.query(asked)).code
 
 
-async def test_most_lines_at_once(world: Any) -> None:
+async def test_most_lines_at_once(world: World) -> None:
     """Fifty lines fit into DE59, and are one order."""
     till = await Till.of(world)
     asked = await till.query(till.number("I"), "|".join([f"{TEA}*1"] * 50))
@@ -223,7 +222,7 @@ async def test_most_lines_at_once(world: Any) -> None:
     assert "+50" in shown(asked)
 
 
-async def test_the_same_number_again(world: Any) -> None:
+async def test_the_same_number_again(world: World) -> None:
     """With the same lines it is the same order, with others it is refused, also on a used STAN."""
     till = await Till.of(world)
     order_no, stan = till.number(), till.terminal.next_stan()
@@ -237,7 +236,7 @@ async def test_the_same_number_again(world: Any) -> None:
     assert ("00", "0" * 12, b"01") == (paid.code, paid[4], paid.items["OS"])
 
 
-async def test_without_a_clerk_nothing_is_opened_or_shown(open_world: Callable[..., Any]) -> None:
+async def test_without_a_clerk_nothing_is_opened_or_shown(open_world: OpenWorld) -> None:
     """58, as for any order."""
     async with open_world() as world:
         till = Till(world, await world.signed_on(TILL))
@@ -246,7 +245,7 @@ async def test_without_a_clerk_nothing_is_opened_or_shown(open_world: Callable[.
 
 
 async def test_an_order_system_that_is_down_slow_or_loses_answers(
-    open_world: Callable[..., Any],
+    open_world: OpenWorld,
 ) -> None:
     """Nothing is opened twice and nothing moves twice, whatever is lost and said again."""
     down, silent, lost = Till.number(), Till.number(), Till.number()
@@ -272,7 +271,7 @@ async def test_an_order_system_that_is_down_slow_or_loses_answers(
         assert "00" == (await till.query("TODAY")).code
 
 
-async def test_the_demos_deals_by_the_terminal_simulator(open_world: Callable[..., Any]) -> None:
+async def test_the_demos_deals_by_the_terminal_simulator(open_world: OpenWorld) -> None:
     """They leave the merchant's stock as the shelves are."""
     async with open_world() as world:
         host, _, port = world.pos.rpartition(":")

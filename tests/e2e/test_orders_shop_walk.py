@@ -6,11 +6,10 @@ happened when; the order system has heard of it late, repeatedly and in another 
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from pos_terminal import PosTerminal, Reply, de59
 from random_walk import CARD, CARDS, CASH, NOTHING, RandomWalk
+from world import OpenWorld, World
 
 from acquirer.config.estate import load_estate
 from acquirer.hosts_sim.bank.settings import Match, Rule
@@ -41,7 +40,7 @@ MERCHANTS_SYSTEM = [
 class Walk(RandomWalk):
     """One random day."""
 
-    def __init__(self, world: Any, seed: int) -> None:
+    def __init__(self, world: World, seed: int) -> None:
         super().__init__(world, seed, CODES)
         self.lines: dict[str, dict[str, int]] = {}
         self.due: dict[str, int] = {}
@@ -139,7 +138,7 @@ class Walk(RandomWalk):
         return found
 
 
-def is_told(world: Any) -> bool:
+def is_told(world: World) -> bool:
     """Whether the merchant has heard of everything."""
     with Database(world.url).read_only_engine().connect() as connection:
         assert not list(event_lines(connection, "dead"))
@@ -147,7 +146,9 @@ def is_told(world: Any) -> bool:
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-async def test_the_merchants_stock_is_what_the_journal_says(open_world: Any, seed: int) -> None:
+async def test_the_merchants_stock_is_what_the_journal_says(
+    open_world: OpenWorld, seed: int
+) -> None:
     """Whatever was lost, repeated or interrupted, no goods have moved twice, or not at all."""
     async with open_world(bank_rules=BANK, order_rules=MERCHANTS_SYSTEM) as world:
         walk = Walk(world, seed)

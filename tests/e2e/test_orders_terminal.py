@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
+from world import OpenWorld
 
 from acquirer.terminals_sim.client import TerminalClient
 from acquirer.terminals_sim.errors import LocalRefusal
@@ -79,7 +79,9 @@ expect = { response_code = "00", open_orders = "SP20261121001" }
 """
 
 
-async def test_a_swipe_for_two_orders_and_a_keyed_floor(open_world: Any, tmp_path: Path) -> None:
+async def test_a_swipe_for_two_orders_and_a_keyed_floor(
+    open_world: OpenWorld, tmp_path: Path
+) -> None:
     """The scenario holds, each order has its own way to the merchant, and demands find the rest."""
     async with open_world() as world:
         first, *others = world.estate.merchants

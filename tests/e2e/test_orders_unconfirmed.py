@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 import trio
 from pos_terminal import PosTerminal, Reply, de59
+from world import OpenWorld, World
 
 from acquirer.config.estate import load_estate
 from acquirer.ledger.reports.orders import open_orders
@@ -32,7 +32,7 @@ def rules(ask_after_s: float, decide_after_s: float, unconfirmed: str = "confirm
     }
 
 
-async def pay(world: Any, terminal: PosTerminal, order_no: str, amount: int, way: str) -> Reply:
+async def pay(world: World, terminal: PosTerminal, order_no: str, amount: int, way: str) -> Reply:
     """Row 4."""
     fields: dict[int, str | bytes] = {4: f"{amount:012d}"}
     if way == CARD:
@@ -48,7 +48,7 @@ def about(terminal: PosTerminal, paid: Reply) -> dict[int, str | bytes]:
     return {61: f"{terminal.batch}{paid[11]}{paid[13]}"}
 
 
-async def test_the_terminal_is_asked_until_it_confirms(open_world: Callable[..., Any]) -> None:
+async def test_the_terminal_is_asked_until_it_confirms(open_world: OpenWorld) -> None:
     """Processing demand 2 stands in its replies, and in nobody else's, until type 73 comes."""
     async with open_world(changes=rules(0.01, NEVER_S)) as world:
         terminal = await world.with_courier()
@@ -77,9 +77,7 @@ async def test_the_terminal_is_asked_until_it_confirms(open_world: Callable[...,
 
 @pytest.mark.parametrize(("way", "amount"), [(CARD, 21_478), (CASH, 21_478)])
 @pytest.mark.parametrize("rule", ["confirm", "reverse"])
-async def test_decided_by_rule(
-    open_world: Callable[..., Any], rule: str, way: str, amount: int
-) -> None:
+async def test_decided_by_rule(open_world: OpenWorld, rule: str, way: str, amount: int) -> None:
     """After the set time the payment stands or is undone, and the terminal finds it decided."""
     async with open_world(changes=rules(0.01, 0.2, rule)) as world:
         terminal = await world.with_courier()
@@ -98,7 +96,7 @@ async def test_decided_by_rule(
 
 
 async def test_a_payment_that_the_bank_does_not_know_is_undone(
-    open_world: Callable[..., Any],
+    open_world: OpenWorld,
 ) -> None:
     """The bank's word counts more than the rule: what it does not know cannot stand."""
     async with open_world(changes=rules(0.01, NEVER_S)) as world:

@@ -6,11 +6,10 @@ parties, asked on their own, must tell the same story of every order and every c
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from pos_terminal import PosTerminal, Reply, de59
 from random_walk import CARD, CARDS, CASH, NOTHING, RandomWalk
+from world import OpenWorld, World
 
 from acquirer.config.estate import load_estate
 from acquirer.hosts_sim.bank.settings import Match, Rule
@@ -44,7 +43,7 @@ MERCHANTS_SYSTEM = [
 class Walk(RandomWalk):
     """One random walk."""
 
-    def __init__(self, world: Any, seed: int) -> None:
+    def __init__(self, world: World, seed: int) -> None:
         super().__init__(world, seed, CODES)
         self.terminals: dict[str, PosTerminal] = {}
         self.paid: list[tuple[str, str, Reply, bytes]] = []
@@ -190,7 +189,7 @@ def reachable(status: str) -> set[str]:
     [(1, "sqlite"), (2, "sqlite"), (3, "sqlite"), (4, "sqlite"), (5, "postgresql")],
 )
 async def test_walk(
-    open_world: Any, seed: int, database: str, request: pytest.FixtureRequest
+    open_world: OpenWorld, seed: int, database: str, request: pytest.FixtureRequest
 ) -> None:
     """After it nothing is owed to anybody, and switch, bank, merchant and cash agree."""
     url = request.getfixturevalue("postgresql_url") if database == "postgresql" else ""
@@ -214,7 +213,7 @@ async def test_walk(
         assert {"signed_for"} <= {order.state for order in theirs.values()}
 
 
-async def settled(world: Any) -> None:
+async def settled(world: World) -> None:
     """Wait until the bank and the merchant are owed nothing, and compare with the bank."""
     await world.agree()
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import trio
 from pos_terminal import MACS, Reply, WorkKeys, de59
+from world import OpenWorld, World
 
 from acquirer.config.estate import load_estate
 from acquirer.switch.surroundings import Surroundings, wall_ms
@@ -36,7 +37,7 @@ def same(one: Reply, other: Reply) -> bool:
 # --- order of checks ---------------------------------------------------------------------------
 
 
-async def test_mac_before_batch(world: Any) -> None:
+async def test_mac_before_batch(world: World) -> None:
     """Wrong MAC and wrong batch: A0."""
     terminal = await world.signed_on()
     fields = terminal.sale_fields(SYBIL, 100) | {60: "2200009900050"}
@@ -45,7 +46,7 @@ async def test_mac_before_batch(world: Any) -> None:
     assert ("77", 3, True) == (reply.code, reply.demand, terminal.sealed(reply))
 
 
-async def test_format_before_terminal(world: Any) -> None:
+async def test_format_before_terminal(world: World) -> None:
     """What does not decode gets 30, even from a terminal that is not known."""
     terminal = await world.signed_on()
     fields = terminal.sale_fields(SYBIL, 100) | {41: "99999999"}
@@ -57,17 +58,17 @@ async def test_format_before_terminal(world: Any) -> None:
     assert (fields[11], "99999999") == (reply[11], reply[41])
 
 
-async def test_terminal_before_merchant_before_mac(world: Any) -> None:
+async def test_terminal_before_merchant_before_mac(world: World) -> None:
     """An unknown terminal is told 97, a wrong merchant 03, though the MAC is wrong too."""
     terminal = await world.signed_on()
     fields = terminal.sale_fields(SYBIL, 100)
-    other = {42: "898110055410002"}
+    other: dict[int, str | bytes] = {42: "898110055410002"}
     frame = spoiled(terminal.frame("0200", fields | other | {41: "99999999"}))
     assert "97" == (await world.ask(frame)).code
     assert "03" == (await world.ask(spoiled(terminal.frame("0200", fields | other)))).code
 
 
-async def test_batch_before_duplicate(world: Any) -> None:
+async def test_batch_before_duplicate(world: World) -> None:
     """A used STAN in another batch is a wrong batch."""
     terminal = await world.signed_on()
     fields = terminal.sale_fields(SYBIL, 100)
@@ -75,7 +76,7 @@ async def test_batch_before_duplicate(world: Any) -> None:
     assert "77" == (await world.ask(terminal.frame("0200", fields | {60: "2200000200050"}))).code
 
 
-async def test_duplicate_before_rules(world: Any) -> None:
+async def test_duplicate_before_rules(world: World) -> None:
     """A used STAN for a card without a route is a duplicate, not 92; for nothing, not 13."""
     terminal = await world.signed_on()
     fields = terminal.sale_fields(SYBIL, 100)
@@ -88,7 +89,7 @@ async def test_duplicate_before_rules(world: Any) -> None:
 # --- MAC ---------------------------------------------------------------------------------------
 
 
-async def test_wrong_mac(world: Any) -> None:
+async def test_wrong_mac(world: World) -> None:
     """A wrong MAC is answered A0, unsealed, and changes nothing; the STAN stays free."""
     terminal = await world.signed_on()
     journal, balances = world.journal(), world.balances()
@@ -100,7 +101,7 @@ async def test_wrong_mac(world: Any) -> None:
     assert "00" == (await world.ask(frame)).code
 
 
-async def test_missing_mac(world: Any) -> None:
+async def test_missing_mac(world: World) -> None:
     """A message that needs a MAC and has none is one whose MAC is wrong."""
     terminal = await world.signed_on()
     reply = await world.ask(terminal.frame("0200", terminal.sale_fields(SYBIL, 100), mac=False))
@@ -108,7 +109,7 @@ async def test_missing_mac(world: Any) -> None:
 
 
 @pytest.mark.parametrize("mti", ["0200", "0220", "0400"])
-async def test_any_changed_byte_breaks_the_mac(world: Any, mti: str) -> None:
+async def test_any_changed_byte_breaks_the_mac(world: World, mti: str) -> None:
     """A changed amount, merchant's or other field under an old MAC is A0."""
     terminal = await world.signed_on()
     fields = terminal.sale_fields(SYBIL, 100)
@@ -117,7 +118,7 @@ async def test_any_changed_byte_breaks_the_mac(world: Any, mti: str) -> None:
     assert "A0" == (await world.ask(changed)).code
 
 
-async def test_lower_case_mac(world: Any) -> None:
+async def test_lower_case_mac(world: World) -> None:
     """The MAC is upper-case hexadecimal; lower case is another MAC."""
     terminal = await world.signed_on()
     frame = terminal.sale(SYBIL, 100)
@@ -129,14 +130,14 @@ async def test_lower_case_mac(world: Any) -> None:
 # --- batch -------------------------------------------------------------------------------------
 
 
-async def test_reversal_of_another_batch(world: Any) -> None:
+async def test_reversal_of_another_batch(world: World) -> None:
     """0400 may belong to another batch: it is judged by its original, not refused with 77."""
     terminal = await world.signed_on()
     fields = terminal.sale_fields(SYBIL, 100) | {60: "2200009900050"}
     assert "25" == (await world.ask(terminal.frame("0400", fields | {39: "98"}))).code
 
 
-async def test_management_of_another_batch(world: Any) -> None:
+async def test_management_of_another_batch(world: World) -> None:
     """Echo and sign-off carry whatever batch the terminal has."""
     terminal = world.terminal("10000002")
     frame = terminal.frame("0820", {60: "00000099301"}, mac=False)
@@ -146,7 +147,7 @@ async def test_management_of_another_batch(world: Any) -> None:
 # --- repeats -----------------------------------------------------------------------------------
 
 
-async def test_same_sale_again(world: Any) -> None:
+async def test_same_sale_again(world: World) -> None:
     """The same sale gets the first answer again, on any connection; the money moves once."""
     terminal = await world.signed_on()
     before = world.receivable()
@@ -162,7 +163,7 @@ async def test_same_sale_again(world: Any) -> None:
     assert 1 == len(world.bank_rows(replies[0][37]))
 
 
-async def test_declined_sale_again(world: Any) -> None:
+async def test_declined_sale_again(world: World) -> None:
     """A declined sale is declined again without asking the bank, and a refused one refused."""
     terminal = await world.signed_on()
     for card, amount in ((CARDS["ursula"], 100), (SYBIL, 0)):
@@ -172,7 +173,7 @@ async def test_declined_sale_again(world: Any) -> None:
         assert len(world.bank_rows(first[37])) <= 1
 
 
-async def test_timed_out_sale_again(world: Any) -> None:
+async def test_timed_out_sale_again(world: World) -> None:
     """A sale that timed out and was undone is never approved under its STAN again: 98 or 94."""
     terminal = await world.signed_on()
     frame = terminal.sale(SYBIL, DROP)
@@ -182,7 +183,7 @@ async def test_timed_out_sale_again(world: Any) -> None:
     assert "94" == (await world.ask(frame)).code
 
 
-async def test_same_sale_while_in_flight(world: Any) -> None:
+async def test_same_sale_while_in_flight(world: World) -> None:
     """Copies of a sale in flight, on its connection and on others, wait for its answer."""
     terminal = await world.signed_on()
     before = world.receivable()
@@ -196,7 +197,7 @@ async def test_same_sale_while_in_flight(world: Any) -> None:
     assert before + SLOW == world.receivable()
 
 
-async def test_other_amount_while_in_flight(world: Any) -> None:
+async def test_other_amount_while_in_flight(world: World) -> None:
     """Of two amounts under one STAN side by side one is a sale, and the other gets 94."""
     terminal = await world.signed_on()
     fields = terminal.sale_fields(SYBIL, SLOW)
@@ -217,7 +218,7 @@ async def test_other_amount_while_in_flight(world: Any) -> None:
         {59: b"ON003X-1"},
     ],
 )
-async def test_used_stan(world: Any, change: dict[int, Any]) -> None:
+async def test_used_stan(world: World, change: dict[int, Any]) -> None:
     """Another amount, processing code, card, original or order under a used STAN gets 94."""
     terminal = await world.signed_on()
     fields = terminal.sale_fields(SYBIL, 100)
@@ -230,7 +231,7 @@ async def test_used_stan(world: Any, change: dict[int, Any]) -> None:
     assert before == world.balances()
 
 
-async def test_what_may_differ(world: Any) -> None:
+async def test_what_may_differ(world: World) -> None:
     """The same request with another time of day, entry mode or PIN block is still the same."""
     terminal = await world.signed_on()
     fields = terminal.sale_fields(SYBIL, 100)
@@ -239,7 +240,7 @@ async def test_what_may_differ(world: Any) -> None:
     assert ("00", first[37]) == (again.code, again[37])
 
 
-async def test_stan_of_another_terminal(world: Any) -> None:
+async def test_stan_of_another_terminal(world: World) -> None:
     """A STAN belongs to its terminal: another one's sale under it is a sale of its own."""
     one, other = await world.signed_on("10000001"), await world.signed_on("10000009")
     frames = [terminal.sale(SYBIL, 100, stan="777777") for terminal in (one, other)]
@@ -251,7 +252,7 @@ async def test_stan_of_another_terminal(world: Any) -> None:
 # --- many at once ------------------------------------------------------------------------------
 
 
-async def test_pipelined(world: Any) -> None:
+async def test_pipelined(world: World) -> None:
     """Requests in one write are all answered, each once, matched by STAN, in whatever order."""
     terminal = await world.signed_on()
     frames = {f"{8_000_00 + n}": n for n in range(1, 40)}
@@ -265,7 +266,7 @@ async def test_pipelined(world: Any) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 13])
-async def test_any_split(world: Any, size: int) -> None:
+async def test_any_split(world: World, size: int) -> None:
     """Bytes may arrive in any split."""
     terminal = await world.signed_on()
     frames = terminal.sale(SYBIL, 100) + terminal.balance(SYBIL)
@@ -277,7 +278,7 @@ async def test_any_split(world: Any, size: int) -> None:
     assert {"00"} == codes
 
 
-async def test_half_closed(world: Any) -> None:
+async def test_half_closed(world: World) -> None:
     """A terminal that has said all it wants to say still gets its answer."""
     terminal = await world.signed_on()
     async with world.line() as line:
@@ -286,7 +287,7 @@ async def test_half_closed(world: Any) -> None:
         assert "00" == (await line.receive()).code
 
 
-async def test_hung_up(world: Any) -> None:
+async def test_hung_up(world: World) -> None:
     """A sale whose terminal hangs up is carried out, and the same sale is answered from it."""
     terminal = await world.signed_on()
     frame = terminal.sale(SYBIL, SLOW)
@@ -307,7 +308,7 @@ def test_macs_are_distinct() -> None:
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 async def test_a_copy_of_old_gets_no_old_approval(
-    open_world: Any, request: pytest.FixtureRequest, database: str
+    open_world: OpenWorld, request: pytest.FixtureRequest, database: str
 ) -> None:
     """Within a week a repeat gets its first answer; after 400 days none, and no money moves.
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from pos_terminal import pin_block
+from world import World
 
 from acquirer.config.estate import Card, load_estate
 
@@ -26,7 +25,7 @@ DROP, LATE, REFUSED, GARBAGE, CLOSE, WRONG_STAN, TWICE, STUBBORN = (
 )
 
 
-async def test_approved(world: Any) -> None:
+async def test_approved(world: World) -> None:
     """An approved sale echoes what it must, adds what it must, is sealed, and is in all books."""
     terminal = await world.signed_on()
     before = world.balances()
@@ -55,7 +54,7 @@ async def test_approved(world: Any) -> None:
     )
 
 
-async def test_pan_is_echoed(world: Any) -> None:
+async def test_pan_is_echoed(world: World) -> None:
     """DE2 of the request is echoed; tracks, PIN, DE26 and DE53 never are."""
     terminal = await world.signed_on()
     fields = terminal.sale_fields(SYBIL, 300) | {2: SYBIL.pan, 14: SYBIL.expiry}
@@ -64,7 +63,7 @@ async def test_pan_is_echoed(world: Any) -> None:
     assert not {14, 22, 26, 35, 36, 52, 53} & set(reply.fields)
 
 
-async def test_keyed_card(world: Any) -> None:
+async def test_keyed_card(world: World) -> None:
     """A card given by DE2 and DE14 alone is sold to as well."""
     terminal = await world.signed_on()
     fields = terminal.sale_fields(SYBIL, 400) | {2: SYBIL.pan, 14: SYBIL.expiry, 22: "011"}
@@ -72,7 +71,7 @@ async def test_keyed_card(world: Any) -> None:
     assert "00" == (await world.ask(terminal.frame("0200", fields))).code
 
 
-async def test_chip(world: Any) -> None:
+async def test_chip(world: World) -> None:
     """A chip sale brings DE55 and DE23; both go to the bank, neither comes back."""
     terminal = await world.signed_on()
     icc = bytes.fromhex("9F2608A1B2C3D4E5F607089F2701809F3602001F95050000000000")
@@ -82,20 +81,20 @@ async def test_chip(world: Any) -> None:
     assert not {23, 55} & set(reply.fields)
 
 
-async def test_without_pin(world: Any) -> None:
+async def test_without_pin(world: World) -> None:
     """A sale without PIN is the bank's to judge: DE52, 53 and 26 may be absent."""
     terminal = await world.signed_on()
     assert "00" == (await world.ask(terminal.sale(SYBIL, 600, pin=""))).code
 
 
-async def test_two_cards_in_one_message(world: Any) -> None:
+async def test_two_cards_in_one_message(world: World) -> None:
     """DE2 and track 2 of different cards are a format error."""
     terminal = await world.signed_on()
     fields = terminal.sale_fields(SYBIL, 400) | {2: CARDS["alice"].pan}
     assert "30" == (await world.ask(terminal.frame("0200", fields))).code
 
 
-async def test_wrong_pin(world: Any) -> None:
+async def test_wrong_pin(world: World) -> None:
     """Wrong PINs get 55 and then 75; nothing is posted, and there is no approval code."""
     terminal = await world.signed_on()
     before = world.balances()
@@ -108,20 +107,20 @@ async def test_wrong_pin(world: Any) -> None:
 
 
 @pytest.mark.parametrize(("name", "code"), [("ursula", "41"), ("victor", "43"), ("wendy", "62")])
-async def test_bad_cards(world: Any, name: str, code: str) -> None:
+async def test_bad_cards(world: World, name: str, code: str) -> None:
     """A card that its bank refuses gets the bank's code."""
     terminal = await world.signed_on()
     reply = await world.ask(terminal.sale(CARDS[name], 100))
     assert code == reply.code
 
 
-async def test_insufficient_funds(world: Any) -> None:
+async def test_insufficient_funds(world: World) -> None:
     """More than the card holds gets 51."""
     terminal = await world.signed_on()
     assert "51" == (await world.ask(terminal.sale(CARDS["frank"], 999_999_999))).code
 
 
-async def test_refused_by_the_bank(world: Any) -> None:
+async def test_refused_by_the_bank(world: World) -> None:
     """A refusal by rule arrives as it is, and the bank has no money either."""
     terminal = await world.signed_on()
     reply = await world.ask(terminal.sale(SYBIL, REFUSED))
@@ -129,13 +128,13 @@ async def test_refused_by_the_bank(world: Any) -> None:
     assert ["declined"] == [row["state"] for row in world.bank_rows(reply[37])]
 
 
-async def test_amount_zero(world: Any) -> None:
+async def test_amount_zero(world: World) -> None:
     """A sale of nothing gets 13."""
     terminal = await world.signed_on()
     assert "13" == (await world.ask(terminal.sale(SYBIL, 0))).code
 
 
-async def test_no_route(world: Any) -> None:
+async def test_no_route(world: World) -> None:
     """A card of no known range gets 92, sealed, and is on record."""
     terminal = await world.signed_on()
     reply = await world.ask(terminal.sale(STRANGE, 100))
@@ -143,14 +142,14 @@ async def test_no_route(world: Any) -> None:
 
 
 @pytest.mark.parametrize("de53", ["1600000000000000", "0000000000000000"])
-async def test_pin_without_pan(world: Any, de53: str) -> None:
+async def test_pin_without_pan(world: World, de53: str) -> None:
     """A card transaction whose DE53 does not say "with PAN" gets 99."""
     terminal = await world.signed_on()
     fields = terminal.sale_fields(SYBIL, 100) | {53: de53}
     assert "99" == (await world.ask(terminal.frame("0200", fields))).code
 
 
-async def test_pin_block_garbage(world: Any) -> None:
+async def test_pin_block_garbage(world: World) -> None:
     """A PIN block that does not open gets 99; the bank hears nothing of it."""
     terminal = await world.signed_on()
     fields = terminal.sale_fields(SYBIL, 100) | {52: bytes(range(8))}
@@ -160,7 +159,7 @@ async def test_pin_block_garbage(world: Any) -> None:
     assert rows == len(world.bank_rows())
 
 
-async def test_garbled_pin_of_a_sale_that_was_answered(world: Any) -> None:
+async def test_garbled_pin_of_a_sale_that_was_answered(world: World) -> None:
     """A used STAN is found before the PIN is looked at: the same sale gets its first answer."""
     terminal = await world.signed_on()
     fields = terminal.sale_fields(SYBIL, 100)
@@ -170,7 +169,7 @@ async def test_garbled_pin_of_a_sale_that_was_answered(world: Any) -> None:
     assert "00" == again.code
 
 
-async def test_refused_pin_uses_up_the_stan(world: Any) -> None:
+async def test_refused_pin_uses_up_the_stan(world: World) -> None:
     """The answer 99 is an answer: the same request again gets it again, whatever its PIN."""
     terminal = await world.signed_on()
     fields = terminal.sale_fields(SYBIL, 100)
@@ -179,7 +178,7 @@ async def test_refused_pin_uses_up_the_stan(world: Any) -> None:
     assert ("99", "99", broken[37]) == (broken.code, again.code, again[37])
 
 
-async def test_no_pin_where_the_pin_block_is_for_another_card(world: Any) -> None:
+async def test_no_pin_where_the_pin_block_is_for_another_card(world: World) -> None:
     """A PIN block made for another card's number never leads to an approval."""
     terminal = await world.signed_on()
     block = pin_block(terminal.keys.pin, SYBIL.pin, CARDS["nina"].pan)
@@ -187,7 +186,7 @@ async def test_no_pin_where_the_pin_block_is_for_another_card(world: Any) -> Non
     assert (await world.ask(terminal.frame("0200", fields))).code in ("55", "99")
 
 
-async def test_balance(world: Any) -> None:
+async def test_balance(world: World) -> None:
     """A balance inquiry brings DE54 in its form, and posts nothing."""
     terminal = await world.signed_on()
     before = world.balances()
@@ -197,7 +196,7 @@ async def test_balance(world: Any) -> None:
     assert before == world.balances()
 
 
-async def test_bank_drops_the_reply(world: Any) -> None:
+async def test_bank_drops_the_reply(world: World) -> None:
     """No answer of the bank: 98, and a reversal reaches the bank, which had approved."""
     terminal = await world.signed_on()
     reply = await world.ask(terminal.sale(SYBIL, DROP))
@@ -208,7 +207,7 @@ async def test_bank_drops_the_reply(world: Any) -> None:
     assert ["98"] == [row["reason"] for row in world.bank_reversals(reply[37])]
 
 
-async def test_bank_is_late(world: Any) -> None:
+async def test_bank_is_late(world: World) -> None:
     """An approval after the deadline changes nothing: 98 and a reversal."""
     terminal = await world.signed_on()
     before = world.receivable()
@@ -219,7 +218,7 @@ async def test_bank_is_late(world: Any) -> None:
 
 
 @pytest.mark.parametrize("amount_minor", [GARBAGE, CLOSE, WRONG_STAN])
-async def test_bank_answers_nonsense(world: Any, amount_minor: int) -> None:
+async def test_bank_answers_nonsense(world: World, amount_minor: int) -> None:
     """Garbage, a cut link, an answer under another STAN: none is an answer, all are undone."""
     terminal = await world.signed_on()
     reply = await world.ask(terminal.sale(SYBIL, amount_minor))
@@ -228,7 +227,7 @@ async def test_bank_answers_nonsense(world: Any, amount_minor: int) -> None:
     assert ["reversed"] == [row["state"] for row in world.bank_rows(reply[37])]
 
 
-async def test_bank_answers_twice(world: Any) -> None:
+async def test_bank_answers_twice(world: World) -> None:
     """A doubled reply counts once."""
     terminal = await world.signed_on()
     before = world.receivable()
@@ -236,7 +235,7 @@ async def test_bank_answers_twice(world: Any) -> None:
     assert before + TWICE == world.receivable()
 
 
-async def test_reversal_is_repeated_until_answered(world: Any) -> None:
+async def test_reversal_is_repeated_until_answered(world: World) -> None:
     """A reversal that the bank does not answer goes out again as a repeat; it counts once."""
     terminal = await world.signed_on()
     reply = await world.ask(terminal.sale(SYBIL, STUBBORN))
@@ -245,7 +244,7 @@ async def test_reversal_is_repeated_until_answered(world: Any) -> None:
     assert [2] == [row["attempts"] for row in world.bank_reversals(reply[37])]
 
 
-async def test_unsupported(world: Any) -> None:
+async def test_unsupported(world: World) -> None:
     """A transaction that is not in the table gets 40, sealed; all it does is use up its STAN."""
     terminal = await world.signed_on()
     before = world.balances()

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import pytest
 from pos_terminal import PosTerminal, WorkKeys, pin_block
+from world import OpenWorld, World
 
 from acquirer.config.estate import Card, load_estate
 
@@ -34,7 +32,7 @@ def key_forms(keys: WorkKeys) -> list[bytes]:
     return [form for key in (keys.pin, keys.mac) for form in forms_of(key)]
 
 
-async def play(world: Any, terminal: PosTerminal) -> list[bytes]:
+async def play(world: World, terminal: PosTerminal) -> list[bytes]:
     """Everything that could go wrong with a secret; gives the PIN blocks that were sent."""
     frames = [
         terminal.sale(SYBIL, 1_000),
@@ -56,7 +54,7 @@ async def play(world: Any, terminal: PosTerminal) -> list[bytes]:
 
 
 async def test_nothing_is_left_behind(
-    open_world: Callable[..., Any], capfd: pytest.CaptureFixture[str]
+    open_world: OpenWorld, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """After a run with every kind of trouble neither data folder nor logs hold a secret."""
     async with open_world() as world:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from pos_terminal import PosTerminal, Reply, WorkKeys, des
+from world import OpenWorld, World
 
 from acquirer.config.estate import load_estate
 
@@ -16,7 +15,7 @@ TIMES = (12, 13, 15, 37)
 
 
 @pytest.mark.parametrize(("code", "size"), [("001", 24), ("003", 40), ("004", 60)])
-async def test_key_layouts(world: Any, code: str, size: int) -> None:
+async def test_key_layouts(world: World, code: str, size: int) -> None:
     """Each network code brings keys of its layout, whose KCVs hold under the master key."""
     terminal: PosTerminal = world.terminal("10000002")
     reply = await world.ask(terminal.sign_on(code))
@@ -27,7 +26,7 @@ async def test_key_layouts(world: Any, code: str, size: int) -> None:
     assert "00" == (await world.ask(terminal.sale(SYBIL, 100))).code
 
 
-async def test_reply_fields(world: Any) -> None:
+async def test_reply_fields(world: World) -> None:
     """The reply is 0810 with the echoed fields, the current batch, the time, and no MAC."""
     terminal = world.terminal("10000002")
     terminal.batch = "000777"
@@ -42,7 +41,7 @@ async def test_reply_fields(world: Any) -> None:
     assert (bytes.fromhex("603100310000"), 0) == (reply.header, reply.demand)
 
 
-async def test_single_length_mac_key(world: Any) -> None:
+async def test_single_length_mac_key(world: World) -> None:
     """A single-length MAC key stands in the first half; the second half is eight zero bytes."""
     terminal = world.terminal("10000005")
     reply = await world.ask(terminal.sign_on("003"))
@@ -52,14 +51,14 @@ async def test_single_length_mac_key(world: Any) -> None:
     assert ("00", True) == (sale.code, terminal.sealed(sale))
 
 
-async def test_x919_terminal(world: Any) -> None:
+async def test_x919_terminal(world: World) -> None:
     """A terminal whose profile says X9.19 is understood and answered with that MAC."""
     terminal = await world.signed_on("10000006")
     sale = await world.ask(terminal.sale(SYBIL, 100))
     assert ("00", True) == (sale.code, terminal.sealed(sale))
 
 
-async def test_old_keys_stay_good(world: Any) -> None:
+async def test_old_keys_stay_good(world: World) -> None:
     """Old keys serve until the first message under the new ones; a reply has its request's key."""
     terminal = world.terminal("10000009")
     old = terminal.take_keys(await world.ask(terminal.sign_on()))
@@ -79,7 +78,7 @@ async def test_old_keys_stay_good(world: Any) -> None:
     terminal.keys = new
 
 
-async def test_unused_sign_on_hurts_nobody(world: Any) -> None:
+async def test_unused_sign_on_hurts_nobody(world: World) -> None:
     """Any number of sign-ons by somebody else leave a working terminal's keys good."""
     terminal = await world.signed_on("10000008")
     assert "00" == (await world.ask(terminal.sale(SYBIL, 100))).code
@@ -89,7 +88,7 @@ async def test_unused_sign_on_hurts_nobody(world: Any) -> None:
     assert ("00", True) == (reply.code, terminal.sealed(reply))
 
 
-async def test_before_sign_on(world: Any) -> None:
+async def test_before_sign_on(world: World) -> None:
     """A financial message before any sign-on gets 77 with demand 3, and no MAC."""
     terminal = world.terminal("10000010")
     terminal.keys = type(terminal.keys)(bytes(range(16)), bytes(range(1, 17)))
@@ -98,7 +97,9 @@ async def test_before_sign_on(world: Any) -> None:
 
 
 @pytest.mark.parametrize("code", ["001", "003", "004"])
-async def test_strangers_sign_ons_do_not_push_out_fresh_keys(open_world: Any, code: str) -> None:
+async def test_strangers_sign_ons_do_not_push_out_fresh_keys(
+    open_world: OpenWorld, code: str
+) -> None:
     """The keys of a sign-on are good however often somebody else signs on; so are the next ones."""
     async with open_world() as world:
         terminal = world.terminal("10000002")
@@ -113,7 +114,7 @@ async def test_strangers_sign_ons_do_not_push_out_fresh_keys(open_world: Any, co
         assert "00" == (await world.ask(terminal.sale(SYBIL, 100))).code
 
 
-async def test_who_signs_on_again_gets_the_keys_that_wait(open_world: Any) -> None:
+async def test_who_signs_on_again_gets_the_keys_that_wait(open_world: OpenWorld) -> None:
     """The second time new ones, then the same again until a message bears them."""
     async with open_world() as world:
         terminal = world.terminal("10000002")
@@ -124,7 +125,7 @@ async def test_who_signs_on_again_gets_the_keys_that_wait(open_world: Any) -> No
         assert (await world.ask(terminal.sign_on()))[62] not in given
 
 
-async def test_sign_ons_at_two_processes(open_world: Any, postgresql_url: str) -> None:
+async def test_sign_ons_at_two_processes(open_world: OpenWorld, postgresql_url: str) -> None:
     """Both hand out the same keys, and neither hands out keys that were proved at the other."""
     async with open_world(url=postgresql_url) as world, world.sibling() as other:
         terminal = world.terminal("10000002")
@@ -141,7 +142,7 @@ async def test_sign_ons_at_two_processes(open_world: Any, postgresql_url: str) -
         await world.agree()
 
 
-async def test_what_anybody_can_send_uses_up_no_numbers(open_world: Any) -> None:
+async def test_what_anybody_can_send_uses_up_no_numbers(open_world: OpenWorld) -> None:
     """RRNs and STANs of a day are finite, and sign-ons in a terminal's name are free."""
     async with open_world() as world:
         terminal = await world.signed_on()
@@ -152,7 +153,7 @@ async def test_what_anybody_can_send_uses_up_no_numbers(open_world: Any) -> None
         assert int(first[37]) + 1 == int(second[37])
 
 
-async def test_sign_off(world: Any) -> None:
+async def test_sign_off(world: World) -> None:
     """Anybody can sign a terminal off, so that its keys stay good."""
     terminal = await world.signed_on("10000004")
     stranger = PosTerminal(terminal.terminal_id, terminal.merchant_id, bytes(16))
@@ -165,7 +166,7 @@ async def test_sign_off(world: Any) -> None:
         assert "00" == (await world.ask(terminal.sale(SYBIL, 100))).code
 
 
-async def test_sealed_sign_off(world: Any) -> None:
+async def test_sealed_sign_off(world: World) -> None:
     """A sign-off that bears the terminal's MAC ends its keys, and answers under them."""
     terminal = await world.signed_on("10000003")
     await world.ask(terminal.sign_on())
@@ -178,14 +179,14 @@ async def test_sealed_sign_off(world: Any) -> None:
     assert "00" == (await world.ask(terminal.sale(SYBIL, 100))).code
 
 
-async def test_echo(world: Any) -> None:
+async def test_echo(world: World) -> None:
     """An echo test has neither STAN nor MAC, in either direction."""
     reply: Reply = await world.ask(world.terminal("10000003").echo())
     assert ("0830", "00") == (reply.mti, reply.code)
     assert {12, 13, 39, 41, 42, 60} == set(reply.fields)
 
 
-async def test_unknown_terminal(world: Any) -> None:
+async def test_unknown_terminal(world: World) -> None:
     """An unknown terminal gets 97 without MAC, whatever it asks."""
     stranger = PosTerminal("99999999", "898110053310001", bytes(16))
     stranger.keys = type(stranger.keys)(bytes(range(16)), bytes(range(1, 17)))
@@ -194,7 +195,7 @@ async def test_unknown_terminal(world: Any) -> None:
         assert ("97", False) == (reply.code, 64 in reply.fields)
 
 
-async def test_wrong_merchant(world: Any) -> None:
+async def test_wrong_merchant(world: World) -> None:
     """A known terminal under another merchant's number gets 03."""
     terminal = world.terminal("10000003")
     frame = terminal.frame(

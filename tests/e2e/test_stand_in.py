@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
 import trio
+from world import OpenWorld, World
 
-from acquirer.config.estate import load_estate
+from acquirer.config.estate import Card, load_estate
 from acquirer.hosts_sim.bank.settings import Match, Rule
 
 pytestmark = pytest.mark.anyio
@@ -22,19 +22,19 @@ DEAD, LATE = 7_701, 6_602
 TOKEN = "an-operators-token-of-this-test"
 
 
-async def operate(world: Any, path: str, **body: str) -> httpx.Response:
+async def operate(world: World, path: str, **body: str) -> httpx.Response:
     """An operator's call."""
-    async with httpx.AsyncClient(base_url=f"http://{world.running.http}") as client:
+    async with httpx.AsyncClient(base_url=f"http://{world.http}") as client:
         headers = {"authorization": f"Bearer {TOKEN}"}
         return await client.post(f"/operator/{path}", json=body, headers=headers)
 
 
-async def test_by_rule_and_with_advices_afterwards(open_world: Callable[..., Any]) -> None:
+async def test_by_rule_and_with_advices_afterwards(open_world: OpenWorld) -> None:
     """Small amounts of known cards without a PIN, twice a day; the bank learns of each."""
     async with open_world(changes={"stand_in": [RULE]}) as world:
         terminal = await world.signed_on()
 
-        async def pay(card: Any, amount_minor: int, **more: Any) -> Any:
+        async def pay(card: Card, amount_minor: int, **more: Any) -> Any:
             return await world.ask(terminal.sale(card, amount_minor, **more))
 
         assert "00" == (await pay(SYBIL, 100, pin="")).code
@@ -60,9 +60,7 @@ async def test_by_rule_and_with_advices_afterwards(open_world: Callable[..., Any
         ] == sorted(kinds, key=lambda row: row[1])
 
 
-async def test_two_switches_hold_one_limit(
-    open_world: Callable[..., Any], postgresql_url: str
-) -> None:
+async def test_two_switches_hold_one_limit(open_world: OpenWorld, postgresql_url: str) -> None:
     """However many payments of a card come to both at once, so many are approved and no more."""
     rule = RULE | {
         "known_cards_only": False,
@@ -82,7 +80,7 @@ async def test_two_switches_hold_one_limit(
             assert "91" == (await door.ask(terminal.sale(SYBIL, 100))).code, "with a PIN"
         codes: dict[str, list[str]] = {}
 
-        async def pay(door: Any, terminal: Any, card: Any) -> None:
+        async def pay(door: Any, terminal: Any, card: Card) -> None:
             frame = terminal.sale(card, 100, pin="")
             codes.setdefault(card.name, []).append((await door.ask(frame)).code)
 
@@ -96,7 +94,7 @@ async def test_two_switches_hold_one_limit(
         await sibling.drain()
 
 
-async def test_off_by_default(open_world: Callable[..., Any]) -> None:
+async def test_off_by_default(open_world: OpenWorld) -> None:
     """Without a rule a bank that is away is a refusal."""
     async with open_world() as world:
         terminal = await world.signed_on()
@@ -107,7 +105,7 @@ async def test_off_by_default(open_world: Callable[..., Any]) -> None:
 
 
 async def test_a_dead_letter_alarms_and_is_retried_or_written_off(
-    open_world: Callable[..., Any],
+    open_world: OpenWorld,
 ) -> None:
     """From a bank that never answers reversals to books that show what it cost."""
     rules = [Rule(Match(amount_minor=DEAD, mti=mti), fault="drop") for mti in ("0200", "0400")]
@@ -128,7 +126,7 @@ async def test_a_dead_letter_alarms_and_is_retried_or_written_off(
         assert "reversed" == world.entry(dead.rrn).state
 
 
-async def test_a_late_approval_shows_in_the_journal(open_world: Callable[..., Any]) -> None:
+async def test_a_late_approval_shows_in_the_journal(open_world: OpenWorld) -> None:
     """The payment is undone; the operator sees that the bank had approved it, and an alarm."""
     async with open_world() as world:
         terminal = await world.signed_on()
@@ -140,7 +138,7 @@ async def test_a_late_approval_shows_in_the_journal(open_world: Callable[..., An
         await world.agree()
 
 
-async def test_links_by_the_operators_interface(open_world: Callable[..., Any]) -> None:
+async def test_links_by_the_operators_interface(open_world: OpenWorld) -> None:
     """States, a hold that refuses payments, and a release."""
     async with open_world(changes={"operator_token": TOKEN}) as world:
         terminal = await world.signed_on()
@@ -157,22 +155,22 @@ async def test_links_by_the_operators_interface(open_world: Callable[..., Any]) 
         assert "00" == (await world.ask(terminal.sale(SYBIL, 100))).code
 
 
-async def _is_ready(world: Any) -> bool:
+async def _is_ready(world: World) -> bool:
     async with httpx.AsyncClient() as client:
-        ready = await client.get(f"http://{world.running.http}/readyz")
+        ready = await client.get(f"http://{world.http}/readyz")
     return bool(ready.json()["ready"])
 
 
-async def _bank_is_down(world: Any) -> bool:
+async def _bank_is_down(world: World) -> bool:
     return not await _is_ready(world)
 
 
-async def _metrics(world: Any) -> str:
+async def _metrics(world: World) -> str:
     async with httpx.AsyncClient() as client:
-        return (await client.get(f"http://{world.running.http}/metrics")).text
+        return (await client.get(f"http://{world.http}/metrics")).text
 
 
-def _owed(world: Any) -> Any:
+def _owed(world: World) -> Any:
     from acquirer.ledger.reports.saf import saf_lines
     from acquirer.ledger.store.database import Database
 

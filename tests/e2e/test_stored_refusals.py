@@ -7,19 +7,16 @@ terminal was told of the first must be what it is told of the copy.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
-from typing import Any
 
 import psycopg
 import pytest
 from pos_terminal import PosTerminal, Reply
+from world import OpenWorld, World
 
 from acquirer.config.estate import load_estate
 
 pytestmark = pytest.mark.anyio
 
-Open = Callable[..., AbstractAsyncContextManager[Any]]
 SYBIL = next(card for card in load_estate().cards if card.name == "sybil")
 SLOW = 6604
 NEXT_BATCH = "UPDATE terminals SET batch = '000002', key_version = key_version + 1"
@@ -45,7 +42,7 @@ def sealed_code(terminal: PosTerminal, reply: Reply) -> str:
     ids=["merchant", "processing code", "condition", "batch"],
 )
 async def test_a_check_that_fails_uses_up_the_stan(
-    world: Any, change: dict[int, str], code: str
+    world: World, change: dict[int, str | bytes], code: str
 ) -> None:
     """A sealed message that is refused by the checks before its rules is stored as refused."""
     terminal = await world.signed_on()
@@ -56,7 +53,7 @@ async def test_a_check_that_fails_uses_up_the_stan(
     assert [code] == [line.response_code for line in world.journal() if line.stan == stan]
 
 
-async def test_a_checks_refusal_of_a_reversal_is_not_sealed(world: Any) -> None:
+async def test_a_checks_refusal_of_a_reversal_is_not_sealed(world: World) -> None:
     """A reversal under another merchant is told 03 without a MAC, and works when it is right."""
     terminal = await world.signed_on()
     frame = terminal.sale(SYBIL, 100)
@@ -67,7 +64,7 @@ async def test_a_checks_refusal_of_a_reversal_is_not_sealed(world: Any) -> None:
     assert "00" == sealed_code(terminal, await world.ask(terminal.frame("0400", kept)))
 
 
-async def test_a_missing_card_is_told_unsealed(world: Any) -> None:
+async def test_a_missing_card_is_told_unsealed(world: World) -> None:
     """A sealed request without what its transaction needs gets 30, which bears no MAC."""
     terminal = await world.signed_on()
     fields = terminal.sale_fields(SYBIL, 100)
@@ -76,7 +73,7 @@ async def test_a_missing_card_is_told_unsealed(world: Any) -> None:
     assert ("30", False) == (reply.code, 64 in reply.fields)
 
 
-async def test_a_refusal_outlives_batch_and_process(open_world: Open) -> None:
+async def test_a_refusal_outlives_batch_and_process(open_world: OpenWorld) -> None:
     """A sale of a batch that was not open yet stays refused when it is, in the next process."""
     async with open_world() as world:
         terminal = await world.signed_on()
@@ -96,7 +93,9 @@ async def test_a_refusal_outlives_batch_and_process(open_world: Open) -> None:
 # --- two processes on one database -------------------------------------------------------------
 
 
-async def test_a_refusal_holds_in_another_process(open_world: Open, postgresql_url: str) -> None:
+async def test_a_refusal_holds_in_another_process(
+    open_world: OpenWorld, postgresql_url: str
+) -> None:
     """What one process has refused because its terminal has too much under way, no other takes."""
     limits = {"limits": {"per_terminal_max": 1}}
     async with open_world(url=postgresql_url, changes=limits) as world, world.sibling() as other:
@@ -110,7 +109,7 @@ async def test_a_refusal_holds_in_another_process(open_world: Open, postgresql_u
 
 
 async def test_a_process_that_did_not_see_the_sign_on_takes_all_that_come(
-    open_world: Open, postgresql_url: str
+    open_world: OpenWorld, postgresql_url: str
 ) -> None:
     """Sealed under keys that another process has handed out, none of many at once is refused."""
     async with open_world(url=postgresql_url) as world, world.sibling() as other:
@@ -124,7 +123,7 @@ async def test_a_process_that_did_not_see_the_sign_on_takes_all_that_come(
 
 
 async def test_a_process_that_did_not_see_the_next_batch_takes_its_sales(
-    open_world: Open, postgresql_url: str
+    open_world: OpenWorld, postgresql_url: str
 ) -> None:
     """The batch is held against the books before a sale is refused for it."""
     async with open_world(url=postgresql_url) as world:

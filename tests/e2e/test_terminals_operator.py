@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import httpx
 import pytest
 from operated import TOKEN, operated, run
+from world import OpenWorld
 
 from acquirer.config.estate import load_estate
 
@@ -16,7 +15,7 @@ SYBIL = next(card for card in load_estate().cards if card.name == "sybil")
 END_KEYS = ("terminals", "end-keys")
 
 
-async def test_an_operator_ends_a_terminals_keys(open_world: Any) -> None:
+async def test_an_operator_ends_a_terminals_keys(open_world: OpenWorld) -> None:
     """Confirmed and waiting keys end, other terminals' do not; a new sign-on works."""
     async with operated(open_world) as world:
         terminal, other = await world.signed_on("10000003"), await world.signed_on("10000004")
@@ -37,7 +36,7 @@ async def test_an_operator_ends_a_terminals_keys(open_world: Any) -> None:
         await world.agree()
 
 
-async def test_keys_of_an_unknown_terminal_are_refused(open_world: Any) -> None:
+async def test_keys_of_an_unknown_terminal_are_refused(open_world: OpenWorld) -> None:
     """The complaint names it, and where all stand."""
     async with operated(open_world) as world:
         code, complaint = await run(world.folder, *END_KEYS, "99999999")
@@ -45,7 +44,9 @@ async def test_keys_of_an_unknown_terminal_are_refused(open_world: Any) -> None:
         assert "no terminal '99999999'; [[terminals]] in the switch's config" in complaint
 
 
-async def test_two_processes_asked_end_keys_at_both(open_world: Any, postgresql_url: str) -> None:
+async def test_two_processes_asked_end_keys_at_both(
+    open_world: OpenWorld, postgresql_url: str
+) -> None:
     """The second, whose copy of the row is old, takes the old keys no more either."""
     async with operated(open_world, url=postgresql_url) as world, world.sibling() as second:
         terminal = await world.signed_on("10000003")
@@ -54,7 +55,7 @@ async def test_two_processes_asked_end_keys_at_both(open_world: Any, postgresql_
         headers = {"authorization": f"Bearer {TOKEN}"}
         async with httpx.AsyncClient(trust_env=False) as client:
             for switch, had_keys in ((world, True), (second, False)):
-                url = f"http://{switch.running.http}/operator/terminals/10000003/end-keys"
+                url = f"http://{switch.http}/operator/terminals/10000003/end-keys"
                 reply = await client.post(url, headers=headers)
                 assert had_keys is reply.json()["had_keys"]
                 assert "77" == (await switch.ask(terminal.sale(SYBIL, 100))).code

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from pos_terminal import Reply
+from world import OpenWorld, World
 
 from acquirer.config.estate import load_estate
 
@@ -20,7 +19,7 @@ DATE = slice(0, 4)
 # --- reversal ----------------------------------------------------------------------------------
 
 
-async def test_approved_sale(world: Any) -> None:
+async def test_approved_sale(world: World) -> None:
     """The reversal of an approved sale is 00, undoes the books and reaches the bank once."""
     terminal = await world.signed_on()
     before = world.balances()
@@ -37,7 +36,7 @@ async def test_approved_sale(world: Any) -> None:
     ]
 
 
-async def test_repeated(world: Any) -> None:
+async def test_repeated(world: World) -> None:
     """A repeated reversal gets its first answer; the bank gets one reversal."""
     terminal = await world.signed_on()
     frame = terminal.sale(SYBIL, 4_300)
@@ -51,7 +50,7 @@ async def test_repeated(world: Any) -> None:
     assert 1 == len(world.bank_reversals(sale[37]))
 
 
-async def test_many_at_once(world: Any) -> None:
+async def test_many_at_once(world: World) -> None:
     """Copies of one reversal at the same moment are all 00 and undo the sale once."""
     terminal = await world.signed_on()
     before = world.receivable()
@@ -64,7 +63,7 @@ async def test_many_at_once(world: Any) -> None:
     assert 1 == len(world.bank_reversals(sale[37]))
 
 
-async def test_sale_after_its_reversal(world: Any) -> None:
+async def test_sale_after_its_reversal(world: World) -> None:
     """The same sale after its reversal gets 94, never 00."""
     terminal = await world.signed_on()
     frame = terminal.sale(SYBIL, 4_500)
@@ -75,7 +74,7 @@ async def test_sale_after_its_reversal(world: Any) -> None:
     assert "94" == (await world.ask(frame)).code
 
 
-async def test_unknown_original(world: Any) -> None:
+async def test_unknown_original(world: World) -> None:
     """An unknown original gets 25, each time; arriving late it gets 94, and no bank hears of it."""
     terminal = await world.signed_on()
     before = world.receivable()
@@ -88,7 +87,7 @@ async def test_unknown_original(world: Any) -> None:
     assert before == world.receivable()
 
 
-async def test_declined_original(world: Any) -> None:
+async def test_declined_original(world: World) -> None:
     """A declined original gets 00 with no effect; its answer stays what it was."""
     terminal = await world.signed_on()
     frame = terminal.sale(CARDS["ursula"], 100)
@@ -99,7 +98,7 @@ async def test_declined_original(world: Any) -> None:
     assert "41" == (await world.ask(frame)).code
 
 
-async def test_refused_original(world: Any) -> None:
+async def test_refused_original(world: World) -> None:
     """An original that never went to a bank gets 00 with no effect."""
     terminal = await world.signed_on()
     frame = terminal.sale(SYBIL, 0)
@@ -107,7 +106,7 @@ async def test_refused_original(world: Any) -> None:
     assert "00" == (await world.ask(terminal.reversal(frame))).code
 
 
-async def test_timed_out_original(world: Any) -> None:
+async def test_timed_out_original(world: World) -> None:
     """The terminal's reversal of a sale that the switch undoes already is 00 and nothing more."""
     terminal = await world.signed_on()
     frame = terminal.sale(SYBIL, DROP)
@@ -118,7 +117,7 @@ async def test_timed_out_original(world: Any) -> None:
     assert 1 == len(world.bank_reversals(sale[37]))
 
 
-async def test_original_in_flight(world: Any) -> None:
+async def test_original_in_flight(world: World) -> None:
     """A reversal that overtakes its sale's answer: 00, and the sale's late approval is not told."""
     terminal = await world.signed_on()
     before = world.receivable()
@@ -136,7 +135,7 @@ async def test_original_in_flight(world: Any) -> None:
     assert ["reversed"] == [row["state"] for row in world.bank_rows(entry.rrn)]
 
 
-async def test_reversal_of_another_amount(world: Any) -> None:
+async def test_reversal_of_another_amount(world: World) -> None:
     """A reversal of another amount undoes nothing, and does not stand in the right one's way."""
     terminal = await world.signed_on()
     fields = terminal.sale_fields(SYBIL, 4_700)
@@ -149,7 +148,7 @@ async def test_reversal_of_another_amount(world: Any) -> None:
     await world.until(lambda: world.state(sale) == "reversed")
 
 
-async def test_balance_inquiry(world: Any) -> None:
+async def test_balance_inquiry(world: World) -> None:
     """A balance inquiry is not reversible."""
     terminal = await world.signed_on()
     frame = terminal.balance(SYBIL)
@@ -157,7 +156,7 @@ async def test_balance_inquiry(world: Any) -> None:
     assert "12" == (await world.ask(terminal.reversal(frame))).code
 
 
-async def test_wrong_mac(world: Any) -> None:
+async def test_wrong_mac(world: World) -> None:
     """A forged reversal is A0; the sale stands."""
     terminal = await world.signed_on()
     frame = terminal.sale(SYBIL, 4_800)
@@ -169,7 +168,7 @@ async def test_wrong_mac(world: Any) -> None:
 # --- void --------------------------------------------------------------------------------------
 
 
-async def test_void(world: Any) -> None:
+async def test_void(world: World) -> None:
     """A void posts the sale back, at the bank too; again it gets its first answer."""
     terminal = await world.signed_on()
     before = world.balances()
@@ -184,7 +183,7 @@ async def test_void(world: Any) -> None:
     assert reply.without(12, 13, 64) == (await world.ask(frame)).without(12, 13, 64)
 
 
-async def test_void_twice(world: Any) -> None:
+async def test_void_twice(world: World) -> None:
     """A second void of a sale gets 12."""
     terminal = await world.signed_on()
     sale = await world.ask(terminal.sale(SYBIL, 5_100))
@@ -192,7 +191,7 @@ async def test_void_twice(world: Any) -> None:
     assert "12" == (await world.ask(terminal.void(SYBIL, 5_100, sale))).code
 
 
-async def test_void_race(world: Any) -> None:
+async def test_void_race(world: World) -> None:
     """Of several voids of one sale at the same moment one is 00, the others 12."""
     terminal = await world.signed_on()
     before = world.receivable()
@@ -202,7 +201,7 @@ async def test_void_race(world: Any) -> None:
     assert before == world.receivable()
 
 
-async def test_void_refusals(world: Any) -> None:
+async def test_void_refusals(world: World) -> None:
     """Unknown original 25, another card 14, more than the original 61, less 13; all leave it."""
     terminal = await world.signed_on()
     fields = terminal.sale_fields(SYBIL, 5_300)
@@ -231,14 +230,14 @@ async def test_void_refusals(world: Any) -> None:
     assert "approved" == world.state(sale)
 
 
-async def test_void_of_another_terminals_sale(world: Any) -> None:
+async def test_void_of_another_terminals_sale(world: World) -> None:
     """A terminal voids its own sales only."""
     one, other = await world.signed_on("10000001"), await world.signed_on("10000009")
     sale = await world.ask(one.sale(SYBIL, 5_400))
     assert "25" == (await world.ask(other.void(SYBIL, 5_400, sale))).code
 
 
-async def test_void_of_a_reversed_sale(world: Any) -> None:
+async def test_void_of_a_reversed_sale(world: World) -> None:
     """A reversed sale cannot be voided."""
     terminal = await world.signed_on()
     frame = terminal.sale(SYBIL, 5_500)
@@ -247,7 +246,7 @@ async def test_void_of_a_reversed_sale(world: Any) -> None:
     assert "12" == (await world.ask(terminal.void(SYBIL, 5_500, sale))).code
 
 
-async def test_reversal_of_a_voided_sale(world: Any) -> None:
+async def test_reversal_of_a_voided_sale(world: World) -> None:
     """A voided sale is undone already: its reversal is 00, adds nothing, and closes it for good."""
     terminal = await world.signed_on()
     before = world.receivable()
@@ -262,7 +261,7 @@ async def test_reversal_of_a_voided_sale(world: Any) -> None:
     assert ("reversed", before) == (world.state(sale), world.receivable())
 
 
-async def test_reversal_of_a_void(world: Any) -> None:
+async def test_reversal_of_a_void(world: World) -> None:
     """A reversed void gives the sale its effect back, here and at the bank."""
     terminal = await world.signed_on()
     before = world.receivable()
@@ -276,7 +275,7 @@ async def test_reversal_of_a_void(world: Any) -> None:
     assert "94" == (await world.ask(frame)).code
 
 
-async def test_void_again_after_its_reversal(world: Any) -> None:
+async def test_void_again_after_its_reversal(world: World) -> None:
     """Once the bank has taken a void back, the sale may be voided anew."""
     terminal = await world.signed_on()
     before = world.receivable()
@@ -290,7 +289,7 @@ async def test_void_again_after_its_reversal(world: Any) -> None:
     assert ["voided"] == [row["state"] for row in world.bank_rows(sale[37])]
 
 
-async def test_void_against_reversal(world: Any) -> None:
+async def test_void_against_reversal(world: World) -> None:
     """A void and a reversal of one sale at the same moment: it is undone exactly once."""
     terminal = await world.signed_on()
     before = world.receivable()
@@ -305,7 +304,7 @@ async def test_void_against_reversal(world: Any) -> None:
     await world.agree()
 
 
-async def test_void_times_out(world: Any) -> None:
+async def test_void_times_out(world: World) -> None:
     """A void without an answer: 98, the sale stands, and the bank is brought back to that."""
     terminal = await world.signed_on()
     before = world.receivable()
@@ -317,7 +316,7 @@ async def test_void_times_out(world: Any) -> None:
     assert ["approved"] == [row["state"] for row in world.bank_rows(sale[37])]
 
 
-async def test_reversal_of_a_sale_while_its_void_is_being_undone(open_world: Any) -> None:
+async def test_reversal_of_a_sale_while_its_void_is_being_undone(open_world: OpenWorld) -> None:
     """While a timed-out void is not undone at the bank, the sale can be reversed, not voided."""
     async with open_world() as world:
         terminal = await world.signed_on()
@@ -342,7 +341,7 @@ async def test_reversal_of_a_sale_while_its_void_is_being_undone(open_world: Any
         assert 0 == world.receivable()
 
 
-async def test_second_void_cannot_overtake_the_undoing_of_the_first(open_world: Any) -> None:
+async def test_second_void_cannot_overtake_the_undoing_of_the_first(open_world: OpenWorld) -> None:
     """A void is refused while the bank has not yet answered the reversal of an earlier one."""
     from acquirer.hosts_sim.bank.settings import Match, Rule
 

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import tomli_w
 import trio
+from world import OpenWorld, World
 
 TOKEN = "a-token-of-this-test"
 
@@ -23,12 +24,12 @@ def without_none(value: Any) -> Any:
 
 
 @asynccontextmanager
-async def operated(open_world: Any, **attributes: Any) -> AsyncIterator[Any]:
+async def operated(open_world: OpenWorld, **attributes: Any) -> AsyncIterator[World]:
     """An estate whose switch takes operator calls, with the files that the commands look for."""
     async with open_world(changes={"operator_token": TOKEN}, **attributes) as world:
         document = without_none(msgspec.to_builtins(await world.settings()))
         (world.folder / "switch.toml").write_bytes(tomli_w.dumps(document).encode())
-        (world.folder / "up.json").write_bytes(msgspec.json.encode({"http": world.running.http}))
+        (world.folder / "up.json").write_bytes(msgspec.json.encode({"http": world.http}))
         yield world
 
 

@@ -7,8 +7,9 @@ Start at :class:`PosTerminal` (makes requests) and :class:`Line` (a connection).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import trio
 from Crypto.Cipher import DES, DES3
@@ -55,6 +56,22 @@ MAC_SLOT = bytes(8)
 WAIT_S = 300.0
 
 
+class Card(Protocol):
+    """What a card brings, and the PIN that its holder knows."""
+
+    @property
+    def pan(self) -> str:
+        """The account number."""
+
+    @property
+    def track2(self) -> str:
+        """The stripe."""
+
+    @property
+    def pin(self) -> str:
+        """Digits."""
+
+
 def pack(number: int, value: str | bytes) -> bytes:
     """One data element as it stands in a message."""
     kind, size = FIELDS[number]
@@ -99,7 +116,7 @@ def unpack(raw: bytes) -> tuple[str, dict[int, Any]]:
     return mti, fields
 
 
-def message(mti: str, fields: dict[int, str | bytes]) -> bytes:
+def message(mti: str, fields: Mapping[int, str | bytes]) -> bytes:
     """MTI, bitmap and fields."""
     bitmap = sum(1 << (64 - number) for number in fields)
     body = b"".join(pack(number, fields[number]) for number in sorted(fields))
@@ -244,7 +261,7 @@ class PosTerminal:
     def frame(
         self,
         mti: str,
-        fields: dict[int, str | bytes],
+        fields: Mapping[int, str | bytes],
         *,
         mac: bool = True,
         keys: WorkKeys | None = None,
@@ -273,7 +290,7 @@ class PosTerminal:
         """0820 with network code 002."""
         return self.frame("0820", {11: self.next_stan(), 60: f"00{self.batch}002"}, mac=False)
 
-    def card_fields(self, card: Any, pin: str | None) -> dict[int, str | bytes]:
+    def card_fields(self, card: Card, pin: str | None) -> dict[int, str | bytes]:
         """What a swiped card with a PIN brings; ``pin`` empty: none, None: the card's."""
         pin = card.pin if pin is None else pin
         fields: dict[int, str | bytes] = {22: "021" if pin else "022", 25: "00", 35: card.track2}
@@ -284,7 +301,7 @@ class PosTerminal:
         return fields
 
     def sale_fields(
-        self, card: Any, amount_minor: int, *, stan: str = "", pin: str | None = None
+        self, card: Card, amount_minor: int, *, stan: str = "", pin: str | None = None
     ) -> dict[int, str | bytes]:
         """A sale without MAC, to change before it is framed."""
         return {
@@ -296,17 +313,17 @@ class PosTerminal:
             **self.card_fields(card, pin),
         }
 
-    def sale(self, card: Any, amount_minor: int, **more: Any) -> bytes:
+    def sale(self, card: Card, amount_minor: int, **more: Any) -> bytes:
         """0200, type 22."""
         return self.frame("0200", self.sale_fields(card, amount_minor, **more))
 
-    def balance(self, card: Any, **more: Any) -> bytes:
+    def balance(self, card: Card, **more: Any) -> bytes:
         """0200, DE3 310000, type 01."""
         fields = self.sale_fields(card, 0, **more) | {3: "310000", 60: f"01{self.batch}00050"}
         del fields[4]
         return self.frame("0200", fields)
 
-    def void(self, card: Any, amount_minor: int, original: Reply, **more: Any) -> bytes:
+    def void(self, card: Card, amount_minor: int, original: Reply, **more: Any) -> bytes:
         """0200, DE3 200000, type 23, of the sale with this reply."""
         fields = self.sale_fields(card, amount_minor, pin="", **more) | {
             3: "200000",
@@ -343,7 +360,7 @@ class PosTerminal:
         processing_code: str,
         kind: str,
         items: bytes,
-        fields: dict[int, str | bytes] | None = None,
+        fields: Mapping[int, str | bytes] | None = None,
         *,
         stan: str = "",
     ) -> bytes:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Set
 from random import Random
-from typing import Any
 
 import trio
 from pos_terminal import PosTerminal, Reply
+from world import World
 
 from acquirer.config.estate import load_estate
 
@@ -23,7 +23,7 @@ class RandomWalk:
         codes: what a terminal may be told; anything else is a fault of the switch.
     """
 
-    def __init__(self, world: Any, seed: int, codes: Set[str]) -> None:
+    def __init__(self, world: World, seed: int, codes: Set[str]) -> None:
         self.world = world
         self.draw = Random(seed)
         self.codes = codes

@@ -26,6 +26,8 @@ from pos_terminal import (
     x919,
 )
 
+from acquirer.config.estate import Card
+
 __all__ = ["des", "x919"]
 
 from acquirer.simulation.day import Day
@@ -128,7 +130,7 @@ async def _talk(desk: _Desk) -> None:
     await desk.ask("sign-off", pos.sign_off())
 
 
-async def _orders(desk: _Desk, card: Any) -> None:
+async def _orders(desk: _Desk, card: Card) -> None:
     pos, courier = desk.pos, desk.courier
     who = courier.courier_id
     await desk.ask("courier sign-on", pos.courier(who, courier.password))
