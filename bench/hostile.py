@@ -2,7 +2,7 @@
 
 Starts an estate, measures paced sales of a few terminals, then the same beside a crowd that
 connects and is silent, sends a byte now and then, claims long frames, sends garbage and mutated
-messages, and comes again when it is cut off. ``python bench/hostile.py [--connections N]
+messages, and comes again when it is cut off. ``python -m acquirer.bench.hostile [--connections N]
 [--seconds S]`` prints one JSON object; the bars: p99 at most doubles, memory grows by less than
 200 MB. Both are figures of one run on one machine; the crowd and the terminals take their share
 of it, too.

@@ -5,7 +5,7 @@ dependency of ours. Begins with the worked requests of docs/hsm.md. What breaks 
 an error: a reply with another code than the command's, an unknown error code or 41, an exception, a
 hang of more than a second.
 
-    python bench/hsm_fuzz.py -max_total_time=180
+    python -m acquirer.bench.hsm_fuzz -max_total_time=180
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ with atheris.instrument_imports(include=["acquirer.hsm_sim"]):
 
 REFERENCE = Path(__file__).parents[1] / "docs" / "hsm.md"
 LMKS = ("00", "01", "02")
-MODULES = []
+MODULES: list[SecurityModule] = []
 REQUEST_BYTES_MAX = 2048
 
 _EXAMPLE = re.compile(r"^```hsm([^\n]*)\n> (.*)\n< ", re.M)

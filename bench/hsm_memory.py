@@ -1,11 +1,11 @@
 """Whether the security module keeps memory: its process under load for as long as is asked.
 
-``python bench/hsm_memory.py [--minutes N]`` starts ``acquirer hsm``, has thousands of terminals
-sign on so that its store of opened keys is full, and plays on: sign-ons with keys that are
-new each time, sales under them, derived keys that are used once, the worked requests of
+``python -m acquirer.bench.hsm_memory [--minutes N]`` starts ``acquirer hsm``, has thousands of
+terminals sign on so that its store of opened keys is full, and plays on: sign-ons with keys that
+are new each time, sales under them, derived keys that are used once, the worked requests of
 docs/hsm.md whole and cut short under every LMK, connections that come and go, frames that cannot
-be. It prints one JSON object a sample and one at the end, and ends with 1 where the process grew
-by more than two megabytes after the first of twelve samples.
+be. It prints one JSON object a sample and one at the end, and ends with 1 where the process grew by
+more than two megabytes after the first of twelve samples.
 """
 
 from __future__ import annotations

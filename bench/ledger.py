@@ -1,8 +1,8 @@
 """How many payments a second the books take: the writer alone, in groups of 1, 8 and 32.
 
 A payment is two units, as in the switch: a journal row, then its approval with two transfers.
-``python bench/ledger.py [--url URL] [--payments N]`` prints one JSON object; without a URL it
-uses a SQLite file in a temporary folder. Only figures of one run can be compared.
+``python -m acquirer.bench.ledger [--url URL] [--payments N]`` prints one JSON object;
+without a URL it uses a SQLite file in a temporary folder. Only figures of one run can be compared.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from acquirer.ledger.journal.entries import (
     State,
     UpdateEntry,
 )
+from acquirer.ledger.journal.kinds import Kind
 from acquirer.ledger.store.database import Database, Session
 from acquirer.ledger.store.migrate import migrate
 from acquirer.ledger.store.writer import Unit, Writer
@@ -44,7 +45,7 @@ def payment(number: int) -> tuple[Unit, Unit]:
         id=number,
         rrn=f"{number:012d}",
         role=Role.ORIGINAL,
-        kind="sale",
+        kind=Kind.SALE,
         mti="0200",
         processing_code="000000",
         transaction_type="22",

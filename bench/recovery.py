@@ -1,8 +1,9 @@
 """How long a switch takes to recover on a journal of a million rows after a crash under load.
 
 Fills fresh books with settled sales and, at the end, some whose owner is gone; then opens them as
-a restarted switch does and undoes the orphans. ``python bench/recovery.py [--url URL] [--rows N]
-[--orphans N]`` prints one JSON object; without a URL it uses a SQLite file in a temporary folder.
+a restarted switch does and undoes the orphans. ``python -m acquirer.bench.recovery [--url URL]
+[--rows N] [--orphans N]`` prints one JSON object; without a URL it uses a SQLite file in a
+temporary folder.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import trio
 
 from acquirer.ledger.book import open_book
 from acquirer.ledger.journal.entries import CardRecord, Entry, Role, State
+from acquirer.ledger.journal.kinds import Kind
 from acquirer.ledger.store import statements as sql
 from acquirer.ledger.store.database import Database, Session
 from acquirer.ledger.store.migrate import migrate
@@ -38,7 +40,7 @@ def sale(number: int) -> Entry:
         id=number,
         rrn=f"{number:012d}",
         role=Role.ORIGINAL,
-        kind="sale",
+        kind=Kind.SALE,
         mti="0200",
         processing_code="000000",
         transaction_type="22",

@@ -1,10 +1,10 @@
 """Whether the switch keeps memory: its process under load for as long as is asked.
 
-``python bench/serve_memory.py [--minutes N] [--terminals N] [--pause-s S]`` starts ``acquirer
-serve`` with a security module, a bank that approves all and an order system in processes of their
-own. Terminals sell, void, reverse, ask for balances, deliver orders by card and in cash, send what
-is declined, refused or none at all, hang up and sign on again; watchers read ``/metrics`` and
-``/readyz``. It prints one JSON object a sample and one at the end, and ends with 1 where the
+``python -m acquirer.bench.serve_memory [--minutes N] [--terminals N] [--pause-s S]`` starts
+``acquirer serve`` with a security module, a bank that approves all and an order system in processes
+of their own. Terminals sell, void, reverse, ask for balances, deliver orders by card and in cash,
+send what is declined, refused or none at all, hang up and sign on again; watchers read ``/metrics``
+and ``/readyz``. It prints one JSON object a sample and one at the end, and ends with 1 where the
 process grew by more than four megabytes after the first quarter of the time.
 """
 
@@ -26,8 +26,8 @@ import httpx
 import msgspec
 import trio
 
-from acquirer.cli.bench.children import child
-from acquirer.cli.bench.switch_file import bench_switch
+from acquirer.bench.children import child
+from acquirer.bench.switch_file import bench_switch
 from acquirer.config.estate import Courier, Estate, load_estate
 from acquirer.simulation.provision import write_config
 from acquirer.terminals_sim.client import TerminalClient
@@ -193,8 +193,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="acquirer-memory-") as name, ExitStack() as stack:
         module = ("-m", "acquirer", "hsm", "--test-lmks", "--port", "0", "--header-length", "8")
         hsm = stack.enter_context(child(*module, quiet=True))["hsm"]
-        bank = stack.enter_context(child("-m", "acquirer.cli.bench.host"))["bank"]
-        orders = stack.enter_context(child("-m", "acquirer.cli.bench.order_host"))["orders"]
+        bank = stack.enter_context(child("-m", "acquirer.bench.host"))["bank"]
+        orders = stack.enter_context(child("-m", "acquirer.bench.order_host"))["orders"]
         file = Path(name) / "switch.toml"
         write_config(file, switch_document(estate, bank, orders, hsm))
         command = [sys.executable, "-m", "acquirer", "serve", "--config", str(file)]

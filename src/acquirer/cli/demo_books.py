@@ -15,8 +15,8 @@ from rich.table import Table
 
 from acquirer.cli.agreement import Agreement, Books
 from acquirer.cli.demo_shop import shelves
-from acquirer.cli.process import program
 from acquirer.cli.screen import Screen
+from acquirer.config.children import program
 from acquirer.config.estate import Estate
 from acquirer.terminals_sim.client import TerminalClient
 

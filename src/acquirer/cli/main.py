@@ -12,7 +12,7 @@ from importlib import import_module
 import typer
 
 from acquirer.cli.examples import show_examples_last
-from acquirer.cli.process import die_with_parent
+from acquirer.config.children import die_with_parent
 from acquirer.config.private import make_files_private
 
 # Command → module, and the name of its typer group; an empty name means that the module
@@ -35,7 +35,7 @@ COMMANDS = {
     "bank-sim": ("acquirer.cli.bank_sim", "bank_sim_app"),
     "order-sim": ("acquirer.cli.order_sim", "order_sim_app"),
     "simulate": ("acquirer.cli.simulate", ""),
-    "bench": ("acquirer.cli.bench.command", "bench_app"),
+    "bench": ("acquirer.cli.bench", "bench_app"),
 }
 
 

@@ -19,14 +19,9 @@ from rich.table import Table
 
 from acquirer.cli.books import console
 from acquirer.cli.logs import configure_logging
-from acquirer.cli.process import (
-    die_with_parent,
-    fail,
-    print_ready,
-    run_service,
-    until_signalled,
-)
+from acquirer.cli.process import fail, print_ready, run_service, until_signalled
 from acquirer.cli.screen import print_json
+from acquirer.config.children import die_with_parent
 from acquirer.config.estate import load_estate
 from acquirer.config.loading import ConfigError
 from acquirer.hosts_sim.orders.errors import NoBooksError, StoreError

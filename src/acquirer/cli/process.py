@@ -1,16 +1,9 @@
-"""What every long-running command shares: ready line, signals, and dying with one's parent.
-
-A parent that starts children hands each a pipe whose other end only the parent holds. When the
-parent is gone, however it went, the pipe ends and the child ends at once.
-"""
+"""What every long-running command shares: ready line, signals, how it fails."""
 
 from __future__ import annotations
 
-import os
 import signal
-import sys
-import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn
 
 import trio
@@ -19,7 +12,6 @@ import typer
 from acquirer.cli.screen import print_json, say
 from acquirer.config.loading import ConfigError
 
-PARENT_PIPE = "ACQUIRER_PARENT_PIPE"
 USAGE_ERROR = 2
 
 
@@ -34,20 +26,6 @@ def fail(reason: object) -> NoReturn:
         reason = f"{reason.filename}: {reason.strerror}"
     say(f"acquirer: {reason}", err=True)
     raise typer.Exit(USAGE_ERROR)
-
-
-def die_with_parent() -> None:
-    """End this process when the parent that started it has gone; no-op without such a parent."""
-    descriptor = os.environ.pop(PARENT_PIPE, "")
-    if not descriptor.isdigit():
-        return
-
-    def wait() -> None:
-        while os.read(int(descriptor), 1):
-            pass
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    threading.Thread(target=wait, name="parent-watch", daemon=True).start()
 
 
 async def until_signalled(
@@ -85,8 +63,3 @@ def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
-
-
-def program(*arguments: str) -> Sequence[str]:
-    """The command line that runs this same program with other arguments."""
-    return (sys.executable, "-m", "acquirer", *arguments)

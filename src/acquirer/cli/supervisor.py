@@ -17,7 +17,7 @@ import msgspec
 import structlog
 import trio
 
-from acquirer.cli.process import PARENT_PIPE, program
+from acquirer.config.children import PARENT_PIPE, program
 from acquirer.config.loading import ConfigError
 from acquirer.simulation.provision import write_config
 

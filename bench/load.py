@@ -14,8 +14,8 @@ from pathlib import Path
 import msgspec
 import trio
 
-from acquirer.cli.process import die_with_parent
 from acquirer.codecs.framing import FrameDecoder, LengthHeader
+from acquirer.config.children import die_with_parent
 from acquirer.config.estate import Estate, load_estate
 from acquirer.terminals_sim.cards import present
 from acquirer.terminals_sim.client import TerminalClient

@@ -1,4 +1,4 @@
-"""``acquirer bench hsm``: commands a second, in process and over TCP, beside their baselines.
+"""The security module: commands a second, in process and over TCP, beside their baselines.
 
 In process the baseline is bare pycryptodome doing the same cipher calls; over TCP an echo of the
 same frames under the same load, measured before and after the module in the same run. Only the
@@ -8,23 +8,18 @@ ratios mean something across machines.
 from __future__ import annotations
 
 import statistics
-import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from itertools import cycle
-from typing import Annotated
 
-import msgspec
 import trio
-import typer
 from Crypto.Cipher import DES, DES3
 
-from acquirer.cli.bench.children import child
-from acquirer.cli.bench.hsm_load import HEADER_LENGTH, commands_per_second
-from acquirer.cli.bench.hsm_samples import MESSAGE, TPK, ZPK, bodies
-from acquirer.cli.logs import configure_logging
-from acquirer.cli.process import program
+from acquirer.bench.children import child
+from acquirer.bench.hsm_load import HEADER_LENGTH, commands_per_second
+from acquirer.bench.hsm_samples import MESSAGE, TPK, ZPK, bodies
+from acquirer.config.children import program
 from acquirer.hsm_sim.module import SecurityModule, reply_code
 from acquirer.hsm_sim.state import Settings
 
@@ -34,25 +29,17 @@ ECHO_ROUNDS = 25
 """Each is a third of a second, and the ratio their median, so bursts count little."""
 
 
-def bench_hsm(
-    connections: Annotated[int, typer.Option(min=1, max=64, help="TCP connections.")] = 8,
-    depth: Annotated[int, typer.Option(min=1, max=64, help="Requests on their way on each.")] = 8,
-    requests: Annotated[
-        int, typer.Option(min=100, max=1_000_000, help="Requests of each TCP measurement.")
-    ] = 16_000,
-) -> None:
-    """Measure the security module against bare ciphers and a bare echo in the same run.
+def measure(connections: int, depth: int, requests: int) -> dict[str, float]:
+    """The report of ``acquirer bench hsm``.
 
-    Prints one JSON object: <command>_in_process and <command>_tcp in commands a second,
-    CA_over_cipher and M8_over_cipher (at most 4 and 3), tcp_over_echo (at least 0.35).
-
-    Example: acquirer bench hsm
+    Args:
+        connections: over TCP.
+        depth: requests on their way on each.
+        requests: of each TCP measurement.
     """
-    configure_logging()
     samples = bodies()
     report = {**in_process(samples), **over_tcp(samples, connections, depth, requests)}
-    report |= {"connections": connections, "depth": depth}
-    sys.stdout.write(msgspec.json.encode(report).decode() + "\n")
+    return report | {"connections": connections, "depth": depth}
 
 
 def in_process(samples: dict[str, list[bytes]]) -> dict[str, float]:
@@ -103,7 +90,7 @@ def over_tcp(
 ) -> dict[str, float]:
     """Commands a second over TCP; for CA beside an echo measured before and after each round."""
     with ExitStack() as stack:
-        echo = stack.enter_context(child("-m", "acquirer.cli.bench.hsm_load"))
+        echo = stack.enter_context(child("-m", "acquirer.bench.hsm_load"))
         arguments = program("hsm", "--test-lmks", "--port", "0")[1:]
         module = stack.enter_context(child(*arguments, quiet=True))
         echo_port, module_port = _port(echo["echo"]), _port(module["hsm"])

@@ -1,4 +1,4 @@
-"""``acquirer bench orders``: couriers deliver beside counters that sell, and merchants are told.
+"""Orders a second: couriers deliver beside counters that sell, and merchants are told.
 
 One switch, one run, both at once. An order is four requests (query, payment by card, confirmation,
 receipt) and three notices, a sale is one; of five connections four are couriers', so that both
@@ -8,24 +8,20 @@ sides ask for about as many payments.
 from __future__ import annotations
 
 import http.client
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
-import typer
 
-from acquirer.cli.bench.children import child
-from acquirer.cli.bench.order_host import Stats
-from acquirer.cli.bench.order_load import Job, Measured
-from acquirer.cli.bench.switch_file import bench_switch
-from acquirer.cli.logs import configure_logging
-from acquirer.cli.process import program
+from acquirer.bench.children import child
+from acquirer.bench.order_host import Stats
+from acquirer.bench.order_load import Job, Measured
+from acquirer.bench.switch_file import bench_switch
+from acquirer.config.children import program
 from acquirer.config.estate import Courier, Estate, load_estate
 from acquirer.ledger.reports.orders import event_lines
 from acquirer.ledger.store.database import Database
@@ -39,42 +35,22 @@ BALANCE_MINOR = 1_000_000_000
 PASSWORD = "270475"
 
 
-def bench_orders(
-    connections: Annotated[int, typer.Option(min=2, max=512, help="Terminals at once.")] = 64,
-    seconds: Annotated[float, typer.Option(min=1, max=600, help="Length of the run.")] = 10.0,
-    data: Annotated[
-        Path | None, typer.Option("--data", help="Keep the books here; a new folder if absent.")
-    ] = None,
-) -> None:
-    """Measure order payments beside card sales, and how soon merchants hear of them.
+def measure(data: Path, connections: int, seconds: float) -> dict[str, Any]:
+    """Couriers and counters on one switch; the report of ``acquirer bench orders``.
 
-    Prints one JSON object on stdout: payments a second by both, their ratio, the age at which 99
-    of 100 notices arrived, and what is left in the outbox. Exit code 1 where anything went wrong.
-
-    Example: acquirer bench orders --connections 64 --seconds 10
+    Args:
+        data: a folder for the books.
+        connections: terminals at once, of both sorts.
+        seconds: length of the run.
     """
-    configure_logging("error")
-    folder = data or Path(tempfile.mkdtemp(prefix="acquirer-bench-orders-"))
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        report = _measure(folder.resolve(), connections, seconds)
-    finally:
-        if data is None:
-            shutil.rmtree(folder, ignore_errors=True)
-    sys.stdout.write(msgspec.json.encode(report).decode() + "\n")
-    good = report["errors"] == 0 and report["outbox_left"] == 0 and report["verified"]
-    raise typer.Exit(0 if good else 1)
-
-
-def _measure(data: Path, connections: int, seconds: float) -> dict[str, Any]:
     couriers = max(connections * COURIERS_OF_FIVE // FIVE, 1)
     estate = _estate(connections, couriers)
     estate_path, switch_path = data / "estate.toml", data / "switch.toml"
     write_config(estate_path, msgspec.to_builtins(estate))
     url = f"sqlite:///{data / 'switch.sqlite3'}"
     with ExitStack() as stack:
-        host = stack.enter_context(child("-m", "acquirer.cli.bench.host"))
-        merchant = stack.enter_context(child("-m", "acquirer.cli.bench.order_host"))
+        host = stack.enter_context(child("-m", "acquirer.bench.host"))
+        merchant = stack.enter_context(child("-m", "acquirer.bench.order_host"))
         write_config(switch_path, bench_switch(estate, host["bank"], merchant["orders"]))
         arguments = program("serve", "--config", str(switch_path))[1:]
         switch = stack.enter_context(child(*arguments))
@@ -132,7 +108,7 @@ def _play(data: Path, job: Job) -> Measured:
     path = data / "job.json"
     path.write_bytes(msgspec.json.encode(job))
     ran = subprocess.run(
-        (sys.executable, "-m", "acquirer.cli.bench.order_load", str(path)),
+        (sys.executable, "-m", "acquirer.bench.order_load", str(path)),
         check=True,
         stdout=subprocess.PIPE,
     )

@@ -11,10 +11,11 @@ from functools import partial
 
 import trio
 
-from acquirer.cli.process import die_with_parent, print_ready
+from acquirer.bench.children import print_ready
 from acquirer.codecs.dialect import load_dialect
 from acquirer.codecs.framing import FrameDecoder, LengthHeader
 from acquirer.codecs.message import Message
+from acquirer.config.children import die_with_parent
 
 Handler = Callable[[trio.SocketStream], Awaitable[None]]
 

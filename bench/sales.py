@@ -1,4 +1,4 @@
-"""Run the measurement: relay, switch, relay again, in one go, and print one JSON object.
+"""Sales a second: relay, switch, relay again, in one go.
 
 The ratio is what means something: machines drift, but both sides were measured within the same
 seconds. Afterwards the books that the run left behind are verified.
@@ -6,24 +6,18 @@ seconds. Afterwards the books that the run left behind are verified.
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
-import tempfile
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
-import typer
 
-from acquirer.cli.bench.children import child
-from acquirer.cli.bench.hsm import bench_hsm
-from acquirer.cli.bench.load import Job, Measured
-from acquirer.cli.bench.orders import bench_orders
-from acquirer.cli.bench.switch_file import bench_switch
-from acquirer.cli.logs import configure_logging
-from acquirer.cli.process import program
+from acquirer.bench.children import child
+from acquirer.bench.load import Job, Measured
+from acquirer.bench.switch_file import bench_switch
+from acquirer.config.children import program
 from acquirer.config.estate import Card, Estate, load_estate
 from acquirer.simulation.provision import write_config
 
@@ -32,49 +26,21 @@ SPARE_SALES = 50
 BALANCE_MINOR = 1_000_000_000
 
 
-bench_app = typer.Typer(name="bench", invoke_without_command=True)
-bench_app.command("hsm")(bench_hsm)
-bench_app.command("orders")(bench_orders)
+def measure(data: Path, connections: int, seconds: float) -> dict[str, Any]:
+    """Relay, switch, relay again; the report of ``acquirer bench``.
 
-
-@bench_app.callback()
-def bench(
-    context: typer.Context,
-    connections: Annotated[int, typer.Option(min=1, max=512, help="Terminals at once.")] = 64,
-    seconds: Annotated[float, typer.Option(min=1, max=600, help="Length of each part.")] = 10.0,
-    data: Annotated[
-        Path | None, typer.Option("--data", help="Keep the books here; a new folder if absent.")
-    ] = None,
-) -> None:
-    """Measure sales per second against a bare relay in the same run.
-
-    A sale is whole: MAC both ways, PIN translated, routed, both commits durable (SQLite FULL),
-    posted to the ledger. Prints one JSON object on stdout.
-
-    Example: acquirer bench --connections 64 --seconds 10
+    Args:
+        data: a folder for the books.
+        connections: terminals at once.
+        seconds: length of the switch's part, and of the relay's two halves together.
     """
-    if context.invoked_subcommand is not None:
-        return
-    configure_logging("error")
-    folder = data or Path(tempfile.mkdtemp(prefix="acquirer-bench-"))
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        report = _measure(folder.resolve(), connections, seconds)
-    finally:
-        if data is None:
-            shutil.rmtree(folder, ignore_errors=True)
-    sys.stdout.write(msgspec.json.encode(report).decode() + "\n")
-    raise typer.Exit(0 if report["errors"] == 0 and report["verified"] else 1)
-
-
-def _measure(data: Path, connections: int, seconds: float) -> dict[str, Any]:
     estate = _estate(connections)
     estate_path = data / "estate.toml"
     write_config(estate_path, msgspec.to_builtins(estate))
     with ExitStack() as stack:
-        host = stack.enter_context(child("-m", "acquirer.cli.bench.host"))
+        host = stack.enter_context(child("-m", "acquirer.bench.host"))
         echo_port = host["echo"].rpartition(":")[2]
-        relay = stack.enter_context(child("-m", "acquirer.cli.bench.relay", echo_port))
+        relay = stack.enter_context(child("-m", "acquirer.bench.relay", echo_port))
         switch_path = data / "switch.toml"
         write_config(switch_path, bench_switch(estate, host["bank"]))
         arguments = program("serve", "--config", str(switch_path))[1:]
@@ -136,7 +102,7 @@ def _play(data: Path, job: Job) -> Measured:
     path = data / "job.json"
     path.write_bytes(msgspec.json.encode(job))
     ran = subprocess.run(
-        (sys.executable, "-m", "acquirer.cli.bench.load", str(path)),
+        (sys.executable, "-m", "acquirer.bench.load", str(path)),
         check=True,
         stdout=subprocess.PIPE,
     )

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 
 import trio
 
-from acquirer.cli.process import die_with_parent, print_ready
+from acquirer.bench.children import print_ready
 from acquirer.codecs.framing import FrameDecoder, LengthHeader
+from acquirer.config.children import die_with_parent
 
 FRAMING = LengthHeader("binary", 2)
 FRAME_BYTES_MAX = 32 * 1024

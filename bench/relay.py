@@ -10,9 +10,10 @@ import sys
 
 import trio
 
-from acquirer.cli.bench.host import quiet
-from acquirer.cli.process import die_with_parent, print_ready
+from acquirer.bench.children import print_ready
+from acquirer.bench.host import quiet
 from acquirer.codecs.framing import FrameDecoder, LengthHeader
+from acquirer.config.children import die_with_parent
 
 FRAMING = LengthHeader("binary", 2)
 FRAME_BYTES_MAX = 4096

@@ -13,8 +13,9 @@ from functools import partial
 import msgspec
 import trio
 
-from acquirer.cli.bench.host import quiet
-from acquirer.cli.process import die_with_parent, print_ready
+from acquirer.bench.children import print_ready
+from acquirer.bench.host import quiet
+from acquirer.config.children import die_with_parent
 
 AMOUNT_MINOR = 100
 RECEIVE_BYTES = 65_536

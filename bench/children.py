@@ -10,7 +10,12 @@ from contextlib import contextmanager
 
 import msgspec
 
-from acquirer.cli.process import PARENT_PIPE
+from acquirer.config.children import PARENT_PIPE
+
+
+def print_ready(**addresses: str) -> None:
+    """Say on standard output where a helper listens, as :func:`child` reads it."""
+    print(msgspec.json.encode(addresses).decode(), flush=True)
 
 
 @contextmanager
