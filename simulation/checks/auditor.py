@@ -194,18 +194,28 @@ class Auditor:
             )
         ]
 
+    def untold(self) -> list[tuple[object, ...]]:
+        """Type, id and attempts of each notice that its merchant has not taken.
+
+        Where books were brought back, a merchant may know already, or know better, of an order that
+        they have forgotten something of, and refuse it: people's to settle.
+        """
+        rows = self.rows(
+            "SELECT type, id, attempts, order_no FROM outbox WHERE delivered_at_ms IS NULL"
+        )
+        return [row[:3] for row in rows if not (row[2] and self.lost.has_order(row[3]))]
+
     def debts(self) -> str:
         """What the switch still has to do, in words; empty where nothing.
 
-        Dead letters are an operator's.
+        Dead letters for banks are an operator's.
         """
         counts = {
             "unsettled": "SELECT count(*) FROM journal WHERE state IN"
             " ('received', 'sent', 'timed_out', 'reversing') AND id NOT IN"
             " (SELECT original_id FROM saf WHERE dead_at_ms IS NOT NULL)",
             "SAF": "SELECT count(*) FROM saf WHERE finished_at_ms IS NULL AND dead_at_ms IS NULL",
-            "outbox": "SELECT count(*) FROM outbox"
-            " WHERE delivered_at_ms IS NULL AND dead_at_ms IS NULL",
         }
         left = {name: self._db.execute(query).fetchone()[0] for name, query in counts.items()}
+        left["outbox"] = len(self.untold())
         return ", ".join(f"{count} {name}" for name, count in left.items() if count)

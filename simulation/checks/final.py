@@ -111,9 +111,7 @@ def _journal(auditor: Auditor) -> Iterator[str]:
         yield f"journal: {kind} {id} is still claimed by {by}"
     for (id,) in auditor.rows("SELECT id FROM saf WHERE finished_at_ms IS NULL"):
         yield f"SAF: item {id} was not delivered"
-    for id, type, attempts in auditor.rows(
-        "SELECT id, type, attempts FROM outbox WHERE delivered_at_ms IS NULL"
-    ):
+    for type, id, attempts in auditor.untold():
         yield f"outbox: {type} {id} was not delivered after {attempts} attempts"
     for rrn, count in auditor.rows(
         "SELECT o.rrn, count(*) FROM saf s JOIN journal o ON o.id = s.original_id"
