@@ -108,7 +108,8 @@ class OrderTypeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     Attributes:
         name: for people, such as ``utility``.
         merchants: whose orders; empty for all.
-        order_no_pattern: regular expression that the whole order number matches; empty for all.
+        order_no_pattern: regular expression (``config/patterns.py``) that the whole order number
+            matches; empty for all.
         text: Jinja2 template of what terminals show; empty shows the order system's own text.
         ask: what the courier must key in before a payment.
         cancel_within_s: age up to which a payment may be cancelled; None for any.

@@ -5,6 +5,8 @@ Each name is a method of ``players.Player`` with an underscore before it; the nu
 
 from __future__ import annotations
 
+from random import Random
+
 # What a payment is drawn from, with weights.
 PAYMENTS = {
     "sale": 46,
@@ -19,6 +21,9 @@ PAYMENTS = {
     "group": 4,
     "part": 6,
 }
+# A day with a favourite has one of them this often, so that it meets itself.
+FAVOURITE = 150
+SHARE_WITH_FAVOURITE = 0.2
 # What may come before it.
 ASIDES = {
     "nothing": 60,
@@ -36,6 +41,12 @@ ASIDES = {
 }
 # Where strangers could take a courier's place, couriers sign off, too.
 MORE_ASIDES = {"strangers": {"courier_off": 4}}
+
+
+def payments_of(draw: Random) -> dict[str, int]:
+    """What the payments of a day are drawn from, with weights."""
+    has_favourite, favourite = draw.random() < SHARE_WITH_FAVOURITE, draw.choice(list(PAYMENTS))
+    return PAYMENTS | ({favourite: FAVOURITE} if has_favourite else {})
 
 
 class Budget:

@@ -7,7 +7,7 @@ impossible. It keeps what a terminal keeps: what is saved survives a power cut, 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import date
 from random import Random
@@ -16,7 +16,7 @@ import trio
 
 from acquirer.config.estate import Card, Courier, Order
 from acquirer.simulation.day import Faults
-from acquirer.simulation.habits import ASIDES, MORE_ASIDES, PAYMENTS, Budget
+from acquirer.simulation.habits import ASIDES, MORE_ASIDES, Budget
 from acquirer.simulation.network import Host, Network
 from acquirer.simulation.process import SWITCH
 from acquirer.simulation.trace import Trace
@@ -48,6 +48,7 @@ class Player:
 
     Args:
         orders: of its merchant, shared with the merchant's other terminals.
+        payments: what it does, with weights.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Player:
         faults: Faults,
         trace: Trace,
         draw: Random,
+        payments: Mapping[str, int],
     ) -> None:
         self._me = me
         self._courier = courier
@@ -69,6 +71,7 @@ class Player:
         self._faults = faults
         self._trace = trace
         self._draw = draw
+        self._payments = payments
         self._paid = self._raced = ""
         self._raced_undo: StoredRequest | None = None
         self._last_code = ""
@@ -122,7 +125,7 @@ class Player:
             while self._raced:
                 await self._powered(self._end_race)
                 await trio.sleep(self._draw.uniform(0.0, UNREACHED_PAUSE_S))
-            aside, payment = self._pick(self._asides), self._pick(PAYMENTS)
+            aside, payment = self._pick(self._asides), self._pick(self._payments)
             await self._powered(getattr(self, f"_{aside}"))
             await self._powered(getattr(self, f"_{payment}"))
             for _ in range(UNREACHED_TRIES_MAX):
@@ -142,7 +145,7 @@ class Player:
         """Hang up."""
         await self._client.link.close()
 
-    def _pick(self, weights: dict[str, int]) -> str:
+    def _pick(self, weights: Mapping[str, int]) -> str:
         return self._draw.choices(tuple(weights), tuple(weights.values()))[0]
 
     async def _powered(self, act: Callable[[], Awaitable[object]]) -> None:

@@ -12,6 +12,7 @@ from acquirer.simulation.checks.auditor import Auditor
 from acquirer.simulation.clock import DayClock
 from acquirer.simulation.courier_players import CourierPlayer
 from acquirer.simulation.day import Day, Faults
+from acquirer.simulation.habits import payments_of
 from acquirer.simulation.hosts import SimBank, SimOrders
 from acquirer.simulation.module import SimHsm, new_module
 from acquirer.simulation.network import Network, SimStream
@@ -117,6 +118,7 @@ def _players(world: World, day: Day) -> list[CourierPlayer]:
         merchant.merchant_id: [o for o in estate.orders if o.merchant_id == merchant.merchant_id]
         for merchant in estate.merchants
     }
+    payments = payments_of(day.draw("habits"))
     return [
         CourierPlayer(
             identity(estate, terminal.terminal_id),
@@ -127,6 +129,7 @@ def _players(world: World, day: Day) -> list[CourierPlayer]:
             world.faults,
             world.trace,
             day.draw(terminal.terminal_id),
+            payments,
         )
         for terminal, courier in list(zip(estate.terminals, couriers(), strict=True))[
             : day.terminals

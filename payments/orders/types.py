@@ -7,11 +7,11 @@ and rules hold. Source: docs/orders.md, "Bills and other types".
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from acquirer.config.business import MerchantSettings, OrderTypeSettings
+from acquirer.config.patterns import TextPattern
 from acquirer.payments.orders.text import OrderText
 from acquirer.routing.orders.messages import whole_of
 
@@ -66,15 +66,15 @@ class OrderTypes:
         for one, pattern, rules in self._types:
             if one.merchants and merchant_id not in one.merchants:
                 continue
-            if pattern.fullmatch(order_no) or pattern.fullmatch(whole_no):
+            if pattern.matches(order_no) or pattern.matches(whole_no):
                 return rules
         return self._merchants.get(merchant_id, PLAIN)
 
 
-def _pattern(one: OrderTypeSettings) -> re.Pattern[str]:
+def _pattern(one: OrderTypeSettings) -> TextPattern:
     try:
-        return re.compile(one.order_no_pattern or ".*")
-    except re.error as error:
+        return TextPattern(one.order_no_pattern or ".*")
+    except ValueError as error:
         raise ValueError(f"{one.name}: order_no_pattern: {error}") from None
 
 

@@ -6,7 +6,6 @@ that serves both the merchant and the order number is asked.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from functools import lru_cache
 from urllib.parse import urlsplit
@@ -14,6 +13,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from acquirer.config.constraints import NotNegativeSeconds, Positive, PositiveSeconds
+from acquirer.config.patterns import TextPattern
 from acquirer.routing.orders.errors import OrderSettingsError
 from acquirer.routing.orders.messages import whole_of
 
@@ -26,7 +26,8 @@ class OrderSystemSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
         url: ``http://`` or ``https://``, host, optional port and path prefix; or
         host: the order host (``order_hosts``) that answers for it over ISO 8583. One of the two.
         merchants: merchant ids that it serves; empty for all.
-        order_no_pattern: regular expression that the whole order number must match; empty for all.
+        order_no_pattern: regular expression (``config/patterns.py``) that the whole order number
+            must match; empty for all.
         timeout_s: how long a query or an event may take.
         cache_s: upper bound of the time that an answer is used again; the merchant's own
             ``max_age_s`` may only shorten it.
@@ -44,8 +45,8 @@ class OrderSystemSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
 
     def __post_init__(self) -> None:
         try:
-            re.compile(self.order_no_pattern)
-        except re.error as error:
+            _compiled(self.order_no_pattern)
+        except ValueError as error:
             raise ValueError(f"order_no_pattern is no regular expression: {error}") from None
         if bool(self.url) == bool(self.host):
             raise ValueError("an order system has either url or host")
@@ -113,9 +114,9 @@ def fits(pattern: str, order_no: str) -> bool:
     if not pattern:
         return True
     compiled = _compiled(pattern)
-    return bool(compiled.fullmatch(order_no) or compiled.fullmatch(whole_of(order_no) or order_no))
+    return compiled.matches(order_no) or compiled.matches(whole_of(order_no) or order_no)
 
 
 @lru_cache(maxsize=256)
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern)
+def _compiled(pattern: str) -> TextPattern:
+    return TextPattern(pattern)
