@@ -13,6 +13,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import msgspec
+
 from acquirer.ledger.accounts.postings import FeeRate, card_sale
 from acquirer.ledger.accounts.transfer_steps import Post
 from acquirer.ledger.journal.entries import (
@@ -24,6 +26,7 @@ from acquirer.ledger.journal.entries import (
     UpdateEntry,
 )
 from acquirer.ledger.journal.kinds import Kind
+from acquirer.ledger.journal.replies import Reply
 from acquirer.ledger.store.database import Database, Session
 from acquirer.ledger.store.migrate import migrate
 from acquirer.ledger.store.writer import Unit, Writer
@@ -65,7 +68,12 @@ def payment(number: int) -> tuple[Unit, Unit]:
         bank="demo",
         bank_stan=f"{number:06d}",
         transmission_at="0102030405",
-        reply={12: "030405", 13: "0102", 15: "0102", 37: f"{number:012d}"},
+        reply=Reply(
+            local_time="030405",
+            local_date="0102",
+            settlement_date="0102",
+            rrn=f"{number:012d}",
+        ),
     )
     update = UpdateEntry(
         number,
@@ -74,7 +82,7 @@ def payment(number: int) -> tuple[Unit, Unit]:
         owner="bench#1.0",
         response_code="00",
         approval_code="123456",
-        reply={**entry.reply, 38: "123456", 39: "00"},
+        reply=msgspec.structs.replace(entry.reply, approval_code="123456"),
     )
     postings = card_sale(
         entry.amount_minor, FeeRate(basis_points=60), bank="demo", merchant_id=merchant_id

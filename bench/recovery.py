@@ -22,6 +22,7 @@ import trio
 from acquirer.ledger.book import open_book
 from acquirer.ledger.journal.entries import CardRecord, Entry, Role, State
 from acquirer.ledger.journal.kinds import Kind
+from acquirer.ledger.journal.replies import Reply
 from acquirer.ledger.store import statements as sql
 from acquirer.ledger.store.database import Database, Session
 from acquirer.ledger.store.migrate import migrate
@@ -61,7 +62,12 @@ def sale(number: int) -> Entry:
         bank_stan=f"{number % 1_000_000:06d}",
         transmission_at="0102030405",
         response_code="00",
-        reply={12: "030405", 13: "0102", 15: "0102", 37: f"{number:012d}"},
+        reply=Reply(
+            local_time="030405",
+            local_date="0102",
+            settlement_date="0102",
+            rrn=f"{number:012d}",
+        ),
     )
 
 

@@ -23,6 +23,26 @@ class Replied:
 
     message: Message
 
+    @property
+    def response_code(self) -> str:
+        """What the bank says, two characters."""
+        return self.message.get(39)
+
+    @property
+    def approval_code(self) -> str:
+        """As the bank gave it; it may hold anything."""
+        return self.message.get(38)
+
+    @property
+    def balances(self) -> str:
+        """Each 20 characters, as the bank gave them; they may hold anything."""
+        return self.message.get(54)
+
+    @property
+    def found_code(self) -> str:
+        """Of an inquiry's answer: the response code of what was asked about, or empty."""
+        return self.message.get(48)[:2]
+
 
 @dataclass(frozen=True, slots=True)
 class NotSent:

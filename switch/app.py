@@ -8,9 +8,9 @@ Source: ARCHITECTURE.md, "One payment, from wire to books".
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
@@ -21,11 +21,15 @@ from acquirer.config.loading import ConfigError, split_address
 from acquirer.config.tls import expired, server_context
 from acquirer.ledger.book import Book
 from acquirer.ledger.errors import BookError
+from acquirer.ledger.journal.kinds import Kind
+from acquirer.payments.cards.void import void_reversed
+from acquirer.payments.kernel.business import Business
 from acquirer.payments.kernel.calendar import Calendar
 from acquirer.payments.kernel.numbers import Numbers
-from acquirer.payments.kernel.ports import Context
-from acquirer.payments.kernel.stand_in import StandIn
+from acquirer.payments.kernel.ports import Ports, Reversed
 from acquirer.payments.kernel.vault import CardVault
+from acquirer.payments.orders.cancellation import cancellation_reversed
+from acquirer.payments.orders.shares import group_reversed, payment_reversed
 from acquirer.payments.orders.types import OrderTypes
 from acquirer.payments.orders.unconfirmed import keep_looking
 from acquirer.routing.banks.banks import Banks
@@ -36,6 +40,7 @@ from acquirer.routing.orders.client import Delivery, OrderSystems
 from acquirer.routing.orders.iso_system import check_host
 from acquirer.routing.orders.outbox import OutboxEvent, OutboxSettings, Wake, run_outbox
 from acquirer.routing.settings import BankSettings
+from acquirer.switch.context import Context
 from acquirer.switch.hsm.client import Hsm
 from acquirer.switch.hsm.failover import FailoverTransport
 from acquirer.switch.hsm.link_security import HsmLinkSecurity
@@ -62,6 +67,13 @@ from acquirer.switch.workers.saf import SafWorker
 log = structlog.get_logger("acquirer.switch")
 
 LINK_UP_WAIT_S = 10.0
+# How a reversal gives back what an approved payment of a kind has changed beside the books.
+REVERSALS: Mapping[Kind, Reversed] = {
+    Kind.VOID: void_reversed,
+    Kind.ORDER_PAYMENT: payment_reversed,
+    Kind.ORDER_GROUP: group_reversed,
+    Kind.ORDER_CANCELLATION: cancellation_reversed,
+}
 OUTBOX_CONCURRENCY = 32
 
 
@@ -138,22 +150,40 @@ async def run_switch(
         secrets = EventSecrets(settings, file, lambda: _checked(read() if read else settings, file))
         wake = Wake()
         workers: list[SafWorker] = []
-        context = await _context(
-            settings,
-            around,
-            clock,
-            book,
-            hsm,
-            banks,
-            orders,
-            vault,
-            background,
-            wake,
-            workers,
-            secrets,
-        )
-        context = replace(
-            context, stood_in=metrics.stood_in.inc, row_failed=metrics.failed_rows.inc
+        business = business_of(settings)
+        context = Context(
+            ports=Ports(
+                book=book,
+                module=hsm,
+                banks=banks,
+                orders=orders,
+                vault=vault,
+                numbers=Numbers(book.next_block, background),
+                business=lambda: business,
+                bank_settings={bank.name: bank for bank in settings.banks},
+                reversals=REVERSALS,
+                calendar=Calendar(settings.utc_offset_minutes),
+                monotonic=trio.current_time,
+                clock=clock,
+                new_event_id=lambda: f"evt_{around.random_bytes(16).hex()}",
+                event_secrets=secrets,
+                answer_within_s=settings.limits.terminal_s,
+                saf_queued=partial(_notify, workers),
+                events_queued=wake.notify,
+                stood_in=metrics.stood_in.inc,
+                row_failed=metrics.failed_rows.inc,
+            ),
+            book=book,
+            hsm=hsm,
+            banks=banks,
+            orders=orders,
+            terminals=await Terminals.load(
+                book, settings.terminals, settings.profiles, settings.merchants
+            ),
+            event_secrets=secrets,
+            clock=clock,
+            limits=settings.limits,
+            sign_ons=RateLimit(settings.limits.sign_ons_per_minute),
         )
         metrics.registry.register(LinkCollector(banks.states))
         # An embedded module answers as long as this process does.
@@ -172,7 +202,7 @@ async def run_switch(
         background.start_soon(keep_recovering, context)
         background.start_soon(late.run, book)
         background.start_soon(day.run)
-        background.start_soon(keep_looking, context, settings.orders)
+        background.start_soon(keep_looking, context.ports, settings.orders)
         background.start_soon(_deliver_events, context, around, wake)
         await _wait_for_links(settings, banks)
         alarms = Alarms()
@@ -319,49 +349,19 @@ def terminal_tls(settings: SwitchSettings, file: str) -> ssl.SSLContext | None:
         raise ConfigError(file, "listen.tls", str(error)) from None
 
 
-async def _context(
-    settings: SwitchSettings,
-    around: Surroundings,
-    clock: SteadyClock,
-    book: Book,
-    hsm: Hsm,
-    banks: Banks,
-    orders: OrderSystems,
-    vault: CardVault,
-    background: trio.Nursery,
-    wake: Wake,
-    workers: list[SafWorker],
-    secrets: EventSecrets,
-) -> Context:
-    merchants = {merchant.merchant_id: merchant for merchant in settings.merchants}
+def _notify(workers: Sequence[SafWorker]) -> None:
+    for worker in workers:
+        worker.notify()
 
-    def saf_queued() -> None:
-        for worker in workers:
-            worker.notify()
 
-    return Context(
-        book=book,
-        hsm=hsm,
-        banks=banks,
-        orders=orders,
-        vault=vault,
-        numbers=Numbers(book.next_block, background),
-        terminals=await Terminals.load(book, settings.terminals, settings.profiles, merchants),
-        routes=route_table(settings.routes, [bank.name for bank in settings.banks]),
-        bank_settings={bank.name: bank for bank in settings.banks},
-        merchants=merchants,
+def business_of(settings: SwitchSettings) -> Business:
+    """The business configuration that the settings hold."""
+    return Business(
+        merchants={merchant.merchant_id: merchant for merchant in settings.merchants},
         couriers={courier.courier_id: courier for courier in settings.couriers},
-        limits=settings.limits,
-        sign_ons=RateLimit(settings.limits.sign_ons_per_minute),
-        calendar=Calendar(settings.utc_offset_minutes),
-        monotonic=trio.current_time,
-        clock=clock,
-        stand_in=StandIn(settings.stand_in),
-        new_event_id=lambda: f"evt_{around.random_bytes(16).hex()}",
-        saf_queued=saf_queued,
-        events_queued=wake.notify,
-        event_secrets=secrets,
+        routes=route_table(settings.routes, [bank.name for bank in settings.banks]),
         order_types=OrderTypes(settings.order_types, settings.merchants),
+        stand_in=tuple(settings.stand_in),
     )
 
 

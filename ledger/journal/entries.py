@@ -9,7 +9,7 @@ Start reading at :class:`Entry` and :class:`Step`; ``book.py`` commits them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 from acquirer.codecs.bank_kinds import BankMessage
@@ -23,6 +23,7 @@ from acquirer.ledger.accounts.transfer_steps import (
 )
 from acquirer.ledger.journal.details import Detail
 from acquirer.ledger.journal.kinds import Kind
+from acquirer.ledger.journal.replies import NO_REPLY, Reply
 from acquirer.ledger.owed.advices import LimitAdvised
 from acquirer.ledger.store.configuration import ChangeConfiguration
 
@@ -103,7 +104,7 @@ class Entry:
         original_id: the entry that a void, reversal or confirmation refers to.
         claimed_by: the entry that is undoing this one right now (a void in flight).
         detail: what an entry of its kind knows beside; ``details.py``.
-        reply: DE number → value of the answer's own fields (never the PAN), for repeats.
+        reply: what its asker was answered (never the PAN), for repeats.
         epoch: of the business configuration that it was begun under; 0 from before there was any.
     """
 
@@ -138,7 +139,7 @@ class Entry:
     approval_code: str = ""
     late_response_code: str = ""
     detail: Detail | None = None
-    reply: dict[int, str] = field(default_factory=dict)
+    reply: Reply = NO_REPLY
     epoch: int = 0
 
 
@@ -330,7 +331,7 @@ class UpdateEntry:
     response_code: str | None = None
     approval_code: str | None = None
     late_response_code: str | None = None
-    reply: dict[int, str] | None = None
+    reply: Reply | None = None
     new_owner: str | None = None
     lease_until_ms: int | None = None
 

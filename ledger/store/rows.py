@@ -24,11 +24,11 @@ from acquirer.ledger.journal.entries import (
     UpdateEntry,
 )
 from acquirer.ledger.journal.kinds import Kind
+from acquirer.ledger.journal.replies import reply_of, reply_text
 
 Row = tuple[Any, ...]
 
 encode_json = msgspec.json.Encoder().encode
-_decode_reply = msgspec.json.Decoder(dict[int, str]).decode
 _decode_waiting = msgspec.json.Decoder(tuple[HandedKeys, ...]).decode
 
 
@@ -95,11 +95,6 @@ ANY = -1
 NONE = 0
 
 
-def reply_text(reply: dict[int, str]) -> str:
-    """A reply as the database keeps it: JSON, or empty."""
-    return encode_json(reply).decode() if reply else ""
-
-
 def entry_row(entry: Entry) -> Row:
     """A journal row of an entry, in the order of :data:`ENTRY_COLUMNS`.
 
@@ -136,7 +131,7 @@ def entry_row(entry: Entry) -> Row:
         entry.courier_id,
         entry.original_id,
         entry.claimed_by,
-        entry.response_code,
+        str(entry.response_code),
         entry.approval_code,
         entry.late_response_code,
         detail_text(entry.detail),
@@ -156,7 +151,7 @@ def entry_of(row: Row) -> Entry:
     try:
         fields["role"], fields["state"] = Role(fields["role"]), State(fields["state"])
         fields["kind"], fields["detail"] = Kind(fields["kind"]), detail_of(fields["detail"])
-        fields["reply"] = _decode_reply(fields["reply"]) if fields["reply"] else {}
+        fields["reply"] = reply_of(fields["reply"])
     except ValueError as error:
         raise UnitRefused(f"entry {row[0]} of the journal cannot be read: {error}") from error
     card = None if masked is None else CardRecord(masked, token, cipher)
@@ -197,7 +192,7 @@ def update_row(step: UpdateEntry) -> Row:
         (step.expected_claim or NONE) if step.check_claim else ANY,
         None if step.state is None else step.state._value_,
         claim,
-        step.response_code,
+        None if step.response_code is None else str(step.response_code),
         step.approval_code,
         step.late_response_code,
         None if step.reply is None else reply_text(step.reply),

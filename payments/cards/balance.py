@@ -1,4 +1,4 @@
-"""Balance inquiry: MTI 0200, DE3 310000, type 01. Nothing is posted and nothing is reversed.
+"""Balance inquiry. Nothing is posted and nothing is reversed.
 
 Source: docs/interfaces/terminal.md, part 4; docs/interfaces/bank-link.md, "balance inquiry".
 """
@@ -7,29 +7,35 @@ from __future__ import annotations
 
 from acquirer.ledger.journal.entries import InsertEntry, State
 from acquirer.ledger.journal.kinds import Kind
+from acquirer.payments.kernel.commands import Command, Outcome, PresentedCard, Repeat
 from acquirer.payments.kernel.commits import card_request, forward, settle
-from acquirer.payments.kernel.ports import Context
+from acquirer.payments.kernel.ports import Ports
 from acquirer.payments.kernel.ready_card import ReadyCard, ready_card
 from acquirer.payments.kernel.records import new_entry
-from acquirer.switch.terminals.request import Outcome, Repeat, Request
 
 
-async def balance(context: Context, request: Request) -> Outcome:
-    """Ask the card's bank for its balances; DE54 of the reply brings them.
+class BalanceRequested(Command, frozen=True):
+    """A holder wants to know what is on his card."""
+
+    card: PresentedCard
+
+
+async def balance(ports: Ports, command: BalanceRequested) -> Outcome:
+    """Ask the card's bank for its balances; the reply brings the first.
 
     Raises:
-        RemoteFormatError: no card in the message.
         HsmUnavailable, BookBusy, BookUnavailable: nothing has left for a bank.
     """
-    card = await ready_card(context, request, Kind.BALANCE)
+    origin = command.origin
+    card = await ready_card(ports, origin, command.card, Kind.BALANCE)
     if not isinstance(card, ReadyCard):
         return card
 
     entry = await new_entry(
-        context, request, Kind.BALANCE, State.SENT, pan=card.pan, bank=card.bank
+        ports, origin, Kind.BALANCE, State.SENT, pan=command.card.pan, bank=card.bank
     )
-    if await context.book.commit(InsertEntry(entry)):
+    if await ports.book.commit(InsertEntry(entry)):
         return Repeat()
 
-    outcome = await forward(context, request, entry, card_request(context, request, entry, card))
-    return await settle(context, entry, outcome)
+    outcome = await forward(ports, origin, entry, card_request(ports, origin, entry, card))
+    return await settle(ports, origin, entry, outcome)

@@ -1,8 +1,8 @@
-"""Reversal: MTI 0400. The terminal undoes what it got no good answer for.
+"""Reversal: whoever asked undoes what it got no good answer for.
 
 Answered as soon as the undo is stored, whether or not the bank can be reached. What happens to
-the original is decided by ``plan`` from its state; the decision commits by compare-and-set and
-is taken anew where the original changed meanwhile.
+the original is decided from its state and by its kind's own rule (``Ports.reversals``); the
+decision commits by compare-and-set and is taken anew where the original changed meanwhile.
 Source: docs/interfaces/terminal.md, part 4 ("Reversal"); docs/interfaces/postings.md, "Void,
 reversal".
 """
@@ -13,39 +13,34 @@ from dataclasses import dataclass, replace
 
 import trio
 
-from acquirer.codecs.order_codes import Means, means_of
+from acquirer.codecs.response_codes import ResponseCode
 from acquirer.ledger.accounts.transfer_steps import PostReversed
 from acquirer.ledger.errors import BookBusy
-from acquirer.ledger.journal.entries import (
-    Entry,
-    InsertEntry,
-    OrderRow,
-    QueueEvent,
-    Role,
-    State,
-    Step,
-    UpdateEntry,
-)
+from acquirer.ledger.journal.entries import Entry, InsertEntry, Role, State, Step, UpdateEntry
 from acquirer.ledger.journal.kinds import REVERSIBLE, Kind
-from acquirer.payments.kernel.ports import Context
-from acquirer.payments.kernel.records import (
-    free_order_steps,
-    free_shares,
-    new_entry,
-    queue_reversal,
-    unpay_step,
-)
-from acquirer.payments.orders.events import order_event
-from acquirer.payments.orders.life import PAID
-from acquirer.payments.orders.shares import unpay_shares
-from acquirer.switch.terminals.request import Answer, Outcome, Request
+from acquirer.ledger.journal.replies import NO_REPLY
+from acquirer.payments.kernel.commands import Answer, Command, Outcome, answer_of
+from acquirer.payments.kernel.holds import NO_ANSWER, freed
+from acquirer.payments.kernel.ports import Ports
+from acquirer.payments.kernel.records import new_entry
+from acquirer.payments.kernel.undo import queue_reversal
 
 TRIES_MAX = 20
 CLAIMED_WAIT_S = 0.25
 OTHER_REASON = "06"
-# DE39 of a 0400: no answer, a bad MAC in the answer, other. A bank is told no reason but these.
-REASONS = frozenset({"98", "A0", OTHER_REASON})
-AMOUNT_DIFFERS = "64"
+# No answer, a bad MAC in the answer, other. A bank is told no reason but these.
+REASONS = frozenset({NO_ANSWER, "A0", OTHER_REASON})
+AMOUNT_DIFFERS = ResponseCode.AMOUNT_DIFFERS
+
+
+class ReversalRequested(Command, frozen=True):
+    """The origin's own number is to be undone.
+
+    Attributes:
+        reason: as the terminal gives it, two characters, or empty.
+    """
+
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,94 +56,91 @@ class Plan:
     steps: tuple[Step, ...] = ()
 
 
-async def reversal(context: Context, request: Request) -> Outcome:
+async def reversal(ports: Ports, command: ReversalRequested) -> Outcome:
     """Store the undo of (terminal, batch, STAN) and answer 00; 25 where there is no original.
 
     Raises:
         BookBusy, BookUnavailable: nothing was stored; the terminal repeats its reversal.
     """
-    terminal_id, batch, stan = request.terminal.terminal_id, request.de60.batch, request.stan
+    origin = command.origin
+    key = origin.terminal_id, origin.batch, origin.stan
     for _ in range(TRIES_MAX):
-        earlier = await context.book.find_entry(terminal_id, batch, stan, Role.REVERSAL)
+        earlier = await ports.book.find_entry(*key, Role.REVERSAL)
         if earlier is not None:
-            return Answer(earlier.response_code, dict(earlier.reply))
-        original = await context.book.find_entry(terminal_id, batch, stan, Role.ORIGINAL)
+            return answer_of(earlier)
+        original = await ports.book.find_entry(*key, Role.ORIGINAL)
         if original is None:
-            if answer := await _remember_unknown(context, request):
+            if answer := await _remember_unknown(ports, command):
                 return answer
             continue
-        if original.claimed_by is not None and await _at_the_bank(context, original.claimed_by):
+        if original.claimed_by is not None and await _at_the_bank(ports, original.claimed_by):
             await trio.sleep(CLAIMED_WAIT_S)
             continue
-        if answer := await _undo(context, request, original):
+        if answer := await _undo(ports, command, original):
             return answer
     raise BookBusy("the original kept changing while it was to be reversed")
 
 
-async def _at_the_bank(context: Context, void_id: int) -> bool:
+async def _at_the_bank(ports: Ports, void_id: int) -> bool:
     """Whether a void or cancellation has no outcome yet, which must be waited for.
 
     One whose own undo is queued needs no waiting: both undos may reach the bank in any order.
     """
-    void = await context.book.entry(void_id)
+    void = await ports.book.entry(void_id)
     return void is None or void.state not in (State.TIMED_OUT, State.REVERSING)
 
 
-async def _undo(context: Context, request: Request, original: Entry) -> Answer | None:
+async def _undo(ports: Ports, command: ReversalRequested, original: Entry) -> Answer | None:
     entry = await new_entry(
-        context,
-        request,
+        ports,
+        command.origin,
         Kind.REVERSAL,
         State.APPROVED,
         role=Role.REVERSAL,
         original_id=original.id,
         order_no=original.order_no,
         amount_minor=original.amount_minor,
-        response_code="00",
+        response_code=ResponseCode.APPROVED,
     )
-    order = (
-        await context.book.order(original.merchant_id, original.order_no)
-        if original.order_no
-        else None
-    )
-    plan = await _plan(context, request, original, entry, order)
+    plan = await _plan(ports, command, original, entry)
     if plan.response_code == AMOUNT_DIFFERS:
         # Not recorded: it must not stand in the way of the right one.
         return Answer(AMOUNT_DIFFERS, entry.reply)
-    if plan.response_code != "00":
+    if plan.response_code != ResponseCode.APPROVED:
         entry = replace(entry, state=State.REFUSED, response_code=plan.response_code)
-    if await context.book.commit(InsertEntry(entry), *plan.steps):
+    if await ports.book.commit(InsertEntry(entry), *plan.steps):
         return None
     if plan.steps:
-        context.saf_queued()
-        context.events_queued()
-    return Answer(entry.response_code, entry.reply)
+        ports.saf_queued()
+        ports.events_queued()
+    return answer_of(entry)
 
 
-async def _plan(
-    context: Context, request: Request, original: Entry, entry: Entry, order: OrderRow | None
-) -> Plan:
-    if original.kind not in REVERSIBLE or (
-        # The merchant has been told; a mistake is paid again, under a new order number.
-        original.kind is Kind.ORDER_CANCELLATION and original.state is State.APPROVED
-    ):
-        return Plan("12" if original.state is State.APPROVED else "00")
-    # Where nothing is paid, DE4 shows what the order is worth; no money of it has moved.
-    moved = means_of(original.processing_code) is not Means.NONE
-    if moved and request.message.get(4) and request.amount_minor != original.amount_minor:
+async def _plan(ports: Ports, command: ReversalRequested, original: Entry, entry: Entry) -> Plan:
+    is_approved = original.state is State.APPROVED
+    if original.kind not in REVERSIBLE:
+        return Plan(ResponseCode.INVALID_TRANSACTION if is_approved else ResponseCode.APPROVED)
+    named_minor = command.origin.amount_minor
+    # Where nothing was paid, the amount named is what an order is worth.
+    if original.amount_minor and named_minor not in (None, original.amount_minor):
         return Plan(AMOUNT_DIFFERS)
     if original.kind is Kind.SALE and original.state is State.VOIDED:
         # Undone already; reversed as well, it does not come back should the void be undone too.
-        return Plan("00", (UpdateEntry(original.id, (State.VOIDED,), state=State.REVERSED),))
+        return Plan(
+            ResponseCode.APPROVED,
+            (UpdateEntry(original.id, (State.VOIDED,), state=State.REVERSED),),
+        )
     if original.state not in (State.SENT, State.APPROVED):
         # Declined, refused, timed out, voided, reversing, reversed: undone already.
-        return Plan("00")
-    if original.kind is Kind.VOID and original.state is State.APPROVED and original.original_id:
-        sale = await context.book.entry(original.original_id)
-        if sale is None or sale.state is State.REVERSED:
-            return Plan("00")
-    if order is not None and order.payment_id == original.id and order.status != PAID:
-        return Plan("12")
+        return Plan(ResponseCode.APPROVED)
+    given_back: tuple[Step, ...] | str
+    if is_approved:
+        rule = ports.reversals.get(original.kind)
+        given_back = await rule(ports, original, entry) if rule else ()
+    else:
+        given_back = await freed(ports, original)
+    if isinstance(given_back, str):
+        return Plan(given_back)
 
     take = UpdateEntry(
         original.id,
@@ -159,57 +151,34 @@ async def _plan(
     )
     undo: tuple[Step, ...] = (take,)
     if original.bank:
-        given = request.message.get(39)
-        reason = given if given in REASONS else OTHER_REASON
-        undo = (take, await queue_reversal(context, original, reason, request.now_ms))
-    if original.state is State.SENT:
-        freed = (*free_order_steps(original, order), *await free_shares(context, original))
-        return Plan("00", (*undo, *freed))
-    opened = await unpay_shares(context, original, entry)
-    if opened is None:
-        return Plan("12")
+        reason = command.reason if command.reason in REASONS else OTHER_REASON
+        undo = (take, await queue_reversal(ports, original, reason, command.origin.now_ms))
+    if not is_approved:
+        return Plan(ResponseCode.APPROVED, (*undo, *given_back))
     back = PostReversed(original.id, entry.id, entry.business_date)
-    return Plan("00", (*undo, back, *opened, *_restore(context, original, entry, order)))
+    return Plan(ResponseCode.APPROVED, (*undo, back, *given_back))
 
 
-def _restore(
-    context: Context, original: Entry, entry: Entry, order: OrderRow | None
-) -> tuple[Step, ...]:
-    """What an approved original had changed beside the books goes back too."""
-    if original.kind is Kind.VOID and original.original_id is not None:
-        # Claimed until the bank has undone the void, lest another void overtake the undo.
-        claimed = UpdateEntry(
-            original.original_id,
-            (State.VOIDED,),
-            state=State.APPROVED,
-            set_claim=True,
-            claimed_by=original.id,
-        )
-        return (claimed,)
-    if order is not None and order.payment_id == original.id:
-        unpay = unpay_step(order)
-        notice = order_event(
-            context,
-            "order.cancelled",
-            order,
-            original,
-            entry,
-            order_status=unpay.new[0],
-            reason="reversed",
-        )
-        return (unpay, QueueEvent(notice))
-    return ()
-
-
-async def _remember_unknown(context: Context, request: Request) -> Answer | None:
+async def _remember_unknown(ports: Ports, command: ReversalRequested) -> Answer | None:
     """Answer 25, and take the STAN, so that the original arriving late is refused."""
+    origin = command.origin
     entry = await new_entry(
-        context, request, Kind.REVERSAL, State.REFUSED, role=Role.REVERSAL, response_code="25"
+        ports,
+        origin,
+        Kind.REVERSAL,
+        State.REFUSED,
+        role=Role.REVERSAL,
+        response_code=ResponseCode.NO_ORIGINAL,
     )
     unknown = await new_entry(
-        context, request, Kind.UNKNOWN_ORIGINAL, State.REFUSED, response_code="94"
+        ports,
+        origin,
+        Kind.UNKNOWN_ORIGINAL,
+        State.REFUSED,
+        role=Role.ORIGINAL,
+        response_code=ResponseCode.DUPLICATE,
     )
-    placeholder = replace(unknown, fingerprint=b"", mti="", reply={})
-    if await context.book.commit(InsertEntry(entry), InsertEntry(placeholder)):
+    placeholder = replace(unknown, fingerprint=b"", mti="", reply=NO_REPLY)
+    if await ports.book.commit(InsertEntry(entry), InsertEntry(placeholder)):
         return None
-    return Answer("25", entry.reply)
+    return answer_of(entry)

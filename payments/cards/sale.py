@@ -1,4 +1,4 @@
-"""Sale: a card pays a merchant. MTI 0200, DE3 000000, type 22.
+"""Sale: a card pays a merchant.
 
 Check, route, protect the PIN, record (commit 1), forward, post (commit 2), answer.
 Source: docs/interfaces/terminal.md, part 4; docs/interfaces/postings.md, "Card sale".
@@ -6,41 +6,49 @@ Source: docs/interfaces/terminal.md, part 4; docs/interfaces/postings.md, "Card 
 
 from __future__ import annotations
 
+from acquirer.codecs.response_codes import ResponseCode
 from acquirer.ledger.accounts.postings import card_sale
 from acquirer.ledger.accounts.transfer_steps import Post
-from acquirer.ledger.journal.entries import (
-    InsertEntry,
-    State,
-)
+from acquirer.ledger.journal.entries import InsertEntry, State
 from acquirer.ledger.journal.kinds import Kind
+from acquirer.payments.kernel.commands import Command, Outcome, PresentedCard, Repeat
 from acquirer.payments.kernel.commits import card_request, forward, settle
-from acquirer.payments.kernel.ports import Context
+from acquirer.payments.kernel.ports import Ports
 from acquirer.payments.kernel.ready_card import ReadyCard, ready_card
 from acquirer.payments.kernel.records import new_entry, refuse
-from acquirer.switch.terminals.request import Outcome, Repeat, Request
 
 
-async def sale(context: Context, request: Request) -> Outcome:
+class SaleRequested(Command, frozen=True):
+    """Somebody wants to pay the origin's amount."""
+
+    card: PresentedCard
+
+
+async def sale(ports: Ports, command: SaleRequested) -> Outcome:
     """Authorise a sale and post it.
 
     Raises:
-        RemoteFormatError: no card in the message.
         HsmUnavailable, BookBusy, BookUnavailable: nothing has left for a bank.
     """
-    if request.amount_minor == 0:
-        return await refuse(context, request, Kind.SALE, "13", pan=request.card()[0])
-    card = await ready_card(context, request, Kind.SALE)
+    origin = command.origin
+    if origin.named_minor == 0:
+        return await refuse(
+            ports, origin, Kind.SALE, ResponseCode.INVALID_AMOUNT, pan=command.card.pan
+        )
+    card = await ready_card(ports, origin, command.card, Kind.SALE)
     if not isinstance(card, ReadyCard):
         return card
 
-    entry = await new_entry(context, request, Kind.SALE, State.SENT, pan=card.pan, bank=card.bank)
-    if await context.book.commit(InsertEntry(entry)):
+    entry = await new_entry(
+        ports, origin, Kind.SALE, State.SENT, pan=command.card.pan, bank=card.bank
+    )
+    if await ports.book.commit(InsertEntry(entry)):
         return Repeat()
 
-    outcome = await forward(context, request, entry, card_request(context, request, entry, card))
+    outcome = await forward(ports, origin, entry, card_request(ports, origin, entry, card))
 
     postings = card_sale(
-        entry.amount_minor, request.terminal.fee_rate, bank=card.bank, merchant_id=entry.merchant_id
+        entry.amount_minor, origin.fee_rate, bank=card.bank, merchant_id=entry.merchant_id
     )
     post = Post(entry.id, entry.currency_code, entry.business_date, postings)
-    return await settle(context, entry, outcome, approved=(post,))
+    return await settle(ports, origin, entry, outcome, approved=(post,))

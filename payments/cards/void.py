@@ -1,4 +1,4 @@
-"""Sale void: undo a sale of the open batch. MTI 0200, DE3 200000, type 23.
+"""Sale void: undo a sale of the open batch.
 
 The sale is claimed together with recording the void, so that no reversal or second void can race
 it; the claim ends with the outcome.
@@ -11,66 +11,82 @@ from __future__ import annotations
 import structlog
 
 from acquirer.codecs.pan import Pan
+from acquirer.codecs.response_codes import ResponseCode
 from acquirer.ledger.accounts.transfer_steps import PostReversed
 from acquirer.ledger.journal.entries import (
     Entry,
     InsertEntry,
     Role,
     State,
+    Step,
     UpdateEntry,
 )
 from acquirer.ledger.journal.kinds import Kind
-from acquirer.payments.kernel.commits import bank_request, forward, settle
+from acquirer.payments.kernel.commands import Command, Named, Outcome, Repeat
+from acquirer.payments.kernel.commits import forward, settle, undo_request
 from acquirer.payments.kernel.errors import CardUnreadable
-from acquirer.payments.kernel.ports import Context
-from acquirer.payments.kernel.records import new_entry, refuse, release_steps
-from acquirer.switch.terminals.request import Outcome, Repeat, Request
+from acquirer.payments.kernel.ports import Ports
+from acquirer.payments.kernel.records import new_entry, refuse
+from acquirer.payments.kernel.undo import release_steps
 
 log = structlog.get_logger("acquirer.switch")
 
 
-async def void(context: Context, request: Request) -> Outcome:
+class VoidRequested(Command, frozen=True):
+    """A sale is to be undone.
+
+    Attributes:
+        sale: which.
+        rrn: of the sale, as its slip says it.
+        pan: of the card, where it is there; it must be the sale's.
+        approval_code: of the sale, where it is named.
+        condition_code: 2 digits, or empty.
+    """
+
+    sale: Named
+    rrn: str
+    pan: Pan | None = None
+    approval_code: str = ""
+    condition_code: str = ""
+
+
+async def void(ports: Ports, command: VoidRequested) -> Outcome:
     """Void a sale at its bank and post it back.
 
     Raises:
-        RemoteFormatError: DE61 or DE37 is missing.
         BookBusy, BookUnavailable: nothing has left for a bank.
     """
-    de61 = request.original()
-    terminal_id = request.terminal.terminal_id
-    sale = await context.book.find_entry(
-        terminal_id, de61.original_batch, de61.original_stan, Role.ORIGINAL
+    origin = command.origin
+    sale = await ports.book.find_entry(
+        origin.terminal_id, command.sale.batch, command.sale.stan, Role.ORIGINAL
     )
-    code = _refusal(context, request, sale)
+    code = _refusal(ports, command, sale)
     if sale is None or sale.card is None or code:
-        return await refuse(context, request, Kind.VOID, code or "25")
-    if not context.banks.is_up(sale.bank):
-        return await refuse(context, request, Kind.VOID, "91")
+        return await refuse(ports, origin, Kind.VOID, code or ResponseCode.NO_ORIGINAL)
+    if not ports.banks.is_up(sale.bank):
+        return await refuse(ports, origin, Kind.VOID, ResponseCode.UNAVAILABLE)
 
     try:
-        pan = context.vault.open(sale.card)
+        pan = ports.vault.open(sale.card)
     except CardUnreadable as error:
         log.error("card_unreadable", rrn=sale.rrn, reason=str(error))
-        return await refuse(context, request, Kind.VOID, "A7")
+        return await refuse(ports, origin, Kind.VOID, ResponseCode.SECURITY_FAILED)
     entry = await new_entry(
-        context, request, Kind.VOID, State.SENT, pan=pan, bank=sale.bank, original_id=sale.id
+        ports, origin, Kind.VOID, State.SENT, pan=pan, bank=sale.bank, original_id=sale.id
     )
-    failed = await context.book.commit(InsertEntry(entry), UpdateEntry.claim(sale.id, entry.id))
+    failed = await ports.book.commit(InsertEntry(entry), UpdateEntry.claim(sale.id, entry.id))
     if failed:
         if failed.is_taken:
             return Repeat()
-        return await refuse(context, request, Kind.VOID, "12")
+        return await refuse(ports, origin, Kind.VOID, ResponseCode.INVALID_TRANSACTION)
 
-    outcome = await forward(
-        context,
-        request,
-        entry,
-        bank_request(context, request, entry, pan, original=sale),
-    )
+    message = undo_request(ports, origin, entry, pan, sale, command.condition_code)
+    outcome = await forward(ports, origin, entry, message)
 
     voided = UpdateEntry.release(sale.id, entry.id, State.VOIDED)
     return await settle(
-        context,
+        ports,
+        origin,
         entry,
         outcome,
         approved=(voided, PostReversed(sale.id, entry.id, entry.business_date)),
@@ -78,19 +94,39 @@ async def void(context: Context, request: Request) -> Outcome:
     )
 
 
-def _refusal(context: Context, request: Request, sale: Entry | None) -> str:
+def _refusal(ports: Ports, command: VoidRequested, sale: Entry | None) -> str:
     """The code that refuses this void, or the empty string."""
-    message = request.message
-    if sale is None or sale.kind is not Kind.SALE or message.need(37) != sale.rrn:
-        return "25"
-    if message.get(2) or message.get(35):
-        pan: Pan = request.card()[0]
-        if sale.card is None or context.vault.token(pan) != sale.card.pan_token:
-            return "14"
+    if sale is None or sale.kind is not Kind.SALE or command.rrn != sale.rrn:
+        return ResponseCode.NO_ORIGINAL
+    if command.pan is not None and (
+        sale.card is None or ports.vault.token(command.pan) != sale.card.pan_token
+    ):
+        return ResponseCode.INVALID_CARD
     if sale.state is not State.APPROVED or sale.claimed_by is not None:
-        return "12"
-    if message.get(38) not in ("", sale.approval_code):
-        return "25"
-    if request.amount_minor > sale.amount_minor:
-        return "61"
-    return "13" if request.amount_minor < sale.amount_minor else ""
+        return ResponseCode.INVALID_TRANSACTION
+    if command.approval_code not in ("", sale.approval_code):
+        return ResponseCode.NO_ORIGINAL
+    amount_minor = command.origin.named_minor
+    if amount_minor > sale.amount_minor:
+        return ResponseCode.OVER_AMOUNT_LIMIT
+    return ResponseCode.INVALID_AMOUNT if amount_minor < sale.amount_minor else ""
+
+
+async def void_reversed(ports: Ports, void: Entry, reversal: Entry) -> tuple[Step, ...] | str:
+    """What the reversal of an approved void gives back: its sale stands again.
+
+    Claimed until the bank has undone the void, lest another void overtake the undo.
+    """
+    if void.original_id is None:
+        return ()
+    sale = await ports.book.entry(void.original_id)
+    if sale is None or sale.state is State.REVERSED:
+        return ResponseCode.APPROVED
+    stands = UpdateEntry(
+        void.original_id,
+        (State.VOIDED,),
+        state=State.APPROVED,
+        set_claim=True,
+        claimed_by=void.id,
+    )
+    return (stands,)

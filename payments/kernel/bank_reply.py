@@ -1,8 +1,7 @@
-"""What of a bank's reply goes on: to the terminal, to the merchant, into the journal.
+"""What of a bank's reply goes on: to whoever asked, to the merchant, into the journal.
 
-Held, before commit 2, against the dialect in which it will leave: a field that a terminal cannot be
-sent, or whose characters it cannot show and print, is left out and logged, and costs no payment.
-What the reply says of money is read elsewhere.
+Decided before commit 2: what nobody could be shown, print or send on is left out and logged, and
+costs no payment. What the reply says of money is read elsewhere.
 Source: docs/interfaces/terminal.md, parts 2 and 4.
 """
 
@@ -10,47 +9,49 @@ from __future__ import annotations
 
 import structlog
 
-from acquirer.codecs.dialect import load_dialect
 from acquirer.codecs.errors import RemoteFormatError
-from acquirer.codecs.message import Message
 from acquirer.codecs.private_fields import Balance
 from acquirer.routing.outcomes import BankOutcome, Replied
 
 log = structlog.get_logger("acquirer.switch")
 
-_DIALECT = load_dialect("cup_pos")
+APPROVAL_CODE_CHARACTERS = 6
 _BALANCE_CHARACTERS = 20
 
 
-def fields_of_bank(message: Message) -> dict[int, str]:
-    """The fields of a terminal's answer that the bank brings: approval code and one balance."""
-    brought = {38: message.get(38), 54: message.get(54)[:_BALANCE_CHARACTERS]}
-    fields = {}
-    for number, value in brought.items():
-        if can_show(number, value):
-            fields[number] = value
-        elif value.strip():
-            log.warning("bank_field_not_shown", field=number, rrn=message.get(37))
-    return fields
+def approval_code_of(outcome: BankOutcome) -> str:
+    """The approval code of a bank's reply, or the empty string."""
+    code = outcome.approval_code if isinstance(outcome, Replied) else ""
+    return code if is_approval_code(code) else ""
 
 
-def approval_code_of_bank(outcome: BankOutcome) -> str:
-    """The approval code that :func:`fields_of_bank` gives, or the empty string."""
-    code = outcome.message.get(38) if isinstance(outcome, Replied) else ""
-    return code if can_show(38, code) else ""
+def brought_by(replied: Replied) -> tuple[str, str]:
+    """The approval code and the first balance of a bank's reply, each empty where it has none."""
+    code = replied.approval_code if is_approval_code(replied.approval_code) else ""
+    balance = replied.balances[:_BALANCE_CHARACTERS]
+    balance = balance if _is_balance(balance) else ""
+    for field, sent, shown in ((38, replied.approval_code, code), (54, replied.balances, balance)):
+        if sent.strip() and not shown:
+            log.warning("bank_field_not_shown", field=field, rrn=replied.message.get(37))
+    return code, balance
 
 
-def can_show(number: int, value: str) -> bool:
-    """Whether a terminal can be sent a field with this value, and show and print it.
+def is_approval_code(code: str) -> bool:
+    """Whether anybody can be sent an approval code, and show and print it.
 
-    >>> can_show(38, "A12345"), can_show(38, "Á12345"), can_show(38, "A1234"), can_show(38, " " * 6)
-    (True, False, False, False)
+    >>> [is_approval_code(code) for code in ("A12345", "Á12345", "A1234", " " * 6)]
+    [True, False, False, False]
     """
-    if not (value.strip() and value.isprintable() and _DIALECT.fits(number, value)):
+    return len(code) == APPROVAL_CODE_CHARACTERS and _is_plain(code)
+
+
+def _is_balance(text: str) -> bool:
+    try:
+        Balance.parse(text)
+    except RemoteFormatError:
         return False
-    if number == 54:
-        try:
-            Balance.parse(value)
-        except RemoteFormatError:
-            return False
-    return True
+    return _is_plain(text)
+
+
+def _is_plain(text: str) -> bool:
+    return bool(text.strip()) and text.isascii() and text.isprintable()

@@ -1,4 +1,4 @@
-"""The legs that card transactions share: ask the bank, settle.
+"""The two commits that card transactions share: ask the bank, settle.
 
 Each transaction's own module reads from top to bottom and calls these; what differs between
 transactions is given as steps, never as a branch on the kind in here.
@@ -10,40 +10,86 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import msgspec
 import structlog
 
 from acquirer.codecs.pan import Pan
-from acquirer.codecs.track2 import Track2
+from acquirer.codecs.response_codes import ResponseCode
 from acquirer.ledger.journal.entries import Entry, State, Step, UpdateEntry
 from acquirer.ledger.journal.kinds import KINDS
+from acquirer.ledger.journal.replies import Reply
 from acquirer.payments.kernel.bank_codes import OF_THE_LINK, reading_of
-from acquirer.payments.kernel.bank_reply import fields_of_bank
-from acquirer.payments.kernel.ports import Context
-from acquirer.payments.kernel.ready_card import ProtectedPin, ReadyCard, expiry_of
-from acquirer.payments.kernel.records import NO_ANSWER, undo_steps
-from acquirer.payments.kernel.stand_in import advice_step, approval_code_of
+from acquirer.payments.kernel.bank_reply import brought_by
+from acquirer.payments.kernel.commands import Answer, Origin, Outcome
+from acquirer.payments.kernel.holds import NO_ANSWER
+from acquirer.payments.kernel.ports import Ports
+from acquirer.payments.kernel.ready_card import ReadyCard
+from acquirer.payments.kernel.stand_in import StandInRule, advice_step, rule_for, stand_in_code
+from acquirer.payments.kernel.undo import undo_steps
 from acquirer.routing.banks.messages import BankRequest, OriginalData
 from acquirer.routing.outcomes import BankOutcome, NoReply, NotSent, NotSentReason
-from acquirer.switch.terminals.request import Answer, Outcome, Request
 
 log = structlog.get_logger("acquirer.switch")
 
 ANSWER_MARGIN_S = 2.0
 
 
-def bank_request(
-    context: Context,
-    request: Request,
+def card_request(ports: Ports, origin: Origin, entry: Entry, card: ReadyCard) -> BankRequest:
+    """What the bank is asked about a card that is there."""
+    presented, pin = card.presented, card.pin
+    return _bank_request(
+        ports,
+        origin,
+        entry,
+        presented.pan,
+        expiry=presented.expiry,
+        track2=presented.track.format() if presented.track else None,
+        entry_mode=presented.entry_mode,
+        card_sequence=presented.sequence,
+        condition_code=presented.condition_code,
+        icc=presented.icc or None,
+        pin_block=pin.block if pin else None,
+        zpk=pin.zpk if pin else "",
+    )
+
+
+def undo_request(
+    ports: Ports, origin: Origin, entry: Entry, pan: Pan, original: Entry, condition_code: str
+) -> BankRequest:
+    """What the bank is asked about an earlier payment, with the card that was kept.
+
+    Args:
+        condition_code: of the request to undo it, 2 digits or empty.
+    """
+    acquirer_id = ports.bank_settings[entry.bank].acquirer_id
+    return _bank_request(
+        ports,
+        origin,
+        entry,
+        pan,
+        condition_code=condition_code,
+        approval_code=original.approval_code,
+        original=original_data(original, acquirer_id),
+    )
+
+
+def _bank_request(
+    ports: Ports,
+    origin: Origin,
     entry: Entry,
     pan: Pan,
-    track: Track2 | None = None,
-    pin: ProtectedPin | None = None,
-    original: Entry | None = None,
+    *,
+    expiry: str = "",
+    track2: str | None = None,
+    entry_mode: str = "",
+    card_sequence: str = "",
+    condition_code: str = "",
+    icc: bytes | None = None,
+    pin_block: bytes | None = None,
+    zpk: str = "",
+    approval_code: str = "",
+    original: OriginalData | None = None,
 ) -> BankRequest:
-    """What the bank is asked, from the request and its journal entry."""
-    message = request.message
-    merchant = request.terminal.merchant
-    settings = context.bank_settings[entry.bank]
     kind = KINDS[entry.kind].bank_message
     assert kind is not None
     return BankRequest(
@@ -52,32 +98,27 @@ def bank_request(
         rrn=entry.rrn,
         stan=entry.bank_stan,
         transmission_at=entry.transmission_at,
-        local_time=entry.reply[12],
-        local_date=entry.reply[13],
-        acquirer_id=settings.acquirer_id,
+        local_time=entry.reply.local_time,
+        local_date=entry.reply.local_date,
+        acquirer_id=ports.bank_settings[entry.bank].acquirer_id,
         terminal_id=entry.terminal_id,
         merchant_id=entry.merchant_id,
-        merchant_name=merchant.name,
-        mcc=merchant.mcc,
+        merchant_name=origin.merchant.name,
+        mcc=origin.merchant.mcc,
         pan=pan,
-        expiry=expiry_of(request, track),
-        track2=track.format() if track else None,
-        entry_mode=message.get(22),
-        card_sequence=message.get(23),
-        condition_code=message.get(25),
-        pin_block=pin.block if pin else None,
-        zpk=pin.zpk if pin else "",
-        icc=message.binary(55) or None,
+        expiry=expiry,
+        track2=track2,
+        entry_mode=entry_mode,
+        card_sequence=card_sequence,
+        condition_code=condition_code,
+        pin_block=pin_block,
+        zpk=zpk,
+        icc=icc,
         amount_minor=entry.amount_minor,
         currency_code=entry.currency_code,
-        approval_code=original.approval_code if original else "",
-        original=original_data(original, settings.acquirer_id) if original else None,
+        approval_code=approval_code,
+        original=original,
     )
-
-
-def card_request(context: Context, request: Request, entry: Entry, card: ReadyCard) -> BankRequest:
-    """What the bank is asked about a card that is there."""
-    return bank_request(context, request, entry, card.pan, card.track, card.pin)
 
 
 def original_data(entry: Entry, acquirer_id: str) -> OriginalData:
@@ -86,18 +127,20 @@ def original_data(entry: Entry, acquirer_id: str) -> OriginalData:
 
 
 async def forward(
-    context: Context, request: Request, entry: Entry, bank_message: BankRequest
+    ports: Ports, origin: Origin, entry: Entry, bank_message: BankRequest
 ) -> BankOutcome:
     """Send a recorded entry to its bank and wait for the outcome.
 
-    Nothing leaves once the terminal's time is used up, which ends before the entry's lease.
+    Nothing leaves once the asker's time is used up, which ends before the entry's lease.
     """
-    timeout_s = context.bank_settings[entry.bank].timeout_s
-    give_up_at = request.started_at + context.limits.terminal_s - ANSWER_MARGIN_S
-    deadline = min(context.monotonic() + timeout_s, give_up_at)
-    if context.monotonic() >= give_up_at:
+    timeout_s = ports.bank_settings[entry.bank].timeout_s
+    give_up_at = origin.started_at + ports.answer_within_s - ANSWER_MARGIN_S
+    now_s = ports.monotonic()
+    if now_s >= give_up_at:
         return NotSent("expired")
-    outcome = await context.banks.request(entry.bank, bank_message, deadline)
+    outcome = await ports.banks.request(
+        entry.bank, bank_message, min(now_s + timeout_s, give_up_at)
+    )
     is_away = isinstance(outcome, NotSent) and outcome.reason in ("link down", "window full")
     return Unreached() if is_away and not bank_message.pin_block else outcome
 
@@ -110,7 +153,8 @@ class Unreached(NotSent):
 
 
 async def settle(
-    context: Context,
+    ports: Ports,
+    origin: Origin,
     entry: Entry,
     outcome: BankOutcome,
     *,
@@ -124,67 +168,74 @@ async def settle(
         undone: steps that give back what the entry holds, when it was not approved.
     """
     if isinstance(outcome, NoReply):
-        return await _time_out(context, entry)
-    if isinstance(outcome, Unreached) and context.stand_in.rule_for(entry.bank, entry.kind):
-        return await _stand_in(context, entry, approved, undone)
+        return await _time_out(ports, entry)
+    rules = origin.business.stand_in
+    if isinstance(outcome, Unreached) and (rule := rule_for(rules, entry.bank, entry.kind)):
+        return await _stand_in(ports, rule, entry, approved, undone)
     if isinstance(outcome, NotSent):
-        code = "96" if outcome.reason in ("format", "security") else "91"
-        return await conclude(context, entry, State.REFUSED, code, entry.reply, undone)
-    message = outcome.message
-    code = message.get(39)
+        is_ours = outcome.reason in ("format", "security")
+        refused = ResponseCode.SWITCH_FAULT if is_ours else ResponseCode.UNAVAILABLE
+        return await conclude(ports, entry, State.REFUSED, refused, entry.reply, undone)
+    code = outcome.response_code
     reading = reading_of(code)
     if reading == "in_doubt":
         log.warning("bank_answer_in_doubt", bank=entry.bank, rrn=entry.rrn, response_code=code)
-        return await _time_out(context, entry)
-    reply = {**entry.reply, **fields_of_bank(message)}
+        return await _time_out(ports, entry)
+    approval_code, balance = brought_by(outcome)
     if reading == "approved":
-        context.stand_in.note_approved(entry, context.monotonic())
-        return await conclude(context, entry, State.APPROVED, code, reply, approved)
-    reply.pop(38, None)
-    code = "96" if code in OF_THE_LINK else code
-    return await conclude(context, entry, State.DECLINED, code, reply, undone)
+        if rules:
+            ports.stand_in.note_approved(entry, ports.monotonic())
+        reply = msgspec.structs.replace(entry.reply, approval_code=approval_code, balance=balance)
+        return await conclude(ports, entry, State.APPROVED, code, reply, approved)
+    reply = msgspec.structs.replace(entry.reply, balance=balance)
+    code = ResponseCode.SWITCH_FAULT if code in OF_THE_LINK else code
+    return await conclude(ports, entry, State.DECLINED, code, reply, undone)
 
 
 async def _stand_in(
-    context: Context, entry: Entry, approved: Sequence[Step], undone: Sequence[Step]
+    ports: Ports,
+    rule: StandInRule,
+    entry: Entry,
+    approved: Sequence[Step],
+    undone: Sequence[Step],
 ) -> Outcome:
     """Approve in the bank's place and owe it an advice, or answer 91."""
-    limit = context.stand_in.limit_of(entry, context.monotonic(), context.clock.since_ms)
+    limit = ports.stand_in.limit_of(rule, entry, ports.monotonic(), ports.clock.since_ms)
     if limit is None:
-        return await conclude(context, entry, State.REFUSED, "91", entry.reply, undone)
-    advice = advice_step(entry, await context.numbers.take(), context.wall_ms())
-    reply = {**entry.reply, 38: approval_code_of(entry)}
-    end = outcome_step(entry, State.APPROVED, "00", reply)
-    failed = await context.book.commit(end, *approved, advice, limit)
+        return await conclude(
+            ports, entry, State.REFUSED, ResponseCode.UNAVAILABLE, entry.reply, undone
+        )
+    advice = advice_step(entry, await ports.numbers.take(), ports.clock.now_ms())
+    reply = msgspec.structs.replace(entry.reply, approval_code=stand_in_code(entry))
+    end = outcome_step(entry, State.APPROVED, ResponseCode.APPROVED, reply)
+    failed = await ports.book.commit(end, *approved, advice, limit)
     if failed is not None and failed.step is limit:
-        return await conclude(context, entry, State.REFUSED, "91", entry.reply, undone)
+        return await conclude(
+            ports, entry, State.REFUSED, ResponseCode.UNAVAILABLE, entry.reply, undone
+        )
     if failed is not None:
-        return Answer("94")
-    context.stood_in()
-    context.saf_queued()
-    return Answer("00", reply)
+        return Answer(ResponseCode.DUPLICATE)
+    ports.stood_in()
+    ports.saf_queued()
+    return Answer(ResponseCode.APPROVED, reply)
 
 
 async def conclude(
-    context: Context,
+    ports: Ports,
     entry: Entry,
     state: State,
     code: str,
-    reply: dict[int, str],
+    reply: Reply,
     steps: Sequence[Step],
 ) -> Outcome:
-    """Commit an entry's known outcome with further steps, and answer.
-
-    Args:
-        reply: DE number → value of the answer.
-    """
-    failed = await context.book.commit(outcome_step(entry, state, code, reply), *steps)
+    """Commit an entry's known outcome with further steps, and answer."""
+    failed = await ports.book.commit(outcome_step(entry, state, code, reply), *steps)
     # Where the entry was taken away meanwhile (a reversal, a lost lease) its undo is queued
     # already, and an approval must not be shown.
-    return Answer("94") if failed else Answer(code, reply)
+    return Answer(ResponseCode.DUPLICATE) if failed else Answer(code, reply)
 
 
-def outcome_step(entry: Entry, state: State, code: str, reply: dict[int, str]) -> UpdateEntry:
+def outcome_step(entry: Entry, state: State, code: str, reply: Reply) -> UpdateEntry:
     """The end of an entry that is still ours and sent."""
     return UpdateEntry(
         entry.id,
@@ -192,15 +243,14 @@ def outcome_step(entry: Entry, state: State, code: str, reply: dict[int, str]) -
         state=state,
         owner=entry.owner,
         response_code=code,
-        approval_code=reply.get(38, ""),
+        approval_code=reply.approval_code,
         reply=reply,
     )
 
 
-async def _time_out(context: Context, entry: Entry) -> Outcome:
-    now_ms = context.wall_ms()
-    steps = await undo_steps(context, entry, NO_ANSWER, now_ms)
-    if await context.book.commit(*steps):
-        return Answer("94")
-    context.saf_queued()
+async def _time_out(ports: Ports, entry: Entry) -> Outcome:
+    steps = await undo_steps(ports, entry, NO_ANSWER, ports.clock.now_ms())
+    if await ports.book.commit(*steps):
+        return Answer(ResponseCode.DUPLICATE)
+    ports.saf_queued()
     return Answer(NO_ANSWER, entry.reply)

@@ -1,4 +1,4 @@
-"""What can go wrong in the switch, sorted by who must act, and the one table to DE39.
+"""What can go wrong in a payment, sorted by who must act, and the one table to response codes.
 
 A decline is a value, not one of these. Format errors of the peer come from ``codecs``, refusals
 of the database from ``ledger``.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import structlog
 
 from acquirer.codecs.errors import CodecError, RemoteFormatError
+from acquirer.codecs.response_codes import ResponseCode
 from acquirer.ledger.errors import BookBusy, BookError, BookUnavailable, LedgerError, UnitRefused
 from acquirer.routing.errors import RoutingError
 
@@ -45,6 +46,10 @@ class CardUnreadable(SwitchError):
     """A stored card number does not open: its row was altered, or the key is another."""
 
 
+class InvalidCommand(SwitchError):
+    """Whoever asked must ask otherwise: a value is missing, or is not what the merchant wants."""
+
+
 # Error → response code of the answer. A PIN block that does not open counts as the terminal's
 # fault (99), every other refusal of the module as failed security processing (A7).
 PIN_BLOCK_CODES = frozenset({"20", "22", "23", "24", "69"})
@@ -53,18 +58,22 @@ KEY_CODES = frozenset({"10", "11", "13", "A1", "A4"})
 
 
 def response_code_for(error: Exception) -> str:
-    """DE39 for an error that ended a transaction before it was recorded.
+    """The response code for an error that ended a transaction before it was recorded.
 
     Raises:
         Exception: ``error`` itself, where no table row covers it: a bug must not look like a
             decline.
     """
-    if isinstance(error, RemoteFormatError):
-        return "30"
+    if isinstance(error, RemoteFormatError | InvalidCommand):
+        return ResponseCode.FORMAT_ERROR
     if isinstance(error, HsmRefused):
-        return "99" if error.code in PIN_BLOCK_CODES else "A7"
+        return (
+            ResponseCode.PIN_FORMAT
+            if error.code in PIN_BLOCK_CODES
+            else ResponseCode.SECURITY_FAILED
+        )
     if isinstance(error, HsmUnavailable | BookBusy | BookUnavailable):
-        return "96"
+        return ResponseCode.SWITCH_FAULT
     raise error
 
 

@@ -1,82 +1,219 @@
-"""What a transaction may use: a few narrow ports, time and numbers, all injected.
+"""What a handler may use: a few narrow ports, time and numbers, all injected.
 
-Composed once in ``app.py``; in tests from fakes. No transaction reaches anything else.
+Composed once in ``switch/app.py``; in tests from fakes. No handler reaches anything else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from acquirer.config.business import CourierSettings, MerchantSettings
-from acquirer.ledger.book import Book
-from acquirer.payments.kernel.calendar import Calendar, MonotonicClock, WallClock
+from acquirer.codecs.bank_kinds import BankMessage
+from acquirer.ledger.accounts.transfer_steps import Posting
+from acquirer.ledger.journal.entries import (
+    CommitResult,
+    CourierRow,
+    Desk,
+    Entry,
+    OrderPayments,
+    OrderRow,
+    Role,
+    Step,
+)
+from acquirer.ledger.journal.kinds import Kind
+from acquirer.ledger.reports.takings import Takings
+from acquirer.ledger.store.rows import EntryRow
+from acquirer.payments.kernel.business import Business
+from acquirer.payments.kernel.calendar import Calendar, MonotonicClock
 from acquirer.payments.kernel.numbers import Numbers
 from acquirer.payments.kernel.stand_in import StandIn
 from acquirer.payments.kernel.turns import Turns
 from acquirer.payments.kernel.vault import CardVault
-from acquirer.payments.orders.types import OrderTypes
-from acquirer.routing.banks.banks import Banks
-from acquirer.routing.banks.choice import RouteTable
-from acquirer.routing.orders.client import OrderSystems
+from acquirer.routing.banks.messages import BankRequest, CardFields
+from acquirer.routing.banks.strategies import NO_FACTS, LinkFacts
+from acquirer.routing.orders.client import NotOpened, OrderReply
+from acquirer.routing.orders.messages import NewOrder, NewPart
+from acquirer.routing.outcomes import BankOutcome
 from acquirer.routing.settings import BankSettings
-from acquirer.switch.hsm.client import Hsm
-from acquirer.switch.operators.event_secrets import EventSecrets
-from acquirer.switch.settings import LimitSettings
-from acquirer.switch.steady_clock import SteadyClock
-from acquirer.switch.terminals.rate_limit import RateLimit
-from acquirer.switch.terminals.terminals import Terminals
+
+
+class Books(Protocol):
+    """The books, as ``ledger.book.Book`` has them: reads, and units that commit whole or not.
+
+    Each method raises ``BookBusy`` or ``BookUnavailable`` where nothing was written, ``commit``
+    also ``BookUncertain``.
+    """
+
+    owner: str
+
+    async def commit(self, *steps: Step) -> CommitResult:
+        """Commit steps together or not at all; the step that did not hold, or None."""
+
+    async def entry(self, id: int) -> Entry | None:
+        """The journal entry with this id."""
+
+    async def find_entry(
+        self, terminal_id: str, batch: str, stan: str, role: Role = Role.ORIGINAL
+    ) -> Entry | None:
+        """The entry that (terminal, batch, STAN) names in this role."""
+
+    async def entries_of_original(self, original_id: int) -> list[Entry]:
+        """Entries that refer to one, oldest first."""
+
+    async def entries_of_order(self, merchant_id: str, order_no: str) -> list[Entry]:
+        """Every entry about an order, oldest first."""
+
+    async def order(self, merchant_id: str, order_no: str) -> OrderRow | None:
+        """What is known of an order."""
+
+    async def desk(self, merchant_id: str, order_no: str, courier_id: str) -> Desk:
+        """A courier, an order, and whether the merchant has been told all of it."""
+
+    async def order_payments(
+        self, merchant_id: str, order_no: str, named: tuple[str, str, str] | None
+    ) -> OrderPayments:
+        """An order, the original that a STAN names, and the payment that stands."""
+
+    async def courier(self, courier_id: str) -> CourierRow | None:
+        """A courier's durable state."""
+
+    async def courier_at(self, terminal_id: str) -> CourierRow | None:
+        """A courier who is signed on at a terminal."""
+
+    async def takings(self, merchant_id: str, business_date: str, currency_code: str) -> Takings:
+        """A merchant's payments of a business date, by means."""
+
+    async def account_sums(self, name: str, currency_code: str) -> tuple[int, int, int, int]:
+        """Debits and credits posted, debits and credits pending, minor units."""
+
+    async def postings_of_event(self, event_id: int) -> list[Posting]:
+        """What an event posted, in its order."""
+
+    async def unconfirmed(self, until_ms: int, now_ms: int, limit: int) -> list[EntryRow]:
+        """Payments of orders that nobody has confirmed, oldest first."""
+
+
+class Banks(Protocol):
+    """The banks, as ``routing.banks.banks.Banks`` has them."""
+
+    def is_up(self, bank: str) -> bool:
+        """Whether a bank takes messages now."""
+
+    def zpk(self, bank: str, facts: LinkFacts = NO_FACTS) -> str | None:
+        """The key that a PIN must be translated to; None while the bank is not up."""
+
+    def unfit(self, bank: str, kind: BankMessage, card: CardFields) -> int | None:
+        """The first field of a card that the bank's dialect cannot hold, if any."""
+
+    async def request(self, bank: str, request: BankRequest, deadline: float) -> BankOutcome:
+        """Send, and wait for the outcome until a monotonic time."""
+
+
+class Module(Protocol):
+    """The security module, as far as payments need it.
+
+    Each method raises ``HsmRefused`` or ``HsmUnavailable``.
+    """
+
+    async def translate_pin(self, tpk: str, zpk: str, pin_block: bytes, account: str) -> bytes:
+        """A PIN block under a bank's key, 8 bytes."""
+
+    async def password_ok(self, tpk: str, pin_block: bytes, password: str) -> bool:
+        """Whether a PIN block without card holds this password."""
+
+
+class Orders(Protocol):
+    """Merchants' order systems, as ``routing.orders.client.OrderSystems`` has them."""
+
+    async def query(
+        self,
+        merchant_id: str,
+        order_no: str,
+        *,
+        terminal_id: str,
+        courier_id: str,
+        changes: int | None = 0,
+    ) -> OrderReply:
+        """What is known of an order."""
+
+    async def open(
+        self, new: NewOrder | NewPart, *secrets: str, changes: int | None = 0
+    ) -> OrderReply | NotOpened:
+        """Have an order come into being."""
+
+
+class Secrets(Protocol):
+    """What signs notices to merchants."""
+
+    def of(self, merchant_id: str) -> tuple[str, ...]:
+        """A merchant's secrets now."""
+
+
+class Clock(Protocol):
+    """The time of records, schedules, ages and dates."""
+
+    def now_ms(self) -> int:
+        """Milliseconds since 1970 UTC."""
+
+    def age_ms(self, at_ms: int) -> int:
+        """How old a stored time certainly is."""
+
+    def since_ms(self, window_ms: int) -> int:
+        """The stored time from which on what lies within a window counts."""
+
+
+Reversed = Callable[["Ports", Entry, Entry], Awaitable["tuple[Step, ...] | str"]]
+"""What a reversal of an approved entry of one kind gives back beside bank and books.
+
+Takes the original and the reversal; gives the steps, or a response code: 12 where it may not be
+undone any more, 00 where there is nothing left to undo.
+"""
+
+
+def _nobody() -> None:
+    pass
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
-    """The ports of all transactions.
+class Ports:
+    """The ports of all handlers.
 
     Attributes:
-        clock: the time of records, schedules, ages and dates.
+        business: the configuration as it is now; a command brings the one that it began with.
+        bank_settings: of the banks' links, by name.
+        reversals: by kind; see :data:`Reversed`.
+        answer_within_s: an asker is answered within this time, or not sent to a bank at all.
         monotonic: seconds, for deadlines.
         saf_queued: call after a commit that queued a message for a bank.
         events_queued: call after a commit that queued a notice to a merchant.
         event_secrets: what signs notices to merchants, which may change while running.
-        stand_in: which payments may be approved while their bank cannot be reached.
+        stand_in: the cards that may be approved while their bank cannot be reached.
         stood_in: counts that.
         row_failed: counts a row of the books that could not be worked on.
         courier_turns: a courier's password tries.
-        sign_ons: how many terminals' keys are made for one address.
         to_ask: terminals that hold order payments which nobody has confirmed for too long.
-        order_types: words and rules of an order, by merchant and order number.
     """
 
-    book: Book
-    hsm: Hsm
+    book: Books
+    module: Module
     banks: Banks
-    orders: OrderSystems
+    orders: Orders
     vault: CardVault
     numbers: Numbers
-    terminals: Terminals
-    routes: RouteTable
+    business: Callable[[], Business]
     bank_settings: Mapping[str, BankSettings]
-    merchants: Mapping[str, MerchantSettings]
-    couriers: Mapping[str, CourierSettings]
-    limits: LimitSettings
+    reversals: Mapping[Kind, Reversed]
     calendar: Calendar
     monotonic: MonotonicClock
-    clock: SteadyClock
+    clock: Clock
     new_event_id: Callable[[], str]
-    event_secrets: EventSecrets
-    saf_queued: Callable[[], None]
-    events_queued: Callable[[], None]
-    stood_in: Callable[[], None] = lambda: None
-    row_failed: Callable[[], None] = lambda: None
+    event_secrets: Secrets
+    answer_within_s: float = 25.0
+    saf_queued: Callable[[], None] = _nobody
+    events_queued: Callable[[], None] = _nobody
+    stood_in: Callable[[], None] = _nobody
+    row_failed: Callable[[], None] = _nobody
     stand_in: StandIn = field(default_factory=StandIn)
     courier_turns: Turns = field(default_factory=Turns)
-    sign_ons: RateLimit = field(
-        default_factory=lambda: RateLimit(LimitSettings().sign_ons_per_minute)
-    )
     to_ask: set[str] = field(default_factory=set)
-    order_types: OrderTypes = field(default_factory=OrderTypes)
-
-    @property
-    def wall_ms(self) -> WallClock:
-        """The clock's time now."""
-        return self.clock.now_ms

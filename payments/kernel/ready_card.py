@@ -10,15 +10,16 @@ from dataclasses import dataclass
 
 import structlog
 
-from acquirer.codecs.pan import Pan
-from acquirer.codecs.track2 import Track2
+from acquirer.codecs.response_codes import ResponseCode
 from acquirer.ledger.journal.kinds import KINDS, Kind, ruled_as
+from acquirer.payments.kernel.commands import Origin, Outcome, PresentedCard
 from acquirer.payments.kernel.errors import HsmRefused, response_code_for
-from acquirer.payments.kernel.ports import Context
+from acquirer.payments.kernel.ports import Ports
 from acquirer.payments.kernel.records import refuse
+from acquirer.payments.kernel.stand_in import rule_for
 from acquirer.routing.banks.choice import Route, RouteFacts, choose
+from acquirer.routing.banks.messages import CardFields
 from acquirer.routing.banks.strategies import LinkFacts
-from acquirer.switch.terminals.request import Outcome, Request
 
 log = structlog.get_logger("acquirer.switch")
 
@@ -41,103 +42,102 @@ class ReadyCard:
     """What a bank is asked with.
 
     Attributes:
-        pin: None where the request has no PIN.
+        pin: None where the card was presented without one.
     """
 
-    pan: Pan
-    track: Track2 | None
+    presented: PresentedCard
     bank: str
     pin: ProtectedPin | None
 
 
 async def ready_card(
-    context: Context, request: Request, kind: Kind, order_no: str = ""
+    ports: Ports, origin: Origin, card: PresentedCard, kind: Kind, order_no: str = ""
 ) -> ReadyCard | Outcome:
-    """The request's card, routed and protected, or the answer of a recorded refusal.
+    """A presented card, routed and protected, or the answer of a recorded refusal.
 
     Refused are a PIN in another format (99), a card that no route covers (92), a field that the
     bank's dialect cannot hold (30), a bank that is not up (91), and a PIN that does not open (as
     the module says).
 
     Raises:
-        RemoteFormatError: no card in the message.
         HsmUnavailable, BookBusy, BookUnavailable: nothing was recorded.
     """
-    pan, track = request.card()
 
     async def refused(code: str) -> Outcome:
-        return await refuse(context, request, kind, code, pan=pan, order_no=order_no)
+        return await refuse(ports, origin, kind, code, pan=card.pan, order_no=order_no)
 
-    if request.pin_format_wrong():
-        return await refused("99")
-    bank = _route(context, request, kind, pan)
+    if card.is_pin_unfit:
+        return await refused(ResponseCode.PIN_FORMAT)
+    bank = _route(ports, origin, kind, card)
     if bank is None:
-        return await refused("92")
-    if _cannot_carry(context, request, kind, bank, pan, track):
-        return await refused("30")
-    zpk = _zpk_for(context, request, kind, bank, pan)
+        return await refused(ResponseCode.NO_ROUTE)
+    if _cannot_carry(ports, origin, kind, bank, card):
+        return await refused(ResponseCode.FORMAT_ERROR)
+    zpk = _zpk_for(ports, origin, kind, bank, card)
     if zpk is None:
-        return await refused("91")
+        return await refused(ResponseCode.UNAVAILABLE)
     try:
-        pin = await _protect_pin(context, request, zpk, pan)
+        pin = await _protect_pin(ports, origin, zpk, card)
     except HsmRefused as error:
         return await refused(response_code_for(error))
-    return ReadyCard(pan, track, bank, pin)
+    return ReadyCard(card, bank, pin)
 
 
-def _route(context: Context, request: Request, kind: Kind, pan: Pan) -> str | None:
+def _route(ports: Ports, origin: Origin, kind: Kind, card: PresentedCard) -> str | None:
     """The bank for this card and transaction, or None where no rule covers it (92)."""
-    facts = RouteFacts(pan, ruled_as(kind), request.terminal.settings.merchant_id)
-    chosen = choose(facts, context.routes)
-    return chosen.first_up(context.banks.is_up) if isinstance(chosen, Route) else None
+    facts = RouteFacts(card.pan, ruled_as(kind), origin.merchant_id)
+    chosen = choose(facts, origin.business.routes)
+    return chosen.first_up(ports.banks.is_up) if isinstance(chosen, Route) else None
 
 
-def _cannot_carry(
-    context: Context, request: Request, kind: Kind, bank: str, pan: Pan, track: Track2 | None
-) -> bool:
-    """Whether something that the terminal sent has no room in the bank's dialect.
+def _cannot_carry(ports: Ports, origin: Origin, kind: Kind, bank: str, card: PresentedCard) -> bool:
+    """Whether something that was presented has no room in the bank's dialect.
 
     The rest of what a bank is asked is ours, and was held against its dialect at the start.
     """
     asked = KINDS[kind].bank_message
     if asked is None:
         return False
-    values = {number: request.message.get(number) for number in (22, 23, 25, 55)}
-    values |= {2: pan.digits, 14: expiry_of(request, track), 35: track.format() if track else ""}
-    unfit = context.banks.unfit(bank, asked, values)
+    fields = CardFields(
+        card.pan.digits,
+        card.expiry,
+        card.track.format() if card.track else "",
+        card.entry_mode,
+        card.sequence,
+        card.condition_code,
+        card.icc.hex().upper(),
+    )
+    unfit = ports.banks.unfit(bank, asked, fields)
     if unfit is not None:
-        terminal_id = request.terminal.terminal_id
+        terminal_id = origin.terminal_id
         log.warning("bank_cannot_carry", bank=bank, field=unfit, terminal_id=terminal_id)
     return unfit is not None
 
 
-def expiry_of(request: Request, track: Track2 | None) -> str:
-    """A card's expiry YYMM, from the track or keyed, or empty."""
-    return (track.expiry if track else "") or request.message.get(14)
-
-
-def _zpk_for(context: Context, request: Request, kind: Kind, bank: str, pan: Pan) -> str | None:
+def _zpk_for(
+    ports: Ports, origin: Origin, kind: Kind, bank: str, card: PresentedCard
+) -> str | None:
     """The key of the link that will take this transaction; None where the bank is not up.
 
     Empty where it is not, but the payment has no PIN to translate and may be stood in for.
     """
-    zpk = context.banks.zpk(bank, LinkFacts(pan.digits, request.amount_minor))
-    if zpk is None and not request.message.get(52) and context.stand_in.rule_for(bank, kind):
+    zpk = ports.banks.zpk(bank, LinkFacts(card.pan.digits, origin.named_minor))
+    if zpk is None and not card.pin_block and rule_for(origin.business.stand_in, bank, kind):
         return ""
     return zpk
 
 
 async def _protect_pin(
-    context: Context, request: Request, zpk: str, pan: Pan
+    ports: Ports, origin: Origin, zpk: str, card: PresentedCard
 ) -> ProtectedPin | None:
-    """The PIN block under the bank's key, or None where the request has no PIN.
+    """The PIN block under the bank's key, or None where there is no PIN.
 
     Raises:
-        HsmRefused: the block does not open under the terminal's key, or holds no PIN.
+        HsmRefused: the block does not open under the asker's key, or holds no PIN.
         HsmUnavailable: no module answers.
     """
-    pin_block = request.message.binary(52)
-    if not pin_block:
+    if not card.pin_block:
         return None
-    block = await context.hsm.translate_pin(request.keys.tpk, zpk, pin_block, pan.account_number)
+    account = card.pan.account_number
+    block = await ports.module.translate_pin(origin.pin_key, zpk, card.pin_block, account)
     return ProtectedPin(block, zpk)

@@ -43,34 +43,31 @@ class StandInRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     daily_amount_max_minor: Positive = 50_000
 
 
+def rule_for(rules: Sequence[StandInRule], bank: str, kind: Kind) -> StandInRule | None:
+    """The rule for a payment, the first that names bank and kind; None for no standing in."""
+    return next(
+        (
+            rule
+            for rule in rules
+            if (not rule.banks or bank in rule.banks) and ruled_as(kind) in rule.kinds
+        ),
+        None,
+    )
+
+
 class StandIn:
-    """The rules, and the cards that are known.
+    """The cards that are known.
 
     A card is known for a day after its bank last approved it here; knowledge does not outlive the
     process, which errs on the safe side.
-
-    Args:
-        rules: the first that names the bank and the kind decides.
     """
 
-    def __init__(self, rules: Sequence[StandInRule] = ()) -> None:
-        self._rules = tuple(rules)
+    def __init__(self) -> None:
         self._known: OrderedDict[tuple[str, bytes], float] = OrderedDict()
-
-    def rule_for(self, bank: str, kind: Kind) -> StandInRule | None:
-        """The rule for a payment, or None where there is no standing in."""
-        return next(
-            (
-                rule
-                for rule in self._rules
-                if (not rule.banks or bank in rule.banks) and ruled_as(kind) in rule.kinds
-            ),
-            None,
-        )
 
     def note_approved(self, entry: Entry, now_s: float) -> None:
         """A bank has approved a card, at an instant of the monotonic clock."""
-        if not self._rules or entry.card is None:
+        if entry.card is None:
             return
         key = entry.bank, entry.card.pan_token
         self._known[key] = now_s
@@ -79,11 +76,16 @@ class StandIn:
             self._known.popitem(last=False)
 
     def limit_of(
-        self, entry: Entry, now_s: float, since_ms: Callable[[int], int]
+        self,
+        rule: StandInRule,
+        entry: Entry,
+        now_s: float,
+        since_ms: Callable[[int], int],
     ) -> LimitAdvised | None:
         """The daily limit under which a payment that did not leave may be approved here.
 
         Args:
+            rule: of :func:`rule_for`.
             now_s: of the monotonic clock.
             since_ms: as ``SteadyClock.since_ms``.
 
@@ -91,8 +93,7 @@ class StandIn:
             The step that holds the card to it, to stand behind the advice; None where the
             payment may not be approved.
         """
-        rule = self.rule_for(entry.bank, entry.kind)
-        if rule is None or entry.card is None or entry.amount_minor > rule.floor_limit_minor:
+        if entry.card is None or entry.amount_minor > rule.floor_limit_minor:
             return None
         known_at = self._known.get((entry.bank, entry.card.pan_token))
         if rule.known_cards_only and (known_at is None or now_s - known_at > WINDOW_S):
@@ -105,7 +106,7 @@ class StandIn:
         )
 
 
-def approval_code_of(entry: Entry) -> str:
+def stand_in_code(entry: Entry) -> str:
     """An approval code of our own making: ``S`` and five digits."""
     return f"S{entry.id % 100_000:05d}"
 

@@ -1,4 +1,4 @@
-"""Order cancellation (MTI 0200, DE3 200000, type 75) and its confirmation (MTI 0220, type 76).
+"""Order cancellation, and its confirmation.
 
 A card payment is voided at its bank, with the card that the switch has kept; where a void cannot
 be, it is refunded. Cash goes back from the courier's hand; where nothing was paid only the order
@@ -14,6 +14,7 @@ from dataclasses import replace
 
 import structlog
 
+from acquirer.codecs.response_codes import ResponseCode
 from acquirer.ledger.accounts.transfer_steps import LimitBalance, PostReversed
 from acquirer.ledger.errors import BookBusy, BookUncertain
 from acquirer.ledger.journal.entries import (
@@ -27,27 +28,28 @@ from acquirer.ledger.journal.entries import (
     UpdateEntry,
 )
 from acquirer.ledger.journal.kinds import Kind
-from acquirer.payments.kernel.commits import bank_request, forward, outcome_step, settle
+from acquirer.ledger.journal.replies import twelve_digits
+from acquirer.payments.kernel.commands import (
+    APPROVED,
+    Answer,
+    Command,
+    Named,
+    Origin,
+    Outcome,
+    Repeat,
+)
+from acquirer.payments.kernel.commits import forward, outcome_step, settle, undo_request
 from acquirer.payments.kernel.errors import CardUnreadable
-from acquirer.payments.kernel.ports import Context
-from acquirer.payments.kernel.records import (
-    count_in,
-    move_order,
-    new_entry,
-    refuse,
-    release_steps,
-)
-from acquirer.payments.orders.confirmation import (
-    TRIES_MAX,
-    advice_entry,
-    commit_advice,
-)
+from acquirer.payments.kernel.holds import count_in, move_order
+from acquirer.payments.kernel.ports import Ports
+from acquirer.payments.kernel.records import new_entry, refuse
+from acquirer.payments.kernel.undo import release_steps
+from acquirer.payments.orders.confirmation import TRIES_MAX, advice_entry, commit_advice
 from acquirer.payments.orders.desk import courier_here, standing, standing_free
 from acquirer.payments.orders.events import order_event
 from acquirer.payments.orders.life import CANCELLED, NEXT, SIGNED_FOR, refusal_code
 from acquirer.payments.orders.refunds import refund_steps, returned_fee
 from acquirer.routing.outcomes import BankOutcome, Replied
-from acquirer.switch.terminals.request import Answer, Outcome, Repeat, Request
 
 log = structlog.get_logger("acquirer.orders")
 
@@ -59,102 +61,130 @@ NOT_VOIDED = frozenset({"12", "21", "25", "40", "57"})
 OTHER_REASON = "06"
 
 
-async def order_cancellation(context: Context, request: Request) -> Outcome:
-    """Undo the payment that DE61 and DE37 name, and cancel its order.
+class OrderCancellationRequested(Command, frozen=True):
+    """An order's payment is to be undone; the origin may name the courier.
+
+    Attributes:
+        payment: which.
+        rrn: of it, or of the swipe that it is a share of, as the slip says it.
+        condition_code: 2 digits, or empty.
+    """
+
+    order_no: str
+    payment: Named
+    rrn: str
+    condition_code: str = ""
+
+
+class CancellationConfirmed(Command, frozen=True):
+    """The slip of a cancellation is printed.
+
+    Attributes:
+        payment: that was cancelled, or the cancellation.
+    """
+
+    order_no: str
+    payment: Named
+
+
+async def order_cancellation(ports: Ports, command: OrderCancellationRequested) -> Outcome:
+    """Undo a payment, and cancel its order.
 
     Raises:
-        RemoteFormatError: ON, DE37 or DE61 is missing.
         BookBusy, BookUnavailable: nothing has left for a bank.
     """
-    order_no = request.need_text("ON")
-    courier_id = await courier_here(context, request)
+    origin, order_no = command.origin, command.order_no
+    courier_id = await courier_here(ports, origin)
     if not courier_id:
-        return await refuse(context, request, KIND, "58", order_no=order_no)
+        return await refuse(
+            ports, origin, KIND, ResponseCode.NOT_PERMITTED_TO_TERMINAL, order_no=order_no
+        )
     for _ in range(TRIES_MAX):
-        found = await standing(context, request, order_no)
+        found = await standing(ports, origin, order_no, command.payment)
         order, payment = found.order, found.named
         if payment is None or order is None:
-            return await refuse(context, request, KIND, "25", order_no=order_no)
-        swiped = await _swiped(context, payment)
-        if request.message.need(37) not in (payment.rrn, swiped.rrn):
-            return await refuse(context, request, KIND, "25", order_no=order_no)
-        voidable = _voidable(context, request, payment)
-        code = _refusal(context, request, order, payment, voidable=voidable)
-        if code := code or _out_of_reach(context, swiped):
-            return await refuse(context, request, KIND, code, order_no=order_no)
-        whole = (
-            await context.book.order(order.merchant_id, order.part_of) if order.part_of else None
-        )
+            return await refuse(ports, origin, KIND, ResponseCode.NO_ORIGINAL, order_no=order_no)
+        swiped = await _swiped(ports, payment)
+        if command.rrn not in (payment.rrn, swiped.rrn):
+            return await refuse(ports, origin, KIND, ResponseCode.NO_ORIGINAL, order_no=order_no)
+        voidable = _voidable(ports, origin, payment)
+        code = _refusal(ports, origin, order, payment, voidable=voidable)
+        if code := code or _out_of_reach(ports, swiped):
+            return await refuse(ports, origin, KIND, code, order_no=order_no)
+        whole = await ports.book.order(order.merchant_id, order.part_of) if order.part_of else None
         if whole is not None and whole.status == SIGNED_FOR:
-            return await refuse(context, request, KIND, "12", order_no=order_no)
+            return await refuse(
+                ports, origin, KIND, ResponseCode.INVALID_TRANSACTION, order_no=order_no
+            )
         # So that nobody signs for the order meanwhile.
         count = count_in(whole)
         if swiped.card is None:
-            outcome = await _give_back(context, request, order, payment, courier_id, count)
+            outcome = await _give_back(ports, command, order, payment, courier_id, count)
         elif voidable:
-            outcome = await _void(context, request, order, payment, swiped.card, courier_id, count)
+            outcome = await _void(ports, command, order, payment, swiped.card, courier_id, count)
         else:
-            outcome = await _refund(context, request, order, payment, swiped, courier_id, count)
+            outcome = await _refund(ports, command, order, payment, swiped, courier_id, count)
         if outcome is not None:
             return outcome
     raise BookBusy("the order kept changing while it was to be cancelled")
 
 
-async def _swiped(context: Context, payment: Entry) -> Entry:
+async def _swiped(ports: Ports, payment: Entry) -> Entry:
     """What the bank has authorised: the payment, or that of several orders which it is part of."""
     if payment.kind is not Kind.ORDER_SHARE or payment.original_id is None:
         return payment
-    return await context.book.entry(payment.original_id) or payment
+    return await ports.book.entry(payment.original_id) or payment
 
 
-def _out_of_reach(context: Context, swiped: Entry) -> str:
+def _out_of_reach(ports: Ports, swiped: Entry) -> str:
     """The code where nothing could be said to a bank about this payment, or the empty string."""
     if swiped.card is None:
         return ""
-    if swiped.bank not in context.bank_settings:
-        return "91"
+    if swiped.bank not in ports.bank_settings:
+        return ResponseCode.UNAVAILABLE
     try:
-        context.vault.open(swiped.card)
+        ports.vault.open(swiped.card)
     except CardUnreadable as error:
         log.error("card_unreadable", rrn=swiped.rrn, reason=str(error))
-        return "A7"
+        return ResponseCode.SECURITY_FAILED
     return ""
 
 
-def _voidable(context: Context, request: Request, payment: Entry) -> bool:
+def _voidable(ports: Ports, origin: Origin, payment: Entry) -> bool:
     """Whether the bank may void it: all of one authorisation, of a day that is not closed."""
-    today = context.calendar.stamp(request.now_ms).business_date
+    today = ports.calendar.stamp(origin.now_ms).business_date
     return payment.kind is not Kind.ORDER_SHARE and payment.business_date >= today
 
 
 def _refusal(
-    context: Context, request: Request, order: OrderRow, payment: Entry, *, voidable: bool
+    ports: Ports, origin: Origin, order: OrderRow, payment: Entry, *, voidable: bool
 ) -> str:
     """The code that refuses this cancellation, or the empty string."""
     if order.paying_id is not None:
-        return "94"
+        return ResponseCode.DUPLICATE
     if payment.state is not State.APPROVED or order.payment_id != payment.id:
-        return "12"
+        return ResponseCode.INVALID_TRANSACTION
     if ("cancel", order.status) not in NEXT:
         return refusal_code("cancel", order.status)
-    rules = context.order_types.rules_for(order.merchant_id, order.order_no)
-    age_ms = context.clock.age_ms(payment.created_at_ms)
+    rules = origin.business.order_types.rules_for(order.merchant_id, order.order_no)
+    age_ms = ports.clock.age_ms(payment.created_at_ms)
     if rules.cancel_within_ms is not None and age_ms > rules.cancel_within_ms:
-        return "12"
-    if request.message.get(4) and payment.amount_minor:
-        if request.amount_minor > payment.amount_minor:
-            return "61"
-        if request.amount_minor < payment.amount_minor:
-            return "13"
+        return ResponseCode.INVALID_TRANSACTION
+    named_minor = origin.amount_minor
+    if named_minor is not None and payment.amount_minor:
+        if named_minor > payment.amount_minor:
+            return ResponseCode.OVER_AMOUNT_LIMIT
+        if named_minor < payment.amount_minor:
+            return ResponseCode.INVALID_AMOUNT
     # Claimed though nothing holds the order: an earlier cancellation is still being undone.
     by_void = voidable and payment.card is not None
-    unreachable = by_void and context.banks.zpk(payment.bank) is None
-    return "91" if unreachable or payment.claimed_by is not None else ""
+    unreachable = by_void and ports.banks.zpk(payment.bank) is None
+    return ResponseCode.UNAVAILABLE if unreachable or payment.claimed_by is not None else ""
 
 
 async def _void(
-    context: Context,
-    request: Request,
+    ports: Ports,
+    command: OrderCancellationRequested,
     order: OrderRow,
     payment: Entry,
     card: CardRecord,
@@ -162,10 +192,10 @@ async def _void(
     count: tuple[Step, ...],
 ) -> Outcome | None:
     """Void at the bank; None where payment or order changed before anything left."""
-    pan = context.vault.open(card)
+    origin, pan = command.origin, ports.vault.open(card)
     draft = await new_entry(
-        context,
-        request,
+        ports,
+        origin,
         KIND,
         State.SENT,
         pan=pan,
@@ -178,35 +208,35 @@ async def _void(
     entry = replace(draft, currency_code=payment.currency_code)
     claim = UpdateEntry.claim(payment.id, entry.id)
     hold = move_order(order, (order.status, entry.id, payment.id))
-    if failed := await context.book.commit(InsertEntry(entry), claim, hold, *count):
+    if failed := await ports.book.commit(InsertEntry(entry), claim, hold, *count):
         return Repeat() if failed.is_taken else None
 
-    outcome = await forward(
-        context, request, entry, bank_request(context, request, entry, pan, original=payment)
-    )
+    message = undo_request(ports, origin, entry, pan, payment, command.condition_code)
+    outcome = await forward(ports, origin, entry, message)
 
     held = replace(order, paying_id=entry.id)
     if refused_with := _not_voided(outcome):
-        answer = await _refund_instead(context, held, payment, entry, refused_with)
-        context.saf_queued()
+        answer = await _refund_instead(ports, origin, held, payment, entry, refused_with)
+        ports.saf_queued()
     else:
         answer = await settle(
-            context,
+            ports,
+            origin,
             entry,
             outcome,
             approved=(
                 UpdateEntry.release(payment.id, entry.id, State.VOIDED),
                 PostReversed(payment.id, entry.id, entry.business_date),
-                *_cancelled(context, held, payment, entry),
+                *_cancelled(ports, held, payment, entry),
             ),
             undone=release_steps(entry, held),
         )
-    context.events_queued()
+    ports.events_queued()
     return answer
 
 
 async def _refund_instead(
-    context: Context, order: OrderRow, payment: Entry, entry: Entry, refused_with: str
+    ports: Ports, origin: Origin, order: OrderRow, payment: Entry, entry: Entry, refused_with: str
 ) -> Outcome:
     """Commit 2 of a cancellation whose void the bank has refused.
 
@@ -214,26 +244,26 @@ async def _refund_instead(
         BookUncertain: what the merchant is owed kept changing; recovery undoes the cancellation.
     """
     release = UpdateEntry.release(payment.id, entry.id, State.REFUNDED)
-    end = outcome_step(entry, State.APPROVED, "00", entry.reply)
+    end = outcome_step(entry, State.APPROVED, APPROVED, entry.reply)
     for _ in range(TRIES_MAX):
-        refund = await _refunded(context, order, payment, payment, entry, refused_with)
-        failed = await context.book.commit(end, release, *refund)
+        refund = await _refunded(ports, origin, order, payment, payment, entry, refused_with)
+        failed = await ports.book.commit(end, release, *refund)
         if failed is None:
-            return Answer("00", entry.reply)
+            return Answer(APPROVED, entry.reply)
         if not isinstance(failed.step, LimitBalance):
-            return Answer("94")
+            return Answer(ResponseCode.DUPLICATE)
     raise BookUncertain("what the merchant is owed kept changing")
 
 
 def _not_voided(outcome: BankOutcome) -> str:
     """The code with which the bank has said for good that it does not void; empty otherwise."""
-    code = outcome.message.get(39) if isinstance(outcome, Replied) else ""
+    code = outcome.response_code if isinstance(outcome, Replied) else ""
     return code if code in NOT_VOIDED else ""
 
 
 async def _refund(
-    context: Context,
-    request: Request,
+    ports: Ports,
+    command: OrderCancellationRequested,
     order: OrderRow,
     payment: Entry,
     swiped: Entry,
@@ -241,21 +271,22 @@ async def _refund(
     count: tuple[Step, ...],
 ) -> Outcome | None:
     """The card gets the money back by an advice; None where payment or order changed meanwhile."""
-    entry = await _entry(context, request, order, payment, courier_id)
+    entry = await _entry(ports, command.origin, order, payment, courier_id)
     refunded = UpdateEntry.unclaimed(payment.id, State.REFUNDED)
     stands = UpdateEntry.unclaimed(swiped.id)
-    steps = await _refunded(context, order, payment, swiped, entry, OTHER_REASON)
+    steps = await _refunded(ports, command.origin, order, payment, swiped, entry, OTHER_REASON)
     held = (stands, refunded) if payment.id != swiped.id else (refunded,)
     insert = InsertEntry(entry)
-    if failed := await context.book.commit(insert, *held, *steps, *count):
+    if failed := await ports.book.commit(insert, *held, *steps, *count):
         return Repeat() if failed.step is insert else None
-    context.saf_queued()
-    context.events_queued()
-    return Answer("00", entry.reply)
+    ports.saf_queued()
+    ports.events_queued()
+    return Answer(APPROVED, entry.reply)
 
 
 async def _refunded(
-    context: Context,
+    ports: Ports,
+    origin: Origin,
     order: OrderRow,
     payment: Entry,
     swiped: Entry,
@@ -264,87 +295,94 @@ async def _refunded(
 ) -> tuple[Step, ...]:
     """The refund, the order and the merchant's notice of a cancellation without a void."""
     share = payment if payment.kind is Kind.ORDER_SHARE else None
-    fee_minor = await returned_fee(context, swiped, share)
-    refund = await refund_steps(context, entry, swiped, payment.amount_minor, fee_minor, reason)
-    return (*refund, *_cancelled(context, order, payment, entry))
+    fee_minor = await returned_fee(ports, origin.merchant, swiped, share)
+    refund = await refund_steps(ports, entry, swiped, payment.amount_minor, fee_minor, reason)
+    return (*refund, *_cancelled(ports, order, payment, entry))
 
 
 async def _give_back(
-    context: Context,
-    request: Request,
+    ports: Ports,
+    command: OrderCancellationRequested,
     order: OrderRow,
     payment: Entry,
     courier_id: str,
     count: tuple[Step, ...],
 ) -> Outcome | None:
     """Cash, or nothing, goes back at once; None where payment or order changed meanwhile."""
-    entry = await _entry(context, request, order, payment, courier_id)
+    entry = await _entry(ports, command.origin, order, payment, courier_id)
     voided = UpdateEntry.unclaimed(payment.id, State.VOIDED)
     back = PostReversed(payment.id, entry.id, entry.business_date)
-    steps = _cancelled(context, order, payment, entry)
-    if failed := await context.book.commit(InsertEntry(entry), voided, back, *steps, *count):
+    steps = _cancelled(ports, order, payment, entry)
+    if failed := await ports.book.commit(InsertEntry(entry), voided, back, *steps, *count):
         return Repeat() if failed.is_taken else None
-    context.events_queued()
-    return Answer("00", entry.reply)
+    ports.events_queued()
+    return Answer(APPROVED, entry.reply)
 
 
 async def _entry(
-    context: Context, request: Request, order: OrderRow, payment: Entry, courier_id: str
+    ports: Ports, origin: Origin, order: OrderRow, payment: Entry, courier_id: str
 ) -> Entry:
     """The row of a cancellation that needs no word of a bank.
 
-    Of one order of several its reply says in DE4 what goes back: the terminal knows the sum only.
+    Of one order of several its reply says what goes back: the terminal knows the sum only.
     """
+    is_share = payment.kind is Kind.ORDER_SHARE
+    said = {"amount": twelve_digits(payment.amount_minor)} if is_share else None
     draft = await new_entry(
-        context,
-        request,
+        ports,
+        origin,
         KIND,
         State.APPROVED,
         order_no=order.order_no,
         courier_id=courier_id,
         original_id=payment.id,
         amount_minor=payment.amount_minor,
-        response_code="00",
-        reply={4: f"{payment.amount_minor:012d}"} if payment.kind is Kind.ORDER_SHARE else None,
+        response_code=APPROVED,
+        said=said,
     )
     return replace(draft, currency_code=payment.currency_code)
 
 
-def _cancelled(context: Context, order: OrderRow, payment: Entry, entry: Entry) -> tuple[Step, ...]:
+def _cancelled(ports: Ports, order: OrderRow, payment: Entry, entry: Entry) -> tuple[Step, ...]:
     """The order and the merchant's notice of a cancellation that took effect."""
-    notice = order_event(context, "order.cancelled", order, payment, entry, order_status=CANCELLED)
+    notice = order_event(ports, "order.cancelled", order, payment, entry, order_status=CANCELLED)
     return (move_order(order, (CANCELLED, None, payment.id)), QueueEvent(notice))
 
 
-async def cancel_confirmation(context: Context, request: Request) -> Outcome:
+async def cancel_confirmation(ports: Ports, command: CancellationConfirmed) -> Outcome:
     """The terminal has printed the slip: the cancellation stands, and the payment is forgotten.
 
     Raises:
-        RemoteFormatError: ON or DE61 is missing.
         BookBusy: the order is held for too long; nothing was stored.
     """
-    order_no = request.need_text("ON")
+    origin, order_no = command.origin, command.order_no
     for _ in range(TRIES_MAX):
-        found = await standing_free(context, request, order_no)
+        found = await standing_free(ports, origin, order_no, command.payment)
         order, payment = found.order, found.named
         if payment is None or order is None:
-            return await refuse(context, request, CONFIRMATION, "25", order_no=order_no)
-        about = await context.book.entries_of_original(payment.id)
-        entry = await advice_entry(context, request, CONFIRMATION, payment)
-        if any(e.kind == CONFIRMATION and e.state is State.APPROVED for e in about):
-            outcome = await commit_advice(context, entry, order, order.status, ())
+            return await refuse(
+                ports, origin, CONFIRMATION, ResponseCode.NO_ORIGINAL, order_no=order_no
+            )
+        about = await ports.book.entries_of_original(payment.id)
+        entry = await advice_entry(ports, origin, CONFIRMATION, order_no, payment)
+        if any(e.kind is CONFIRMATION and e.state is State.APPROVED for e in about):
+            outcome = await commit_advice(ports, entry, order, order.status, ())
         elif ("confirm_cancel", order.status) in NEXT and order.payment_id == payment.id:
             notice = order_event(
-                context,
-                "order.cancel_confirmed",
-                order,
-                payment,
-                entry,
-                order_status=CANCELLED,
+                ports, "order.cancel_confirmed", order, payment, entry, order_status=CANCELLED
             )
-            outcome = await commit_advice(context, entry, order, CANCELLED, (notice,), payment_id=0)
+            outcome = await commit_advice(ports, entry, order, CANCELLED, (notice,), payment_id=0)
         else:
-            return await refuse(context, request, CONFIRMATION, "12", order_no=order_no)
+            return await refuse(
+                ports, origin, CONFIRMATION, ResponseCode.INVALID_TRANSACTION, order_no=order_no
+            )
         if outcome is not None:
             return outcome
-    return Answer("96")
+    return Answer(ResponseCode.SWITCH_FAULT)
+
+
+async def cancellation_reversed(
+    ports: Ports, cancellation: Entry, reversal: Entry
+) -> tuple[Step, ...] | str:
+    """A cancellation stands: the merchant has been told. A mistake is paid as a new order."""
+    return ResponseCode.INVALID_TRANSACTION

@@ -1,4 +1,4 @@
-"""Payment confirmation (type 73) and receipt confirmation (type 74): MTI 0220.
+"""Payment confirmation and receipt confirmation.
 
 Answered 00 only once the notice to the merchant is stored; a repeated one gets 00 and no second
 effect, one of a payment that was undone gets 12.
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from acquirer.codecs.response_codes import ResponseCode
 from acquirer.ledger.journal.entries import (
     Entry,
     Event,
@@ -20,94 +21,126 @@ from acquirer.ledger.journal.entries import (
     Step,
 )
 from acquirer.ledger.journal.kinds import Kind
-from acquirer.payments.kernel.ports import Context
-from acquirer.payments.kernel.records import move_order, new_entry, refuse
+from acquirer.payments.kernel.commands import (
+    APPROVED,
+    Answer,
+    Command,
+    Named,
+    Origin,
+    Outcome,
+    Repeat,
+    answer_of,
+)
+from acquirer.payments.kernel.holds import move_order
+from acquirer.payments.kernel.ports import Ports
+from acquirer.payments.kernel.records import new_entry, refuse
 from acquirer.payments.orders.desk import NoOrder, Standing, as_merchant_has_it, standing_free
 from acquirer.payments.orders.events import order_event
 from acquirer.payments.orders.life import CONFIRMED, NEXT, PAID, SIGNED_FOR
-from acquirer.switch.terminals.request import Answer, Outcome, Repeat, Request
 
 TRIES_MAX = 5
 # What an order system that is away, or silent, is to a terminal.
-NOT_NOW = frozenset({"68", "91"})
+NOT_NOW = frozenset({ResponseCode.ISSUER_TIME_OUT, ResponseCode.UNAVAILABLE})
 
 
-async def payment_confirmation(context: Context, request: Request) -> Outcome:
+class PaymentConfirmed(Command, frozen=True):
+    """The slip of an order's payment is printed; the origin may name the courier."""
+
+    order_no: str
+    payment: Named
+
+
+class ReceiptConfirmed(Command, frozen=True):
+    """The customer has signed for the delivery.
+
+    Attributes:
+        signed_by: his name.
+        payment: of the order, where it is named.
+    """
+
+    order_no: str
+    signed_by: str
+    payment: Named | None = None
+
+
+async def payment_confirmation(ports: Ports, command: PaymentConfirmed) -> Outcome:
     """The terminal has printed the slip: the payment stands.
 
     Raises:
-        RemoteFormatError: ON or DE61 is missing.
         BookBusy: the order is held for too long; nothing was stored.
     """
-    kind, order_no = Kind.ORDER_CONFIRMATION, request.need_text("ON")
-    request.original()
+    kind, origin, order_no = Kind.ORDER_CONFIRMATION, command.origin, command.order_no
     for _ in range(TRIES_MAX):
-        found = await standing_free(context, request, order_no)
+        found = await standing_free(ports, origin, order_no, command.payment)
         order, payment = found.order, found.named
         if payment is None or order is None:
-            return await refuse(context, request, kind, "25", order_no=order_no)
+            return await refuse(ports, origin, kind, ResponseCode.NO_ORIGINAL, order_no=order_no)
         after = NEXT.get(("confirm", order.status))
         if payment.state is not State.APPROVED or order.payment_id != payment.id or after is None:
-            return await refuse(context, request, kind, "12", order_no=order_no)
-        entry = await advice_entry(context, request, kind, payment)
+            return await refuse(
+                ports, origin, kind, ResponseCode.INVALID_TRANSACTION, order_no=order_no
+            )
+        entry = await advice_entry(ports, origin, kind, order_no, payment)
         events: tuple[Event, ...] = ()
         if after != order.status:
-            events = (_confirmed(context, order, payment, entry),)
-        outcome = await commit_advice(context, entry, order, after, events)
+            events = (_confirmed(ports, order, payment, entry),)
+        outcome = await commit_advice(ports, entry, order, after, events)
         if outcome is not None:
             return outcome
-    return Answer("96")
+    return Answer(ResponseCode.SWITCH_FAULT)
 
 
-async def receipt_confirmation(context: Context, request: Request) -> Outcome:
+async def receipt_confirmation(ports: Ports, command: ReceiptConfirmed) -> Outcome:
     """The customer has signed for the delivery.
 
     Raises:
-        RemoteFormatError: ON or OR is missing.
         BookBusy: the order is held for too long; nothing was stored.
     """
-    order_no, signed_by = request.need_text("ON"), request.need_text("OR")
-    kind = Kind.RECEIPT_CONFIRMATION
+    kind, origin, order_no = Kind.RECEIPT_CONFIRMATION, command.origin, command.order_no
     for _ in range(TRIES_MAX):
-        found = await standing_free(context, request, order_no)
+        found = await standing_free(ports, origin, order_no, command.payment)
         order, payment = found.order, found.payment
-        if order is None or (request.message.get(61) and found.named is None):
-            return await refuse(context, request, kind, "25", order_no=order_no)
+        if order is None or (command.payment is not None and found.named is None):
+            return await refuse(ports, origin, kind, ResponseCode.NO_ORIGINAL, order_no=order_no)
         if found.named is not None and (payment is None or found.named.id != payment.id):
-            return await refuse(context, request, kind, "12", order_no=order_no)
+            return await refuse(
+                ports, origin, kind, ResponseCode.INVALID_TRANSACTION, order_no=order_no
+            )
         put: tuple[Step, ...] = ()
         if payment is None:
-            known = await as_merchant_has_it(context, request, order)
+            known = await as_merchant_has_it(ports, origin, order)
             if isinstance(known, NoOrder):
-                return await refuse_unknown(context, request, kind, order_no, known)
+                return await refuse_unknown(ports, origin, kind, order_no, known)
             if known.changes != order.changes:
                 continue
             if known is not order:
                 order, put = known, (PutOrder(known),)
         after = NEXT.get(("sign", order.status))
         if after is None or _may_be_undone(found):
-            return await refuse(context, request, kind, "12", order_no=order_no)
-        entry = await advice_entry(context, request, kind, payment)
+            return await refuse(
+                ports, origin, kind, ResponseCode.INVALID_TRANSACTION, order_no=order_no
+            )
+        entry = await advice_entry(ports, origin, kind, order_no, payment)
         events = []
         if order.status == PAID and payment is not None:
             # A signature says that the payment stands, even if its confirmation was lost.
-            events.append(_confirmed(context, order, payment, entry))
+            events.append(_confirmed(ports, order, payment, entry))
         if after != order.status:
             events.append(
                 order_event(
-                    context,
+                    ports,
                     "order.signed_for",
                     order,
                     payment,
                     entry,
                     order_status=SIGNED_FOR,
-                    signed_by=signed_by,
+                    signed_by=command.signed_by,
                 )
             )
-        outcome = await commit_advice(context, entry, order, after, tuple(events), before=put)
+        outcome = await commit_advice(ports, entry, order, after, tuple(events), before=put)
         if outcome is not None:
             return outcome
-    return Answer("96")
+    return Answer(ResponseCode.SWITCH_FAULT)
 
 
 def _may_be_undone(found: Standing) -> bool:
@@ -116,14 +149,14 @@ def _may_be_undone(found: Standing) -> bool:
     return (is_paid and found.named is None) or found.has_open_parts
 
 
-def _confirmed(context: Context, order: OrderRow, payment: Entry, entry: Entry) -> Event:
+def _confirmed(ports: Ports, order: OrderRow, payment: Entry, entry: Entry) -> Event:
     return order_event(
-        context, "order.payment_confirmed", order, payment, entry, order_status=CONFIRMED
+        ports, "order.payment_confirmed", order, payment, entry, order_status=CONFIRMED
     )
 
 
 async def refuse_unknown(
-    context: Context, request: Request, kind: Kind, order_no: str, why: NoOrder
+    ports: Ports, origin: Origin, kind: Kind, order_no: str, why: NoOrder
 ) -> Outcome:
     """The answer to an advice whose order cannot be had.
 
@@ -131,32 +164,27 @@ async def refuse_unknown(
     """
     if why.response_code in NOT_NOW:
         return Answer(why.response_code)
-    return await refuse(context, request, kind, why.response_code, order_no=order_no)
+    return await refuse(ports, origin, kind, why.response_code, order_no=order_no)
 
 
 async def advice_entry(
-    context: Context,
-    request: Request,
-    kind: Kind,
-    payment: Entry | None,
-    reply: dict[int, str] | None = None,
+    ports: Ports, origin: Origin, kind: Kind, order_no: str, payment: Entry | None
 ) -> Entry:
     """The journal row of an advice about an order, approved."""
     return await new_entry(
-        context,
-        request,
+        ports,
+        origin,
         kind,
         State.APPROVED,
-        order_no=request.need_text("ON"),
-        courier_id=request.text("OC") or (payment.courier_id if payment else ""),
+        order_no=order_no,
+        courier_id=origin.courier_id or (payment.courier_id if payment else ""),
         original_id=payment.id if payment else None,
-        response_code="00",
-        reply=reply,
+        response_code=APPROVED,
     )
 
 
 async def commit_advice(
-    context: Context,
+    ports: Ports,
     entry: Entry,
     order: OrderRow,
     status: str,
@@ -175,11 +203,11 @@ async def commit_advice(
     moved = move_order(order, (status, order.paying_id, paid_by))
     # Not for an order that has had a part paid since it was looked at.
     move = replace(moved, expected_changes=order.changes)
-    failed = await context.book.commit(
+    failed = await ports.book.commit(
         InsertEntry(entry), *before, move, *(QueueEvent(event) for event in events)
     )
     if failed:
         return Repeat() if failed.is_taken else None
     if events:
-        context.events_queued()
-    return Answer("00", entry.reply)
+        ports.events_queued()
+    return answer_of(entry)

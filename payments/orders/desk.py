@@ -13,13 +13,15 @@ from dataclasses import dataclass, replace
 import structlog
 import trio
 
-from acquirer.codecs.errors import RemoteFormatError
 from acquirer.codecs.order_codes import RESCHEDULED
+from acquirer.codecs.response_codes import ResponseCode
 from acquirer.ledger.errors import BookBusy
 from acquirer.ledger.journal.details import OrderException
 from acquirer.ledger.journal.entries import CourierRow, Desk, Entry, OrderRow, State
 from acquirer.ledger.journal.kinds import Kind
-from acquirer.payments.kernel.ports import Context
+from acquirer.payments.kernel.commands import Named, Origin
+from acquirer.payments.kernel.errors import InvalidCommand
+from acquirer.payments.kernel.ports import Ports
 from acquirer.payments.orders.life import EXCEPTION, TO_PAY
 from acquirer.payments.orders.text import printable
 from acquirer.payments.orders.types import SHOWN
@@ -31,7 +33,6 @@ from acquirer.routing.orders.client import (
     UnknownOrder,
 )
 from acquirer.routing.orders.messages import NewOrder, NewPart, OrderFacts
-from acquirer.switch.terminals.request import Request
 
 log = structlog.get_logger("acquirer.orders")
 
@@ -86,8 +87,8 @@ class Found:
 
 
 async def find_order(
-    context: Context,
-    request: Request,
+    ports: Ports,
+    origin: Origin,
     order_no: str,
     courier_id: str = "",
     opening: NewOrder | None = None,
@@ -98,59 +99,57 @@ async def find_order(
         courier_id: who must be signed on at the terminal (else 58); empty for nobody.
         opening: has the order come into being; None where it must be there.
     """
-    merchant_id = request.terminal.settings.merchant_id
+    merchant_id = origin.merchant_id
     # Before the question, so that an answer that was given after the notice counts.
-    desk = await _desk(context, merchant_id, order_no, courier_id)
+    desk = await _desk(ports, merchant_id, order_no, courier_id)
     row = desk.order
-    if courier_id and not signed_on_here(context, request, courier_id, desk.courier):
-        return NoOrder("58")
-    rules = context.order_types.rules_for(merchant_id, order_no)
+    if courier_id and not signed_on_here(origin, courier_id, desk.courier):
+        return NoOrder(ResponseCode.NOT_PERMITTED_TO_TERMINAL)
+    rules = origin.business.order_types.rules_for(merchant_id, order_no)
     if rules.product in SHOWN:
         # An item or a sum: to look at, and nothing that could be paid or delivered.
-        return NoOrder("12")
+        return NoOrder(ResponseCode.INVALID_TRANSACTION)
     if desk.in_parts and not desk.told and not _moves(row):
         # The row does not say what parts have been paid, and the merchant does not know it yet.
-        return NoOrder("91")
+        return NoOrder(ResponseCode.UNAVAILABLE)
     changes = row.changes if row is not None else 0
     # A part that is given back does not count as a change of its order.
     serves_again = desk.told and not desk.in_parts
-    facts = await ask_system(context, request, order_no, opening, changes if serves_again else None)
+    facts = await ask_system(ports, origin, order_no, opening, changes if serves_again else None)
     if isinstance(facts, NoOrder):
         return facts
-    order = overlay(facts, row, desk.told, request.now_ms)
+    order = overlay(facts, row, desk.told, origin.now_ms)
     if rules.words is not None:
         order = replace(order, text=rules.words.render(facts))
-    again = order.status == EXCEPTION and await _rescheduled(context, order)
+    again = order.status == EXCEPTION and await _rescheduled(ports, order)
     return Found(order, again, facts.reference, desk.whole, desk.held)
 
 
-async def as_merchant_has_it(
-    context: Context, request: Request, order: OrderRow
-) -> OrderRow | NoOrder:
+async def as_merchant_has_it(ports: Ports, origin: Origin, order: OrderRow) -> OrderRow | NoOrder:
     """An order as it stands here; one in parts, which its row says nothing of, as it is asked for.
 
     91 while the merchant cannot be asked or another of its family is being paid or cancelled.
     """
-    desk = await context.book.desk(order.merchant_id, order.order_no, "")
+    desk = await ports.book.desk(order.merchant_id, order.order_no, "")
     if not desk.in_parts or _moves(order):
         return order
-    found = await find_order(context, request, order.order_no)
+    found = await find_order(ports, origin, order.order_no)
     if isinstance(found, NoOrder):
         return found
-    return NoOrder("91") if found.held else found.order
+    return NoOrder(ResponseCode.UNAVAILABLE) if found.held else found.order
 
 
-async def _desk(context: Context, merchant_id: str, order_no: str, courier_id: str) -> Desk:
+async def _desk(ports: Ports, merchant_id: str, order_no: str, courier_id: str) -> Desk:
     """What is known here; of an order in parts once its merchant knows all, if that is soon.
 
     A terminal that has had one part paid asks for the next while the notice is on its way.
     """
     for _ in range(TOLD_WAITS_MAX):
-        desk = await context.book.desk(merchant_id, order_no, courier_id)
+        desk = await ports.book.desk(merchant_id, order_no, courier_id)
         if desk.told or not desk.in_parts or _moves(desk.order):
             return desk
         await trio.sleep(TOLD_WAIT_S)
-    return await context.book.desk(merchant_id, order_no, courier_id)
+    return await ports.book.desk(merchant_id, order_no, courier_id)
 
 
 def _moves(row: OrderRow | None) -> bool:
@@ -159,8 +158,8 @@ def _moves(row: OrderRow | None) -> bool:
 
 
 async def ask_system(
-    context: Context,
-    request: Request,
+    ports: Ports,
+    origin: Origin,
     order_no: str,
     opening: NewOrder | NewPart | None = None,
     changes: int | None = 0,
@@ -170,33 +169,33 @@ async def ask_system(
     Args:
         changes: of the order here; see :meth:`OrderSystems.query`.
     """
-    merchant = request.terminal.merchant
+    merchant = origin.merchant
     reply: OrderReply | NotOpened
     if opening is None:
-        reply = await context.orders.query(
+        reply = await ports.orders.query(
             merchant.merchant_id,
             order_no,
-            terminal_id=request.terminal.terminal_id,
-            courier_id=request.text("OC"),
+            terminal_id=origin.terminal_id,
+            courier_id=origin.courier_id,
             changes=changes,
         )
     else:
-        secrets = context.event_secrets.of(opening.merchant_id)
-        reply = await context.orders.open(opening, *secrets, changes=changes)
+        secrets = ports.event_secrets.of(opening.merchant_id)
+        reply = await ports.orders.open(opening, *secrets, changes=changes)
     if isinstance(reply, NotOpened):
         return NoOrder(NOT_OPENED[reply.reason], printable(reply.detail))
     if isinstance(reply, UnknownOrder):
-        return NoOrder("25")
+        return NoOrder(ResponseCode.NO_ORIGINAL)
     if isinstance(reply, OrderSystemDown):
         reason = reply.reason[:REASON_CHARACTERS_MAX]
         log.warning("order_system_down", merchant_id=merchant.merchant_id, reason=reason)
-        return NoOrder("91")
+        return NoOrder(ResponseCode.UNAVAILABLE)
     if isinstance(reply, OrderSystemSilent):
-        return NoOrder("68")
+        return NoOrder(ResponseCode.ISSUER_TIME_OUT)
     if reply.currency_code != merchant.currency_code:
         # Taken at its word, it would be paid in the merchant's own currency.
         log.error("order_in_another_currency", merchant_id=merchant.merchant_id)
-        return NoOrder("91")
+        return NoOrder(ResponseCode.UNAVAILABLE)
     return reply
 
 
@@ -222,9 +221,9 @@ def overlay(facts: OrderFacts, row: OrderRow | None, told: bool, now_ms: int) ->
     )
 
 
-async def _rescheduled(context: Context, order: OrderRow) -> bool:
+async def _rescheduled(ports: Ports, order: OrderRow) -> bool:
     """Whether the newest exception that was told here says "rescheduled"."""
-    entries = await context.book.entries_of_order(order.merchant_id, order.order_no)
+    entries = await ports.book.entries_of_order(order.merchant_id, order.order_no)
     for entry in reversed(entries):
         if entry.kind is Kind.ORDER_EXCEPTION and entry.state is State.APPROVED:
             detail = entry.detail
@@ -232,17 +231,16 @@ async def _rescheduled(context: Context, order: OrderRow) -> bool:
     return False
 
 
-def keyed_fields(context: Context, request: Request) -> dict[str, str]:
-    """What the courier keyed in (``OV``), by the names that the merchant asks for (``OI``).
+def keyed_fields(origin: Origin, order_no: str, keyed: tuple[str, ...]) -> dict[str, str]:
+    """What the courier keyed in, by the names that the merchant asks for.
 
     Raises:
-        RemoteFormatError: not one value for each name, or an empty one.
+        InvalidCommand: not one value for each name, or an empty one.
     """
-    merchant_id = request.terminal.settings.merchant_id
-    names = context.order_types.rules_for(merchant_id, request.text("ON")).ask
-    values = request.text("OV").split("|") if names else []
+    names = origin.business.order_types.rules_for(origin.merchant_id, order_no).ask
+    values = keyed if names else ()
     if len(values) != len(names) or not all(value.strip() for value in values):
-        raise RemoteFormatError("the merchant asks for other values", field="59.OV")
+        raise InvalidCommand(f"the merchant asks for {len(names)} values with this order")
     return dict(zip(names, values, strict=True))
 
 
@@ -251,7 +249,7 @@ class Standing:
     """What is known of an order here, read at one instant.
 
     Attributes:
-        named: the payment of this order that DE61 names.
+        named: the payment of this order that the command names.
         payment: the payment that stands.
         has_open_parts: whether a part of it is held, or paid and not confirmed yet.
     """
@@ -262,25 +260,20 @@ class Standing:
     has_open_parts: bool
 
 
-async def standing(context: Context, request: Request, order_no: str) -> Standing:
+async def standing(ports: Ports, origin: Origin, order_no: str, payment: Named | None) -> Standing:
     """The order and its payments as they are now.
 
-    Raises:
-        RemoteFormatError: DE61 is there and cannot be read.
+    Args:
+        payment: that the command names, or None.
     """
-    named = None
-    if request.message.get(61):
-        de61 = request.original()
-        named = (request.terminal.terminal_id, de61.original_batch, de61.original_stan)
-    known = await context.book.order_payments(
-        request.terminal.settings.merchant_id, order_no, named
-    )
+    named = (origin.terminal_id, payment.batch, payment.stan) if payment else None
+    known = await ports.book.order_payments(origin.merchant_id, order_no, named)
     original = known.original
     if original is not None and original.kind is Kind.ORDER_CANCELLATION and original.original_id:
         # The confirmation of a cancellation may name either of the two.
-        original = await context.book.entry(original.original_id)
+        original = await ports.book.entry(original.original_id)
     if original is not None and original.kind is Kind.ORDER_GROUP:
-        shares = await context.book.entries_of_original(original.id)
+        shares = await ports.book.entries_of_original(original.id)
         original = _share_of(shares, order_no)
     if original is not None and (
         original.kind not in (Kind.ORDER_PAYMENT, Kind.ORDER_SHARE) or original.order_no != order_no
@@ -295,43 +288,38 @@ def _share_of(about: Iterable[Entry], order_no: str) -> Entry | None:
     return next((share for share in shares if share.order_no == order_no), None)
 
 
-async def standing_free(context: Context, request: Request, order_no: str) -> Standing:
+async def standing_free(
+    ports: Ports, origin: Origin, order_no: str, payment: Named | None
+) -> Standing:
     """As :func:`standing`, once no payment or cancellation holds the order.
 
     Raises:
-        RemoteFormatError: DE61 is there and cannot be read.
-        BookBusy: it is held for longer than a terminal should wait; nothing was stored.
+        BookBusy: it is held for longer than anybody should wait; nothing was stored.
     """
     for _ in range(HELD_WAITS_MAX):
-        found = await standing(context, request, order_no)
+        found = await standing(ports, origin, order_no, payment)
         if found.order is None or found.order.paying_id is None:
             return found
         await trio.sleep(HELD_WAIT_S)
     raise BookBusy("the order is held by a payment or a cancellation")
 
 
-def signed_on_here(
-    context: Context, request: Request, courier_id: str, row: CourierRow | None
-) -> bool:
-    """Whether a courier of this merchant, with this row, is signed on at the request's terminal."""
-    settings = context.couriers.get(courier_id)
+def signed_on_here(origin: Origin, courier_id: str, row: CourierRow | None) -> bool:
+    """Whether a courier of this merchant, with this row, is signed on at the origin's terminal."""
+    settings = origin.business.couriers.get(courier_id)
     return (
         settings is not None
-        and settings.merchant_id == request.terminal.settings.merchant_id
+        and settings.merchant_id == origin.merchant_id
         and row is not None
-        and row.terminal_id == request.terminal.terminal_id
+        and row.terminal_id == origin.terminal_id
     )
 
 
-async def courier_here(context: Context, request: Request) -> str:
-    """The courier whom the request names, or who is signed on at its terminal; empty for none.
-
-    Raises:
-        RemoteFormatError: OC is no courier id.
-    """
-    named = request.text("OC")
+async def courier_here(ports: Ports, origin: Origin) -> str:
+    """The courier who is named, or who is signed on at the terminal; empty for none."""
+    named = origin.courier_id
     if named:
-        row = await context.book.courier(named)
-        return named if signed_on_here(context, request, named, row) else ""
-    row = await context.book.courier_at(request.terminal.terminal_id)
+        row = await ports.book.courier(named)
+        return named if signed_on_here(origin, named, row) else ""
+    row = await ports.book.courier_at(origin.terminal_id)
     return row.courier_id if row is not None else ""

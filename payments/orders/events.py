@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from acquirer.codecs.order_codes import Means, OrderStatus, means_of
 from acquirer.ledger.journal.entries import Entry, Event, OrderRow
-from acquirer.payments.kernel.ports import Context
+from acquirer.payments.kernel.ports import Ports
 from acquirer.routing.orders.messages import (
     EventData,
     EventType,
@@ -16,7 +16,7 @@ from acquirer.routing.orders.messages import (
 
 
 def order_event(
-    context: Context,
+    ports: Ports,
     kind: EventType,
     order: OrderRow,
     payment: Entry | None,
@@ -54,7 +54,7 @@ def order_event(
         note=note,
         fields=fields or {},
     )
-    event = build_event(context.new_event_id(), kind, data, cause.created_at_ms)
+    event = build_event(ports.new_event_id(), kind, data, cause.created_at_ms)
     return Event(
         event.id,
         event.merchant_id,

@@ -1,4 +1,4 @@
-"""Order exception: MTI 0220, DE3 930000, type 77. The order could not be delivered, and why.
+"""Order exception: the order could not be delivered, and why.
 
 Answered 00 only once the notice to the merchant is stored. Nothing is paid and nothing given
 back: an order that was paid must be cancelled instead (12).
@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from acquirer.codecs.de59 import De59
-from acquirer.codecs.errors import RemoteFormatError
-from acquirer.codecs.order_codes import REASON_TEXTS
+import msgspec
+
+from acquirer.codecs.response_codes import ResponseCode
 from acquirer.ledger.journal.details import OrderException
 from acquirer.ledger.journal.entries import PutOrder
 from acquirer.ledger.journal.kinds import Kind
-from acquirer.payments.kernel.ports import Context
+from acquirer.payments.kernel.commands import Answer, Command, Outcome, Shown
+from acquirer.payments.kernel.ports import Ports
 from acquirer.payments.kernel.records import refuse
 from acquirer.payments.orders.confirmation import (
     TRIES_MAX,
@@ -32,58 +33,67 @@ from acquirer.payments.orders.desk import (
 )
 from acquirer.payments.orders.events import order_event
 from acquirer.payments.orders.life import EXCEPTION, NEXT, refusal_code
-from acquirer.switch.terminals.request import Answer, Outcome, Request
 
 KIND = Kind.ORDER_EXCEPTION
 
 
-async def order_exception(context: Context, request: Request) -> Outcome:
+class OrderNotDelivered(Command, frozen=True):
+    """An order could not be delivered; the origin may name the courier.
+
+    Attributes:
+        reason: of the terminal interface, 2 digits.
+        note: free text.
+    """
+
+    order_no: str
+    reason: str
+    note: str = ""
+
+
+async def order_exception(ports: Ports, command: OrderNotDelivered) -> Outcome:
     """Record why an order was not delivered.
 
     Raises:
-        RemoteFormatError: ON or OX is missing, or OX is no reason of the interface.
         BookBusy: the order is held for too long; nothing was stored.
     """
-    order_no, reason = request.need_text("ON"), request.need_text("OX")
-    note = request.text("OD")
-    if reason not in REASON_TEXTS:
-        raise RemoteFormatError("no reason of the interface", field="59.OX")
+    origin, order_no = command.origin, command.order_no
     for _ in range(TRIES_MAX):
-        order = (await standing_free(context, request, order_no)).order
+        order = (await standing_free(ports, origin, order_no, None)).order
         if order is None:
-            found = await find_order(context, request, order_no)
+            found = await find_order(ports, origin, order_no)
             if isinstance(found, NoOrder):
-                return await refuse_unknown(context, request, KIND, order_no, found)
+                return await refuse_unknown(ports, origin, KIND, order_no, found)
             order = found.order
         else:
-            known = await as_merchant_has_it(context, request, order)
+            known = await as_merchant_has_it(ports, origin, order)
             if isinstance(known, NoOrder):
-                return await refuse_unknown(context, request, KIND, order_no, known)
+                return await refuse_unknown(ports, origin, KIND, order_no, known)
             order = known
         after = NEXT.get(("except", order.status))
         if after is None:
             code = refusal_code("except", order.status)
-            return await refuse(context, request, KIND, code, order_no=order_no)
-        items = De59.build({"ON": order_no, "OS": after, "OX": reason}, request.encoding)
-        draft = await advice_entry(context, request, KIND, None, {59: items.hex})
+            return await refuse(ports, origin, KIND, code, order_no=order_no)
+        draft = await advice_entry(ports, origin, KIND, order_no, None)
+        shown = origin.display(Shown(order_no, status=after, reason=command.reason))
         entry = replace(
             draft,
-            courier_id=await courier_here(context, request),
-            detail=OrderException(reason, note),
+            courier_id=await courier_here(ports, origin),
+            detail=OrderException(command.reason, command.note),
+            reply=msgspec.structs.replace(draft.reply, shown=shown),
         )
         notice = order_event(
-            context,
+            ports,
             "order.exception",
             order,
             None,
             entry,
             order_status=EXCEPTION,
-            reason=reason,
-            note=note,
+            reason=command.reason,
+            note=command.note,
         )
         outcome = await commit_advice(
-            context, entry, order, after, (notice,), before=(PutOrder(order),)
+            ports, entry, order, after, (notice,), before=(PutOrder(order),)
         )
         if outcome is not None:
             return outcome
-    return Answer("96")
+    return Answer(ResponseCode.SWITCH_FAULT)

@@ -8,6 +8,7 @@ Source: docs/interfaces/terminal.md, part 5, ``OS`` and ``OX``.
 from __future__ import annotations
 
 from acquirer.codecs.order_codes import STATUS_TEXTS, OrderStatus
+from acquirer.codecs.response_codes import ResponseCode
 
 TO_PAY, NOTHING_TO_PAY = OrderStatus.TO_PAY, OrderStatus.NOTHING_TO_PAY
 PAID, CONFIRMED, SIGNED_FOR = OrderStatus.PAID, OrderStatus.CONFIRMED, OrderStatus.SIGNED_FOR
@@ -48,13 +49,14 @@ NEXT: dict[tuple[str, str], OrderStatus] = {
 }
 
 
-def refusal_code(step: str, status: str) -> str:
+def refusal_code(step: str, status: str) -> ResponseCode:
     """DE39 for a step that the table does not have: 12, or 94 for paying a paid order.
 
-    >>> refusal_code("pay", CONFIRMED), refusal_code("sign", CANCELLED)
+    >>> str(refusal_code("pay", CONFIRMED)), str(refusal_code("sign", CANCELLED))
     ('94', '12')
     """
-    return "94" if step == "pay" and status in (PAID, CONFIRMED, SIGNED_FOR) else "12"
+    is_paid = step == "pay" and status in (PAID, CONFIRMED, SIGNED_FOR)
+    return ResponseCode.DUPLICATE if is_paid else ResponseCode.INVALID_TRANSACTION
 
 
 def life_table() -> str:

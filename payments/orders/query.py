@@ -1,126 +1,117 @@
-"""Order query: MTI 0200, DE3 380000, type 71. What is owed for an order, and how it may be paid.
+"""Order query: what is owed for an order, and how it may be paid.
 
-A shop's terminal also opens orders with it (``IT``) and looks things up; see ``shop.py``. With
-``PA`` it opens a part of an order; see ``part_payment.py``.
+A shop's terminal also opens orders with it and looks things up; see ``shop.py``. One that names
+the amount of a part opens a part of an order; see ``parts.py``.
 Source: docs/interfaces/terminal.md, part 5, row 3.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-import structlog
-
-from acquirer.codecs.de59 import BYTES_MAX, De59
+from acquirer.codecs.response_codes import ResponseCode
 from acquirer.ledger.journal.entries import InsertEntry, PutOrder, Role, State, Step
 from acquirer.ledger.journal.kinds import Kind
-from acquirer.payments.kernel.ports import Context
+from acquirer.ledger.journal.replies import twelve_digits
+from acquirer.payments.kernel.commands import (
+    Answer,
+    Command,
+    Outcome,
+    Repeat,
+    Shown,
+    answer_of,
+)
+from acquirer.payments.kernel.ports import Ports
 from acquirer.payments.kernel.records import new_entry, refuse
 from acquirer.payments.orders.desk import Found, NoOrder, find_order
-from acquirer.payments.orders.parts import PART_TAG, open_part
+from acquirer.payments.orders.parts import open_part
 from acquirer.payments.orders.shop import look_up, order_opening
 from acquirer.payments.orders.types import SHOWN
-from acquirer.switch.terminals.request import Answer, Outcome, Repeat, Request
-
-log = structlog.get_logger("acquirer.orders")
+from acquirer.routing.orders.messages import OrderLine
 
 KIND = Kind.ORDER_QUERY
-ITEM_HEAD_BYTES = 5
 
 
-async def order_query(context: Context, request: Request) -> Outcome:
-    """Answer with the amount due (DE4) and the order's status, ways of payment and text (DE59).
+class OrderQueried(Command, frozen=True):
+    """A courier wants to know of an order; the origin names him.
+
+    Attributes:
+        lines: what is sold; the order comes into being with them.
+        part_minor: a part of this amount is to be opened, minor units; None for no part.
+    """
+
+    order_no: str
+    lines: tuple[OrderLine, ...] = ()
+    part_minor: int | None = None
+
+
+async def order_query(ports: Ports, command: OrderQueried) -> Outcome:
+    """Answer with the amount due and the order's status, ways of payment and text.
 
     Raises:
-        RemoteFormatError: ON or OC is missing, IT is no list of items, or PA no amount.
+        BookBusy, BookUnavailable: nothing was stored.
     """
-    order_no, courier_id = request.need_text("ON"), request.need_text("OC")
-    rules = context.order_types.rules_for(request.terminal.settings.merchant_id, order_no)
-    opening = order_opening(request, order_no, courier_id, rules)
+    origin, order_no = command.origin, command.order_no
+    rules = origin.business.order_types.rules_for(origin.merchant_id, order_no)
+    opening = order_opening(origin, order_no, command.lines, rules)
     is_shown = rules.product in SHOWN
     whole: tuple[Step, ...] = ()
     if isinstance(opening, NoOrder):
         found: Found | NoOrder = opening
-    elif PART_TAG in request.de59:
-        if await _is_known(context, request):
+    elif command.part_minor is not None:
+        if await _is_known(ports, command):
             # A part that was opened only now would take the place of a newer one.
             return Repeat()
-        found = await open_part(context, request, order_no, courier_id)
+        found = await open_part(ports, origin, order_no, command.part_minor)
         if isinstance(found, Found) and found.whole is not None:
             whole = (PutOrder(found.whole),)
     elif is_shown:
-        found = await look_up(context, request, order_no, courier_id, rules)
+        found = await look_up(ports, origin, order_no, rules)
     else:
-        found = await find_order(context, request, order_no, courier_id, opening)
+        found = await find_order(ports, origin, order_no, origin.courier_id, opening)
     if isinstance(found, NoOrder):
-        return await _refuse(context, request, order_no, found)
+        return await _refuse(ports, command, found)
     order, due = found.order, found.due_minor
-    reply = {4: f"{due:012d}", 49: order.currency_code, 59: _items(context, found, request)}
     entry = await new_entry(
-        context,
-        request,
+        ports,
+        origin,
         KIND,
         State.APPROVED,
         order_no=order.order_no,
-        courier_id=courier_id,
+        courier_id=origin.courier_id,
         amount_minor=due,
-        response_code="00",
-        reply=reply,
+        response_code=ResponseCode.APPROVED,
+        said={
+            "amount": twelve_digits(due),
+            "currency_code": order.currency_code,
+            "shown": origin.display(_shown(command, found)),
+        },
     )
     # What is only looked at is no order, so that nothing can be done to it.
     kept: tuple[Step, ...] = () if is_shown else (*whole, PutOrder(order))
-    if await context.book.commit(*kept, InsertEntry(entry)):
+    if await ports.book.commit(*kept, InsertEntry(entry)):
         return Repeat()
-    return Answer("00", entry.reply)
+    return answer_of(entry)
 
 
-async def _is_known(context: Context, request: Request) -> bool:
-    key = (request.terminal.terminal_id, request.de60.batch, request.stan)
-    return await context.book.find_entry(*key, Role.ORIGINAL) is not None
+async def _is_known(ports: Ports, command: OrderQueried) -> bool:
+    origin = command.origin
+    key = (origin.terminal_id, origin.batch, origin.stan)
+    return await ports.book.find_entry(*key, Role.ORIGINAL) is not None
 
 
-async def _refuse(
-    context: Context, request: Request, order_no: str, why: NoOrder
-) -> Answer | Repeat:
-    reply = {59: fitted({"ON": order_no}, why.text, request.encoding)} if why.text else {}
-    code = why.response_code
-    return await refuse(context, request, KIND, code, order_no=order_no, reply=reply)
+async def _refuse(ports: Ports, command: OrderQueried, why: NoOrder) -> Answer | Repeat:
+    origin, order_no = command.origin, command.order_no
+    said = {"shown": origin.display(Shown(order_no, text=why.text))} if why.text else None
+    return await refuse(ports, origin, KIND, why.response_code, order_no=order_no, said=said)
 
 
-def _items(context: Context, found: Found, request: Request) -> str:
-    """DE59 of the reply, hexadecimal."""
+def _shown(command: OrderQueried, found: Found) -> Shown:
     order = found.order
-    texts = {"ON": order.order_no, "OS": order.status}
-    if order.pay_ways:
-        texts["OW"] = order.pay_ways
-    if found.reference:
-        texts["OP"] = found.reference
-    if asked := context.order_types.rules_for(order.merchant_id, order.order_no).ask:
-        texts["OI"] = "|".join(asked)
-    return fitted(texts, order.text, request.encoding)
-
-
-def fitted(texts: Mapping[str, str], text: str, encoding: str) -> str:
-    """Items with a text to show, cut to what fits, never inside a character.
-
-    An item that the terminal's encoding lacks, or DE59 has no room for, is left out and logged.
-    """
-    items: dict[str, str | bytes] = {}
-    room = BYTES_MAX - ITEM_HEAD_BYTES
-    for tag, one in texts.items():
-        value = _encoded(one, encoding)
-        if value is None or ITEM_HEAD_BYTES + len(value) > room:
-            log.warning("order_item_left_out", order_no=texts["ON"], tag=tag)
-            continue
-        items[tag] = value
-        room -= ITEM_HEAD_BYTES + len(value)
-    items["OT"] = text.encode(encoding, "replace")[:room].decode(encoding, "ignore")
-    return De59.build(items, encoding).hex
-
-
-def _encoded(text: str, encoding: str) -> bytes | None:
-    """The text in the terminal's encoding; None where that lacks a character."""
-    try:
-        return text.encode(encoding)
-    except UnicodeError:
-        return None
+    rules = command.origin.business.order_types.rules_for(order.merchant_id, order.order_no)
+    return Shown(
+        order.order_no,
+        status=order.status,
+        pay_ways=order.pay_ways,
+        reference=found.reference,
+        asked=rules.ask,
+        text=order.text,
+    )

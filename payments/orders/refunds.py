@@ -12,6 +12,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from acquirer.codecs.bank_kinds import BankMessage
+from acquirer.codecs.response_codes import ResponseCode
+from acquirer.config.business import MerchantSettings
 from acquirer.ledger.accounts.postings import MDR_INCOME, merchant_account, refund, split_minor
 from acquirer.ledger.accounts.transfer_steps import LimitBalance, Post
 from acquirer.ledger.journal.details import Refund
@@ -26,14 +28,15 @@ from acquirer.ledger.journal.entries import (
 )
 from acquirer.ledger.journal.kinds import Kind
 from acquirer.payments.kernel.numbers import bank_stan_of, rrn_of
-from acquirer.payments.kernel.ports import Context
+from acquirer.payments.kernel.ports import Ports
+from acquirer.payments.kernel.records import usual_reply
 from acquirer.routing.banks.messages import request_mti
 
 KIND = Kind.REFUND
 
 
 async def refund_steps(
-    context: Context, cause: Entry, payment: Entry, amount_minor: int, fee_minor: int, reason: str
+    ports: Ports, cause: Entry, payment: Entry, amount_minor: int, fee_minor: int, reason: str
 ) -> tuple[Step, ...]:
     """The refund's entry, its posting, and the advice that is owed to the bank.
 
@@ -47,8 +50,8 @@ async def refund_steps(
         fee_minor: the share of the fee that goes back with it, see :func:`returned_fee`.
         reason: shown to operators beside the queued advice.
     """
-    number = await context.numbers.take()
-    stamp = context.calendar.stamp(cause.created_at_ms)
+    number = await ports.numbers.take()
+    stamp = ports.calendar.stamp(cause.created_at_ms)
     rrn = rrn_of(number, stamp.rrn_day)
     entry = replace(
         cause,
@@ -66,13 +69,11 @@ async def refund_steps(
         bank_stan=bank_stan_of(number),
         transmission_at=stamp.transmission_at,
         original_id=payment.id,
-        response_code="00",
-        reply={12: stamp.local_time, 13: stamp.local_date, 15: stamp.local_date, 37: rrn},
+        response_code=ResponseCode.APPROVED,
+        reply=usual_reply(stamp, rrn),
     )
     payable = merchant_account(entry.merchant_id)
-    debits, credits, debits_pending, _ = await context.book.account_sums(
-        payable, entry.currency_code
-    )
+    debits, credits, debits_pending, _ = await ports.book.account_sums(payable, entry.currency_code)
     owed_minor = credits - debits - debits_pending
     postings = refund(
         amount_minor,
@@ -91,7 +92,7 @@ async def refund_steps(
         high_minor=debits - credits if is_short else -covered_minor - debits_pending,
     )
     advice = SafItem(
-        id=await context.numbers.take(),
+        id=await ports.numbers.take(),
         bank=entry.bank,
         kind=BankMessage.REFUND,
         original_id=entry.id,
@@ -109,21 +110,24 @@ async def refund_steps(
     )
 
 
-async def returned_fee(context: Context, payment: Entry, part: Entry | None) -> int:
+async def returned_fee(
+    ports: Ports, merchant: MerchantSettings, payment: Entry, part: Entry | None
+) -> int:
     """What the merchant gets back of a payment's fee, in minor units.
 
     Args:
+        merchant: whose payment it is.
         payment: as the bank has authorised it.
         part: one order of several that it paid, whose share it is; None for all of it.
     """
-    if context.merchants[payment.merchant_id].refund_fee == "keep":
+    if merchant.refund_fee == "keep":
         return 0
-    posted = await context.book.postings_of_event(payment.id)
+    posted = await ports.book.postings_of_event(payment.id)
     fee_minor = sum(p.amount_minor for p in posted if p.credit == MDR_INCOME)
     if part is None:
         return fee_minor
     parts = [
-        e for e in await context.book.entries_of_original(payment.id) if e.kind is Kind.ORDER_SHARE
+        e for e in await ports.book.entries_of_original(payment.id) if e.kind is Kind.ORDER_SHARE
     ]
     shares = split_minor(fee_minor, [one.amount_minor for one in parts])
     # The remainder, which the largest part has, may be more than the part itself was paid.

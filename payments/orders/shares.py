@@ -1,19 +1,23 @@
-"""Payment of several orders in one swipe: one authorisation at the bank, split by order.
+"""Payment of several orders in one swipe: one authorisation at the bank, shared out by order.
 
-DE59 names the first order in ``ON`` and up to eight more in ``N2`` to ``N9``; DE4 is the sum of
-what is due for all. The payment's entry belongs to no order; each order gets an entry of its own
-(its share) that refers to it, is paid by it, and is confirmed and signed for by itself.
-Either all are paid or none; a reversal opens all of them again.
+The payment's entry belongs to no order; each order gets an entry of its own (its share) that
+refers to it, is paid by it, and is confirmed and signed for by itself. Either all are paid or
+none; a reversal opens all of them again. A payment of one order is settled in the same way: the
+payment itself is what the order is paid by.
 Source: docs/orders.md, "Several orders in one swipe"; docs/interfaces/postings.md, "Card sale".
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+import msgspec
+
+from acquirer.codecs.response_codes import ResponseCode
 from acquirer.ledger.accounts.postings import card_sale
 from acquirer.ledger.accounts.transfer_steps import Post
+from acquirer.ledger.journal.details import Share
 from acquirer.ledger.journal.entries import (
     Entry,
     Event,
@@ -21,56 +25,54 @@ from acquirer.ledger.journal.entries import (
     OrderRow,
     PutOrder,
     QueueEvent,
+    Role,
     State,
     Step,
     UpdateEntry,
 )
 from acquirer.ledger.journal.kinds import Kind
-from acquirer.payments.kernel.bank_reply import approval_code_of_bank
+from acquirer.payments.kernel.bank_reply import approval_code_of
+from acquirer.payments.kernel.commands import APPROVED, Answer, Origin, Outcome, Repeat
 from acquirer.payments.kernel.commits import settle
-from acquirer.payments.kernel.ports import Context
-from acquirer.payments.kernel.records import (
-    claim_steps,
-    free_order_steps,
-    move_order,
-    refuse,
-    share_entry,
-    unpay_step,
-)
-from acquirer.payments.orders.desk import Found, NoOrder, find_order, keyed_fields
+from acquirer.payments.kernel.holds import claim_steps, free_order_steps, move_order, unpay_step
+from acquirer.payments.kernel.numbers import rrn_of
+from acquirer.payments.kernel.ports import Ports
+from acquirer.payments.kernel.records import refuse
+from acquirer.payments.orders.desk import Found, NoOrder, find_order
 from acquirer.payments.orders.events import order_event
 from acquirer.payments.orders.life import PAID
 from acquirer.routing.outcomes import BankOutcome
-from acquirer.switch.terminals.request import Outcome, Repeat, Request
-
-MORE_TAGS = tuple(f"N{place}" for place in range(2, 10))
 
 
-def further_orders(request: Request) -> list[str]:
-    """The order numbers beside ``ON``, in the order of their tags; none for a single order.
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """An order of a card payment.
 
-    Raises:
-        RemoteFormatError: one that is no order number.
+    Attributes:
+        entry: what it is paid by: the payment, or its share of one.
+        order: as it was before.
     """
-    return [number for tag in MORE_TAGS if (number := request.text(tag))]
+
+    entry: Entry
+    order: OrderRow
 
 
 async def find_all(
-    context: Context, request: Request, first: Found, numbers: Sequence[str]
+    ports: Ports, origin: Origin, first: Found, numbers: Sequence[str]
 ) -> list[Found] | NoOrder:
     """All orders of a swipe, or why one of them cannot be had."""
     found = [first]
     for number in numbers:
         if number in [one.order.order_no for one in found]:
-            return NoOrder("12")
-        one = await find_order(context, request, number)
+            return NoOrder(ResponseCode.INVALID_TRANSACTION)
+        one = await find_order(ports, origin, number)
         if isinstance(one, NoOrder):
             return one
         if _family(one.order) in [_family(other.order) for other in found]:
             # Each would change what the other was asked about.
-            return NoOrder("12")
+            return NoOrder(ResponseCode.INVALID_TRANSACTION)
         if one.order.currency_code != first.order.currency_code:
-            return NoOrder("12")
+            return NoOrder(ResponseCode.INVALID_TRANSACTION)
         found.append(one)
     return found
 
@@ -81,123 +83,139 @@ def _family(order: OrderRow) -> str:
 
 
 async def record_shares(
-    context: Context, request: Request, entry: Entry, found: Sequence[Found]
-) -> tuple[list[Entry], Outcome | None]:
+    ports: Ports, origin: Origin, payment: Entry, found: Sequence[Found]
+) -> list[Paid] | Answer | Repeat:
     """Commit 1: the payment, a share for each order, and a claim on each.
 
     Returns:
-        The shares, and None where all committed, else the answer to give.
+        The orders with their shares, or the answer to give where nothing was stored.
     """
-    shares = [
-        await share_entry(
-            context,
-            entry,
-            place,
-            order_no=one.order.order_no,
-            amount_minor=one.due_minor,
-        )
-        for place, one in enumerate(found, start=1)
-    ]
+    paid: list[Paid] = []
     steps: list[Step] = []
-    for share, one in zip(shares, found, strict=True):
+    for place, one in enumerate(found, start=1):
+        share = await _share_entry(ports, payment, place, one)
         claim = claim_steps(one.order, one.whole, (one.order.status, share.id, None))
         steps += [PutOrder(one.order), InsertEntry(share), *claim]
-    payment = InsertEntry(entry)
-    failed = await context.book.commit(payment, *steps)
+        paid.append(Paid(share, one.order))
+    insert = InsertEntry(payment)
+    failed = await ports.book.commit(insert, *steps)
     if failed is None:
-        return shares, None
-    if failed.step is payment:
-        return shares, Repeat()
+        return paid
+    if failed.step is insert:
+        return Repeat()
     # One of the orders is being paid elsewhere, or was paid meanwhile.
-    answer = await refuse(context, request, Kind.ORDER_GROUP, "94", reply={37: ""})
-    return shares, answer
+    return await refuse(ports, origin, Kind.ORDER_GROUP, ResponseCode.DUPLICATE, said={"rrn": ""})
 
 
-async def settle_shares(
-    context: Context,
-    request: Request,
-    entry: Entry,
-    shares: Sequence[Entry],
-    found: Sequence[Found],
-    outcome: BankOutcome,
-) -> Outcome:
-    """Commit 2: all orders are paid and their merchant is told, or all are to be paid again."""
-    approval_code = approval_code_of_bank(outcome)
-    postings = card_sale(
-        entry.amount_minor,
-        request.terminal.fee_rate,
-        bank=entry.bank,
-        merchant_id=entry.merchant_id,
+async def _share_entry(ports: Ports, payment: Entry, place: int, one: Found) -> Entry:
+    """The journal row of one order's share of a payment; the bank knows the payment only."""
+    number = await ports.numbers.take()
+    rrn = rrn_of(number, ports.calendar.stamp(payment.created_at_ms).rrn_day)
+    return replace(
+        payment,
+        id=number,
+        rrn=rrn,
+        kind=Kind.ORDER_SHARE,
+        role=Role.share(place),
+        detail=Share(place),
+        amount_minor=one.due_minor,
+        fingerprint=b"",
+        card=None,
+        bank="",
+        bank_stan="",
+        transmission_at="",
+        order_no=one.order.order_no,
+        original_id=payment.id,
+        reply=msgspec.structs.replace(payment.reply, rrn=rrn),
     )
-    approved: list[Step] = [Post(entry.id, entry.currency_code, entry.business_date, postings)]
-    undone: list[Step] = []
-    for share, one in zip(shares, found, strict=True):
-        claimed = replace(one.order, paying_id=share.id)
-        told = replace(share, approval_code=approval_code)
-        notice = order_event(
-            context,
-            "order.paid",
-            claimed,
-            told,
-            told,
-            order_status=PAID,
-            fields=keyed_fields(context, request),
-        )
-        approved += [
-            UpdateEntry(
-                share.id,
-                (State.SENT,),
-                state=State.APPROVED,
-                owner=share.owner,
-                response_code="00",
-                approval_code=approval_code,
-            ),
-            move_order(claimed, (PAID, None, share.id)),
-            QueueEvent(notice),
-        ]
-        undone += [
-            UpdateEntry(share.id, (State.SENT,), state=State.DECLINED, owner=share.owner),
-            *free_order_steps(share, claimed),
-        ]
-    return await settle(context, entry, outcome, approved=approved, undone=undone)
 
 
-async def unpay_shares(context: Context, original: Entry, entry: Entry) -> tuple[Step, ...] | None:
-    """Steps that open all orders of an approved payment again.
-
-    None where one was confirmed or cancelled: then all of them stay as they are.
-
-    None to take, an empty tuple, where it is no payment of several.
+async def settle_paid(
+    ports: Ports,
+    origin: Origin,
+    payment: Entry,
+    paid: Sequence[Paid],
+    outcome: BankOutcome,
+    fields: dict[str, str],
+) -> Outcome:
+    """Commit 2: all orders are paid and their merchant is told, or all are to be paid again.
 
     Args:
-        original: the payment.
-        entry: the reversal, which the notices are about.
+        fields: what was keyed in, for the merchant.
     """
-    if original.kind is not Kind.ORDER_GROUP:
-        return ()
+    approval_code = approval_code_of(outcome)
+    postings = card_sale(
+        payment.amount_minor, origin.fee_rate, bank=payment.bank, merchant_id=payment.merchant_id
+    )
+    approved: list[Step] = [
+        Post(payment.id, payment.currency_code, payment.business_date, postings)
+    ]
+    undone: list[Step] = []
+    for one in paid:
+        entry, claimed = one.entry, replace(one.order, paying_id=one.entry.id)
+        if entry.id != payment.id:
+            approved.append(_share_approved(entry, approval_code))
+            undone.append(
+                UpdateEntry(entry.id, (State.SENT,), state=State.DECLINED, owner=entry.owner)
+            )
+        told = replace(entry, approval_code=approval_code)
+        notice = order_event(
+            ports, "order.paid", claimed, told, told, order_status=PAID, fields=fields
+        )
+        approved += [move_order(claimed, (PAID, None, entry.id)), QueueEvent(notice)]
+        undone += free_order_steps(entry, claimed)
+    return await settle(ports, origin, payment, outcome, approved=approved, undone=undone)
+
+
+def _share_approved(share: Entry, approval_code: str) -> UpdateEntry:
+    return UpdateEntry(
+        share.id,
+        (State.SENT,),
+        state=State.APPROVED,
+        owner=share.owner,
+        response_code=APPROVED,
+        approval_code=approval_code,
+    )
+
+
+async def group_reversed(ports: Ports, payment: Entry, reversal: Entry) -> tuple[Step, ...] | str:
+    """What the reversal of an approved payment of several opens again: all of its orders.
+
+    12 where one was confirmed or cancelled: then all of them stay as they are.
+    """
     steps: list[Step] = []
-    for share in await context.book.entries_of_original(original.id):
+    for share in await ports.book.entries_of_original(payment.id):
         if share.kind is not Kind.ORDER_SHARE:
             continue
-        order = await context.book.order(share.merchant_id, share.order_no)
+        order = await ports.book.order(share.merchant_id, share.order_no)
         if order is None or (order.payment_id, order.status) != (share.id, PAID):
-            return None
+            return ResponseCode.INVALID_TRANSACTION
         steps += [
             UpdateEntry.unclaimed(share.id, State.REVERSED),
             unpay_step(order),
-            QueueEvent(_reversed(context, order, share, entry)),
+            QueueEvent(reversed_notice(ports, order, share, reversal)),
         ]
     return tuple(steps)
 
 
-def _reversed(context: Context, order: OrderRow, share: Entry, entry: Entry) -> Event:
-    cause = replace(entry, order_no=share.order_no)
+async def payment_reversed(ports: Ports, payment: Entry, reversal: Entry) -> tuple[Step, ...] | str:
+    """What the reversal of a payment of one order opens again; 12 once it is confirmed."""
+    order = await ports.book.order(payment.merchant_id, payment.order_no)
+    if order is None or order.payment_id != payment.id:
+        return ()
+    if order.status != PAID:
+        return ResponseCode.INVALID_TRANSACTION
+    return (unpay_step(order), QueueEvent(reversed_notice(ports, order, payment, reversal)))
+
+
+def reversed_notice(ports: Ports, order: OrderRow, paid_by: Entry, reversal: Entry) -> Event:
+    """Tell the merchant that an order is to be paid again."""
     return order_event(
-        context,
+        ports,
         "order.cancelled",
         order,
-        share,
-        cause,
+        paid_by,
+        replace(reversal, order_no=paid_by.order_no),
         order_status=unpay_step(order).new[0],
         reason="reversed",
     )

@@ -8,32 +8,12 @@ and rules hold. Source: docs/orders.md, "Bills and other types".
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from acquirer.config.business import MerchantSettings, OrderTypeSettings
 from acquirer.config.patterns import TextPattern
+from acquirer.payments.kernel.business import OrderRules
 from acquirer.payments.orders.text import OrderText
 from acquirer.routing.orders.messages import whole_of
-
-
-@dataclass(frozen=True, slots=True)
-class OrderRules:
-    """What holds for one order.
-
-    Attributes:
-        name: of the type; empty for a plain order.
-        words: what terminals show; None for the order system's own text.
-        ask: what must be keyed in before a payment.
-        cancel_within_ms: age up to which a payment may be cancelled; None for any.
-        product: what of a shop's it is; empty for an order that exists before it is asked for.
-    """
-
-    name: str = ""
-    words: OrderText | None = None
-    ask: tuple[str, ...] = ()
-    cancel_within_ms: int | None = None
-    product: str = ""
-
 
 PLAIN = OrderRules()
 # Products whose orders come into being with their query, and those that are only looked at.

@@ -34,15 +34,11 @@ from acquirer.ledger.store.rows import BadRow, EntryRow
 from acquirer.payments.kernel.bank_codes import reading_of
 from acquirer.payments.kernel.commits import original_data
 from acquirer.payments.kernel.errors import SwitchError, reason_of
+from acquirer.payments.kernel.holds import NO_ANSWER, move_order, unpay_step
 from acquirer.payments.kernel.numbers import bank_stan_of
-from acquirer.payments.kernel.ports import Context
-from acquirer.payments.kernel.records import (
-    NO_ANSWER,
-    move_order,
-    own_entry,
-    queue_reversal,
-    unpay_step,
-)
+from acquirer.payments.kernel.ports import Ports
+from acquirer.payments.kernel.records import own_entry
+from acquirer.payments.kernel.undo import queue_reversal
 from acquirer.payments.orders.events import order_event
 from acquirer.payments.orders.life import CONFIRMED, PAID
 from acquirer.routing.banks.messages import BankRequest
@@ -56,55 +52,55 @@ BY_RULE = "SWITCH"
 FOUND, UNKNOWN = "00", "25"
 
 
-async def keep_looking(context: Context, settings: OrderSettings) -> None:
+async def keep_looking(ports: Ports, settings: OrderSettings) -> None:
     """Look for unconfirmed payments for ever."""
     while True:
         await trio.sleep(settings.look_every_s)
         try:
-            await look(context, settings)
+            await look(ports, settings)
         except BookError as error:
             log.warning("books_refuse", reason=str(error))
 
 
-async def look(context: Context, settings: OrderSettings) -> None:
+async def look(ports: Ports, settings: OrderSettings) -> None:
     """Note whom to ask, and decide what is old enough.
 
     Raises:
         BookError: the books cannot be read or written now; the next look goes on.
     """
-    now_ms = context.wall_ms()
+    now_ms = ports.clock.now_ms()
     ask_after_ms, decide_after_ms = _ms(settings.ask_after_s), _ms(settings.decide_after_s)
-    waiting = await context.book.unconfirmed(now_ms - ask_after_ms, now_ms, LOOK_MAX)
-    context.to_ask.clear()
+    waiting = await ports.book.unconfirmed(now_ms - ask_after_ms, now_ms, LOOK_MAX)
+    ports.to_ask.clear()
     left = DECIDED_A_LOOK_MAX
     for payment in waiting:
         if isinstance(payment, BadRow):
-            _failed(context, payment, payment.reason)
+            _failed(ports, payment, payment.reason)
             continue
-        age_ms = context.clock.age_ms(payment.created_at_ms)
+        age_ms = ports.clock.age_ms(payment.created_at_ms)
         if age_ms >= ask_after_ms:
-            context.to_ask.add(payment.terminal_id)
+            ports.to_ask.add(payment.terminal_id)
         if age_ms < decide_after_ms or not left:
             continue
         late = age_ms >= 2 * decide_after_ms
         try:
-            await _decide(context, payment, settings.unconfirmed, now_ms, late=late)
+            await _decide(ports, payment, settings.unconfirmed, now_ms, late=late)
             left -= 1
         except Exception as error:
-            _failed(context, payment, reason_of(error))
+            _failed(ports, payment, reason_of(error))
 
 
-def _failed(context: Context, payment: EntryRow, reason: str) -> None:
+def _failed(ports: Ports, payment: EntryRow, reason: str) -> None:
     """This payment stays open, and others are decided."""
     log.error("unconfirmed_payment_failed", entry=payment.id, reason=reason)
-    context.row_failed()
+    ports.row_failed()
 
 
-async def _decide(context: Context, payment: Entry, rule: str, now_ms: int, *, late: bool) -> None:
-    known = await known_at_the_bank(context, payment, now_ms) if payment.bank else True
+async def _decide(ports: Ports, payment: Entry, rule: str, now_ms: int, *, late: bool) -> None:
+    known = await known_at_the_bank(ports, payment, now_ms) if payment.bank else True
     if known is None and not late:
         return
-    order = await context.book.order(payment.merchant_id, payment.order_no)
+    order = await ports.book.order(payment.merchant_id, payment.order_no)
     if order is None or (order.status, order.paying_id, order.payment_id) != (
         PAID,
         None,
@@ -113,13 +109,13 @@ async def _decide(context: Context, payment: Entry, rule: str, now_ms: int, *, l
         return
     # A part of a payment cannot be undone alone: it stands.
     if known is False or (rule == "reverse" and payment.kind is not Kind.ORDER_SHARE):
-        steps = await _reverse(context, order, payment, now_ms)
+        steps = await _reverse(ports, order, payment, now_ms)
     else:
-        steps = await _confirm(context, order, payment, now_ms)
-    failed = await context.book.commit(*steps)
+        steps = await _confirm(ports, order, payment, now_ms)
+    failed = await ports.book.commit(*steps)
     if failed is None:
-        context.saf_queued()
-        context.events_queued()
+        ports.saf_queued()
+        ports.events_queued()
     log.info(
         "unconfirmed_payment",
         rrn=payment.rrn,
@@ -128,46 +124,44 @@ async def _decide(context: Context, payment: Entry, rule: str, now_ms: int, *, l
     )
 
 
-async def known_at_the_bank(context: Context, payment: Entry, now_ms: int) -> bool | None:
+async def known_at_the_bank(ports: Ports, payment: Entry, now_ms: int) -> bool | None:
     """Whether the bank has approved this payment; None where it did not say.
 
     Raises:
         SwitchError: the bank is not in the configuration, so that nobody can be asked or told.
     """
-    settings = context.bank_settings.get(payment.bank)
+    settings = ports.bank_settings.get(payment.bank)
     if settings is None:
         raise SwitchError(f"its bank {payment.bank!r} is not in the configuration")
-    number = await context.numbers.take()
+    number = await ports.numbers.take()
     inquiry = BankRequest(
         kind=BankMessage.INQUIRY,
         rrn=payment.rrn,
         stan=bank_stan_of(number),
-        transmission_at=context.calendar.stamp(now_ms).transmission_at,
-        local_time=payment.reply.get(12, ""),
-        local_date=payment.reply.get(13, ""),
+        transmission_at=ports.calendar.stamp(now_ms).transmission_at,
+        local_time=payment.reply.local_time,
+        local_date=payment.reply.local_date,
         acquirer_id=settings.acquirer_id,
         terminal_id=payment.terminal_id,
         merchant_id=payment.merchant_id,
         currency_code=payment.currency_code,
         original=original_data(payment, settings.acquirer_id),
     )
-    deadline = context.monotonic() + settings.timeout_s
-    outcome = await context.banks.request(payment.bank, inquiry, deadline)
+    deadline = ports.monotonic() + settings.timeout_s
+    outcome = await ports.banks.request(payment.bank, inquiry, deadline)
     if not isinstance(outcome, Replied):
         return None
-    code = outcome.message.get(39)
+    code = outcome.response_code
     if code == UNKNOWN:
         return False
-    reading = reading_of(outcome.message.get(48)[:2]) if code == FOUND else "in_doubt"
+    reading = reading_of(outcome.found_code) if code == FOUND else "in_doubt"
     return None if reading == "in_doubt" else reading == "approved"
 
 
-async def _confirm(
-    context: Context, order: OrderRow, payment: Entry, now_ms: int
-) -> Sequence[Step]:
+async def _confirm(ports: Ports, order: OrderRow, payment: Entry, now_ms: int) -> Sequence[Step]:
     """The payment stands, as if its terminal had confirmed it."""
     entry = await own_entry(
-        context,
+        ports,
         Kind.ORDER_CONFIRMATION,
         now_ms,
         key=(BY_RULE, "confirm", str(payment.id)),
@@ -179,7 +173,7 @@ async def _confirm(
         original_id=payment.id,
     )
     notice = order_event(
-        context, "order.payment_confirmed", order, payment, entry, order_status=CONFIRMED
+        ports, "order.payment_confirmed", order, payment, entry, order_status=CONFIRMED
     )
     return (
         InsertEntry(entry),
@@ -189,12 +183,10 @@ async def _confirm(
     )
 
 
-async def _reverse(
-    context: Context, order: OrderRow, payment: Entry, now_ms: int
-) -> Sequence[Step]:
+async def _reverse(ports: Ports, order: OrderRow, payment: Entry, now_ms: int) -> Sequence[Step]:
     """The payment is undone, as if by its terminal: a 0400 that comes later gets 00."""
     entry = await own_entry(
-        context,
+        ports,
         Kind.REVERSAL,
         now_ms,
         key=(payment.terminal_id, payment.batch, payment.stan),
@@ -210,7 +202,7 @@ async def _reverse(
     take = UpdateEntry.unclaimed(payment.id, after)
     unpay = unpay_step(order)
     notice = order_event(
-        context,
+        ports,
         "order.cancelled",
         order,
         payment,
@@ -220,7 +212,7 @@ async def _reverse(
     )
     to_bank: tuple[Step, ...] = ()
     if payment.bank:
-        to_bank = (await queue_reversal(context, payment, NO_ANSWER, now_ms),)
+        to_bank = (await queue_reversal(ports, payment, NO_ANSWER, now_ms),)
     return (
         InsertEntry(entry),
         take,

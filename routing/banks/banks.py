@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random as random_numbers
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 from functools import partial
 
@@ -19,7 +19,12 @@ import trio
 from acquirer.codecs.bank_kinds import BankMessage
 from acquirer.codecs.message import Message
 from acquirer.config.tls import client_context, server_context
-from acquirer.routing.banks.messages import BankRequest, carries
+from acquirer.routing.banks.messages import (
+    CARD_FIELD_NUMBERS,
+    BankRequest,
+    CardFields,
+    carries,
+)
 from acquirer.routing.banks.strategies import NO_FACTS, LinkFacts, Turns, in_order, weights_of
 from acquirer.routing.errors import BankSettingsError
 from acquirer.routing.links.link import BankLink
@@ -195,18 +200,18 @@ class Banks:
         """
         return self._banks[bank].settings.acquirer_id
 
-    def unfit(self, bank: str, kind: BankMessage, values: Mapping[int, str]) -> int | None:
+    def unfit(self, bank: str, kind: BankMessage, card: CardFields) -> int | None:
         """The first field of a message of this kind that the bank's dialect cannot hold, if any.
 
         Args:
             kind: of the message; fields that it does not carry are not looked at.
-            values: data element number → value, empty where there is none.
+            card: as it was presented.
 
         Raises:
             KeyError: no such bank.
         """
         link = self._banks[bank].links[0]
-        for number, value in values.items():
+        for number, value in zip(CARD_FIELD_NUMBERS, card, strict=True):
             if value and carries(kind, number) and not link.can_carry(number, value):
                 return number
         return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from acquirer.codecs.bank_fields import De90
 from acquirer.codecs.bank_kinds import BankMessage
@@ -110,6 +111,26 @@ class BankRequest:
             f"BankRequest({self.kind}{repeat}, rrn={self.rrn!r}, stan={self.stan!r}, "
             f"terminal_id={self.terminal_id!r}, pan={self.pan!s}, amount_minor={self.amount_minor})"
         )
+
+
+class CardFields(NamedTuple):
+    """What a bank is sent of a card as it was presented; empty where it is not there.
+
+    Attributes:
+        pan, expiry, track2, entry_mode, card_sequence, condition_code: as in :class:`BankRequest`.
+        icc: as the dialects hold it, hexadecimal.
+    """
+
+    pan: str = ""
+    expiry: str = ""
+    track2: str = ""
+    entry_mode: str = ""
+    card_sequence: str = ""
+    condition_code: str = ""
+    icc: str = ""
+
+
+CARD_FIELD_NUMBERS = (2, 14, 35, 22, 23, 25, 55)
 
 
 @dataclass(frozen=True, slots=True)

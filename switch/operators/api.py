@@ -22,7 +22,7 @@ from starlette.routing import Route
 
 from acquirer.config.loading import ConfigError
 from acquirer.ledger.errors import BookError
-from acquirer.payments.kernel.ports import Context
+from acquirer.switch.context import Context
 from acquirer.switch.operators.links import command_link, list_links
 from acquirer.switch.operators.operations import (
     Done,

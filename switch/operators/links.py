@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from acquirer.payments.kernel.ports import Context
 from acquirer.routing.outcomes import LinkStatus
+from acquirer.switch.context import Context
 from acquirer.switch.operators.operations import Done, Refused
 
 

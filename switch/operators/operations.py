@@ -22,8 +22,8 @@ from acquirer.ledger.journal.entries import (
     PutCourier,
 )
 from acquirer.ledger.journal.kinds import Kind
-from acquirer.payments.kernel.ports import Context
 from acquirer.payments.kernel.records import own_entry
+from acquirer.switch.context import Context
 
 OPERATOR = "OPERATOR"
 HAND_IN = Kind.COURIER_HAND_IN
@@ -46,7 +46,7 @@ Done = dict[str, Any]
 
 async def unlock_courier(context: Context, courier_id: str) -> Done | Refused:
     """Let a courier try passwords again."""
-    if courier_id not in context.couriers:
+    if courier_id not in context.ports.business().couriers:
         return _no_courier(courier_id)
     for _ in range(TRIES_MAX):
         row = await context.book.courier(courier_id) or CourierRow(courier_id)
@@ -66,7 +66,7 @@ async def hand_in_cash(
         station: empty for the courier's own.
         reference: names this hand-in; the same one again does not count twice.
     """
-    courier = context.couriers.get(courier_id)
+    courier = context.ports.business().couriers.get(courier_id)
     if courier is None:
         return _no_courier(courier_id)
     station = station or courier.station
@@ -78,16 +78,16 @@ async def hand_in_cash(
         return Refused(f"reference {reference!r} cannot be: 1 to 64 letters, digits, _ and -")
     if not 0 <= amount_minor < AMOUNT_MAX:
         return Refused(f"amount {amount_minor} cannot be: 0 to {AMOUNT_MAX - 1} minor units")
-    currency = context.merchants[courier.merchant_id].currency_code
+    currency = context.ports.business().merchants[courier.merchant_id].currency_code
     account = courier_account(courier_id)
     for _ in range(TRIES_MAX):
         debits, credits, _, _ = await context.book.account_sums(account, currency)
         owed_minor = debits - credits
         expected_minor = max(owed_minor, 0)
         entry = await own_entry(
-            context,
+            context.ports,
             HAND_IN,
-            context.wall_ms(),
+            context.clock.now_ms(),
             key=(OPERATOR, HAND_IN, reference),
             merchant_id=courier.merchant_id,
             amount_minor=amount_minor,
@@ -147,8 +147,8 @@ def _hand_in(entry: Entry) -> HandIn:
 async def replay_event(context: Context, event_id: str) -> Done | Refused:
     """Make a dead letter due again, with what waits behind it in its order."""
     is_id = EVENT_ID.fullmatch(event_id) is not None
-    if not (is_id and await context.book.replay_event(event_id, context.wall_ms())):
+    if not (is_id and await context.book.replay_event(event_id, context.clock.now_ms())):
         cure = "`acquirer orders events list --state dead` shows all"
         return Refused(f"no dead letter {event_id!r}; {cure}")
-    context.events_queued()
+    context.ports.events_queued()
     return {"event_id": event_id, "replayed": True}

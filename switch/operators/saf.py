@@ -26,8 +26,8 @@ from acquirer.ledger.journal.entries import (
     WriteOffSaf,
 )
 from acquirer.ledger.journal.kinds import UNDOING, Kind
-from acquirer.payments.kernel.ports import Context
 from acquirer.payments.kernel.records import own_entry
+from acquirer.switch.context import Context
 from acquirer.switch.operators.operations import OPERATOR, Done, Refused
 from acquirer.switch.workers.saf import undone_steps
 
@@ -40,9 +40,9 @@ REASON_MAX = 200
 
 async def retry_saf(context: Context, id: int) -> Done | Refused:
     """Make a dead letter due again, as a repeat, with its attempts and age counted anew."""
-    if await context.book.commit(ReviveSaf(id, context.wall_ms())):
+    if await context.book.commit(ReviveSaf(id, context.clock.now_ms())):
         return _no_dead_letter(id)
-    context.saf_queued()
+    context.ports.saf_queued()
     return {"id": id, "retried": True}
 
 
@@ -67,9 +67,9 @@ async def write_off_saf(context: Context, id: int, name: str, reason: str) -> Do
         return _no_dead_letter(id)
     if original is None:
         return Refused(f"nothing says what dead letter {id} costs: the journal lacks its entry")
-    now_ms = context.wall_ms()
+    now_ms = context.clock.now_ms()
     entry = await own_entry(
-        context,
+        context.ports,
         WRITE_OFF,
         now_ms,
         key=(OPERATOR, WRITE_OFF, str(id)),

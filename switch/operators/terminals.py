@@ -8,7 +8,7 @@ from __future__ import annotations
 import structlog
 
 from acquirer.ledger.errors import BookBusy
-from acquirer.payments.kernel.ports import Context
+from acquirer.switch.context import Context
 from acquirer.switch.operators.operations import TRIES_MAX, Done, Refused
 from acquirer.switch.terminals.terminals import without_keys
 

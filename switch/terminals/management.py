@@ -11,11 +11,12 @@ from __future__ import annotations
 import structlog
 
 from acquirer.codecs.private_fields import De60, WorkingKeys
+from acquirer.codecs.response_codes import ResponseCode
 from acquirer.ledger.errors import BookBusy
 from acquirer.ledger.journal.entries import HandedKeys
 from acquirer.payments.kernel.numbers import unnumbered_rrn
-from acquirer.payments.kernel.ports import Context
-from acquirer.switch.terminals.request import Answer, Outcome, Request
+from acquirer.switch.context import Context
+from acquirer.switch.terminals.request import Request, Told
 from acquirer.switch.terminals.terminals import handed_again, signed_on, without_keys
 
 log = structlog.get_logger("acquirer.switch")
@@ -23,7 +24,7 @@ log = structlog.get_logger("acquirer.switch")
 SAVE_TRIES_MAX = 5
 
 
-async def sign_on(context: Context, request: Request) -> Outcome:
+async def sign_on(context: Context, request: Request) -> Told:
     """Hand out working keys: those that wait already, or new ones made in the module.
 
     Raises:
@@ -38,12 +39,12 @@ async def sign_on(context: Context, request: Request) -> Outcome:
             # Another process may know of keys that were proved since, or handed out.
             await context.terminals.refresh(terminal)
             row = terminal.row
-            if again := handed_again(row, code, request.now_ms):
+            if again := handed_again(row, code, request.origin.now_ms):
                 return _handed_out(context, request, again)
             if fresh is None:
-                if not context.sign_ons.take(request.address, context.monotonic()):
+                if not context.sign_ons.take(request.address, context.ports.monotonic()):
                     log.warning("too_many_sign_ons", address=request.address)
-                    return Answer("96", _times(context, request))
+                    return Told(ResponseCode.SWITCH_FAULT, _times(context, request))
                 fresh = await _new_keys(context, request)
             if await context.terminals.save(terminal, signed_on(row, fresh)):
                 return _handed_out(context, request, fresh)
@@ -71,13 +72,13 @@ async def _new_keys(context: Context, request: Request) -> HandedKeys:
         track.under_lmk if track else "",
         code,
         sent.format(code).hex().upper(),
-        request.now_ms,
+        request.origin.now_ms,
     )
 
 
-def _handed_out(context: Context, request: Request, keys: HandedKeys) -> Answer:
-    return Answer(
-        "00",
+def _handed_out(context: Context, request: Request, keys: HandedKeys) -> Told:
+    return Told(
+        ResponseCode.APPROVED,
         {
             **_numbered(context, request),
             60: De60("00", request.terminal.row.batch, keys.network_code).format(),
@@ -86,7 +87,7 @@ def _handed_out(context: Context, request: Request, keys: HandedKeys) -> Answer:
     )
 
 
-async def sign_off(context: Context, request: Request) -> Outcome:
+async def sign_off(context: Context, request: Request) -> Told:
     """Take note. The working keys end only where the message bears their MAC.
 
     Raises:
@@ -97,21 +98,21 @@ async def sign_off(context: Context, request: Request) -> Outcome:
         if request.keys not in terminal.key_generations() or await context.terminals.save(
             terminal, without_keys(terminal.row)
         ):
-            return Answer("00", _numbered(context, request))
+            return Told(ResponseCode.APPROVED, _numbered(context, request))
     raise BookBusy("the terminal's keys kept changing")
 
 
-async def echo(context: Context, request: Request) -> Outcome:
+async def echo(context: Context, request: Request) -> Told:
     """Say that the switch is there. It has no DE11."""
-    return Answer("00", _times(context, request))
+    return Told(ResponseCode.APPROVED, _times(context, request))
 
 
 def _times(context: Context, request: Request) -> dict[int, str]:
-    stamp = context.calendar.stamp(request.now_ms)
+    stamp = context.ports.calendar.stamp(request.origin.now_ms)
     return {12: stamp.local_time, 13: stamp.local_date}
 
 
 def _numbered(context: Context, request: Request) -> dict[int, str]:
     # No number of the books: whoever floods us with these would use a day's up.
-    rrn_day = context.calendar.stamp(request.now_ms).rrn_day
-    return {**_times(context, request), 37: unnumbered_rrn(request.stan, rrn_day)}
+    rrn_day = context.ports.calendar.stamp(request.origin.now_ms).rrn_day
+    return {**_times(context, request), 37: unnumbered_rrn(request.origin.stan, rrn_day)}

@@ -10,7 +10,9 @@ from __future__ import annotations
 from acquirer.codecs.errors import RemoteFormatError
 from acquirer.codecs.private_fields import De61
 from acquirer.ledger.journal.kinds import Kind
-from acquirer.switch.terminals.request import APPROVED, Request
+from acquirer.payments.kernel.commands import APPROVED
+from acquirer.switch.terminals.commands import text_of
+from acquirer.switch.terminals.request import Request
 
 OPEN_MAX = 500
 DECIDING = frozenset({Kind.ORDER_CONFIRMATION, Kind.ORDER_CANCELLATION})
@@ -29,10 +31,10 @@ class OpenPayments:
     def note(self, transaction: str, request: Request, response_code: str) -> None:
         """Take note of an answer: a payment opens, whatever ends it closes."""
         terminal_id = request.terminal.terminal_id
-        own = (request.de60.batch, request.stan)
+        own = (request.origin.batch, request.origin.stan)
         if transaction == Kind.ORDER_PAYMENT:
             if response_code == APPROVED:
-                self._add(terminal_id, own, request.text("ON"))
+                self._add(terminal_id, own, text_of(request, "ON"))
             return
         mine = self._open.get(terminal_id)
         if not mine:
@@ -42,7 +44,7 @@ class OpenPayments:
         elif transaction in DECIDING:
             mine.pop(_named(request), None)
         elif transaction == Kind.RECEIPT_CONFIRMATION and response_code == APPROVED:
-            order_no = request.text("ON")
+            order_no = text_of(request, "ON")
             for key in [key for key, number in mine.items() if number == order_no]:
                 del mine[key]
         if not mine:

@@ -14,11 +14,11 @@ from acquirer.codecs.errors import RemoteFormatError
 from acquirer.codecs.message import Message
 from acquirer.codecs.private_fields import De60
 from acquirer.codecs.response_codes import is_code
-from acquirer.payments.orders.shares import MORE_TAGS
+from acquirer.switch.terminals.commands import LINES_TAG, MORE_TAGS, PART_TAG
 from acquirer.switch.terminals.table import Transaction, find_transaction
 
 CURRENCY = re.compile("[0-9]{3}")
-ORDER_TAGS = frozenset({"ON", "IT", "PA", *MORE_TAGS})
+ORDER_TAGS = frozenset({"ON", LINES_TAG, PART_TAG, *MORE_TAGS})
 # MTI classes (second digit) that mean nothing without DE3.
 KEYED_BY_PROCESSING_CODE = "124"
 

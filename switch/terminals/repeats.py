@@ -10,18 +10,12 @@ from dataclasses import dataclass
 
 import trio
 
+from acquirer.codecs.response_codes import ResponseCode
 from acquirer.ledger.errors import BookUncertain
 from acquirer.ledger.journal.entries import Entry, Role, State
-from acquirer.payments.kernel.ports import Context
-from acquirer.switch.terminals.request import (
-    APPROVED,
-    Answer,
-    Outcome,
-    Repeat,
-    Request,
-    Silence,
-    answer_of,
-)
+from acquirer.payments.kernel.commands import APPROVED, Repeat, answer_of
+from acquirer.switch.context import Context
+from acquirer.switch.terminals.request import Request, Silence, Told
 from acquirer.switch.terminals.table import Transaction
 
 POLL_FIRST_S = 0.05
@@ -43,7 +37,7 @@ class Repeats:
         self._context = context
         self._in_flight: dict[tuple[str, str, str, Role], _InFlight] = {}
 
-    async def handle(self, transaction: Transaction, request: Request) -> Answer:
+    async def handle(self, transaction: Transaction, request: Request) -> Told:
         """Handle a request, or answer it as the first of its STAN was answered.
 
         Raises:
@@ -51,18 +45,19 @@ class Repeats:
             BookUncertain: likewise; or the first has no outcome yet.
             Silence: the first was too long ago.
         """
-        key = (request.terminal.terminal_id, request.de60.batch, request.stan, request.role)
+        origin = request.origin
+        key = (origin.terminal_id, origin.batch, origin.stan, origin.role)
         while (first := self._in_flight.get(key)) is not None:
-            if first.fingerprint == request.fingerprint:
+            if first.fingerprint == request.origin.fingerprint:
                 await first.done.wait()
             elif await self._find(request) is not None:
-                return Answer("94")
+                return Told(ResponseCode.DUPLICATE)
             else:
                 with trio.move_on_after(POLL_FIRST_S):
                     await first.done.wait()
-        mine = self._in_flight[key] = _InFlight(request.fingerprint, trio.Event())
+        mine = self._in_flight[key] = _InFlight(request.origin.fingerprint, trio.Event())
         try:
-            outcome: Outcome = Repeat()
+            outcome: Told | Repeat = Repeat()
             if not (transaction.looks_back and await self._find(request)):
                 outcome = await transaction.handler(self._context, request)
             if isinstance(outcome, Repeat):
@@ -85,11 +80,12 @@ class Repeats:
         return reversal is not None and reversal.response_code == APPROVED
 
     async def _find(self, request: Request, role: Role | None = None) -> Entry | None:
+        origin = request.origin
         return await self._context.book.find_entry(
-            request.terminal.terminal_id, request.de60.batch, request.stan, role or request.role
+            origin.terminal_id, origin.batch, origin.stan, role or origin.role
         )
 
-    async def answer_again(self, request: Request) -> Answer:
+    async def answer_again(self, request: Request) -> Told:
         """The first answer of a STAN that is taken, or 94.
 
         An entry that another process has in flight is waited for while the terminal waits. One of
@@ -101,19 +97,21 @@ class Repeats:
             Silence: it was too long ago.
             BookBusy, BookUnavailable: it cannot be asked for.
         """
-        give_up_at = request.started_at + self._context.limits.terminal_s
+        give_up_at = request.origin.started_at + self._context.ports.answer_within_s
         pause_s = POLL_FIRST_S
         while True:
             entry = await self._find(request)
-            if entry is None or entry.fingerprint != request.fingerprint:
-                return Answer("94")
+            if entry is None or entry.fingerprint != request.origin.fingerprint:
+                return Told(ResponseCode.DUPLICATE)
             if entry.state not in (State.RECEIVED, State.SENT):
                 at_ms = entry.created_at_ms
-                age_ms = max(request.now_ms - at_ms, self._context.clock.age_ms(at_ms))
+                age_ms = max(request.origin.now_ms - at_ms, self._context.clock.age_ms(at_ms))
                 if age_ms > REPEATS_MS and not request.is_about_another:
                     raise Silence
-                return Answer("94") if await self._is_undone(request, entry) else answer_of(entry)
-            if self._context.monotonic() + pause_s > give_up_at:
+                if await self._is_undone(request, entry):
+                    return Told(ResponseCode.DUPLICATE)
+                return Told.of(answer_of(entry))
+            if self._context.ports.monotonic() + pause_s > give_up_at:
                 raise BookUncertain("the first request of this STAN has no outcome yet")
             await trio.sleep(pause_s)
             pause_s = min(pause_s * 2, POLL_MAX_S)

@@ -11,8 +11,9 @@ import structlog
 from acquirer.codecs.dialect import load_dialect
 from acquirer.codecs.errors import LocalFormatError
 from acquirer.codecs.message import Message, reply_mti
+from acquirer.codecs.response_codes import ResponseCode
 from acquirer.payments.kernel.calendar import Stamp
-from acquirer.switch.terminals.request import Answer
+from acquirer.switch.terminals.request import Told
 
 log = structlog.get_logger("acquirer.switch")
 
@@ -22,9 +23,7 @@ ECHOED = (2, 3, 4, 11, 25, 32, 41, 42, 49, 60)
 MAC_PLACEHOLDER = "0" * 16
 
 
-def build_reply(
-    request: Message, answer: Answer, stamp: Stamp, *, is_known: bool = True
-) -> Message:
+def build_reply(request: Message, answer: Told, stamp: Stamp, *, is_known: bool = True) -> Message:
     """The reply without its MAC.
 
     Args:
@@ -76,4 +75,6 @@ def build_format_error(partial: dict[int, str]) -> Message | None:
         return None
     if int(partial[0][2]) % 2:
         return None
-    return Message(reply_mti(partial[0]), {11: partial[11], 39: "30", 41: partial[41]})
+    return Message(
+        reply_mti(partial[0]), {11: partial[11], 39: ResponseCode.FORMAT_ERROR, 41: partial[41]}
+    )

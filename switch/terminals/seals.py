@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from acquirer.codecs.dialect import Dialect
 from acquirer.codecs.message import Message
-from acquirer.payments.kernel.ports import Context
+from acquirer.switch.context import Context
 from acquirer.switch.terminals.terminals import Keys, Terminal, promoted
 
 

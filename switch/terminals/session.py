@@ -18,14 +18,17 @@ from acquirer.codecs.errors import LocalFormatError, RemoteFormatError
 from acquirer.codecs.framing import LengthHeader
 from acquirer.codecs.message import Message
 from acquirer.codecs.private_fields import De60
+from acquirer.codecs.response_codes import ResponseCode
 from acquirer.codecs.tpdu import PosEnvelope, ProcessingDemand
 from acquirer.config.log_limit import LogLimit
 from acquirer.ledger.errors import BookBusy, BookError, BookUnavailable, BookUncertain
 from acquirer.ledger.journal.entries import Role
 from acquirer.ledger.journal.kinds import Kind
+from acquirer.payments.kernel.commands import Origin, Repeat
 from acquirer.payments.kernel.errors import HsmRefused, HsmUnavailable, response_code_for
-from acquirer.payments.kernel.ports import Context
 from acquirer.payments.kernel.records import refuse
+from acquirer.switch.context import Context
+from acquirer.switch.terminals.commands import display_in
 from acquirer.switch.terminals.open_payments import OpenPayments
 from acquirer.switch.terminals.recognition import identify, items_of, order_numbers
 from acquirer.switch.terminals.repeats import Repeats
@@ -35,7 +38,7 @@ from acquirer.switch.terminals.reply import (
     build_reply,
     write_reply,
 )
-from acquirer.switch.terminals.request import Answer, Outcome, Request, Silence
+from acquirer.switch.terminals.request import Request, Silence, Told
 from acquirer.switch.terminals.seals import Seals
 from acquirer.switch.terminals.table import Transaction
 from acquirer.switch.terminals.terminals import NO_KEYS, Keys, Terminal
@@ -94,8 +97,8 @@ class Session:
         Raises:
             CloseConnection: it is no message that could be answered.
         """
-        started_at = self._context.monotonic()
-        now_ms = self._context.wall_ms()
+        started_at = self._context.ports.monotonic()
+        now_ms = self._context.clock.now_ms()
         try:
             envelope, raw = PosEnvelope.split(frame)
         except RemoteFormatError as error:
@@ -114,13 +117,13 @@ class Session:
         except Silence:
             pass
         except (RemoteFormatError, HsmRefused, HsmUnavailable) as error:
-            answer = Answer(self._not_handled(error))
+            answer = Told(self._not_handled(error))
         except BookError as error:
             code = self._not_handled(error)
-            answer = None if _bears_mac(message, transaction) else Answer(code)
+            answer = None if _bears_mac(message, transaction) else Told(code)
         name = transaction.name if transaction else Kind.UNSUPPORTED.value
         code = answer.response_code if answer else ""
-        took_s = self._context.monotonic() - started_at
+        took_s = self._context.ports.monotonic() - started_at
         self._metrics.transaction(name, code, took_s)
         log.info(
             "transaction",
@@ -138,7 +141,7 @@ class Session:
 
     def _format_error(self, envelope: PosEnvelope, raw: bytes, error: RemoteFormatError) -> bytes:
         self._metrics.malformed.inc()
-        left_out = self._log_limit.take(self._context.monotonic())
+        left_out = self._log_limit.take(self._context.ports.monotonic())
         if left_out is not None:
             log.warning("malformed", reason=str(error), left_out=left_out)
         reply = build_format_error(error.readable or error.partial)
@@ -158,7 +161,7 @@ class Session:
 
     # --- checks ------------------------------------------------------------------------------
 
-    async def _decide(self, received: _Received) -> tuple[Keys, Answer]:
+    async def _decide(self, received: _Received) -> tuple[Keys, Told]:
         """The answer, and the keys that seal it: none unless its STAN is stored.
 
         A refusal that no entry records is left unsealed: a copy, or what was garbled on its way,
@@ -167,56 +170,74 @@ class Session:
         message, transaction = received.message, received.transaction
         terminal = self._context.terminals.get(message.get(41))
         if terminal is None:
-            return NO_KEYS, Answer("97")
+            return NO_KEYS, Told(ResponseCode.UNKNOWN_TERMINAL)
         keys: Keys | None = NO_KEYS
         needs_mac = _bears_mac(message, transaction)
         if needs_mac or (message.get(64) and transaction and transaction.mac_counts):
             keys = await self._seals.keys_of(message, terminal)
             if needs_mac and keys is None and message.get(42) == terminal.settings.merchant_id:
                 return NO_KEYS, self._unverified(terminal)
-        request = Request(
-            message,
-            received.de60,
-            terminal,
-            keys or NO_KEYS,
-            self._fingerprint(message, received.de60),
-            received.started_at,
-            received.now_ms,
-            items_of(message),
-            transaction.role if transaction else Role.ORIGINAL,
-            received.address,
-        )
+        request = self._request(received, terminal, keys or NO_KEYS)
         code = await self._refusal(request, transaction)
         if transaction is not None and not code:
             answer = await self._limited(transaction, request)
             self._open_payments.note(transaction.name, request, answer.response_code)
             return request.keys, answer
-        wanted = ProcessingDemand.SIGN_ON if code == "77" else ProcessingDemand.NOTHING
+        wanted = (
+            ProcessingDemand.SIGN_ON
+            if code == ResponseCode.SIGN_ON_AGAIN
+            else ProcessingDemand.NOTHING
+        )
         stored = transaction.journaled if transaction else message.mti in ORIGINALS
-        if not (stored and request.stan and request.keys.tak):
-            return NO_KEYS, Answer(code, demand=wanted)
+        if not (stored and request.origin.stan and request.keys.tak):
+            return NO_KEYS, Told(code, demand=wanted)
         kind = Kind(transaction.name) if transaction else Kind.UNSUPPORTED
-        outcome = await refuse(self._context, request, kind, code)
+        outcome = await refuse(self._context.ports, request.origin, kind, code)
         # Where the STAN is taken already, these checks come before the first answer all the same.
-        answer = outcome if isinstance(outcome, Answer) else Answer(code)
+        answer = Told(code) if isinstance(outcome, Repeat) else Told.of(outcome)
         return request.keys, replace(answer, demand=wanted)
+
+    def _request(self, received: _Received, terminal: Terminal, keys: Keys) -> Request:
+        message, de60, transaction = received.message, received.de60, received.transaction
+        de59 = items_of(message)
+        encoding = terminal.profile.encoding
+        origin = Origin(
+            terminal_id=terminal.terminal_id,
+            merchant=terminal.merchant,
+            batch=de60.batch,
+            stan=message.get(11),
+            business=self._context.ports.business(),
+            fingerprint=self._fingerprint(message, de60),
+            started_at=received.started_at,
+            now_ms=received.now_ms,
+            mti=message.mti,
+            processing_code=message.processing_code,
+            transaction_type=de60.transaction_type,
+            role=transaction.role if transaction else Role.ORIGINAL,
+            amount_minor=int(amount) if (amount := message.get(4)) else None,
+            currency_code=message.get(49),
+            courier_id=de59.text("OC", encoding) if de59.items else "",
+            pin_key=keys.tpk,
+            display=display_in(encoding),
+        )
+        return Request(message, de60, terminal, keys, origin, de59, received.address)
 
     async def _refusal(self, request: Request, transaction: Transaction | None) -> str:
         """The code of the checks around the MAC's, or the empty string."""
         message, terminal = request.message, request.terminal
         if message.get(42) != terminal.settings.merchant_id:
-            return "03"
+            return ResponseCode.INVALID_MERCHANT
         if transaction is None:
-            return "40"
+            return ResponseCode.NOT_SUPPORTED
         if not transaction.any_batch and request.de60.batch != terminal.row.batch:
             # Another process may have opened the next one.
             await self._context.terminals.refresh(terminal)
             if request.de60.batch != terminal.row.batch:
-                return "77"
+                return ResponseCode.SIGN_ON_AGAIN
         is_plain = message.get(25) in ("", "00")
-        return "" if is_plain or not transaction.plain_condition else "40"
+        return "" if is_plain or not transaction.plain_condition else ResponseCode.NOT_SUPPORTED
 
-    async def _limited(self, transaction: Transaction, request: Request) -> Answer:
+    async def _limited(self, transaction: Transaction, request: Request) -> Told:
         """Handle a request, or refuse it (96) where its terminal has too many under way.
 
         Only what bears its MAC counts: nobody else can use up a terminal's share.
@@ -231,26 +252,26 @@ class Session:
         self._of_terminal[terminal_id] = under_way + 1
         try:
             if under_way >= share:
-                return await self._not_now(transaction, request, "96")
+                return await self._not_now(transaction, request, ResponseCode.SWITCH_FAULT)
             return await self._run(transaction, request)
         finally:
             self._of_terminal[terminal_id] -= 1
             if not self._of_terminal[terminal_id]:
                 del self._of_terminal[terminal_id]
 
-    def _unverified(self, terminal: Terminal) -> Answer:
+    def _unverified(self, terminal: Terminal) -> Told:
         if not terminal.key_generations():
-            return Answer("77", demand=ProcessingDemand.SIGN_ON)
+            return Told(ResponseCode.SIGN_ON_AGAIN, demand=ProcessingDemand.SIGN_ON)
         self._metrics.mac_errors.inc()
-        return Answer("A0")
+        return Told(ResponseCode.MAC_ERROR)
 
     def _fingerprint(self, message: Message, de60: De60) -> bytes:
         """What makes two requests the same (part 4, "STAN"; of a courier, password and all)."""
         if message.mti[1] == MANAGEMENT_CLASS:
             about = (message.get(number) for number in (52, 53, 59))
-            return self._context.vault.fingerprint(message.mti, de60.network_code, *about)
+            return self._context.ports.vault.fingerprint(message.mti, de60.network_code, *about)
         pan = message.get(2) or message.get(35).replace("=", "D").partition("D")[0]
-        return self._context.vault.fingerprint(
+        return self._context.ports.vault.fingerprint(
             message.mti,
             message.get(3),
             message.get(4),
@@ -264,7 +285,7 @@ class Session:
 
     # --- running -----------------------------------------------------------------------------
 
-    async def _run(self, transaction: Transaction, request: Request) -> Answer:
+    async def _run(self, transaction: Transaction, request: Request) -> Told:
         try:
             if transaction.journaled:
                 return await self._repeats.handle(transaction, request)
@@ -276,7 +297,7 @@ class Session:
             except (BookBusy, BookUnavailable):
                 raise Silence from error
 
-    async def _not_now(self, transaction: Transaction, request: Request, code: str) -> Answer:
+    async def _not_now(self, transaction: Transaction, request: Request, code: str) -> Told:
         """The answer to what could not be handled, or the first answer where there was one.
 
         It is stored, but for what the terminal sends again until it is taken: a reversal, an
@@ -287,16 +308,19 @@ class Session:
             BookUncertain: it may be, or an earlier copy has no outcome yet.
         """
         if not transaction.journaled or request.message.mti == ADVICE:
-            return Answer(code)
-        outcome = await refuse(self._context, request, Kind(transaction.name), code)
-        return outcome if isinstance(outcome, Answer) else await self._repeats.answer_again(request)
+            return Told(code)
+        kind = Kind(transaction.name)
+        outcome = await refuse(self._context.ports, request.origin, kind, code)
+        if isinstance(outcome, Repeat):
+            return await self._repeats.answer_again(request)
+        return Told.of(outcome)
 
     # --- sealing -----------------------------------------------------------------------------
 
     async def _seal(
-        self, envelope: PosEnvelope, request: Message, answer: Answer, keys: Keys, now_ms: int
+        self, envelope: PosEnvelope, request: Message, answer: Told, keys: Keys, now_ms: int
     ) -> bytes | None:
-        stamp = self._context.calendar.stamp(now_ms)
+        stamp = self._context.ports.calendar.stamp(now_ms)
         reply = build_reply(request, answer, stamp, is_known=bool(keys.tak))
         if keys.tak:
             reply.fields[64] = MAC_PLACEHOLDER
@@ -320,7 +344,7 @@ class Session:
 
     def _asks_for_confirmation(self, request: Message) -> bool:
         terminal_id = request.get(41)
-        if terminal_id in self._context.to_ask:
+        if terminal_id in self._context.ports.to_ask:
             return True
         batch = De60.parse(request.get(60)).batch
         return self._open_payments.asks(terminal_id, batch, request.get(11))
@@ -330,5 +354,5 @@ def _bears_mac(message: Message, transaction: Transaction | None) -> bool:
     return transaction.mac if transaction else message.mti[1] not in CLASSES_WITHOUT_MAC
 
 
-def _certain(outcome: Outcome) -> Answer:
-    return outcome if isinstance(outcome, Answer) else Answer("94")
+def _certain(outcome: Told | Repeat) -> Told:
+    return Told(ResponseCode.DUPLICATE) if isinstance(outcome, Repeat) else outcome

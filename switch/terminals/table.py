@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from acquirer.codecs.message import Message
 from acquirer.codecs.private_fields import De60
@@ -18,23 +19,33 @@ from acquirer.payments.cards.balance import balance
 from acquirer.payments.cards.reversal import reversal
 from acquirer.payments.cards.sale import sale
 from acquirer.payments.cards.void import void
-from acquirer.payments.kernel.ports import Context
-from acquirer.payments.orders.cancellation import (
-    cancel_confirmation,
-    order_cancellation,
-)
-from acquirer.payments.orders.confirmation import (
-    payment_confirmation,
-    receipt_confirmation,
-)
+from acquirer.payments.kernel.commands import Command, Outcome, Repeat
+from acquirer.payments.kernel.ports import Ports
+from acquirer.payments.orders.cancellation import cancel_confirmation, order_cancellation
+from acquirer.payments.orders.confirmation import payment_confirmation, receipt_confirmation
 from acquirer.payments.orders.couriers import courier_sign_off, courier_sign_on
 from acquirer.payments.orders.exception import order_exception
 from acquirer.payments.orders.payment import order_payment
 from acquirer.payments.orders.query import order_query
+from acquirer.switch.context import Context
+from acquirer.switch.terminals import commands
 from acquirer.switch.terminals.management import echo, sign_off, sign_on
-from acquirer.switch.terminals.request import Outcome, Request
+from acquirer.switch.terminals.request import Request, Told
 
-Handler = Callable[[Context, Request], Awaitable[Outcome]]
+Handler = Callable[[Context, Request], Awaitable[Told | Repeat]]
+C = TypeVar("C", bound=Command)
+
+
+def _pays(
+    handler: Callable[[Ports, C], Awaitable[Outcome]], command: Callable[[Request], C]
+) -> Handler:
+    """A handler of payments, behind what makes its command of a terminal's request."""
+
+    async def handle(context: Context, request: Request) -> Told | Repeat:
+        outcome = await handler(context.ports, command(request))
+        return outcome if isinstance(outcome, Repeat) else Told.of(outcome)
+
+    return handle
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,39 +98,62 @@ def _sealed(kind: Kind, handler: Handler) -> Transaction:
     )
 
 
+_COURIER_SIGN_ON = _pays(courier_sign_on, commands.courier_sign_on_requested)
+_COURIER_SIGN_OFF = _pays(courier_sign_off, commands.courier_sign_off_requested)
+_BALANCE = _pays(balance, commands.balance_requested)
+_SALE = _pays(sale, commands.sale_requested)
+_VOID = _pays(void, commands.void_requested)
+_ORDER_QUERY = _pays(order_query, commands.order_queried)
+_ORDER_PAYMENT = _pays(order_payment, commands.order_payment_requested)
+_PAYMENT_CONFIRMATION = _pays(payment_confirmation, commands.payment_confirmed)
+_RECEIPT_CONFIRMATION = _pays(receipt_confirmation, commands.receipt_confirmed)
+_ORDER_CANCELLATION = _pays(order_cancellation, commands.order_cancellation_requested)
+_CANCEL_CONFIRMATION = _pays(cancel_confirmation, commands.cancellation_confirmed)
+_ORDER_EXCEPTION = _pays(order_exception, commands.order_not_delivered)
+_REVERSAL = _pays(reversal, commands.reversal_requested)
+
 MANAGEMENT: dict[tuple[str, str], Transaction] = {
     ("0800", "001"): _unsealed("sign_on", sign_on),
     ("0800", "003"): _unsealed("sign_on", sign_on),
     ("0800", "004"): _unsealed("sign_on", sign_on),
     ("0820", "002"): _unsealed("sign_off", sign_off, mac_counts=True),
     ("0820", "301"): _unsealed("echo", echo, (41, 42)),
-    ("0820", "402"): _sealed(Kind.COURIER_SIGN_ON, courier_sign_on),
-    ("0820", "403"): _sealed(Kind.COURIER_SIGN_OFF, courier_sign_off),
+    ("0820", "402"): _sealed(Kind.COURIER_SIGN_ON, _COURIER_SIGN_ON),
+    ("0820", "403"): _sealed(Kind.COURIER_SIGN_OFF, _COURIER_SIGN_OFF),
 }
 
 _CARD = (3, 4, 11, 22, 25, 41, 42, 49)
 _ORDER = (3, 11, 41, 42)
 
 FINANCIAL: dict[tuple[str, str, str], Transaction] = {
-    ("0200", "310000", "01"): Transaction(Kind.BALANCE, balance, (3, 11, 22, 25, 41, 42)),
-    ("0200", "000000", "22"): Transaction(Kind.SALE, sale, _CARD),
+    ("0200", "310000", "01"): Transaction(Kind.BALANCE, _BALANCE, (3, 11, 22, 25, 41, 42)),
+    ("0200", "000000", "22"): Transaction(Kind.SALE, _SALE, _CARD),
     ("0200", "200000", "23"): Transaction(
-        Kind.VOID, void, (3, 4, 11, 37, 41, 42, 61), looks_back=True
+        Kind.VOID, _VOID, (3, 4, 11, 37, 41, 42, 61), looks_back=True
     ),
-    ("0200", "380000", "71"): Transaction(Kind.ORDER_QUERY, order_query, (*_ORDER, 59)),
+    ("0200", "380000", "71"): Transaction(Kind.ORDER_QUERY, _ORDER_QUERY, (*_ORDER, 59)),
     ("0200", "000000", "72"): Transaction(
-        Kind.ORDER_PAYMENT, order_payment, (*_ORDER, 4, 22, 59), looks_back=True
+        Kind.ORDER_PAYMENT,
+        _ORDER_PAYMENT,
+        (*_ORDER, 4, 22, 59),
+        looks_back=True,
     ),
     ("0200", "900000", "72"): Transaction(
-        Kind.ORDER_PAYMENT, order_payment, (*_ORDER, 4, 59), looks_back=True
+        Kind.ORDER_PAYMENT,
+        _ORDER_PAYMENT,
+        (*_ORDER, 4, 59),
+        looks_back=True,
     ),
     ("0200", "910000", "72"): Transaction(
-        Kind.ORDER_PAYMENT, order_payment, (*_ORDER, 59), looks_back=True
+        Kind.ORDER_PAYMENT,
+        _ORDER_PAYMENT,
+        (*_ORDER, 59),
+        looks_back=True,
     ),
     **{
         ("0220", code, "73"): Transaction(
             Kind.ORDER_CONFIRMATION,
-            payment_confirmation,
+            _PAYMENT_CONFIRMATION,
             (*_ORDER, 59, 61),
             looks_back=True,
             any_batch=True,
@@ -128,29 +162,36 @@ FINANCIAL: dict[tuple[str, str, str], Transaction] = {
     },
     ("0220", "920000", "74"): Transaction(
         Kind.RECEIPT_CONFIRMATION,
-        receipt_confirmation,
+        _RECEIPT_CONFIRMATION,
         (*_ORDER, 59),
         looks_back=True,
         any_batch=True,
     ),
     ("0200", "200000", "75"): Transaction(
-        Kind.ORDER_CANCELLATION, order_cancellation, (*_ORDER, 37, 59, 61), looks_back=True
+        Kind.ORDER_CANCELLATION,
+        _ORDER_CANCELLATION,
+        (*_ORDER, 37, 59, 61),
+        looks_back=True,
     ),
     ("0220", "200000", "76"): Transaction(
         Kind.ORDER_CANCEL_CONFIRMATION,
-        cancel_confirmation,
+        _CANCEL_CONFIRMATION,
         (*_ORDER, 59, 61),
         looks_back=True,
         any_batch=True,
     ),
     ("0220", "930000", "77"): Transaction(
-        Kind.ORDER_EXCEPTION, order_exception, (*_ORDER, 59), looks_back=True, any_batch=True
+        Kind.ORDER_EXCEPTION,
+        _ORDER_EXCEPTION,
+        (*_ORDER, 59),
+        looks_back=True,
+        any_batch=True,
     ),
 }
 
 REVERSAL = Transaction(
     Kind.REVERSAL,
-    reversal,
+    _REVERSAL,
     (3, 11, 41, 42),
     journaled=False,
     any_batch=True,

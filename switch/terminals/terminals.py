@@ -9,10 +9,10 @@ Source: docs/interfaces/terminal.md, part 3.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from acquirer.config.business import MerchantSettings, ProfileSettings, TerminalSettings
-from acquirer.ledger.accounts.postings import FeeRate
 from acquirer.ledger.book import Book
 from acquirer.ledger.journal.entries import HandedKeys, PutTerminal, TerminalRow
 from acquirer.payments.kernel.turns import Turns
@@ -89,7 +89,6 @@ class Terminal:
     settings: TerminalSettings
     profile: ProfileSettings
     merchant: MerchantSettings
-    fee_rate: FeeRate
     row: TerminalRow
 
     @property
@@ -124,19 +123,19 @@ class Terminals:
     async def load(
         cls,
         book: Book,
-        terminals: list[TerminalSettings],
-        profiles: list[ProfileSettings],
-        merchants: dict[str, MerchantSettings],
+        terminals: Iterable[TerminalSettings],
+        profiles: Iterable[ProfileSettings],
+        merchants: Iterable[MerchantSettings],
     ) -> Terminals:
         """Join settings with the rows; a terminal without a row starts in the first batch."""
         by_name = {profile.name: profile for profile in profiles}
+        by_id = {merchant.merchant_id: merchant for merchant in merchants}
         rows = {row.terminal_id: row for row in await book.terminals()}
         joined = {
             t.terminal_id: Terminal(
                 t,
                 by_name[t.profile],
-                merchants[t.merchant_id],
-                FeeRate(merchants[t.merchant_id].mdr_basis_points),
+                by_id[t.merchant_id],
                 rows.get(t.terminal_id, TerminalRow(t.terminal_id, FIRST_BATCH)),
             )
             for t in terminals

@@ -18,8 +18,8 @@ import trio
 from acquirer.ledger.errors import BookError, BooksGone
 from acquirer.ledger.owed.queues import Depth
 from acquirer.ledger.reports.gauges import Gauges
-from acquirer.payments.kernel.ports import Context
 from acquirer.routing.outcomes import LinkStatus
+from acquirer.switch.context import Context
 from acquirer.switch.hsm.failover import ModuleStatus
 from acquirer.switch.steady_clock import SteadyClock
 from acquirer.switch.watch.metrics import Metrics
@@ -221,7 +221,7 @@ async def keep_watching(
             log.info("alarm_ends", alarm=name)
         metrics.show(reading.depths, alarms.standing, ALARMS, now_ms)
         if gauges is not None:
-            metrics.show_orders(gauges, context.couriers)
+            metrics.show_orders(gauges, context.ports.business().couriers)
         await trio.sleep(EVERY_S)
 
 

@@ -11,7 +11,7 @@ import structlog
 import trio
 
 from acquirer.ledger.errors import BookError
-from acquirer.payments.kernel.ports import Context
+from acquirer.switch.context import Context
 
 log = structlog.get_logger("acquirer.switch")
 
@@ -61,4 +61,4 @@ class DayClose:
         await book.note_clock(clock.past(self._open_date))
 
     def _date_of(self, now_ms: int) -> str:
-        return self._context.calendar.stamp(now_ms).business_date
+        return self._context.ports.calendar.stamp(now_ms).business_date

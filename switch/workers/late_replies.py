@@ -18,7 +18,7 @@ from acquirer.codecs.response_codes import is_code
 from acquirer.ledger.book import Book
 from acquirer.ledger.errors import BookError
 from acquirer.ledger.journal.entries import State, UpdateEntry
-from acquirer.payments.kernel.bank_reply import can_show
+from acquirer.payments.kernel.bank_reply import is_approval_code
 
 log = structlog.get_logger("acquirer.switch")
 
@@ -82,6 +82,8 @@ async def record_late(book: Book, bank: str, message: Message) -> bool:
         entry.id,
         LATE_FOR,
         late_response_code=code,
-        approval_code=approval_code if code == APPROVED and can_show(38, approval_code) else None,
+        approval_code=approval_code
+        if code == APPROVED and is_approval_code(approval_code)
+        else None,
     )
     return await book.commit(step) is None

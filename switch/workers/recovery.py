@@ -13,14 +13,17 @@ from collections.abc import Sequence
 import structlog
 import trio
 
+from acquirer.codecs.response_codes import ResponseCode
 from acquirer.ledger.errors import BookError
 from acquirer.ledger.journal.entries import Entry, State, UpdateEntry
 from acquirer.ledger.journal.kinds import Kind
 from acquirer.ledger.owed.leases import LeaseWatch
 from acquirer.ledger.store.rows import BadRow, EntryRow
 from acquirer.payments.kernel.errors import reason_of
-from acquirer.payments.kernel.ports import Context
-from acquirer.payments.kernel.records import LEASE_MS, NO_ANSWER, queue_reversal, undo_steps
+from acquirer.payments.kernel.holds import NO_ANSWER
+from acquirer.payments.kernel.records import LEASE_MS
+from acquirer.payments.kernel.undo import queue_reversal, undo_steps
+from acquirer.switch.context import Context
 
 log = structlog.get_logger("acquirer.recovery")
 
@@ -39,14 +42,14 @@ async def recover(context: Context) -> int:
     """
     count = 0
     while True:
-        now_ms = context.wall_ms()
+        now_ms = context.clock.now_ms()
         orphans = await context.book.take_orphans(now_ms + LEASE_MS, GROUP)
         await _undo_all(context, orphans, now_ms)
         count += len(orphans)
         if len(orphans) < GROUP:
             break
     if count:
-        context.saf_queued()
+        context.ports.saf_queued()
         log.warning("recovered", entries=count)
     return count
 
@@ -62,7 +65,7 @@ async def undo_own(context: Context) -> int:
         while entries := [
             entry for entry in await context.book.own_unsettled(GROUP) if entry.id not in tried
         ]:
-            await _undo_all(context, entries, context.wall_ms())
+            await _undo_all(context, entries, context.clock.now_ms())
             tried.update(entry.id for entry in entries)
     except BookError as error:
         # The next start does it, or another process that has watched it for long enough.
@@ -109,9 +112,9 @@ async def _give_up(context: Context, entry: EntryRow, reason: str, now_ms: int) 
     Where no message can be made of it either, the reversal is a dead letter with its reason.
     """
     log.error("orphan_not_undone", entry=entry.id, reason=reason)
-    context.row_failed()
+    context.ports.row_failed()
     if entry.bank:
-        await context.book.commit(await queue_reversal(context, entry, NO_ANSWER, now_ms))
+        await context.book.commit(await queue_reversal(context.ports, entry, NO_ANSWER, now_ms))
 
 
 async def _end(context: Context, entry: Entry, now_ms: int) -> None:
@@ -124,11 +127,11 @@ async def _end(context: Context, entry: Entry, now_ms: int) -> None:
             (State.RECEIVED,),
             state=State.REFUSED,
             owner=entry.owner,
-            response_code="96",
+            response_code=ResponseCode.SWITCH_FAULT,
         )
         await context.book.commit(refuse)
         return
-    await context.book.commit(*await undo_steps(context, entry, NO_ANSWER, now_ms))
+    await context.book.commit(*await undo_steps(context.ports, entry, NO_ANSWER, now_ms))
 
 
 async def keep_recovering(context: Context) -> None:
@@ -149,7 +152,7 @@ async def let_go(context: Context, watch: LeaseWatch) -> None:
     Raises:
         BookError: the books could not be read or written.
     """
-    lapsed = watch.lapsed(await context.book.leases(), context.monotonic())
+    lapsed = watch.lapsed(await context.book.leases(), context.ports.monotonic())
     if lapsed and (count := await context.book.let_go(lapsed)):
         log.warning("claims_let_go", count=count)
 

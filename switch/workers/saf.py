@@ -22,11 +22,11 @@ from acquirer.ledger.journal.entries import Entry, FinishSaf, SafItem, State, St
 from acquirer.payments.kernel.bank_codes import TAKEN, TO_BE_SENT_AGAIN
 from acquirer.payments.kernel.commits import original_data
 from acquirer.payments.kernel.errors import reason_of
-from acquirer.payments.kernel.ports import Context
-from acquirer.payments.kernel.records import unclaim_step
+from acquirer.payments.kernel.undo import unclaim_step
 from acquirer.routing.banks.messages import BankRequest
 from acquirer.routing.outcomes import BankOutcome, NotSent, Replied
 from acquirer.routing.retry import RetrySchedule
+from acquirer.switch.context import Context
 from acquirer.switch.settings import SafSettings
 
 log = structlog.get_logger("acquirer.saf")
@@ -98,7 +98,7 @@ class SafWorker:
         Raises:
             BookError: the books could not be read.
         """
-        now_ms = self._context.wall_ms()
+        now_ms = self._context.clock.now_ms()
         items = await self._context.book.claim_saf(
             self.bank,
             now_ms,
@@ -129,14 +129,14 @@ class SafWorker:
             transmission_at=item.transmission_at,
         ):
             return
-        timeout_s = self._context.bank_settings[self.bank].timeout_s
+        timeout_s = self._context.ports.bank_settings[self.bank].timeout_s
         outcome = await self._context.banks.request(
             self.bank,
             request,
-            self._context.monotonic() + timeout_s,
+            self._context.ports.monotonic() + timeout_s,
             attempt=item.attempts,
         )
-        code = outcome.message.get(39) if isinstance(outcome, Replied) else ""
+        code = outcome.response_code if isinstance(outcome, Replied) else ""
         if code and code not in TO_BE_SENT_AGAIN:
             self.counters.sent += 1
             self.counters.answered += 1
@@ -169,7 +169,7 @@ class SafWorker:
 
     async def _bury(self, item: SafItem, reason: str) -> None:
         log.error("saf_dead_letter", bank=self.bank, item=item.id, reason=reason)
-        await self._context.book.dead_saf(item.id, self._context.wall_ms(), reason)
+        await self._context.book.dead_saf(item.id, self._context.clock.now_ms(), reason)
 
     async def _answered(self, item: SafItem, original: Entry, code: str) -> None:
         if code not in TAKEN[item.kind]:
@@ -179,7 +179,7 @@ class SafWorker:
             log.error(f"{item.kind}_refused", bank=self.bank, item=item.id, response_code=code)
             await self._bury(item, f"the bank refused it: response code {ascii(code)[1:-1]}")
             return
-        steps: list[Step] = [FinishSaf(item.id, code, self._context.wall_ms())]
+        steps: list[Step] = [FinishSaf(item.id, code, self._context.clock.now_ms())]
         if item.kind is BankMessage.REVERSAL:
             steps += undone_steps(original)
         # What is not ours to change any more drops out: first the claim, then the entry.
@@ -195,7 +195,7 @@ class SafWorker:
         )
 
     async def _unanswered(self, item: SafItem, outcome: BankOutcome) -> None:
-        now_ms = self._context.wall_ms()
+        now_ms = self._context.clock.now_ms()
         attempts = item.attempts
         if not isinstance(outcome, NotSent):
             attempts += 1
@@ -215,7 +215,7 @@ class SafWorker:
 def _told(outcome: BankOutcome) -> str:
     """What became of an attempt, in a few words for operators."""
     if isinstance(outcome, Replied):
-        return f"response code {ascii(outcome.message.get(39))[1:-1] or 'absent'}"
+        return f"response code {ascii(outcome.response_code)[1:-1] or 'absent'}"
     return outcome.reason
 
 
@@ -237,21 +237,21 @@ def saf_request(
     """
     assert original.card is not None
     about = original if item.kind is BankMessage.REVERSAL else refunded
-    settings = context.bank_settings[item.bank]
-    merchant = context.merchants.get(original.merchant_id)
+    settings = context.ports.bank_settings[item.bank]
+    merchant = context.ports.business().merchants.get(original.merchant_id)
     return BankRequest(
         kind=item.kind,
         rrn=original.rrn,
         stan=item.stan,
         transmission_at=item.transmission_at,
-        local_time=original.reply.get(12, ""),
-        local_date=original.reply.get(13, ""),
+        local_time=original.reply.local_time,
+        local_date=original.reply.local_date,
         acquirer_id=settings.acquirer_id,
         terminal_id=original.terminal_id,
         merchant_id=original.merchant_id,
         merchant_name=merchant.name if merchant else "",
         mcc=merchant.mcc if merchant else "",
-        pan=context.vault.open(original.card),
+        pan=context.ports.vault.open(original.card),
         processing_code=original.processing_code,
         amount_minor=original.amount_minor,
         currency_code=original.currency_code,

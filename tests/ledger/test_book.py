@@ -38,6 +38,7 @@ from acquirer.ledger.journal.entries import (
     TerminalRow,
     UpdateEntry,
 )
+from acquirer.ledger.journal.replies import Reply
 from acquirer.ledger.store.database import Database, Session
 
 pytestmark = pytest.mark.anyio
@@ -186,7 +187,7 @@ async def test_a_full_disk_leaves_nothing_half_written(
 
 async def _write_until_full(book: Book, make_entry: MakeEntry, written: list[int]) -> None:
     for number in range(1, 1_000):
-        entry = make_entry(number, reply={59: "x" * 2_000})
+        entry = make_entry(number, reply=Reply(shown="x" * 2_000))
         await book.commit(InsertEntry(entry), Post(number, "156", "2026-01-02", SALE))
         written.append(number)
 

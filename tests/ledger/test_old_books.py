@@ -188,4 +188,3 @@ def test_facts_move_to_where_they_belong(old_url: str) -> None:
     ]
     assert [(e.stan, e.role) for e in by_kind[Kind.REFUND]] == [("000901", Role.REFUND)]
     assert not any("/" in entry.stan for entry in entries)
-    assert not any({48, 63} & set(entry.reply) for entry in entries)

@@ -31,6 +31,7 @@ from acquirer.ledger.journal.entries import (
     UpdateEntry,
     UpdateOrder,
 )
+from acquirer.ledger.journal.replies import NO_REPLY
 from acquirer.ledger.store.database import Session
 from acquirer.ledger.store.reads import account_sums, entry, order
 from acquirer.ledger.store.writer import Query, Writer
@@ -94,7 +95,7 @@ def test_an_entry_comes_back_as_it_went(
 ) -> None:
     """All fields, the reply's numbers and the card included."""
     whole = make_entry(1, order_no="O1", courier_id="C1", original_id=7, claimed_by=8)
-    without = make_entry(2, card=None, reply={})
+    without = make_entry(2, card=None, reply=NO_REPLY)
     writer.commit([(InsertEntry(whole),), (InsertEntry(without),)])
     assert (entry(session, 1), entry(session, 2)) == (whole, without)
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from acquirer.ledger.journal.entries import CardRecord, Entry, Role, State
 from acquirer.ledger.journal.kinds import Kind
+from acquirer.ledger.journal.replies import Reply
 
 NOW_MS = 1_767_312_000_000
 
@@ -34,7 +35,7 @@ def sale_entry(number: int, **changes: Any) -> Entry:
         "bank": "demo",
         "bank_stan": f"{number:06d}",
         "transmission_at": "0102030405",
-        "reply": {37: f"{number:012d}"},
+        "reply": Reply(rrn=f"{number:012d}"),
     }
     values = fields | changes
     return Entry(**{**values, "kind": Kind(values["kind"])})

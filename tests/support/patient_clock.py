@@ -24,7 +24,9 @@ WORKING_PACE = 0.02
 """Not 0, as a thread may wait for a lock of the database that a test holds for a while."""
 
 _TASKS = Path("/proc/self/task")
-_WAITING_FOR_WORK = {threading.Condition.wait.__code__, ThreadDriver._serve_group.__code__}
+_WAITING_FOR_WORK = {ThreadDriver._serve_group.__code__}
+# Threads of the standard library, of trio and of pytest-xdist that have nothing to do.
+_IDLE_FILES = ("/threading.py", "/trio/_core/_thread_cache.py", "/execnet/gateway_base.py")
 
 
 class PatientClock(trio.abc.Clock, trio.abc.Instrument):
@@ -72,14 +74,13 @@ def any_thread_works() -> bool:
     )
 
 
-def _works(frame: FrameType | None) -> bool:
-    if frame is None or frame.f_code in _WAITING_FOR_WORK:
-        return False
-    while frame is not None:
-        if frame.f_globals.get("__name__", "").startswith("acquirer."):
-            return True
-        frame = frame.f_back
-    return False
+def _works(frame: FrameType) -> bool:
+    """Whether a thread's innermost frame is none in which threads wait for something to do.
+
+    Frames behind it are not looked at: they are another thread's, which goes on meanwhile.
+    """
+    code = frame.f_code
+    return code not in _WAITING_FOR_WORK and not code.co_filename.endswith(_IDLE_FILES)
 
 
 def _state(task: Path) -> str:

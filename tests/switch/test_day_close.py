@@ -37,7 +37,9 @@ class Shop:
             lambda: self.true_ms + self.off_ms, lambda: (self.true_ms - MORNING_MS) / 1000
         )
         self.clock.resume(self.noted)
-        context = SimpleNamespace(calendar=Calendar(480), clock=self.clock, book=self)
+        context = SimpleNamespace(
+            ports=SimpleNamespace(calendar=Calendar(480)), clock=self.clock, book=self
+        )
         self.close = DayClose(cast(Any, context), self.noted.open_date)
 
     async def anchor_chains(self, date: str, _now_ms: int) -> bytes:

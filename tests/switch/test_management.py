@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 import trio
+from origins import an_origin
 
 from acquirer.codecs.message import Message
 from acquirer.codecs.private_fields import De60
 from acquirer.config.business import MerchantSettings, ProfileSettings, TerminalSettings
-from acquirer.ledger.accounts.postings import FeeRate
 from acquirer.ledger.journal.entries import PutTerminal, TerminalRow
 from acquirer.payments.kernel.calendar import Calendar
 from acquirer.switch.hsm.client import WorkingKey
@@ -61,7 +61,6 @@ def world(parties: Parties, per_minute: int) -> tuple[Any, dict[str, Terminal]]:
             TerminalSettings(name, "M", "U0", "cup"),
             profile,
             merchant,
-            FeeRate(),
             TerminalRow(name, "000001"),
         )
         for name in NAMES
@@ -70,9 +69,8 @@ def world(parties: Parties, per_minute: int) -> tuple[Any, dict[str, Terminal]]:
     return SimpleNamespace(
         terminals=Terminals(books, terminals),
         hsm=SimpleNamespace(new_pin_key=parties.new_key, new_mac_key=parties.new_key),
-        calendar=Calendar(480),
+        ports=SimpleNamespace(calendar=Calendar(480), monotonic=lambda: 0.0),
         sign_ons=RateLimit(per_minute),
-        monotonic=lambda: 0.0,
     ), terminals
 
 
@@ -83,9 +81,7 @@ async def ask(context: Any, terminal: Terminal, address: str) -> str:
         De60("00", "000001", "003"),
         terminal,
         NO_KEYS,
-        b"",
-        0.0,
-        0,
+        an_origin(terminal_id=terminal.terminal_id, now_ms=0),
         address=address,
     )
     answer: Any = await sign_on(context, request)

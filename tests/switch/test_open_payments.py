@@ -3,6 +3,8 @@
 from types import SimpleNamespace
 from typing import Any, cast
 
+from origins import an_origin
+
 from acquirer.codecs.de59 import De59
 from acquirer.codecs.message import Message
 from acquirer.codecs.private_fields import De60, De61
@@ -23,9 +25,7 @@ def request(stan: str, order_no: str = "A1", named: str = "") -> Request:
         De60("72", "000001", "000"),
         cast(Any, terminal),
         cast(Any, None),
-        b"",
-        0.0,
-        0,
+        an_origin(stan=stan),
         De59.build({"ON": order_no}),
     )
 

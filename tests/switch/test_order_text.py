@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from acquirer.codecs.de59 import BYTES_MAX, De59
 from acquirer.codecs.order_codes import OrderStatus
-from acquirer.payments.orders.query import ITEM_HEAD_BYTES, fitted
 from acquirer.payments.orders.text import TEXT_CHARACTERS_MAX, OrderText
 from acquirer.routing.orders.messages import OrderFacts
+from acquirer.switch.terminals.commands import ITEM_HEAD_BYTES, fitted
 
 
 def facts(text: str = "茶具|Block 9", **fields: str) -> OrderFacts:

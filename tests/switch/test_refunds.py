@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from origins import MERCHANT
 
 from acquirer.ledger.accounts.postings import FeeRate, card_sale, refund
 from acquirer.ledger.journal.kinds import Kind
@@ -36,11 +37,9 @@ async def test_a_part_returns_no_more_fee_than_it_was_paid(
     book = SimpleNamespace(
         postings_of_event=postings_of_event, entries_of_original=entries_of_original
     )
-    context: Any = SimpleNamespace(
-        merchants={"M1": SimpleNamespace(refund_fee="return")}, book=book
-    )
+    ports: Any = SimpleNamespace(book=book)
     payment: Any = SimpleNamespace(id=99, merchant_id="M1")
-    fees = [await returned_fee(context, payment, one) for one in parts]
+    fees = [await returned_fee(ports, MERCHANT, payment, one) for one in parts]
     assert fees_minor == fees
     for fee_minor in fees:
         lines = refund(3, fee_minor, 10_000, bank="demo", merchant_id="M1")

@@ -9,7 +9,7 @@ from acquirer.codecs.errors import LocalFormatError
 from acquirer.codecs.message import Message, reply_mti
 from acquirer.payments.kernel.calendar import Stamp
 from acquirer.switch.terminals.reply import build_format_error, build_reply, write_reply
-from acquirer.switch.terminals.request import Answer
+from acquirer.switch.terminals.request import Told
 
 CUP = load_dialect("cup_pos")
 STAMP = Stamp("203456", "0604", "0604123456", "2026-06-04", "6155")
@@ -40,7 +40,7 @@ REQUEST = Message(
 
 def test_echo() -> None:
     """DE2, 3, 4, 11, 25, 32, 41, 42, 49 and 60 come back; nothing else of the request does."""
-    reply = build_reply(REQUEST, Answer("00"), STAMP)
+    reply = build_reply(REQUEST, Told("00"), STAMP)
     assert {2, 3, 4, 11, 12, 13, 25, 32, 39, 41, 42, 49, 60} == set(reply.fields)
     added = (12, 13, 39)
     assert all(reply.fields[n] == REQUEST.fields[n] for n in reply.fields if n not in added)
@@ -48,25 +48,25 @@ def test_echo() -> None:
 
 def test_every_answer_has_a_time() -> None:
     """An answer that brings no time gets the request's; one that has its own keeps it."""
-    bare = build_reply(REQUEST, Answer("94"), STAMP)
-    stored = build_reply(REQUEST, Answer("00", {12: "235959", 13: "1231"}), STAMP)
+    bare = build_reply(REQUEST, Told("94"), STAMP)
+    stored = build_reply(REQUEST, Told("00", {12: "235959", 13: "1231"}), STAMP)
     assert ("203456", "0604") == (bare.get(12), bare.get(13))
     assert ("235959", "1231") == (stored.get(12), stored.get(13))
 
 
 def test_a_stored_answer_that_does_not_fit_is_given_again_without_it() -> None:
     """An approval code beyond ASCII, as it was once stored, costs no answer; DE39 must fit."""
-    stored = Answer("00", {37: "000000000001", 38: "\xc12345\xc1", 54: "x" * 21})
+    stored = Told("00", {37: "000000000001", 38: "\xc12345\xc1", 54: "x" * 21})
     again = CUP.decode(write_reply(build_reply(REQUEST, stored, STAMP)))
     assert ("00", "000000000001") == (again.get(39), again.get(37))
     assert {38, 54}.isdisjoint(again.fields)
     with pytest.raises(LocalFormatError):
-        write_reply(build_reply(REQUEST, Answer("\xc10"), STAMP))
+        write_reply(build_reply(REQUEST, Told("\xc10"), STAMP))
 
 
 def test_own_fields_win() -> None:
     """What an answer brings replaces what would be echoed, such as the amount due or the batch."""
-    reply = build_reply(REQUEST, Answer("00", {4: "000000000200", 60: "00000002003"}), STAMP)
+    reply = build_reply(REQUEST, Told("00", {4: "000000000200", 60: "00000002003"}), STAMP)
     assert ("000000000200", "00000002003") == (reply.get(4), reply.get(60))
 
 

@@ -13,6 +13,7 @@ from typing import Any, Literal, cast
 import pytest
 import trio
 import trio.testing
+from origins import a_business
 
 from acquirer.codecs.bank_kinds import BankMessage
 from acquirer.codecs.message import Message
@@ -31,6 +32,7 @@ from acquirer.ledger.journal.entries import (
     UpdateEntry,
 )
 from acquirer.ledger.journal.kinds import Kind
+from acquirer.ledger.journal.replies import Reply
 from acquirer.ledger.reports.books import trial_balance
 from acquirer.ledger.reports.saf import saf_lines
 from acquirer.ledger.store.database import Database
@@ -89,18 +91,24 @@ class Desk:
 
     def __post_init__(self) -> None:
         self._numbers = 900
+        clock = SimpleNamespace(
+            now_ms=lambda: self.now_ms, age_ms=lambda at_ms: self.now_ms - at_ms
+        )
         context = SimpleNamespace(
             book=self.book,
             banks=self.banks,
-            bank_settings={"demo": BANK},
-            merchants={},
-            vault=SimpleNamespace(open=lambda _: Pan("6225880000000007")),
-            wall_ms=lambda: self.now_ms,
-            clock=SimpleNamespace(age_ms=lambda at_ms: self.now_ms - at_ms),
-            monotonic=trio.current_time,
-            calendar=Calendar(480),
-            numbers=SimpleNamespace(take=self._take),
-            saf_queued=self._queued,
+            clock=clock,
+            ports=SimpleNamespace(
+                book=self.book,
+                bank_settings={"demo": BANK},
+                business=a_business,
+                vault=SimpleNamespace(open=lambda _: Pan("6225880000000007")),
+                clock=clock,
+                monotonic=trio.current_time,
+                calendar=Calendar(480),
+                numbers=SimpleNamespace(take=self._take),
+                saf_queued=self._queued,
+            ),
         )
         self.context = cast(Any, context)
         self.worker = SafWorker(self.context, "demo", lambda: 0.0, self.settings)
@@ -164,7 +172,7 @@ def sale(number: int, **changes: Any) -> Entry:
         "bank": "demo",
         "bank_stan": f"{number:06d}",
         "transmission_at": "1121000000",
-        "reply": {12: "080000", 13: "1121"},
+        "reply": Reply(local_time="080000", local_date="1121"),
     }
     values = fields | changes
     return Entry(**{**values, "kind": Kind(values["kind"])})
@@ -322,7 +330,7 @@ async def test_an_item_that_no_message_can_be_made_of_fails_alone(url: str) -> N
                 raise CardUnreadable("card 622588******0007 does not open")
             return Pan("6225880000000007")
 
-        desk.context.vault.open = open_card
+        desk.context.ports.vault.open = open_card
         altered = CardRecord("622588******0007", bytes(16), bytes(43) + b"\1")
         await owe(desk.book, 1, card=altered)
         await owe(desk.book, 2)

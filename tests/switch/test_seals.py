@@ -9,7 +9,6 @@ import pytest
 import trio
 
 from acquirer.config.business import MerchantSettings, ProfileSettings, TerminalSettings
-from acquirer.ledger.accounts.postings import FeeRate
 from acquirer.ledger.journal.entries import TerminalRow
 from acquirer.switch.terminals.seals import Seals
 from acquirer.switch.terminals.terminals import Terminal, Terminals
@@ -26,7 +25,6 @@ async def test_keys_are_looked_for_again_whoever_has_read_the_row() -> None:
         TerminalSettings("10000001", "M", "U0", "cup"),
         ProfileSettings("cup"),
         MerchantSettings("M", "Shop", "5411", 0, "whsec_"),
-        FeeRate(),
         OLD,
     )
 
@@ -62,7 +60,6 @@ async def test_a_row_that_was_read_before_does_not_take_the_place_of_a_newer_one
         TerminalSettings("10000001", "M", "U0", "cup"),
         ProfileSettings("cup"),
         MerchantSettings("M", "Shop", "5411", 0, "whsec_"),
-        FeeRate(),
         NEW,
     )
 

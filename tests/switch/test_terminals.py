@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from acquirer.config.business import MerchantSettings, ProfileSettings, TerminalSettings
-from acquirer.ledger.accounts.postings import FeeRate
 from acquirer.ledger.journal.entries import HandedKeys, TerminalRow
 from acquirer.switch.terminals.terminals import (
     HANDED_AGAIN_MS,
@@ -37,7 +36,6 @@ def generations(row: TerminalRow) -> list[str]:
         TerminalSettings("10000001", "M", "U0", "cup"),
         ProfileSettings("cup"),
         MerchantSettings("M", "Shop", "5411", 0, "whsec_"),
-        FeeRate(),
         row,
     )
     return [keys.tak for keys in terminal.key_generations()]

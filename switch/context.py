@@ -1,0 +1,40 @@
+"""What terminal side, workers and operators use: the ports of payments, and what is behind.
+
+Composed once in ``app.py``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from acquirer.ledger.book import Book
+from acquirer.payments.kernel.ports import Ports
+from acquirer.routing.banks.banks import Banks
+from acquirer.routing.orders.client import OrderSystems
+from acquirer.switch.hsm.client import Hsm
+from acquirer.switch.operators.event_secrets import EventSecrets
+from acquirer.switch.settings import LimitSettings
+from acquirer.switch.steady_clock import SteadyClock
+from acquirer.switch.terminals.rate_limit import RateLimit
+from acquirer.switch.terminals.terminals import Terminals
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One switch.
+
+    Attributes:
+        ports: what handlers may use.
+        sign_ons: how many terminals' keys are made for one address.
+    """
+
+    ports: Ports
+    book: Book
+    hsm: Hsm
+    banks: Banks
+    orders: OrderSystems
+    terminals: Terminals
+    event_secrets: EventSecrets
+    clock: SteadyClock
+    limits: LimitSettings
+    sign_ons: RateLimit
