@@ -40,13 +40,15 @@ def test_an_entry_is_undone_once_it_has_been_watched_for_a_minute(
         nonlocal off_ms
         url = f"sqlite:///{tmp_path / 'switch.sqlite3'}"
         async with open_book(url, "switch-1", clock_ms=wall_ms, driver="inline") as book:
-            context: Any = SimpleNamespace(
+            ports = SimpleNamespace(
                 book=book,
-                wall_ms=wall_ms,
                 monotonic=trio.current_time,
                 calendar=Calendar(480),
                 numbers=SimpleNamespace(take=take),
                 saf_queued=lambda: said.append("queued"),
+            )
+            context: Any = SimpleNamespace(
+                book=book, ports=ports, clock=SimpleNamespace(now_ms=wall_ms)
             )
             entry = make_entry(1, owner=book.owner, lease_until_ms=wall_ms() + 60_000)
             await book.commit(InsertEntry(entry))
