@@ -9,7 +9,7 @@ Start reading at :class:`Entry` and :class:`Step`; ``book.py`` commits them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from acquirer.codecs.bank_kinds import BankMessage
@@ -106,6 +106,8 @@ class Entry:
         detail: what an entry of its kind knows beside; ``details.py``.
         reply: what its asker was answered (never the PAN), for repeats.
         epoch: of the business configuration that it was begun under; 0 from before there was any.
+        key_version: of the terminal's row with whose keys its message was verified; None where
+            that does not count. Not kept: it is inserted only while the row has that version.
     """
 
     id: int
@@ -141,6 +143,7 @@ class Entry:
     detail: Detail | None = None
     reply: Reply = NO_REPLY
     epoch: int = 0
+    key_version: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,7 +309,8 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class InsertEntry:
-    """Conditional on (terminal_id, batch, stan, role) being free."""
+    """Conditional on (terminal_id, batch, stan, role) being free, and on the entry's
+    ``key_version``: another process may have changed the terminal's keys, or ended them."""
 
     entry: Entry
 
@@ -474,7 +478,8 @@ class Failed:
 
     @property
     def is_taken(self) -> bool:
-        """Whether an entry of this (terminal, batch, STAN) is there already."""
+        """Whether an entry of this (terminal, batch, STAN) is there already, or the keys of its
+        message are to be looked at again."""
         return isinstance(self.step, InsertEntry)
 
 

@@ -8,6 +8,7 @@ costs a fifth of ``Connection.execute``. Knows nothing of journals and ledgers.
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Sequence
 from enum import Enum
@@ -176,6 +177,7 @@ class Session:
 
 
 ROWS_MAX = 64
+_CAST = re.compile("::[a-z]+")
 _URLS = "write sqlite:///FILE or postgresql://USER@HOST:PORT/NAME"
 
 
@@ -194,7 +196,7 @@ def for_rows(text: str, size: int, is_postgresql: bool) -> str:
         row = row.replace("?", "%s")
         head, tail = head.replace("%", "%%"), tail.replace("%", "%%")
     else:
-        row = row.replace("::bigint", "").replace("::text", "")
+        row = _CAST.sub("", row)
     return head + ", ".join([row] * size) + tail
 
 

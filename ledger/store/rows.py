@@ -96,7 +96,7 @@ NONE = 0
 
 
 def entry_row(entry: Entry) -> Row:
-    """A journal row of an entry, in the order of :data:`ENTRY_COLUMNS`.
+    """A journal row of an entry, in the order of :data:`ENTRY_COLUMNS`, and its ``key_version``.
 
     Drivers are slow to adapt an enum, hence its plain value.
     """
@@ -137,6 +137,7 @@ def entry_row(entry: Entry) -> Row:
         detail_text(entry.detail),
         reply_text(entry.reply),
         entry.epoch,
+        entry.key_version,
     )
 
 

@@ -31,6 +31,7 @@ from acquirer.ledger.store.schema import (
     chains,
     column_names,
     couriers,
+    journal,
     number_blocks,
     orders,
     outbox,
@@ -47,9 +48,24 @@ def _insert_rows(table: str, columns: tuple[str, ...], tail: str = "") -> str:
     return f"INSERT INTO {table} ({', '.join(columns)}) VALUES [({marks})]{tail}"
 
 
-INSERT_ENTRIES = _insert_rows(
-    "journal", ENTRY_COLUMNS, " ON CONFLICT (terminal_id, batch, stan, role) DO NOTHING"
-)
+def _insert_entries() -> str:
+    """Rows of ``rows.entry_row``; their last value is of the terminal's keys, or NULL."""
+    casts = {int: "bigint", str: "text", bytes: "bytea"}
+    types = [journal.c[name].type.python_type for name in ENTRY_COLUMNS]
+    marks = ", ".join(f"?::{casts[one]}" for one in (*types, int))
+    values = ", ".join(f"v.column{number}" for number in range(1, len(ENTRY_COLUMNS) + 1))
+    terminal_id = f"v.column{ENTRY_COLUMNS.index('terminal_id') + 1}"
+    key_version = f"v.column{len(ENTRY_COLUMNS) + 1}"
+    return f"""
+INSERT INTO journal ({", ".join(ENTRY_COLUMNS)})
+SELECT {values} FROM (VALUES [({marks})]) AS v
+WHERE {key_version} IS NULL OR {key_version} =
+  (SELECT terminals.key_version FROM terminals WHERE terminals.terminal_id = {terminal_id})
+ON CONFLICT (terminal_id, batch, stan, role) DO NOTHING
+""".strip()
+
+
+INSERT_ENTRIES = _insert_entries()
 
 INSERT_TRANSFERS = _insert_rows("transfers", TRANSFER_COLUMNS)
 

@@ -74,6 +74,8 @@ class Origin(msgspec.Struct, frozen=True):
         courier_id: who acts for the merchant, as he is named; empty for nobody.
         pin_key: under which its PIN blocks come, under the LMK; empty where there are none.
         display: puts what is shown of an order into its form.
+        key_version: of the keys with which the asker has proved who he is: what he asks for is
+            stored only while the terminal's row has that version. None for nobody's.
     """
 
     terminal_id: str
@@ -93,6 +95,7 @@ class Origin(msgspec.Struct, frozen=True):
     courier_id: str = ""
     pin_key: str = ""
     display: Display = _nothing
+    key_version: int | None = None
 
     def __repr__(self) -> str:
         return f"Origin({self.terminal_id!r}, {self.batch!r}, {self.stan!r})"

@@ -88,6 +88,7 @@ async def new_entry(
         response_code=response_code,
         detail=detail,
         reply=usual_reply(stamp, rrn, said),
+        key_version=origin.key_version,
     )
 
 

@@ -15,7 +15,7 @@ from acquirer.ledger.errors import BookUncertain
 from acquirer.ledger.journal.entries import Entry, Role, State
 from acquirer.payments.kernel.commands import APPROVED, Repeat, answer_of
 from acquirer.switch.context import Context
-from acquirer.switch.terminals.request import Request, Silence, Told
+from acquirer.switch.terminals.request import KeysChanged, Request, Silence, Told
 from acquirer.switch.terminals.table import Transaction
 
 POLL_FIRST_S = 0.05
@@ -44,6 +44,7 @@ class Repeats:
             HsmRefused, HsmUnavailable, BookBusy, BookUnavailable: its handler's.
             BookUncertain: likewise; or the first has no outcome yet.
             Silence: the first was too long ago.
+            KeysChanged: it is not stored under keys that are not the terminal's any more.
         """
         origin = request.origin
         key = (origin.terminal_id, origin.batch, origin.stan, origin.role)
@@ -85,6 +86,16 @@ class Repeats:
             origin.terminal_id, origin.batch, origin.stan, role or origin.role
         )
 
+    async def check_taken(self, request: Request) -> None:
+        """See that a request was not stored because its STAN is taken.
+
+        Raises:
+            KeysChanged: it is not taken.
+            BookBusy, BookUnavailable: it cannot be asked for.
+        """
+        if await self._find(request) is None:
+            raise KeysChanged
+
     async def answer_again(self, request: Request) -> Told:
         """The first answer of a STAN that is taken, or 94.
 
@@ -95,13 +106,16 @@ class Repeats:
         Raises:
             BookUncertain: it had no outcome until then.
             Silence: it was too long ago.
+            KeysChanged: there is none.
             BookBusy, BookUnavailable: it cannot be asked for.
         """
         give_up_at = request.origin.started_at + self._context.ports.answer_within_s
         pause_s = POLL_FIRST_S
         while True:
             entry = await self._find(request)
-            if entry is None or entry.fingerprint != request.origin.fingerprint:
+            if entry is None:
+                raise KeysChanged
+            if entry.fingerprint != request.origin.fingerprint:
                 return Told(ResponseCode.DUPLICATE)
             if entry.state not in (State.RECEIVED, State.SENT):
                 at_ms = entry.created_at_ms

@@ -62,5 +62,9 @@ class Told:
         return cls(answer.response_code, answer.reply.elements())
 
 
+class KeysChanged(Exception):
+    """Nothing was stored, since the terminal's keys were changed meanwhile: verify it once more."""
+
+
 class Silence(Exception):
     """Nothing may be said, since a copy has had or might get another answer."""

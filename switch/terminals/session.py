@@ -38,7 +38,7 @@ from acquirer.switch.terminals.reply import (
     build_reply,
     write_reply,
 )
-from acquirer.switch.terminals.request import Request, Silence, Told
+from acquirer.switch.terminals.request import KeysChanged, Request, Silence, Told
 from acquirer.switch.terminals.seals import Seals
 from acquirer.switch.terminals.table import Transaction
 from acquirer.switch.terminals.terminals import NO_KEYS, Keys, Terminal
@@ -46,6 +46,7 @@ from acquirer.switch.watch.metrics import Metrics
 
 log = structlog.get_logger("acquirer.switch")
 
+KEYS_TRIES_MAX = 5
 FRAMING = LengthHeader("binary", 2)
 FRAME_BYTES_MAX = 4096
 # Batch upload, settlement and management carry no MAC (part 4).
@@ -167,10 +168,23 @@ class Session:
         A refusal that no entry records is left unsealed: a copy, or what was garbled on its way,
         may still arrive and be approved, so the terminal must not believe that it was not.
         """
-        message, transaction = received.message, received.transaction
-        terminal = self._context.terminals.get(message.get(41))
+        terminal = self._context.terminals.get(received.message.get(41))
         if terminal is None:
             return NO_KEYS, Told(ResponseCode.UNKNOWN_TERMINAL)
+        for _ in range(KEYS_TRIES_MAX):
+            try:
+                return await self._verified(received, terminal)
+            except KeysChanged:
+                await self._context.terminals.refresh(terminal)
+        raise Silence
+
+    async def _verified(self, received: _Received, terminal: Terminal) -> tuple[Keys, Told]:
+        """Verify a known terminal's message, and decide on it.
+
+        Raises:
+            KeysChanged: it was verified under keys that its terminal has not any more.
+        """
+        message, transaction = received.message, received.transaction
         keys: Keys | None = NO_KEYS
         needs_mac = _bears_mac(message, transaction)
         if needs_mac or (message.get(64) and transaction and transaction.mac_counts):
@@ -193,8 +207,12 @@ class Session:
             return NO_KEYS, Told(code, demand=wanted)
         kind = Kind(transaction.name) if transaction else Kind.UNSUPPORTED
         outcome = await refuse(self._context.ports, request.origin, kind, code)
-        # Where the STAN is taken already, these checks come before the first answer all the same.
-        answer = Told(code) if isinstance(outcome, Repeat) else Told.of(outcome)
+        if isinstance(outcome, Repeat):
+            # These checks come before the first answer of a STAN that is taken already.
+            await self._repeats.check_taken(request)
+            answer = Told(code)
+        else:
+            answer = Told.of(outcome)
         return request.keys, replace(answer, demand=wanted)
 
     def _request(self, received: _Received, terminal: Terminal, keys: Keys) -> Request:
@@ -219,6 +237,7 @@ class Session:
             courier_id=de59.text("OC", encoding) if de59.items else "",
             pin_key=keys.tpk,
             display=display_in(encoding),
+            key_version=terminal.key_version_of(keys),
         )
         return Request(message, de60, terminal, keys, origin, de59, received.address)
 

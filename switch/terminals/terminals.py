@@ -102,6 +102,12 @@ class Terminal:
         confirmed = (Keys(row.tpk, row.tak),) if row.tak else ()
         return (*confirmed, *(Keys(handed.tpk, handed.tak) for handed in row.waiting))
 
+    def key_version_of(self, keys: Keys) -> int | None:
+        """The version of the row that has these keys, 0 where none has; None for no keys."""
+        if not keys.tak:
+            return None
+        return self.row.key_version if keys in self.key_generations() else 0
+
     def awaits(self, keys: Keys) -> bool:
         """Whether these keys were handed out and wait for a message that bears them."""
         return keys.tak in [handed.tak for handed in self.row.waiting]

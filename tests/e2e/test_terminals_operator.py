@@ -44,21 +44,47 @@ async def test_keys_of_an_unknown_terminal_are_refused(open_world: OpenWorld) ->
         assert "no terminal '99999999'; [[terminals]] in the switch's config" in complaint
 
 
-async def test_two_processes_asked_end_keys_at_both(
-    open_world: OpenWorld, postgresql_url: str
+@pytest.mark.parametrize("how", ["operator", "sign_off"])
+async def test_keys_that_end_in_one_process_end_in_all(
+    open_world: OpenWorld, postgresql_url: str, how: str
 ) -> None:
-    """The second, whose copy of the row is old, takes the old keys no more either."""
+    """The second, whose copy of the row is old, takes nothing under them, and refuses nothing."""
     async with operated(open_world, url=postgresql_url) as world, world.sibling() as second:
         terminal = await world.signed_on("10000003")
+        sale = terminal.sale(SYBIL, 100)
         for switch in (world, second):
             assert "00" == (await switch.ask(terminal.sale(SYBIL, 100))).code
-        headers = {"authorization": f"Bearer {TOKEN}"}
-        async with httpx.AsyncClient(trust_env=False) as client:
-            for switch, had_keys in ((world, True), (second, False)):
-                url = f"http://{switch.http}/operator/terminals/10000003/end-keys"
-                reply = await client.post(url, headers=headers)
-                assert had_keys is reply.json()["had_keys"]
-                assert "77" == (await switch.ask(terminal.sale(SYBIL, 100))).code
+        assert "00" == (await second.ask(sale)).code
+        entries = len(world.journal())
+        if how == "operator":
+            headers = {"authorization": f"Bearer {TOKEN}"}
+            async with httpx.AsyncClient(trust_env=False) as client:
+                url = f"http://{world.http}/operator/terminals/10000003/end-keys"
+                assert (await client.post(url, headers=headers)).json()["had_keys"]
+        else:
+            fields: dict[int, str | bytes] = {11: terminal.next_stan()}
+            sign_off = terminal.frame("0820", fields | {60: f"00{terminal.batch}002"})
+            assert "00" == (await world.ask(sign_off)).code
+        unfit = terminal.frame("0200", terminal.sale_fields(SYBIL, 100) | {3: "990000"})
+        for frame in (terminal.sale(SYBIL, 100), unfit, terminal.reversal(sale)):
+            reply = await second.ask(frame)
+            assert ("77", 3, False) == (reply.code, reply.demand, 64 in reply.fields)
+        assert entries == len(world.journal())
         terminal.take_keys(await second.ask(terminal.sign_on()))
         for switch in (second, world):
             assert "00" == (await switch.ask(terminal.sale(SYBIL, 100))).code
+        assert "00" == (await world.ask(terminal.reversal(sale))).code
+        await world.agree()
+
+
+async def test_keys_handed_out_in_one_process_cost_the_other_nothing(
+    open_world: OpenWorld, postgresql_url: str
+) -> None:
+    """Its copy of the row is old, the keys are good: the payment is taken at once."""
+    async with operated(open_world, url=postgresql_url) as world, world.sibling() as second:
+        terminal = await world.signed_on("10000003")
+        assert "00" == (await second.ask(terminal.sale(SYBIL, 100))).code
+        for _ in range(3):
+            await world.ask(terminal.sign_on())
+            assert "00" == (await second.ask(terminal.sale(SYBIL, 100))).code
+        await world.agree()
