@@ -35,12 +35,13 @@ TROUBLES: Mapping[str, Callable[[World], Trouble]] = MappingProxyType(
         "bank_garbles": GarblingBank,
         "rot": Rot,
         "bank_leaves": LeavingBank,
-        "clock_far": FarClock,
         "strangers": Strangers,
         "other_lmk": OtherLmk,
         "sibling": Sibling,
         "books_away": BooksAway,
         "orders_lie": LyingOrders,
         "restore": Restore,
+        # Mended last: the day ends then only where the switch can run.
+        "clock_far": FarClock,
     }
 )
