@@ -6,13 +6,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test bench lint lock clean
+.PHONY: demo test races bench lint lock clean
 
 demo: $(STAMP)
 	@$(BIN)/acquirer demo
 
 test: lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# Two switch processes at one database, 200 rounds of each race; `make test` runs a few of each.
+races: $(STAMP)
+	RACE_ROUNDS=200 $(BIN)/python -m pytest -n 2 --durations=10 tests/races
 
 bench: $(STAMP)
 	@$(BIN)/acquirer bench

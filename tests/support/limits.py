@@ -1,9 +1,13 @@
-"""A safety net against hanging: far longer than anything takes, so that only faults reach it."""
+"""A safety net against hanging, which only faults reach; and how often races are run."""
 
+import os
 import time
 from collections.abc import Callable
 
 HANG_S = 300.0
+"""Far longer than anything takes."""
+ROUNDS = int(os.environ.get("RACE_ROUNDS", "5"))
+"""How often each race is run; ``make races`` says 200."""
 
 
 def comes(happened: Callable[[], object]) -> bool:

@@ -89,6 +89,7 @@ class World:
         hosted: merchants whose orders are asked for over ISO 8583.
         max_age_s: for how long the order system lets its answers be used again.
         bank_timeout_s: for how long the switch waits for the bank.
+        estate_file: of the estate; empty for the demo estate.
         around: what the switch has instead of the real clock, sockets or database.
         read: reads the switch's file again.
         kept: sockets on the ports of parts that were stopped.
@@ -107,12 +108,13 @@ class World:
     hosted: list[str] = field(default_factory=list)
     max_age_s: int = 0
     bank_timeout_s: float = BANK_TIMEOUT_S
+    estate_file: str = ""
     around: Surroundings = REAL_WORLD
     read: Callable[[], SwitchSettings] | None = None
     kept: ExitStack = field(default_factory=ExitStack)
 
     def __post_init__(self) -> None:
-        self.estate = load_estate()
+        self.estate = load_estate(self.estate_file)
         self.module = HsmTable(header_length=HEADER, test_lmk=True).module()
         self._parts: dict[str, tuple[trio.CancelScope, trio.Event]] = {}
         self._data_key: dict[str, str] = {}
@@ -177,6 +179,7 @@ class World:
         settings = BankSimSettings(
             listen=self.addresses.get("bank", LOOPBACK),
             data=str(self.folder),
+            estate=self.estate_file,
             security="zone",
             rules=self.bank_rules,
         )
@@ -186,6 +189,7 @@ class World:
         settings = OrderSimSettings(
             listen=self.addresses.get("orders", LOOPBACK),
             data=str(self.folder),
+            estate=self.estate_file,
             rules=self.order_rules,
             max_age_s=self.max_age_s,
         )
@@ -434,10 +438,16 @@ class _Opening:
 
 
 @asynccontextmanager
-async def opened_world(folder: Path, url: str = "", **attributes: Any) -> AsyncIterator[World]:
-    """Start an estate; at the end, all books must agree."""
+async def opened_world(
+    folder: Path, url: str = "", made: type[World] | None = None, **attributes: Any
+) -> AsyncIterator[World]:
+    """Start an estate.
+
+    Args:
+        made: the kind of world; None for the plain one.
+    """
     async with trio.open_nursery() as nursery:
-        world = World(
+        world = (made or World)(
             folder, url or f"sqlite:///{folder / 'switch.sqlite3'}", nursery, **attributes
         )
         with world.kept:

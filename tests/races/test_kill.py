@@ -1,6 +1,5 @@
 """The switch killed with SIGKILL at random instants under load: no money lost or doubled."""
 
-import os
 import random
 import signal
 import subprocess
@@ -11,7 +10,8 @@ from typing import Any
 import msgspec
 import pytest
 import trio
-from limits import HANG_S
+from limits import HANG_S, ROUNDS
+from program import Program
 
 from acquirer.config.estate import load_estate
 from acquirer.ledger.journal.kinds import PAYMENTS
@@ -20,43 +20,9 @@ from acquirer.terminals_sim.load import TerminalJournal, plan_for, play
 
 pytestmark = pytest.mark.anyio
 
-KILLS = 20
+KILLS = min(20, ROUNDS)
 ALIVE_MIN_S, ALIVE_MAX_S = 0.05, 0.8
 TERMINALS = tuple(f"1000000{n}" for n in range(1, 9))
-
-
-class Part:
-    """One program of the estate as a child process that can be killed and started again."""
-
-    def __init__(self, data: Path, name: str, *arguments: str) -> None:
-        self.data = data
-        self.name = name
-        self.arguments = arguments
-        self.process: trio.Process | None = None
-
-    async def start(self) -> dict[str, str]:
-        """Start it and give its ready line."""
-        self.process = await trio.lowlevel.open_process(
-            [sys.executable, "-m", "acquirer", *self.arguments],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, "ACQUIRER_LOG_LEVEL": "error"},
-        )
-        assert self.process.stdout is not None
-        line = b""
-        with trio.fail_after(HANG_S):
-            while not line.endswith(b"\n"):
-                data = await self.process.stdout.receive_some(4096)
-                assert data, f"{self.name} did not start"
-                line += data
-        ready: dict[str, str] = msgspec.json.decode(line)
-        return ready
-
-    async def end(self, how: signal.Signals) -> None:
-        """Send a signal and wait for the end."""
-        if self.process is not None and self.process.returncode is None:
-            self.process.send_signal(how)
-            await self.process.wait()
 
 
 def ask(*arguments: str) -> Any:
@@ -69,14 +35,14 @@ async def test_killed_at_random_instants_under_load_all_books_agree(tmp_path: Pa
     """Every approval that a terminal holds is in the books, and bank and switch agree."""
     estate = load_estate()
     parts = [
-        Part(tmp_path, "hsm", "hsm", "--test-lmks", "--port", "0", "--header-length", "8"),
-        Part(tmp_path, "bank", "bank-sim", "--config", str(tmp_path / "bank-sim.toml")),
-        Part(tmp_path, "orders", "order-sim", "--config", str(tmp_path / "order-sim.toml")),
+        Program("hsm", "--test-lmks", "--port", "0", "--header-length", "8"),
+        Program("bank-sim", "--config", str(tmp_path / "bank-sim.toml")),
+        Program("order-sim", "--config", str(tmp_path / "order-sim.toml")),
     ]
     simulator = {"listen": "127.0.0.1:0", "data": str(tmp_path)}
     write_config(tmp_path / "bank-sim.toml", {**simulator, "security": "zone"})
     write_config(tmp_path / "order-sim.toml", dict(simulator))
-    switch = Part(tmp_path, "switch", "serve", "--config", str(tmp_path / "switch.toml"))
+    switch = Program("serve", "--config", str(tmp_path / "switch.toml"))
     try:
         hsm, bank, orders = [await part.start() for part in parts]
         document = switch_config(
@@ -102,7 +68,7 @@ async def test_killed_at_random_instants_under_load_all_books_agree(tmp_path: Pa
                 await part.end(signal.SIGTERM)
 
 
-async def _kill_under_load(switch: Part, data: Path) -> list[TerminalJournal]:
+async def _kill_under_load(switch: Program, data: Path) -> list[TerminalJournal]:
     """Play terminals while the switch is killed and started again."""
     address = [(await switch.start())["pos"]]
     stop = trio.Event()
