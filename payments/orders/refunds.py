@@ -63,6 +63,7 @@ async def refund_steps(
         detail=Refund(reason, fee_minor),
         amount_minor=amount_minor,
         fingerprint=b"",
+        key_version=None,
         state=State.APPROVED,
         card=payment.card,
         bank=payment.bank,

@@ -91,6 +91,21 @@ async def merchant_tables(world: World) -> list[dict[str, Any]]:
     ]
 
 
+async def test_a_sign_on_meanwhile_keeps_nobody_from_his_money(open_world: OpenWorld) -> None:
+    """Keys that change while the bank refuses the void: the refund was asked for under the old."""
+    rules = [Rule(VOID, "12", fault="delay", delay_s=0.2)]
+    async with open_world(bank_rules=rules) as world:
+        terminal = await world.with_courier()
+        paid = await world.ask(payment(terminal, ORDER, amount_minor=AMOUNT))
+        async with world.line() as line:
+            await line.send(cancellation(terminal, ORDER, paid))
+            await world.until(lambda: world.journal()[-1].state == "sent")
+            assert "00" == (await world.ask(terminal.sign_on())).code
+            assert "00" == (await line.receive()).code
+        await world.agree()
+        assert [("0220", AMOUNT, "approved")] == refunds(world)
+
+
 async def test_another_refusal_leaves_the_order_paid(open_world: OpenWorld) -> None:
     """05 says nothing about voids as such; and a void whose answer is lost is undone first."""
     rules = [Rule(VOID, "05", times=1), Rule(VOID, fault="drop", times=1)]
