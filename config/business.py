@@ -60,6 +60,10 @@ class MerchantSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         cod_basis_points: fee on an order that is paid in cash.
         cod_fixed_minor: added to that, minor units.
         refund_fee: whether a refund gives the payment's fee back with it, or we keep it.
+        refund: whether its terminals may refund.
+        blind_refund: whether they may without naming the payment.
+        refund_days: how old the payment may be.
+        debt_limit_minor: what it may owe us after a refund that its takings do not cover.
     """
 
     merchant_id: str
@@ -73,7 +77,11 @@ class MerchantSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     event_secrets: list[str] = []
     order_text: str = ""
     ask: list[AskedField] = []
-    refund_fee: Literal["return", "keep"] = "return"
+    refund_fee: Literal["return", "keep"] = "keep"
+    refund: bool = False
+    blind_refund: bool = False
+    refund_days: NotNegative = 90
+    debt_limit_minor: NotNegative = 0
 
     @property
     def secrets(self) -> tuple[str, ...]:

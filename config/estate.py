@@ -56,6 +56,7 @@ class Merchant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ask: what a courier must key in before a payment.
         order_host: whether its order system speaks ISO 8583.
         part_payment: whether its order system lets an order be paid in parts.
+        refund_fee, refund, blind_refund, refund_days, debt_limit_minor: as of the switch's file.
     """
 
     merchant_id: str
@@ -70,6 +71,11 @@ class Merchant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ask: list[str] = []
     order_host: bool = False
     part_payment: bool = False
+    refund_fee: Literal["return", "keep"] = "keep"
+    refund: bool = False
+    blind_refund: bool = False
+    refund_days: NotNegative = 90
+    debt_limit_minor: NotNegative = 0
 
 
 class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

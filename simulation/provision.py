@@ -132,6 +132,11 @@ def switch_config(
                 "currency_code": m.currency_code,
                 "cod_basis_points": m.cod_basis_points,
                 "cod_fixed_minor": m.cod_fixed_minor,
+                "refund_fee": m.refund_fee,
+                "refund": m.refund,
+                "blind_refund": m.blind_refund,
+                "refund_days": m.refund_days,
+                "debt_limit_minor": m.debt_limit_minor,
                 "order_text": m.order_text,
                 "ask": m.ask,
             }

@@ -24,7 +24,7 @@ from acquirer.ledger.accounts.transfer_steps import (
 from acquirer.ledger.journal.details import Detail
 from acquirer.ledger.journal.kinds import Kind
 from acquirer.ledger.journal.replies import NO_REPLY, Reply
-from acquirer.ledger.owed.advices import LimitAdvised
+from acquirer.ledger.owed.advices import LimitAdvised, LimitRefunded
 from acquirer.ledger.store.configuration import ChangeConfiguration
 
 
@@ -461,6 +461,7 @@ Step = (
     | ReviveSaf
     | WriteOffSaf
     | LimitAdvised
+    | LimitRefunded
     | QueueEvent
     | ChangeConfiguration
 )

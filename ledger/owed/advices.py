@@ -1,6 +1,6 @@
-"""How much a card was advised of: payments approved in its bank's place, within a limit.
+"""How much was approved already: of a card in its bank's place, or of a payment's refunds.
 
-The step counts in the commit that it guards, and on PostgreSQL under a lock on the card which lasts
+The steps count in the commit that it guards, and on PostgreSQL under a lock which lasts
 until that commit: so of several processes each sees what the others have approved. SQLite has one
 writer.
 """
@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, func, select, text
 
+from acquirer.ledger.journal.kinds import Kind
 from acquirer.ledger.store.database import Session, Sql
 from acquirer.ledger.store.schema import ADVICE, journal, saf
 
@@ -25,6 +26,37 @@ _ADVISED = Sql(
         journal.c.pan_token == bindparam("token"),
     )
 )
+
+_REFUNDED = Sql(
+    select(func.coalesce(func.sum(journal.c.amount_minor), 0)).where(
+        journal.c.original_id == bindparam("payment_id"),
+        journal.c.kind == Kind.REFUND.value,
+        text("journal.state IN ('received', 'sent', 'approved')"),
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LimitRefunded:
+    """Conditional on what refunds of a payment come to, made or under way, this unit's included.
+
+    It must stand after the step that changes or claims the payment, which lets one in at a time,
+    and after the one that inserts the unit's own.
+
+    Attributes:
+        payment_id: whose refunds.
+        sum_minor_max: of their amounts.
+    """
+
+    payment_id: int
+    sum_minor_max: int
+
+
+def limit_refunded(session: Session, step: LimitRefunded) -> bool:
+    """Whether the limit holds; inside the writer's transaction."""
+    row = session.row(_REFUNDED, payment_id=step.payment_id)
+    assert row is not None
+    return bool(row[0] <= step.sum_minor_max)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,12 @@ from acquirer.ledger.journal.entries import (
     UpdateOrder,
     WriteOffSaf,
 )
-from acquirer.ledger.owed.advices import LimitAdvised, limit_advised
+from acquirer.ledger.owed.advices import (
+    LimitAdvised,
+    LimitRefunded,
+    limit_advised,
+    limit_refunded,
+)
 from acquirer.ledger.store import statements as sql
 from acquirer.ledger.store.configuration import ChangeConfiguration, change_configuration
 from acquirer.ledger.store.database import Session
@@ -210,6 +215,7 @@ RUN: Mapping[type[Any], Callable[[Session, Accounting, Any], bool]] = MappingPro
         FinishSaf: _finish_saf,
         ReviveSaf: _revive_saf,
         WriteOffSaf: _write_off_saf,
+        LimitRefunded: lambda session, _accounting, step: limit_refunded(session, step),
         LimitAdvised: lambda session, _accounting, step: limit_advised(session, step),
         QueueEvent: _queue_event,
         ChangeConfiguration: lambda session, _accounting, step: change_configuration(session, step),

@@ -22,6 +22,7 @@ from acquirer.ledger.journal.entries import (
     UpdateEntry,
 )
 from acquirer.ledger.journal.kinds import Kind
+from acquirer.ledger.owed.advices import LimitRefunded
 from acquirer.payments.kernel.commands import Command, Named, Outcome, Repeat
 from acquirer.payments.kernel.commits import forward, settle, undo_request
 from acquirer.payments.kernel.errors import CardUnreadable
@@ -74,7 +75,11 @@ async def void(ports: Ports, command: VoidRequested) -> Outcome:
     entry = await new_entry(
         ports, origin, Kind.VOID, State.SENT, pan=pan, bank=sale.bank, original_id=sale.id
     )
-    failed = await ports.book.commit(InsertEntry(entry), UpdateEntry.claim(sale.id, entry.id))
+    # Not one that was refunded in part.
+    none_refunded = LimitRefunded(sale.id, 0)
+    failed = await ports.book.commit(
+        InsertEntry(entry), UpdateEntry.claim(sale.id, entry.id), none_refunded
+    )
     if failed:
         if failed.is_taken:
             return Repeat()

@@ -58,6 +58,9 @@ class Books(Protocol):
     ) -> Entry | None:
         """The entry that (terminal, batch, STAN) names in this role."""
 
+    async def entry_by_rrn(self, rrn: str) -> Entry | None:
+        """The journal entry with this reference number."""
+
     async def entries_of_original(self, original_id: int) -> list[Entry]:
         """Entries that refer to one, oldest first."""
 
@@ -171,6 +174,14 @@ undone any more, 00 where there is nothing left to undo.
 """
 
 
+InDoubt = Callable[["Ports", Entry, int], Awaitable["tuple[Step, ...]"]]
+"""How an entry of one kind ends whose outcome at the bank is not known, where it is not undone.
+
+Takes the entry and the time in milliseconds; gives the steps, the first of which holds only while
+the entry is still its owner's and sent.
+"""
+
+
 def _nobody() -> None:
     pass
 
@@ -183,6 +194,7 @@ class Ports:
         business: the configuration as it is now; a command brings the one that it began with.
         bank_settings: of the banks' links, by name.
         reversals: by kind; see :data:`Reversed`.
+        in_doubt: by kind; see :data:`InDoubt`.
         answer_within_s: an asker is answered within this time, or not sent to a bank at all.
         monotonic: seconds, for deadlines.
         saf_queued: call after a commit that queued a message for a bank.
@@ -209,6 +221,7 @@ class Ports:
     clock: Clock
     new_event_id: Callable[[], str]
     event_secrets: Secrets
+    in_doubt: Mapping[Kind, InDoubt] = field(default_factory=dict)
     answer_within_s: float = 25.0
     saf_queued: Callable[[], None] = _nobody
     events_queued: Callable[[], None] = _nobody

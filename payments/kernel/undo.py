@@ -56,11 +56,13 @@ def unclaim_step(entry: Entry) -> UpdateEntry | None:
 async def undo_steps(ports: Ports, entry: Entry, reason: str, now_ms: int) -> tuple[Step, ...]:
     """End an entry whose outcome at the bank is not known.
 
-    One that may have moved money is timed out and its undo queued; an inquiry is declined. A
-    void or cancellation keeps its claim until the bank has undone it, lest a second one overtake
-    the undo.
+    One that may have moved money is timed out and its undo queued, unless its kind has a rule of
+    its own (``Ports.in_doubt``); an inquiry is declined. A void or cancellation keeps its claim
+    until the bank has undone it, lest a second one overtake the undo.
     Conditional (first step) on the entry still being ours and sent.
     """
+    if rule := ports.in_doubt.get(entry.kind):
+        return await rule(ports, entry, now_ms)
     end = UpdateEntry(
         entry.id,
         (State.SENT,),

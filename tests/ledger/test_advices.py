@@ -21,7 +21,7 @@ from acquirer.ledger.journal.entries import (
     Step,
     UpdateEntry,
 )
-from acquirer.ledger.owed.advices import LimitAdvised
+from acquirer.ledger.owed.advices import LimitAdvised, LimitRefunded
 
 pytestmark = pytest.mark.anyio
 MakeEntry = Callable[..., Entry]
@@ -98,3 +98,27 @@ async def test_two_processes_at_the_same_moment(postgresql_url: str, make_entry:
                 gate.rollback()
         assert {None, LimitAdvised} == set(results)
         assert 1 == len(await one.saf_pending())
+
+
+def refund_of(make_entry: MakeEntry, number: int, payment: Entry, **changes: Any) -> Entry:
+    """An entry that gives some of a payment back."""
+    usual = {"kind": "refund", "original_id": payment.id, "state": State.APPROVED}
+    return make_entry(number, **usual | changes)
+
+
+async def test_refunds_of_a_payment_come_to_so_much(url: str, make_entry: MakeEntry) -> None:
+    """Those that were refused do not count; the one too much writes nothing."""
+    payment = make_entry(1, state=State.APPROVED)
+    async with open_books(url) as book:
+        await book.commit(InsertEntry(payment))
+        for number, amount_minor, state, holds in (
+            (2, 6_000, State.DECLINED, True),
+            (3, 6_000, State.SENT, True),
+            (4, 4_001, State.APPROVED, False),
+            (5, 4_000, State.APPROVED, True),
+            (6, 1, State.APPROVED, False),
+        ):
+            entry = refund_of(make_entry, number, payment, amount_minor=amount_minor, state=state)
+            failed = await book.commit(InsertEntry(entry), LimitRefunded(1, payment.amount_minor))
+            assert holds is (failed is None)
+            assert holds is (await book.entry(number) is not None)
