@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -32,19 +32,23 @@ def replied(code: str, approval_code: str = "", **fields: str) -> Replied:
     return Replied(Message("0210", {39: code, 38: approval_code, **named}))
 
 
+async def _nothing() -> None:
+    pass
+
+
 @dataclass
 class FakeBanks:
     """One bank: gives outcomes in turn, the last one for ever; keeps what it was sent.
 
     Attributes:
-        meanwhile: called before each outcome is given.
+        meanwhile: called before each outcome is given, while the request is at the bank.
         unfit_field: that its dialect cannot hold.
     """
 
     outcomes: list[BankOutcome] = field(default_factory=lambda: [replied("00", "A12345")])
     sent: list[BankRequest] = field(default_factory=list)
     up: bool = True
-    meanwhile: Callable[[], None] = lambda: None
+    meanwhile: Callable[[], Awaitable[object]] = _nothing
     unfit_field: int | None = None
 
     def is_up(self, bank: str) -> bool:
@@ -62,7 +66,7 @@ class FakeBanks:
     async def request(self, bank: str, request: BankRequest, deadline: float) -> BankOutcome:
         """See ``Banks``."""
         self.sent.append(request)
-        self.meanwhile()
+        await self.meanwhile()
         return self.outcomes.pop(0) if len(self.outcomes) > 1 else self.outcomes[0]
 
 

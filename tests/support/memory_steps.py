@@ -1,0 +1,239 @@
+"""What each step of a unit does to books in memory; see ``memory_books.py``.
+
+Each function changes the tables and says whether its step held; whoever calls them keeps a copy of
+the tables for where one did not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from types import MappingProxyType
+from typing import Any
+
+from acquirer.codecs.bank_kinds import BankMessage
+from acquirer.ledger.accounts.transfer_steps import LimitBalance, Post, Posting, PostReversed
+from acquirer.ledger.accounts.transfers import normal_side
+from acquirer.ledger.errors import UnitRefused
+from acquirer.ledger.journal.entries import (
+    CourierRow,
+    Entry,
+    Event,
+    InsertEntry,
+    OrderRow,
+    PutCourier,
+    PutOrder,
+    QueueEvent,
+    QueueSaf,
+    Role,
+    SafItem,
+    UpdateEntry,
+    UpdateOrder,
+)
+from acquirer.ledger.owed.advices import LimitAdvised
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """A posting that was made.
+
+    Attributes:
+        reverses: place of the transfer that it turns back, or None.
+    """
+
+    event_id: int
+    currency_code: str
+    posting: Posting
+    reverses: int | None = None
+
+
+@dataclass(slots=True)
+class Tables:
+    """All that the books hold; rows are values, so that a copy of the tables is a snapshot.
+
+    Attributes:
+        told: ids of the notices that were delivered.
+    """
+
+    entries: dict[int, Entry] = field(default_factory=dict)
+    orders: dict[tuple[str, str], OrderRow] = field(default_factory=dict)
+    couriers: dict[str, CourierRow] = field(default_factory=dict)
+    saf: dict[int, SafItem] = field(default_factory=dict)
+    events: dict[str, Event] = field(default_factory=dict)
+    transfers: list[Transfer] = field(default_factory=list)
+    told: set[str] = field(default_factory=set)
+
+    def copy(self) -> Tables:
+        """The same rows in tables of their own."""
+        return Tables(*(getattr(self, one.name).copy() for one in fields(self)))
+
+
+def entry_named(rows: Tables, key: tuple[str, str, str, Role]) -> Entry | None:
+    """The entry of a terminal, batch, STAN and role."""
+    for entry in rows.entries.values():
+        if (entry.terminal_id, entry.batch, entry.stan, entry.role) == key:
+            return entry
+    return None
+
+
+def sums(rows: Tables, name: str, currency_code: str) -> tuple[int, int]:
+    """Debits and credits of an account, minor units."""
+    own = [one.posting for one in rows.transfers if one.currency_code == currency_code]
+    return (
+        sum(one.amount_minor for one in own if one.debit == name),
+        sum(one.amount_minor for one in own if one.credit == name),
+    )
+
+
+def _insert_entry(rows: Tables, step: InsertEntry) -> bool:
+    entry = step.entry
+    if entry_named(rows, (entry.terminal_id, entry.batch, entry.stan, entry.role)):
+        return False
+    if entry.id in rows.entries or entry.rrn in [one.rrn for one in rows.entries.values()]:
+        raise UnitRefused("an entry's id and RRN are its own")
+    rows.entries[entry.id] = entry
+    return True
+
+
+def _update_entry(rows: Tables, step: UpdateEntry) -> bool:
+    entry = rows.entries.get(step.id)
+    if entry is None or entry.state not in step.expected:
+        return False
+    if step.owner is not None and entry.owner != step.owner:
+        return False
+    written = {
+        "state": step.state,
+        "response_code": step.response_code,
+        "approval_code": step.approval_code,
+        "late_response_code": step.late_response_code,
+        "reply": step.reply,
+        "owner": step.new_owner,
+        "lease_until_ms": step.lease_until_ms,
+    }
+    changes: dict[str, Any] = {name: new for name, new in written.items() if new is not None}
+    if step.set_claim:
+        changes["claimed_by"] = step.claimed_by
+    rows.entries[step.id] = replace(entry, **changes)
+    return True
+
+
+def _post(rows: Tables, step: Post) -> bool:
+    for posting in step.postings:
+        normal_side(posting.debit), normal_side(posting.credit)
+        if posting.amount_minor <= 0 or posting.debit == posting.credit:
+            raise UnitRefused("a posting is above zero, between two accounts")
+        rows.transfers.append(Transfer(step.event_id, step.currency_code, posting))
+    return True
+
+
+def _post_reversed(rows: Tables, step: PostReversed) -> bool:
+    def later(of: list[int]) -> list[int]:
+        return [at for at, one in enumerate(rows.transfers) if one.reverses in of]
+
+    standing = [at for at, one in enumerate(rows.transfers) if one.event_id == step.event_id]
+    is_reversed = False
+    while turned := later(standing):
+        standing, is_reversed = turned, not is_reversed
+    if is_reversed:
+        return False
+    for at in standing:
+        one = rows.transfers[at]
+        back = replace(one.posting, debit=one.posting.credit, credit=one.posting.debit)
+        rows.transfers.append(Transfer(step.by_event_id, one.currency_code, back, at))
+    return True
+
+
+def _limit_balance(rows: Tables, step: LimitBalance) -> bool:
+    debits, credits = sums(rows, step.name, step.currency_code)
+    balance = debits - credits
+    is_low = step.low_minor is not None and balance < step.low_minor
+    is_high = step.high_minor is not None and balance > step.high_minor
+    return not is_low and not is_high
+
+
+def _limit_advised(rows: Tables, step: LimitAdvised) -> bool:
+    amounts = [
+        entry.amount_minor
+        for item in rows.saf.values()
+        if item.kind is BankMessage.ADVICE and item.created_at_ms >= step.since_ms
+        if (entry := rows.entries.get(item.original_id)) is not None
+        and entry.card is not None
+        and entry.card.pan_token == step.pan_token
+    ]
+    return len(amounts) <= step.count_max and sum(amounts) <= step.sum_minor_max
+
+
+def _put_order(rows: Tables, step: PutOrder) -> bool:
+    new = step.order
+    key = (new.merchant_id, new.order_no)
+    row = rows.orders.get(key)
+    if row is None:
+        rows.orders[key] = new
+    elif row.changes == new.changes:
+        is_moving = row.paying_id is not None or row.payment_id is not None
+        facts = row if is_moving else new
+        rows.orders[key] = replace(
+            new,
+            status=facts.status,
+            amount_minor=facts.amount_minor,
+            currency_code=facts.currency_code,
+            paying_id=row.paying_id,
+            payment_id=row.payment_id,
+        )
+    return True
+
+
+def _update_order(rows: Tables, step: UpdateOrder) -> bool:
+    key = (step.merchant_id, step.order_no)
+    row = rows.orders.get(key)
+    if row is None or (row.status, row.paying_id, row.payment_id) != step.expected:
+        return False
+    if step.expected_changes not in (None, row.changes):
+        return False
+    status, paying_id, payment_id = step.new
+    rows.orders[key] = replace(
+        row, status=status, paying_id=paying_id, payment_id=payment_id, changes=row.changes + 1
+    )
+    return True
+
+
+def _put_courier(rows: Tables, step: PutCourier) -> bool:
+    row = rows.couriers.get(step.row.courier_id)
+    if row is not None and replace(step.expected, courier_id=row.courier_id) != row:
+        return False
+    rows.couriers[step.row.courier_id] = step.row
+    return True
+
+
+def _queue_saf(rows: Tables, step: QueueSaf) -> bool:
+    item = step.item
+    if (item.original_id, item.kind) in [(one.original_id, one.kind) for one in rows.saf.values()]:
+        return False
+    if item.id in rows.saf:
+        raise UnitRefused("an item's id is its own")
+    rows.saf[item.id] = item
+    return True
+
+
+def _queue_event(rows: Tables, step: QueueEvent) -> bool:
+    if step.event.id in rows.events:
+        raise UnitRefused("a notice's id is its own")
+    rows.events[step.event.id] = step.event
+    return True
+
+
+RUN: Mapping[type[Any], Callable[[Tables, Any], bool]] = MappingProxyType(
+    {
+        InsertEntry: _insert_entry,
+        UpdateEntry: _update_entry,
+        Post: _post,
+        PostReversed: _post_reversed,
+        LimitBalance: _limit_balance,
+        LimitAdvised: _limit_advised,
+        PutOrder: _put_order,
+        UpdateOrder: _update_order,
+        PutCourier: _put_courier,
+        QueueSaf: _queue_saf,
+        QueueEvent: _queue_event,
+    }
+)
