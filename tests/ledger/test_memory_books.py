@@ -26,6 +26,7 @@ from acquirer.ledger.journal.entries import (
     OrderRow,
     PutCourier,
     PutOrder,
+    PutTerminal,
     QueueEvent,
     QueueSaf,
     Role,
@@ -36,11 +37,10 @@ from acquirer.ledger.journal.entries import (
     UpdateEntry,
     UpdateOrder,
 )
-from acquirer.ledger.journal.entries import PutTerminal as NoStepOfPayments
 from acquirer.ledger.journal.kinds import Kind
 from acquirer.ledger.journal.replies import Reply
 from acquirer.ledger.journal.states import CHANGES
-from acquirer.ledger.owed.advices import LimitAdvised
+from acquirer.ledger.owed.advices import LimitAdvised, LimitRefunded
 from acquirer.payments.kernel.ports import Books
 
 pytestmark = pytest.mark.anyio
@@ -100,6 +100,7 @@ class World:
             self.put_courier,
             self.queue_saf,
             self.limit_advised,
+            self.limit_refunded,
             self.queue_event,
         )
         step: Step = make()
@@ -122,6 +123,7 @@ class World:
             amount_minor=self.one(100, 250),
             created_at_ms=NOW_MS + self.one(0, 1000, 2000),
             original_id=self.maybe_id(),
+            key_version=self.one(None, None, None, 1, 2),
             card=self.one(None, *(CardRecord("6", token, b"") for token in self.tokens)),
         )
         return InsertEntry(entry)
@@ -227,6 +229,10 @@ class World:
             self.one(*self.tokens), since_ms, self.one(0, 1, 2), self.one(99, 100, 350)
         )
 
+    def limit_refunded(self) -> Step:
+        """A limit near what an entry's refunds come to."""
+        return LimitRefunded(self.one(*self.ids[:3]), self.one(0, 100, 350))
+
     def queue_event(self) -> Step:
         """A notice about an order."""
         number = self.one(*ORDER_NOS)
@@ -241,6 +247,7 @@ class World:
         for id in self.ids:
             said += [await books.entry(id), await books.postings_of_event(id)]
             said.append(await books.entries_of_original(id))
+            said.append(await books.entry_by_rrn(f"{id:012d}"))
         for number in ORDER_NOS:
             said.append(await books.order(self.merchant, number))
             said.append(await books.entries_of_order(self.merchant, number))
@@ -276,6 +283,14 @@ async def _result(books: Books, unit: tuple[Step, ...]) -> object:
     return None if failed is None else [step is failed.step for step in unit].index(True)
 
 
+async def _change_keys(world: World, book: Book) -> None:
+    """A terminal has other keys."""
+    terminal, version = world.one(*world.terminals), world.one(1, 2)
+    row = TerminalRow(terminal, "000001", key_version=version)
+    assert await book.commit(PutTerminal(row)) is None
+    world.memory.rows.key_versions[terminal] = version
+
+
 async def _deliver(world: World, book: Book) -> None:
     """The merchant is told of everything."""
     for id in world.memory.rows.events.keys() - world.memory.rows.told:
@@ -290,11 +305,13 @@ async def test_units_do_to_the_books_in_memory_what_they_do_to_the_real_ones(
 ) -> None:
     """Random units hold or fail at the same step, and leave the same behind."""
     world = World(data)
-    for _ in range(data.draw(st.integers(1, 16))):
+    for _ in range(data.draw(st.integers(1, 12))):
         unit = tuple(world.step() for _ in range(data.draw(st.integers(1, 4))))
         assert await _result(book, unit) == await _result(world.memory, unit), unit
         if world.one(False, False, True):
             await _deliver(world, book)
+        if world.one(False, False, True):
+            await _change_keys(world, book)
     assert await world.seen(book) == await world.seen(world.memory)
     queued = sorted(world.memory.rows.saf.values(), key=lambda item: item.id)
     assert await book.saf_pending(world.bank) == queued
@@ -303,7 +320,7 @@ async def test_units_do_to_the_books_in_memory_what_they_do_to_the_real_ones(
 async def test_a_step_that_payments_do_not_use_is_refused() -> None:
     """A fake that took what it does not understand would let every test pass."""
     with pytest.raises(UnitRefused, match="PutTerminal"):
-        await MemoryBooks().commit(NoStepOfPayments(TerminalRow("T", "000001")))
+        await MemoryBooks().commit(PutTerminal(TerminalRow("T", "000001")))
 
 
 async def test_what_comes_between_read_and_commit_fails_the_commit() -> None:

@@ -107,6 +107,10 @@ class MemoryBooks:
         """See ``Books``."""
         return entry_named(self.rows, (terminal_id, batch, stan, role))
 
+    async def entry_by_rrn(self, rrn: str) -> Entry | None:
+        """See ``Books``."""
+        return next((one for one in self.rows.entries.values() if one.rrn == rrn), None)
+
     async def entries_of_original(self, original_id: int) -> list[Entry]:
         """See ``Books``."""
         return self._entries(lambda entry: entry.original_id == original_id)

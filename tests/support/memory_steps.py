@@ -27,10 +27,12 @@ from acquirer.ledger.journal.entries import (
     QueueSaf,
     Role,
     SafItem,
+    State,
     UpdateEntry,
     UpdateOrder,
 )
-from acquirer.ledger.owed.advices import LimitAdvised
+from acquirer.ledger.journal.kinds import Kind
+from acquirer.ledger.owed.advices import LimitAdvised, LimitRefunded
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class Tables:
 
     Attributes:
         told: ids of the notices that were delivered.
+        key_versions: of the terminals' keys, which a test sets; none of a terminal without keys.
     """
 
     entries: dict[int, Entry] = field(default_factory=dict)
@@ -62,6 +65,7 @@ class Tables:
     events: dict[str, Event] = field(default_factory=dict)
     transfers: list[Transfer] = field(default_factory=list)
     told: set[str] = field(default_factory=set)
+    key_versions: dict[str, int] = field(default_factory=dict)
 
     def copy(self) -> Tables:
         """The same rows in tables of their own."""
@@ -87,11 +91,13 @@ def sums(rows: Tables, name: str, currency_code: str) -> tuple[int, int]:
 
 def _insert_entry(rows: Tables, step: InsertEntry) -> bool:
     entry = step.entry
+    if entry.key_version not in (None, rows.key_versions.get(entry.terminal_id)):
+        return False
     if entry_named(rows, (entry.terminal_id, entry.batch, entry.stan, entry.role)):
         return False
     if entry.id in rows.entries or entry.rrn in [one.rrn for one in rows.entries.values()]:
         raise UnitRefused("an entry's id and RRN are its own")
-    rows.entries[entry.id] = entry
+    rows.entries[entry.id] = replace(entry, key_version=None)
     return True
 
 
@@ -100,6 +106,8 @@ def _update_entry(rows: Tables, step: UpdateEntry) -> bool:
     if entry is None or entry.state not in step.expected:
         return False
     if step.owner is not None and entry.owner != step.owner:
+        return False
+    if step.check_claim and entry.claimed_by != step.expected_claim:
         return False
     written = {
         "state": step.state,
@@ -161,6 +169,16 @@ def _limit_advised(rows: Tables, step: LimitAdvised) -> bool:
         and entry.card.pan_token == step.pan_token
     ]
     return len(amounts) <= step.count_max and sum(amounts) <= step.sum_minor_max
+
+
+def _limit_refunded(rows: Tables, step: LimitRefunded) -> bool:
+    amounts = [
+        entry.amount_minor
+        for entry in rows.entries.values()
+        if entry.original_id == step.payment_id and entry.kind is Kind.REFUND
+        if entry.state in (State.RECEIVED, State.SENT, State.APPROVED)
+    ]
+    return sum(amounts) <= step.sum_minor_max
 
 
 def _put_order(rows: Tables, step: PutOrder) -> bool:
@@ -230,6 +248,7 @@ RUN: Mapping[type[Any], Callable[[Tables, Any], bool]] = MappingProxyType(
         PostReversed: _post_reversed,
         LimitBalance: _limit_balance,
         LimitAdvised: _limit_advised,
+        LimitRefunded: _limit_refunded,
         PutOrder: _put_order,
         UpdateOrder: _update_order,
         PutCourier: _put_courier,
