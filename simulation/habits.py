@@ -21,8 +21,10 @@ PAYMENTS = {
     "group": 4,
     "part": 6,
 }
-# A day with a favourite has one of them this often, so that it meets itself.
+# A day with a favourite has one of them this often, so that it meets itself, and what it must not
+# pass by.
 FAVOURITE = 150
+RIVALS = {"part": ("order", "cash")}
 SHARE_WITH_FAVOURITE = 0.2
 # What may come before it.
 ASIDES = {
@@ -46,7 +48,10 @@ MORE_ASIDES = {"strangers": {"courier_off": 4}}
 def payments_of(draw: Random) -> dict[str, int]:
     """What the payments of a day are drawn from, with weights."""
     has_favourite, favourite = draw.random() < SHARE_WITH_FAVOURITE, draw.choice(list(PAYMENTS))
-    return PAYMENTS | ({favourite: FAVOURITE} if has_favourite else {})
+    if not has_favourite:
+        return PAYMENTS
+    rivals = dict.fromkeys(RIVALS.get(favourite, ()), FAVOURITE // 2)
+    return PAYMENTS | rivals | {favourite: FAVOURITE}
 
 
 class Budget:
