@@ -19,7 +19,7 @@ from origins import BANK, COURIER, MERCHANT, a_business, an_origin
 from ports import Parties
 
 from acquirer.codecs.bank_kinds import BankMessage
-from acquirer.codecs.order_codes import OrderStatus
+from acquirer.codecs.order_codes import PROCESSING_CODES, Means, OrderStatus
 from acquirer.codecs.pan import Pan
 from acquirer.ledger.accounts.postings import (
     MDR_INCOME,
@@ -38,6 +38,7 @@ from acquirer.ledger.journal.entries import (
 from acquirer.payments.cards.reversal import ReversalRequested, reversal
 from acquirer.payments.cards.sale import SaleRequested, sale
 from acquirer.payments.kernel.commands import Answer, Named, Origin, Outcome, PresentedCard
+from acquirer.payments.orders.payment import OrderPaymentRequested, order_payment
 from acquirer.routing.orders.messages import OrderFacts
 
 TERMINAL, OTHER_TERMINAL = "10000001", "10000002"
@@ -49,6 +50,8 @@ PAYABLE = merchant_account(MERCHANT.merchant_id)
 IN_HAND = courier_account(COURIER.courier_id)
 # What a sale of 100.00 leaves behind at 1.2 %: debits less credits by account.
 SOLD = {SCHEME: 10_000, PAYABLE: -9_880, MDR_INCOME: -120}
+# What an order of 100.00 leaves behind that was paid in cash.
+IN_CASH = {IN_HAND: 10_000, PAYABLE: -10_000}
 NOTHING: dict[str, int] = {}
 
 
@@ -96,6 +99,35 @@ class Counter(Parties):
         origin = self.origin(amount_minor, **changes)
         answer = answered(await sale(self.ports, SaleRequested(origin, CARD)))
         return answer, self.entry(origin)
+
+    async def pay(
+        self,
+        order_no: str,
+        amount_minor: int | None = 10_000,
+        means: Means = Means.CARD,
+        *,
+        further: tuple[str, ...] = (),
+        keyed: tuple[str, ...] = (),
+        card: PresentedCard | None = CARD,
+        **changes: Any,
+    ) -> tuple[Answer, Entry]:
+        """A payment by the courier: its answer and its entry."""
+        origin = self.order_origin(amount_minor, means, **changes)
+        command = OrderPaymentRequested(
+            origin, order_no, means, further, keyed, card if means is Means.CARD else None
+        )
+        answer = answered(await order_payment(self.ports, command))
+        return answer, self.entry(origin)
+
+    def order_origin(
+        self, amount_minor: int | None = None, means: Means = Means.CARD, **changes: Any
+    ) -> Origin:
+        """A request of the courier with the next STAN."""
+        usual: dict[str, Any] = {
+            "courier_id": COURIER.courier_id,
+            "processing_code": PROCESSING_CODES[means],
+        }
+        return self.origin(amount_minor, **usual | changes)
 
     async def reverse(self, origin: Origin, reason: str = "98", **changes: Any) -> Answer:
         """The reversal of a request, of the same number and amount."""
