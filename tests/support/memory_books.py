@@ -214,15 +214,15 @@ class MemoryBooks:
 
     async def unconfirmed(self, until_ms: int, now_ms: int, limit: int) -> list[EntryRow]:
         """See ``Books``."""
-        paying = {
-            order.payment_id
+        paid = [
+            self.rows.entries.get(order.payment_id or 0)
             for order in self.rows.orders.values()
             if order.status == OrderStatus.PAID
-        }
-        found = self._entries(
-            lambda entry: (
-                entry.id in paying
-                and (entry.created_at_ms <= until_ms or entry.created_at_ms > now_ms)
-            )
-        )
-        return list(found[:limit])
+        ]
+        found = [
+            entry
+            for entry in paid
+            if entry is not None
+            and (entry.created_at_ms <= until_ms or entry.created_at_ms > now_ms)
+        ]
+        return list(sorted(found, key=lambda entry: entry.id)[:limit])
