@@ -10,7 +10,7 @@ from pos_terminal import PosTerminal, Reply, de59
 from race_estate import AMOUNT_MINOR, OpenPair, account, order_no
 from served import asked, at_once
 
-from acquirer.config.estate import Card
+from acquirer.config.estate import Card, load_estate
 from acquirer.hosts_sim.bank.settings import Match, Rule
 
 pytestmark = pytest.mark.anyio
@@ -18,6 +18,7 @@ pytestmark = pytest.mark.anyio
 MERCHANT = "898110059610003"
 PAYABLE = f"liabilities:merchant:{MERCHANT}"
 STAND_IN_MAX = 3
+KEPT = ("merchant_id", "name", "mcc", "mdr_basis_points", "event_secret")
 
 
 async def test_wrong_passwords_lock_after_three(open_pair: OpenPair) -> None:
@@ -68,7 +69,12 @@ async def test_a_card_is_stood_in_for_so_often_and_no_more(open_pair: OpenPair) 
 async def test_a_merchant_is_refunded_from_what_he_is_owed(open_pair: OpenPair) -> None:
     """Two orders of one swipe are given back at once: each once, and he never owes by surprise."""
     refuses = Rule(Match(mti="0200", processing_code="20"), response_code="12")
-    async with open_pair(bank_rules=[refuses]) as (one, other):
+    # What the fee took is missing for the second of the refunds.
+    merchants = [
+        {name: getattr(one, name) for name in KEPT} | {"refund_fee": "keep"}
+        for one in load_estate().merchants
+    ]
+    async with open_pair({"merchants": merchants}, bank_rules=[refuses]) as (one, other):
         terminal = await one.with_courier("10000004", "C3001")
         for turn in range(ROUNDS):
             numbers = [order_no(MERCHANT, 2 * turn + place) for place in range(2)]
