@@ -107,7 +107,7 @@ def test_what_cannot_start_again_is_tried_until_it_can(tmp_path: Path) -> None:
                 assert comes(partial(has, log, failed, wanted))
                 if starts == 1:
                     process.terminate()
-                    assert process.wait(30) == 0
+                    assert process.wait(HANG_S) == 0
             assert starts == 1 or sells(data)
     assert "was killed by signal 9" in log.read_text()
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from limits import HANG_S
 from pos_terminal import PosTerminal, Reply, de59
 from world import OpenWorld, World
 
@@ -58,7 +59,7 @@ def about(terminal: PosTerminal, paid: Reply) -> dict[int, str | bytes]:
 
 def merchant_changes(folder: Path, order_no: str, amount_minor: int) -> None:
     """The merchant has another amount for an order."""
-    with sqlite3.connect(folder / FILE_NAME, timeout=5) as books:
+    with sqlite3.connect(folder / FILE_NAME, timeout=HANG_S) as books:
         books.execute(
             "UPDATE orders SET amount_minor = ? WHERE order_no = ?", (amount_minor, order_no)
         )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
-import trio
 from pos_terminal import PosTerminal, Reply, de59
 from world import OpenWorld, World
 
@@ -55,15 +55,11 @@ async def test_the_terminal_is_asked_until_it_confirms(open_world: OpenWorld) ->
         other = await world.signed_on("10000003")
         paid = await pay(world, terminal, "SP20261121001", 21_478, CARD)
 
-        async def asked(of: PosTerminal, wanted: int) -> bool:
-            with trio.move_on_after(5):
-                while int((await world.ask(of.echo())).demand) != wanted:
-                    pass
-                return True
-            return False
+        async def is_asked(of: PosTerminal, wanted: int) -> bool:
+            return int((await world.ask(of.echo())).demand) == wanted
 
-        assert await asked(terminal, 2)
-        assert await asked(other, 0)
+        await world.until(partial(is_asked, terminal, 2))
+        await world.until(partial(is_asked, other, 0))
         with Database(world.url).read_only_engine().connect() as connection:
             assert [("unconfirmed", paid[37])] == [
                 (order.why, order.rrn) for order in open_orders(connection)
@@ -72,7 +68,7 @@ async def test_the_terminal_is_asked_until_it_confirms(open_world: OpenWorld) ->
             "0220", CARD, "73", de59(ON="SP20261121001"), about(terminal, paid)
         )
         assert "00" == (await world.ask(confirm)).code
-        assert await asked(terminal, 0)
+        await world.until(partial(is_asked, terminal, 0))
 
 
 @pytest.mark.parametrize(("way", "amount"), [(CARD, 21_478), (CASH, 21_478)])

@@ -97,7 +97,7 @@ def test_what_was_answered_survives_a_kill(tmp_path: Path) -> None:
         assert len(rows) == len(ESTATE.orders)
         assert taken <= {row["order_no"] for row in rows if row["state"] == "paid"}
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(HANG_S) == 0
     table = run("events", "--data", str(tmp_path / "books"))
     assert (table.returncode, "applied" in table.stdout) == (0, True)
 

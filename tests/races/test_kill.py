@@ -14,6 +14,7 @@ from limits import HANG_S, ROUNDS
 from program import Program
 
 from acquirer.config.estate import load_estate
+from acquirer.hosts_sim.bank import report
 from acquirer.ledger.journal.kinds import PAYMENTS
 from acquirer.simulation.provision import BankChoice, new_data_key, switch_config, write_config
 from acquirer.terminals_sim.load import TerminalJournal, plan_for, play
@@ -21,7 +22,7 @@ from acquirer.terminals_sim.load import TerminalJournal, plan_for, play
 pytestmark = pytest.mark.anyio
 
 KILLS = min(20, ROUNDS)
-ALIVE_MIN_S, ALIVE_MAX_S = 0.05, 0.8
+ALIVE_MAX_S = 0.8
 TERMINALS = tuple(f"1000000{n}" for n in range(1, 9))
 
 
@@ -87,12 +88,30 @@ async def _kill_under_load(switch: Program, data: Path) -> list[TerminalJournal]
     draw = random.Random(8583)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(load)
-        for _ in range(KILLS):
-            await trio.sleep(draw.uniform(ALIVE_MIN_S, ALIVE_MAX_S))
+        for kill in range(KILLS):
+            if kill % 2 == 0:
+                # However slow the machine, payments come through between some of the kills.
+                await _until_more_is_paid(data)
+            await trio.sleep(draw.uniform(0, ALIVE_MAX_S))
             await switch.end(signal.SIGKILL)
             address[0] = (await switch.start())["pos"]
         stop.set()
     return journals
+
+
+async def _until_more_is_paid(data: Path) -> None:
+    before = _paid(data)
+    with trio.fail_after(HANG_S):
+        while True:
+            if _paid(data) != before:
+                return
+            await trio.sleep(0.05)
+
+
+def _paid(data: Path) -> int:
+    """How many transactions the bank has seen."""
+    with report.transactions(data) as found:
+        return sum(1 for _ in found["transactions"])
 
 
 async def _until_nothing_is_owed(data: Path) -> None:
@@ -124,7 +143,7 @@ def _compare(data: Path, journals: list[TerminalJournal]) -> None:
         if entry.state == "approved" and entry.kind in PAYMENTS
     }
     assert sum(journal.owed for journal in journals) == 0
-    assert len(approved) > KILLS
+    assert len(approved) >= KILLS // 2
     assert approved == bank
     assert approved == terminals
     lines = ask("ledger", "trial-balance", "--data", str(data))["lines"]
