@@ -39,12 +39,14 @@ class TerminalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         tmk: its master key under the LMK (key type 002).
         profile: name of the profile by which it talks.
+        on_hold: whether its payments are refused (58).
     """
 
     terminal_id: str
     merchant_id: str
     tmk: str
     profile: str
+    on_hold: bool = False
 
 
 class MerchantSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -64,6 +66,7 @@ class MerchantSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         blind_refund: whether they may without naming the payment.
         refund_days: how old the payment may be.
         debt_limit_minor: what it may owe us after a refund that its takings do not cover.
+        suspended: whether payments at its terminals are refused (03).
     """
 
     merchant_id: str
@@ -82,6 +85,7 @@ class MerchantSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     blind_refund: bool = False
     refund_days: NotNegative = 90
     debt_limit_minor: NotNegative = 0
+    suspended: bool = False
 
     @property
     def secrets(self) -> tuple[str, ...]:

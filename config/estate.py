@@ -169,6 +169,17 @@ class Bank(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     bins: list[str]
 
 
+class Operator(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Somebody who runs commands under a name of his own; ``token`` is clear, for tests only."""
+
+    name: str
+    token: str
+    roles: list[Literal["maker", "checker", "admin", "viewer"]]
+
+    def __repr__(self) -> str:
+        return f"Operator({self.name!r})"
+
+
 class Estate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that exists in one test world."""
 
@@ -181,6 +192,7 @@ class Estate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     orders: list[Order]
     order_types: list[OrderType] = []
     items: list[Item] = []
+    operators: list[Operator] = []
 
 
 @lru_cache(maxsize=4)

@@ -52,12 +52,18 @@ def load(path: str | Path, kind: type[T]) -> T:
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(path, "", f"is not TOML: {error}") from None
     except msgspec.ValidationError as error:
-        reason, _, where = str(error).partition(" - at `$")
-        key = where.rstrip("`").lstrip(".")
-        if "field `" in reason:
-            named = reason.split("field `", 1)[1].split("`", 1)[0]
-            key = f"{key}.{named}" if key else named
+        key, reason = fault_of(error)
         raise ConfigError(path, key, reason) from None
+
+
+def fault_of(error: msgspec.ValidationError) -> tuple[str, str]:
+    """The path of the key at fault, and what is wrong with it."""
+    reason, _, where = str(error).partition(" - at `$")
+    key = where.rstrip("`").lstrip(".")
+    if "field `" in reason:
+        named = reason.split("field `", 1)[1].split("`", 1)[0]
+        key = f"{key}.{named}" if key else named
+    return key, reason
 
 
 def split_address(address: str, file: str, key: str) -> tuple[str, int]:

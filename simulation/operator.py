@@ -20,12 +20,12 @@ class Operator:
     def __init__(self, routes: Sequence[BaseRoute]) -> None:
         self._router = Router(routes)
 
-    async def post(self, path: str) -> int:
-        """Call one operation without a body; the HTTP status."""
+    async def post(self, path: str, body: bytes = b"") -> int:
+        """Call one operation; the HTTP status."""
         statuses: list[int] = []
 
         async def receive() -> dict[str, Any]:
-            return {"type": "http.request", "body": b"", "more_body": False}
+            return {"type": "http.request", "body": body, "more_body": False}
 
         async def send(message: Any) -> None:
             if message["type"] == "http.response.start":

@@ -10,6 +10,7 @@ import os
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +165,14 @@ def switch_config(
         "order_types": [
             {key: value for key, value in msgspec.to_builtins(t).items() if value is not None}
             for t in estate.order_types
+        ],
+        "operators": [
+            {
+                "name": o.name,
+                "token_sha256": sha256(o.token.encode()).hexdigest(),
+                "roles": o.roles,
+            }
+            for o in estate.operators
         ],
         "couriers": [
             {

@@ -7,8 +7,7 @@ Source: ARCHITECTURE.md, "One payment, from wire to books".
 
 from __future__ import annotations
 
-import ssl
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,43 +17,42 @@ import structlog
 import trio
 
 from acquirer.config.loading import ConfigError, split_address
-from acquirer.config.tls import expired, server_context
+from acquirer.config.tls import expired
 from acquirer.ledger.book import Book
 from acquirer.ledger.errors import BookError
 from acquirer.ledger.journal.kinds import Kind
 from acquirer.payments.cards.void import void_reversed
-from acquirer.payments.kernel.business import Business
 from acquirer.payments.kernel.calendar import Calendar
 from acquirer.payments.kernel.numbers import Numbers
 from acquirer.payments.kernel.ports import Ports, Reversed
 from acquirer.payments.kernel.vault import CardVault
 from acquirer.payments.orders.cancellation import cancellation_reversed
 from acquirer.payments.orders.shares import group_reversed, payment_reversed
-from acquirer.payments.orders.types import OrderTypes
 from acquirer.payments.orders.unconfirmed import keep_looking
 from acquirer.routing.banks.banks import Banks
-from acquirer.routing.banks.choice import route_table
-from acquirer.routing.errors import RoutingError
-from acquirer.routing.links.link_traffic import wire_format
 from acquirer.routing.orders.client import Delivery, OrderSystems
-from acquirer.routing.orders.iso_system import check_host
 from acquirer.routing.orders.outbox import OutboxEvent, OutboxSettings, Wake, run_outbox
-from acquirer.routing.settings import BankSettings
+from acquirer.switch.configuration.changes import SYSTEM
+from acquirer.switch.configuration.checks import check_process, terminal_tls
+from acquirer.switch.configuration.live import Live, open_configuration
+from acquirer.switch.configuration.snapshot import Builder
 from acquirer.switch.context import Context
 from acquirer.switch.hsm.client import Hsm
-from acquirer.switch.hsm.failover import FailoverTransport
+from acquirer.switch.hsm.failover import FailoverTransport, ModuleStatus
 from acquirer.switch.hsm.link_security import HsmLinkSecurity
 from acquirer.switch.hsm.modules import Execute, open_data_key, open_modules
+from acquirer.switch.hsm.transport import HsmTransport
 from acquirer.switch.open_work import check_open_work
-from acquirer.switch.operators.api import operator_routes
-from acquirer.switch.operators.event_secrets import EventSecrets, ReadSettings, check_secrets
+from acquirer.switch.operators.access import Access
+from acquirer.switch.operators.api import Desk, Outcome, operator_routes
+from acquirer.switch.operators.event_secrets import ReadSettings, reload_secrets
 from acquirer.switch.settings import SwitchSettings
 from acquirer.switch.steady_clock import FOLLOWED_MS, PLAUSIBLE_MS, SteadyClock
 from acquirer.switch.surroundings import REAL_WORLD, Surroundings
 from acquirer.switch.terminals.rate_limit import RateLimit
 from acquirer.switch.terminals.server import TerminalServer
 from acquirer.switch.terminals.session import Session
-from acquirer.switch.terminals.terminals import Terminals
+from acquirer.switch.terminals.terminals import Snapshot, Terminals
 from acquirer.switch.watch.alarms import Alarms, keep_watching
 from acquirer.switch.watch.collectors import HsmCollector, LinkCollector, SafCollector
 from acquirer.switch.watch.metrics import Metrics
@@ -83,13 +81,13 @@ class Running:
 
     Attributes:
         drain: ends the switch in order; it returns when all is answered and stored.
-        secrets: what signs notices; reads the switch's file again.
+        reload: takes over the event secrets of the switch's file; what comes of it is in the log.
     """
 
     pos: str
     http: str
     drain: Callable[[], None]
-    secrets: EventSecrets
+    reload: Callable[[], Awaitable[None]]
 
 
 async def run_switch(
@@ -114,7 +112,7 @@ async def run_switch(
         ConfigError: the settings contradict each other or do not fit the security module.
         LedgerError: the books cannot be opened.
     """
-    check(settings, file)
+    check_process(settings, file)
     clock = SteadyClock(around.wall_ms, trio.lowlevel.current_clock().current_time)
     _tell_expired(settings, around.wall_ms())
     async with (
@@ -123,186 +121,198 @@ async def run_switch(
         AsyncExitStack() as stack,
     ):
         _resume(clock, book)
-        transport = around.hsm or open_modules(settings, background, execute, file)
-        if isinstance(transport, FailoverTransport):
-            background.start_soon(transport.run)
-        metrics = Metrics()
-        hsm = Hsm(transport, metrics.key_refused.inc)
-        book.on_commit = metrics.tally.take
-        late = LateReplies(metrics.late_replies.inc)
-        banks = Banks(
-            [*settings.banks, *settings.order_hosts],
-            HsmLinkSecurity(hsm),
-            on_unmatched=late.note,
-            random=around.random,
-            wall=lambda: datetime.fromtimestamp(clock.now_ms() / 1000, UTC),
-            connect=around.connect_bank,
-        )
-        orders = await stack.enter_async_context(
-            OrderSystems(
-                settings.order_systems,
-                wall_s=lambda: clock.now_ms() / 1000,
-                connect=around.connect_orders,
-                links=banks,
-            )
-        )
-        vault = CardVault(await open_data_key(hsm, settings, file), around.random_bytes)
-        secrets = EventSecrets(settings, file, lambda: _checked(read() if read else settings, file))
-        wake = Wake()
-        workers: list[SafWorker] = []
-        business = business_of(settings)
-        context = Context(
-            ports=Ports(
-                book=book,
-                module=hsm,
-                banks=banks,
-                orders=orders,
-                vault=vault,
-                numbers=Numbers(book.next_block, background),
-                business=lambda: business,
-                bank_settings={bank.name: bank for bank in settings.banks},
-                reversals=REVERSALS,
-                calendar=Calendar(settings.utc_offset_minutes),
-                monotonic=trio.current_time,
-                clock=clock,
-                new_event_id=lambda: f"evt_{around.random_bytes(16).hex()}",
-                event_secrets=secrets,
-                answer_within_s=settings.limits.terminal_s,
-                saf_queued=partial(_notify, workers),
-                events_queued=wake.notify,
-                stood_in=metrics.stood_in.inc,
-                row_failed=metrics.failed_rows.inc,
-            ),
-            book=book,
-            hsm=hsm,
-            banks=banks,
-            orders=orders,
-            terminals=await Terminals.load(
-                book, settings.terminals, settings.profiles, settings.merchants
-            ),
-            event_secrets=secrets,
-            clock=clock,
-            limits=settings.limits,
-            sign_ons=RateLimit(settings.limits.sign_ons_per_minute),
-        )
-        metrics.registry.register(LinkCollector(banks.states))
-        # An embedded module answers as long as this process does.
-        modules = transport.states if isinstance(transport, FailoverTransport) else tuple
-        metrics.registry.register(HsmCollector(modules))
-        metrics.registry.register(SafCollector(workers))
-        await check_open_work(book, settings, file)
-        await background.start(banks.run)
-        day = DayClose(context, book.past.open_date)
-        await day.look()
-        await recover(context)
-        for bank in settings.banks:
-            worker = SafWorker(context, bank.name, around.random, settings.saf)
-            workers.append(worker)
-            background.start_soon(worker.run)
-        background.start_soon(keep_recovering, context)
-        background.start_soon(late.run, book)
-        background.start_soon(day.run)
-        background.start_soon(keep_looking, context.ports, settings.orders)
-        background.start_soon(_deliver_events, context, around, wake)
-        await _wait_for_links(settings, banks)
-        alarms = Alarms()
-        background.start_soon(keep_watching, context, metrics, modules, alarms)
-        server = TerminalServer(
-            Session(context, metrics),
-            settings.limits,
-            metrics,
-            terminal_tls(settings, file),
-        )
-        pos_host, pos_port = split_address(settings.listen.pos, file, "listen.pos")
-        split_address(settings.listen.http, file, "listen.http")
-        serve = partial(
-            around.serve_http,
-            settings.listen.http,
-            ready=readiness(lambda: banks.states_of(settings.banks), modules, alarms),
-            registry=metrics.registry,
-            operator=operator_routes(context, settings.operator_token),
-        )
-        with _binding(file, "listen.http", settings.listen.http):
-            http = await background.start(serve)
-        async with trio.open_nursery() as serving:
-            with _binding(file, "listen.pos", settings.listen.pos):
-                pos, listener = await around.listen(pos_host, pos_port)
-            await serving.start(server.serve, listener)
-            log.info("ready", pos=pos, http=http)
-            task_status.started(Running(pos, http, server.drain, secrets))
-        await undo_own(context)
-        wake.stop()
-        transport.close()
+        start = _Start(settings, file, around, clock, book, background, stack)
+        switch = await _open(start, execute)
+        await _begin_work(start, switch)
+        await _serve(start, switch, read or (lambda: settings), task_status)
+        await undo_own(switch.context)
+        switch.wake.stop()
+        switch.module.close()
         background.cancel_scope.cancel()
     log.info("stopped")
 
 
-def check(settings: SwitchSettings, file: str) -> None:
-    """Check what the types of the settings cannot say.
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """What every part of a switch is opened with.
 
-    Raises:
-        ConfigError: names the key and what would be right.
+    Attributes:
+        background: runs what ends with the switch.
+        stack: closes what must be closed.
     """
-    terminal_tls(settings, file)
-    merchants = {merchant.merchant_id for merchant in settings.merchants}
-    profiles = {profile.name for profile in settings.profiles}
-    for index, terminal in enumerate(settings.terminals):
-        if terminal.merchant_id not in merchants:
-            raise ConfigError(file, f"terminals[{index}].merchant_id", "no such merchant")
-        if terminal.profile not in profiles:
-            raise ConfigError(file, f"terminals[{index}].profile", "no such profile")
-    for index, merchant in enumerate(settings.merchants):
-        try:
-            check_secrets(merchant)
-        except ValueError as error:
-            raise ConfigError(file, f"merchants[{index}].event_secret", str(error)) from None
-    for index, courier in enumerate(settings.couriers):
-        if courier.merchant_id not in merchants:
-            raise ConfigError(file, f"couriers[{index}].merchant_id", "no such merchant")
-    try:
-        OrderTypes(settings.order_types, settings.merchants)
-    except ValueError as error:
-        raise ConfigError(file, "order_types, merchants.order_text", str(error)) from None
-    for profile in settings.profiles:
-        try:
-            "".encode(profile.encoding)
-        except LookupError:
-            raise ConfigError(
-                file, "profiles.encoding", f"no encoding {profile.encoding!r}"
-            ) from None
-    try:
-        route_table(settings.routes, [bank.name for bank in settings.banks])
-        for bank in settings.banks:
-            bank.check()
-            _check_carried(settings, bank, file)
-        for order_host in settings.order_hosts:
-            check_host(order_host)
-    except RoutingError as error:
-        raise ConfigError(file, "", str(error)) from None
-    hosts = {"", *(host.name for host in settings.order_hosts)}
-    for index, system in enumerate(settings.order_systems):
-        if system.host not in hosts:
-            raise ConfigError(file, f"order_systems[{index}].host", "no such order host")
+
+    settings: SwitchSettings
+    file: str
+    around: Surroundings
+    clock: SteadyClock
+    book: Book
+    background: trio.Nursery
+    stack: AsyncExitStack
 
 
-def _check_carried(settings: SwitchSettings, bank: BankSettings, file: str) -> None:
-    """Check that a bank's dialect can hold what it is told of merchants and terminals.
+@dataclass(frozen=True, slots=True)
+class _Switch:
+    """The parts of an opened switch.
 
-    Raises:
-        ConfigError: names the key and the field.
-        BankSettingsError: there is no such dialect.
+    Attributes:
+        live: the business configuration.
+        module: the way to the security module.
+        wake: for the outbox.
+        workers: store and forward, one a bank.
+        late: keeps replies that came too late.
     """
-    dialect, _ = wire_format(bank)
-    said = [(f"banks.{bank.name}.acquirer_id", 32, bank.acquirer_id)]
-    for index, merchant in enumerate(settings.merchants):
-        said.append((f"merchants[{index}].merchant_id", 42, merchant.merchant_id.ljust(15)))
-        said.append((f"merchants[{index}].mcc", 18, merchant.mcc))
-    for index, terminal in enumerate(settings.terminals):
-        said.append((f"terminals[{index}].terminal_id", 41, terminal.terminal_id.ljust(8)))
-    for key, number, value in said:
-        if value and not dialect.fits(number, value):
-            reason = f"does not fit field {number} of bank {bank.name!r}, dialect {dialect.name}"
-            raise ConfigError(file, key, reason)
+
+    context: Context
+    live: Live[Snapshot]
+    module: HsmTransport
+    metrics: Metrics
+    wake: Wake
+    workers: list[SafWorker]
+    late: LateReplies
+
+    def modules(self) -> Sequence[ModuleStatus]:
+        """The security modules; an embedded one answers as long as this process does."""
+        return self.module.states() if isinstance(self.module, FailoverTransport) else ()
+
+
+async def _open(start: _Start, execute: Execute | None) -> _Switch:
+    """Open the module, links, order systems and the configuration."""
+    settings, around, clock, book = start.settings, start.around, start.clock, start.book
+    module = around.hsm or open_modules(settings, start.background, execute, start.file)
+    if isinstance(module, FailoverTransport):
+        start.background.start_soon(module.run)
+    metrics = Metrics()
+    hsm = Hsm(module, metrics.key_refused.inc)
+    book.on_commit = metrics.tally.take
+    late = LateReplies(metrics.late_replies.inc)
+    banks = Banks(
+        [*settings.banks, *settings.order_hosts],
+        HsmLinkSecurity(hsm),
+        on_unmatched=late.note,
+        random=around.random,
+        wall=lambda: datetime.fromtimestamp(clock.now_ms() / 1000, UTC),
+        connect=around.connect_bank,
+    )
+    vault = CardVault(await open_data_key(hsm, settings, start.file), around.random_bytes)
+    opened = await open_configuration(book, settings, start.file, clock.now_ms())
+    await check_open_work(book, settings, opened.configuration, start.file)
+    orders = await start.stack.enter_async_context(
+        OrderSystems(
+            opened.configuration.order_systems,
+            wall_s=lambda: clock.now_ms() / 1000,
+            connect=around.connect_orders,
+            links=banks,
+        )
+    )
+    terminals = Terminals(book)
+    live = await Live.start(book, settings, opened, Builder(settings, terminals, orders))
+    wake = Wake()
+    workers: list[SafWorker] = []
+    ports = Ports(
+        book=book,
+        module=hsm,
+        banks=banks,
+        orders=orders,
+        vault=vault,
+        numbers=Numbers(book.next_block, start.background),
+        business=lambda: live.now.business,
+        bank_settings={bank.name: bank for bank in settings.banks},
+        reversals=REVERSALS,
+        calendar=Calendar(settings.utc_offset_minutes),
+        monotonic=trio.current_time,
+        clock=clock,
+        new_event_id=lambda: f"evt_{around.random_bytes(16).hex()}",
+        answer_within_s=settings.limits.terminal_s,
+        saf_queued=partial(_notify, workers),
+        events_queued=wake.notify,
+        stood_in=metrics.stood_in.inc,
+        row_failed=metrics.failed_rows.inc,
+    )
+    context = Context(
+        ports=ports,
+        current=lambda: live.now,
+        book=book,
+        hsm=hsm,
+        banks=banks,
+        orders=orders,
+        terminals=terminals,
+        clock=clock,
+        limits=settings.limits,
+        sign_ons=RateLimit(settings.limits.sign_ons_per_minute),
+    )
+    return _Switch(context, live, module, metrics, wake, workers, late)
+
+
+async def _begin_work(start: _Start, switch: _Switch) -> None:
+    """Start links and workers, end what an earlier process left, and wait a moment for links."""
+    settings, context, background = start.settings, switch.context, start.background
+    for collector in (
+        LinkCollector(context.banks.states),
+        HsmCollector(switch.modules),
+        SafCollector(switch.workers),
+    ):
+        switch.metrics.registry.register(collector)
+    await background.start(context.banks.run)
+    day = DayClose(context, start.book.past.open_date)
+    await day.look()
+    await recover(context)
+    for bank in settings.banks:
+        worker = SafWorker(context, bank.name, start.around.random, settings.saf)
+        switch.workers.append(worker)
+        background.start_soon(worker.run)
+    background.start_soon(keep_recovering, context)
+    background.start_soon(switch.late.run, start.book)
+    background.start_soon(day.run)
+    background.start_soon(keep_looking, context.ports, settings.orders)
+    background.start_soon(_deliver_events, context, start.around, switch.wake)
+    background.start_soon(switch.live.keep_looking)
+    await _wait_for_links(settings, context.banks)
+
+
+async def _serve(
+    start: _Start,
+    switch: _Switch,
+    read: ReadSettings,
+    task_status: trio.TaskStatus[Running],
+) -> None:
+    """Serve terminals, operators and watchers until drained."""
+    settings, file, context, live = start.settings, start.file, switch.context, switch.live
+    alarms, metrics = Alarms(), switch.metrics
+    start.background.start_soon(
+        keep_watching, context, metrics, switch.modules, alarms, lambda: live.is_stale
+    )
+
+    async def reload(by: str) -> Outcome:
+        return await reload_secrets(live, read, settings, by, start.clock.now_ms())
+
+    async def reload_unasked() -> None:
+        try:
+            await reload(SYSTEM)
+        except BookError as error:
+            log.error("secrets_not_reloaded", reason=str(error))
+
+    tls = terminal_tls(settings, file)
+    server = TerminalServer(Session(context, metrics), settings.limits, metrics, tls)
+    pos_host, pos_port = split_address(settings.listen.pos, file, "listen.pos")
+    split_address(settings.listen.http, file, "listen.http")
+    access = Access(settings.operator_token, settings.operators)
+    links = partial(context.banks.states_of, settings.banks)
+    serve_http = partial(
+        start.around.serve_http,
+        settings.listen.http,
+        ready=readiness(links, switch.modules, alarms, lambda: live.epoch),
+        registry=metrics.registry,
+        operator=operator_routes(Desk(context, live, reload), access),
+        trusts=access.knows,
+    )
+    with _binding(file, "listen.http", settings.listen.http):
+        http = await start.background.start(serve_http)
+    async with trio.open_nursery() as serving:
+        with _binding(file, "listen.pos", settings.listen.pos):
+            pos, listener = await start.around.listen(pos_host, pos_port)
+        await serving.start(server.serve, listener)
+        log.info("ready", pos=pos, http=http)
+        task_status.started(Running(pos, http, server.drain, reload_unasked))
 
 
 def _resume(clock: SteadyClock, book: Book) -> None:
@@ -310,11 +320,6 @@ def _resume(clock: SteadyClock, book: Book) -> None:
     gap_ms = clock.resume(book.past)
     if not -FOLLOWED_MS <= gap_ms <= PLAUSIBLE_MS:
         log.warning("clock_gap", last_seen_s_ago=gap_ms // 1000)
-
-
-def _checked(settings: SwitchSettings, file: str) -> SwitchSettings:
-    check(settings, file)
-    return settings
 
 
 @contextmanager
@@ -335,41 +340,17 @@ def _tell_expired(settings: SwitchSettings, now_ms: int) -> None:
             log.error("certificate_expired", key=key, reason=reason)
 
 
-def terminal_tls(settings: SwitchSettings, file: str) -> ssl.SSLContext | None:
-    """The certificates of the terminals' port, or None where it is plain TCP.
-
-    Raises:
-        ConfigError: a file of theirs cannot be used.
-    """
-    if settings.listen.tls is None:
-        return None
-    try:
-        return server_context(settings.listen.tls)
-    except OSError as error:
-        raise ConfigError(file, "listen.tls", str(error)) from None
-
-
 def _notify(workers: Sequence[SafWorker]) -> None:
     for worker in workers:
         worker.notify()
 
 
-def business_of(settings: SwitchSettings) -> Business:
-    """The business configuration that the settings hold."""
-    return Business(
-        merchants={merchant.merchant_id: merchant for merchant in settings.merchants},
-        couriers={courier.courier_id: courier for courier in settings.couriers},
-        routes=route_table(settings.routes, [bank.name for bank in settings.banks]),
-        order_types=OrderTypes(settings.order_types, settings.merchants),
-        stand_in=tuple(settings.stand_in),
-    )
-
-
 async def _deliver_events(context: Context, around: Surroundings, wake: Wake) -> None:
-    orders, secrets = context.orders, context.event_secrets
+    orders = context.orders
 
     async def deliver(event: OutboxEvent) -> Delivery:
-        return await orders.deliver(event, *secrets.of(event.merchant_id))
+        merchant = context.current().business.merchants.get(event.merchant_id)
+        return await orders.deliver(event, *(merchant.secrets if merchant else ()))
 
     await run_outbox(
         context.book,

@@ -12,17 +12,20 @@ from acquirer.config.loading import ConfigError
 from acquirer.ledger.book import Book
 from acquirer.ledger.owed.open_work import OpenWork
 from acquirer.routing.orders.settings import choose_system
+from acquirer.switch.configuration.kinds import Configuration
 from acquirer.switch.settings import SwitchSettings
 
 
-async def check_open_work(book: Book, settings: SwitchSettings, file: str) -> None:
+async def check_open_work(
+    book: Book, settings: SwitchSettings, configuration: Configuration, file: str
+) -> None:
     """Refuse a configuration that cannot serve what is open.
 
     Raises:
         ConfigError: names who is missing, and what is open with them.
         BookError: the books could not be read.
     """
-    missing = unserved(await book.open_work(), settings)
+    missing = unserved(await book.open_work(), settings, configuration)
     if missing:
         keys = ", ".join(dict.fromkeys(key for key, _ in missing))
         reasons = "; ".join(reason for _, reason in missing)
@@ -32,11 +35,13 @@ async def check_open_work(book: Book, settings: SwitchSettings, file: str) -> No
         )
 
 
-def unserved(work: OpenWork, settings: SwitchSettings) -> list[tuple[str, str]]:
+def unserved(
+    work: OpenWork, settings: SwitchSettings, configuration: Configuration
+) -> list[tuple[str, str]]:
     """Key of the configuration and reason for each party that is missing."""
     found = []
     banks = {"", *(bank.name for bank in settings.banks)}
-    merchants = {merchant.merchant_id for merchant in settings.merchants}
+    merchants = {merchant.merchant_id for merchant in configuration.merchants}
     unconfirmed: Counter[str] = Counter()
     for (bank, _), count in work.unconfirmed.items():
         unconfirmed[bank] += count
@@ -54,7 +59,7 @@ def unserved(work: OpenWork, settings: SwitchSettings) -> list[tuple[str, str]]:
         waiting[merchant_id] += count
     for (merchant_id, order_no), count in work.notices.items():
         notices[merchant_id] += count
-        if choose_system(settings.order_systems, merchant_id, order_no) is None:
+        if choose_system(configuration.order_systems, merchant_id, order_no) is None:
             homeless[merchant_id] += count
     for merchant_id in sorted({*waiting, *notices} - merchants):
         parts = {

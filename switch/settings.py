@@ -136,6 +136,27 @@ class SafSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     age_attempts_min: Positive = 10
 
 
+Role = Literal["maker", "checker", "admin", "viewer"]
+
+
+class OperatorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Somebody who may do things to the switch, by his name (``--by``) and token.
+
+    Attributes:
+        name: letters, digits, ``.``, ``_`` and ``-``.
+        token_sha256: SHA-256 of his token, lower-case hexadecimal.
+        roles: ``maker`` changes, ``checker`` agrees to changes, ``admin`` does either, ``viewer``
+            looks.
+    """
+
+    name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,40}\Z")]
+    token_sha256: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
+    roles: list[Role]
+
+    def __repr__(self) -> str:
+        return f"OperatorSettings({self.name!r})"
+
+
 class SwitchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole file.
 
@@ -146,15 +167,17 @@ class SwitchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             as those to banks, with a dialect whose DE59 is raw, such as ``order_host``.
         data_key: the card data key, enciphered by the security module (``vault.py``).
         data_key_dek: the DEK under the LMK that it is enciphered under.
-        operator_token: what operator commands must present; empty allows none.
+        operator_token: what commands of this file's owner present; empty allows no command that
+            changes anything.
+        operators: who may run such commands under a name of his own (``--by``).
     """
 
     database: DatabaseSettings
     banks: list[BankSettings]
-    routes: list[RouteRule]
-    merchants: list[MerchantSettings]
     profiles: list[ProfileSettings]
-    terminals: list[TerminalSettings]
+    routes: list[RouteRule] = []
+    merchants: list[MerchantSettings] = []
+    terminals: list[TerminalSettings] = []
     instance: str = "switch-1"
     utc_offset_minutes: Annotated[int, msgspec.Meta(ge=-720, le=840)] = 480
     listen: ListenSettings = ListenSettings()
@@ -170,3 +193,4 @@ class SwitchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     data_key: str = ""
     data_key_dek: str = ""
     operator_token: str = ""
+    operators: list[OperatorSettings] = []

@@ -24,6 +24,7 @@ from acquirer.routing.orders.http1 import HttpConnect, open_http
 from acquirer.switch.hsm.transport import HsmTransport
 from acquirer.switch.settings import SwitchSettings
 from acquirer.switch.watch.http import OperatorRoutes, Ready, serve_http
+from acquirer.switch.watch.http_server import Trusts
 
 Listener = trio.abc.Listener[trio.abc.Stream]
 Listen = Callable[[str, int], Awaitable[tuple[str, Listener]]]
@@ -40,6 +41,7 @@ class ServeHttp(Protocol):
         ready: Ready,
         registry: CollectorRegistry,
         operator: OperatorRoutes = (),
+        trusts: Trusts = ...,
         task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Serve."""

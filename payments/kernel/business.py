@@ -55,6 +55,7 @@ class Business:
         routes: which bank a card goes to.
         stand_in: which payments may be approved while their bank cannot be reached; the first
             rule that names the bank and the kind decides.
+        epoch: tells this configuration from every other.
     """
 
     merchants: Mapping[str, MerchantSettings]
@@ -62,3 +63,4 @@ class Business:
     routes: RouteTable
     order_types: OrderTypes
     stand_in: tuple[StandInRule, ...] = field(default=())
+    epoch: int = 0

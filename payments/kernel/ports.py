@@ -146,13 +146,6 @@ class Orders(Protocol):
         """Have an order come into being."""
 
 
-class Secrets(Protocol):
-    """What signs notices to merchants."""
-
-    def of(self, merchant_id: str) -> tuple[str, ...]:
-        """A merchant's secrets now."""
-
-
 class Clock(Protocol):
     """The time of records, schedules, ages and dates."""
 
@@ -199,7 +192,6 @@ class Ports:
         monotonic: seconds, for deadlines.
         saf_queued: call after a commit that queued a message for a bank.
         events_queued: call after a commit that queued a notice to a merchant.
-        event_secrets: what signs notices to merchants, which may change while running.
         stand_in: the cards that may be approved while their bank cannot be reached.
         stood_in: counts that.
         row_failed: counts a row of the books that could not be worked on.
@@ -220,7 +212,6 @@ class Ports:
     monotonic: MonotonicClock
     clock: Clock
     new_event_id: Callable[[], str]
-    event_secrets: Secrets
     in_doubt: Mapping[Kind, InDoubt] = field(default_factory=dict)
     answer_within_s: float = 25.0
     saf_queued: Callable[[], None] = _nobody

@@ -89,6 +89,7 @@ async def new_entry(
         detail=detail,
         reply=usual_reply(stamp, rrn, said),
         key_version=origin.key_version,
+        epoch=origin.business.epoch,
     )
 
 
@@ -142,6 +143,7 @@ async def own_entry(
         response_code=ResponseCode.APPROVED,
         detail=detail,
         reply=usual_reply(stamp, rrn),
+        epoch=ports.business().epoch,
     )
 
 

@@ -180,8 +180,7 @@ async def ask_system(
             changes=changes,
         )
     else:
-        secrets = ports.event_secrets.of(opening.merchant_id)
-        reply = await ports.orders.open(opening, *secrets, changes=changes)
+        reply = await ports.orders.open(opening, *merchant.secrets, changes=changes)
     if isinstance(reply, NotOpened):
         return NoOrder(NOT_OPENED[reply.reason], printable(reply.detail))
     if isinstance(reply, UnknownOrder):

@@ -8,7 +8,7 @@ made. Source: ISO/IEC 7812-1 (issuer identification numbers are prefixes of the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -107,30 +107,43 @@ def route_table(rules: Sequence[RouteRule], banks: Collection[str]) -> RouteTabl
         banks: names of the banks that exist.
 
     Raises:
-        RouteTableError: an unknown bank, a BIN that is no prefix, or two rules that would both
-            take the same transaction to different banks.
+        RouteTableError: the first of :func:`route_faults`.
+    """
+    for fault in route_faults(rules, banks):
+        raise fault
+    by_prefix: dict[str, list[tuple[int, RouteRule]]] = {}
+    for index, rule in enumerate(rules):
+        for prefix in rule.bins or [""]:
+            by_prefix.setdefault(prefix, []).append((index, rule))
+    ordered = {
+        prefix: tuple(rule for _, rule in sorted(found, key=_precedence))
+        for prefix, found in by_prefix.items()
+    }
+    return RouteTable(ordered, tuple(sorted({len(prefix) for prefix in ordered}, reverse=True)))
+
+
+def route_faults(rules: Sequence[RouteRule], banks: Collection[str]) -> Iterator[RouteTableError]:
+    """What keeps rules from being a table.
+
+    That is an unknown bank, a BIN that is no prefix, or two rules that would both take the same
+    transaction to different banks.
     """
     by_prefix: dict[str, list[tuple[int, RouteRule]]] = {}
     for index, rule in enumerate(rules):
         for key, bank in (("bank", rule.bank), *(("fallbacks", b) for b in rule.fallbacks)):
             if bank not in banks:
                 known = ", ".join(sorted(banks)) or "none"
-                raise RouteTableError(index, key, f"no bank {bank!r}; configured: {known}")
+                yield RouteTableError(index, key, f"no bank {bank!r}; configured: {known}")
         for prefix in rule.bins or [""]:
             if prefix and not _is_prefix(prefix):
                 reason = f"{prefix!r} is no BIN; 1 to {BIN_DIGITS_MAX} digits"
-                raise RouteTableError(index, "bins", reason)
+                yield RouteTableError(index, "bins", reason)
             beside = by_prefix.setdefault(prefix, [])
             for other_index, other in beside:
                 if _collide(rule, other):
                     what = f"prefix {prefix!r} goes to {other.bank!r} by routes[{other_index}]"
-                    raise RouteTableError(index, "bins", what)
+                    yield RouteTableError(index, "bins", what)
             beside.append((index, rule))
-    ordered = {
-        prefix: tuple(rule for _, rule in sorted(found, key=_precedence))
-        for prefix, found in by_prefix.items()
-    }
-    return RouteTable(ordered, tuple(sorted({len(prefix) for prefix in ordered}, reverse=True)))
 
 
 def _is_prefix(text: str) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import count
 from types import TracebackType
 from typing import Self
@@ -53,8 +54,16 @@ CACHED_ORDERS_MAX = 10_000
 STANS = 999_999
 
 
+@dataclass(frozen=True, slots=True)
+class _Serving:
+    """One system as it is configured, and how it is spoken to."""
+
+    settings: OrderSystemSettings
+    adapter: OrderSystem
+
+
 class OrderSystems:
-    """All merchant order systems of a switch.
+    """All merchant order systems of a switch; others may take their place while it runs.
 
     Resource handling: use it as an async context manager, or call :meth:`aclose`.
 
@@ -76,23 +85,24 @@ class OrderSystems:
         connect: HttpConnect = open_http,
         links: HostLinks | None = None,
     ) -> None:
-        self._systems = tuple(systems)
         # One sequence for all hosts, so that no two messages of one second have the same number.
-        stans = (f"{number % STANS + 1:06d}" for number in count())
-
-        def adapter(system: OrderSystemSettings) -> OrderSystem:
-            if not system.host:
-                return HttpOrderSystem(system, wall_s, connect)
-            if links is None:
-                raise OrderSettingsError("an order system with a host needs links")
-            return IsoOrderSystem(system.host, links, stans.__next__, wall_s)
-
-        self._adapters = [adapter(system) for system in systems]
+        self._stans = (f"{number % STANS + 1:06d}" for number in count())
+        self._wall_s = wall_s
+        self._connect = connect
+        self._links = links
+        self._serving = tuple(_Serving(one, self._adapter(one)) for one in systems)
         self._cache: dict[tuple[str, str], tuple[float, int, OrderFacts]] = {}
         self._asking: dict[tuple[str, str], object] = {}
 
+    def _adapter(self, system: OrderSystemSettings) -> OrderSystem:
+        if not system.host:
+            return HttpOrderSystem(system, self._wall_s, self._connect)
+        if self._links is None:
+            raise OrderSettingsError("an order system with a host needs links")
+        return IsoOrderSystem(system.host, self._links, self._stans.__next__, self._wall_s)
+
     def __repr__(self) -> str:
-        return f"OrderSystems({[system.name for system in self._systems]})"
+        return f"OrderSystems({[one.settings.name for one in self._serving]})"
 
     async def __aenter__(self) -> Self:
         return self
@@ -107,13 +117,39 @@ class OrderSystems:
 
     async def aclose(self) -> None:
         """Close the idle connections."""
-        for adapter in self._adapters:
-            await adapter.aclose()
+        for one in self._serving:
+            await one.adapter.aclose()
+
+    async def take(self, systems: Sequence[OrderSystemSettings]) -> None:
+        """Serve by these systems from now on; what is asked of the others ends as it was begun.
+
+        A system that is as it was keeps its connections. Answers of before serve no more.
+        """
+        before = {one.settings.name: one for one in self._serving}
+        after = tuple(
+            kept
+            if (kept := before.get(one.name)) and kept.settings == one
+            else _Serving(one, self._adapter(one))
+            for one in systems
+        )
+        if after == self._serving:
+            return
+        self._serving = after
+        self._cache.clear()
+        self._asking.clear()
+        for one in before.values():
+            if one not in after:
+                await one.adapter.aclose()
 
     def system_name(self, merchant_id: str, order_no: str) -> str:
         """Name of the system that serves an order, or empty; the outbox's lane."""
-        index = choose_system(self._systems, merchant_id, order_no)
-        return "" if index is None else self._systems[index].name
+        serving = self._serves(merchant_id, order_no)
+        return "" if serving is None else serving.settings.name
+
+    def _serves(self, merchant_id: str, order_no: str) -> _Serving | None:
+        serving = self._serving
+        index = choose_system([one.settings for one in serving], merchant_id, order_no)
+        return None if index is None else serving[index]
 
     async def query(
         self,
@@ -132,16 +168,15 @@ class OrderSystems:
                 have done: an answer serves again at this count only. None where the merchant has
                 yet to be told of a change: it serves this once.
         """
-        index = choose_system(self._systems, merchant_id, order_no)
-        if index is None:
+        serving = self._serves(merchant_id, order_no)
+        if serving is None:
             return OrderSystemDown("no order system serves this order")
         cached = self._cached(merchant_id, order_no, changes)
         if cached is not None:
             return cached
         question = Question(merchant_id, order_no, terminal_id, courier_id)
-        deadline = self._deadline(index)
-        with self._keeping(index, merchant_id, order_no, changes) as keep:
-            reply = await self._adapters[index].query(question, deadline)
+        with self._keeping(serving, merchant_id, order_no, changes) as keep:
+            reply = await serving.adapter.query(question, _deadline(serving))
             keep(reply)
         return reply
 
@@ -155,12 +190,12 @@ class OrderSystems:
             secrets: the merchant's webhook secrets, the newest first; several while rotating.
             changes: as in :meth:`query`.
         """
-        index = choose_system(self._systems, order.merchant_id, order.order_no)
-        if index is None:
+        serving = self._serves(order.merchant_id, order.order_no)
+        if serving is None:
             return OrderSystemDown("no order system serves this order")
         self.forget(order.merchant_id, order.order_no)
-        with self._keeping(index, order.merchant_id, order.order_no, changes) as keep:
-            reply = await self._adapters[index].open(order, secrets, self._deadline(index))
+        with self._keeping(serving, order.merchant_id, order.order_no, changes) as keep:
+            reply = await serving.adapter.open(order, secrets, _deadline(serving))
             keep(reply)
         return reply
 
@@ -173,20 +208,17 @@ class OrderSystems:
             secrets: the merchant's webhook secrets, the newest first; several while rotating.
         """
         self.forget(event.merchant_id, event.order_no)
-        index = choose_system(self._systems, event.merchant_id, event.order_no)
-        if index is None:
+        serving = self._serves(event.merchant_id, event.order_no)
+        if serving is None:
             return Rejected(False, "no order system serves this order")
-        delivery = await self._adapters[index].deliver(event, secrets, self._deadline(index))
+        delivery = await serving.adapter.deliver(event, secrets, _deadline(serving))
         # What was asked meanwhile may have been answered from before it.
         self.forget(event.merchant_id, event.order_no)
         return delivery
 
-    def _deadline(self, index: int) -> float:
-        return trio.current_time() + self._systems[index].timeout_s
-
     @contextmanager
     def _keeping(
-        self, index: int, merchant_id: str, order_no: str, changes: int | None
+        self, serving: _Serving, merchant_id: str, order_no: str, changes: int | None
     ) -> Iterator[Callable[[OrderReply | NotOpened], None]]:
         """Keep the reply to a question for as long as the merchant and our settings allow.
 
@@ -199,7 +231,7 @@ class OrderSystems:
             if not isinstance(reply, OrderFacts) or reply.part_of or changes is None:
                 return
             if self._asking.get(key) is mark:
-                self._keep(reply, changes, min(reply.max_age_s, self._systems[index].cache_s))
+                self._keep(reply, changes, min(reply.max_age_s, serving.settings.cache_s))
 
         try:
             yield keep
@@ -231,3 +263,7 @@ class OrderSystems:
             del self._cache[next(iter(self._cache))]
         until = trio.current_time() + age_s
         self._cache[facts.merchant_id, facts.order_no] = (until, changes, facts)
+
+
+def _deadline(serving: _Serving) -> float:
+    return trio.current_time() + serving.settings.timeout_s

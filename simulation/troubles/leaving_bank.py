@@ -1,17 +1,19 @@
 """A bank that leaves the configuration, with messages for it still open or without, and comes back.
 
-The switch either refuses to start, as long as it owes the bank something, or serves what needs no
-bank; whatever it took meanwhile goes out when the bank is back.
+Its routes go first, by an operator's import; then the switch starts without it. The switch either
+refuses to start, as long as it owes the bank something, or serves what needs no bank; whatever it
+took meanwhile goes out when the bank is back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
 import trio
 
+from acquirer.routing.banks.choice import RouteRule
 from acquirer.simulation.troubles.base import Trouble
 
 if TYPE_CHECKING:
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 KIND = "bank_leaves"
 SILENT_S = 8.0
+RETRY_S = 0.5
+OK = 200
 
 
 class LeavingBank(Trouble):
@@ -38,18 +42,20 @@ class LeavingBank(Trouble):
                 # Payments time out; so do their reversals.
                 world.bank.rules.silent_until = trio.current_time() + SILENT_S
                 await trio.sleep(faults.between(KIND, 0.5, SILENT_S))
-            world.settings = msgspec.structs.replace(self._complete, banks=[], routes=[])
+            await self._route(())
+            world.settings = msgspec.structs.replace(self._complete, banks=[])
             world.trace.note("operator", "takes the bank out of the configuration")
             faults.note(KIND)
             with trio.move_on_after(faults.between(KIND, 4.0, 12.0)):
                 await self._without(faults.choice(KIND, ("stop", "kill")))
             self._put_back()
+            await self._route(self._complete.routes)
             await trio.sleep(faults.between(KIND, 5.0, 15.0))
 
     async def mend(self) -> None:
         """Put the bank back."""
         self._put_back()
-        await trio.lowlevel.checkpoint()
+        await self._route(self._complete.routes)
 
     def findings(self) -> Iterable[str]:
         """Starts that could not serve what was open."""
@@ -71,6 +77,17 @@ class LeavingBank(Trouble):
                 self._findings.append(
                     f"bank left: the switch serves without it, and owes it {owed} messages"
                 )
+
+    async def _route(self, routes: Sequence[RouteRule]) -> None:
+        """Have these routes, and no others, as soon as a switch takes them."""
+        document = {"route": msgspec.to_builtins(routes)}
+        body = msgspec.json.encode({"document": document, "reason": "the bank comes or goes"})
+        while True:
+            operators = [switch.operator for switch in self.world.switches]
+            for operator in filter(None, operators):
+                if await operator.post("/operator/config/import", body) == OK:
+                    return
+            await trio.sleep(RETRY_S)
 
     def _owed(self) -> int:
         (count,) = self.world.auditor.rows(

@@ -1,18 +1,20 @@
 """Operator commands over HTTP: the only way to write to the books of a running switch.
 
-JSON in, JSON out, beside the health pages. A call must come from this machine and carry the
-bearer token of the configuration file, which only its owner can read; without a token there are
-no such calls. 401 wrong token, 403 not from here, 400 malformed, 409 refused with a reason, 503
-the books cannot be written now. ``operations.py`` does the work.
+JSON in, JSON out, beside the health pages. A call must come from this machine and carry a bearer
+token: that of the configuration file, which only its owner can read, or with ``acquirer-by`` that
+of the operator who is named there; without any there are no such calls. 401 wrong token, 403 not
+from here, 400 malformed, 409 refused with a reason, 422 a configuration that cannot be served, 503
+the books cannot be written now. ``operations.py`` and the files beside it do the work.
 """
 
 from __future__ import annotations
 
-import hmac
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict
+from dataclasses import dataclass
 from ipaddress import ip_address
+from typing import Any, Literal
+from urllib.parse import unquote
 
 import msgspec
 import structlog
@@ -20,9 +22,17 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from acquirer.config.loading import ConfigError
 from acquirer.ledger.errors import BookError
+from acquirer.switch.configuration.changes import Author
 from acquirer.switch.context import Context
+from acquirer.switch.operators.access import OWNER_ROLES, Access, Caller
+from acquirer.switch.operators.configuration import (
+    Changes,
+    Unfit,
+    add_body,
+    change_body,
+    import_configuration,
+)
 from acquirer.switch.operators.links import command_link, list_links
 from acquirer.switch.operators.operations import (
     Done,
@@ -33,12 +43,36 @@ from acquirer.switch.operators.operations import (
 )
 from acquirer.switch.operators.saf import retry_saf, write_off_saf
 from acquirer.switch.operators.terminals import end_keys
+from acquirer.switch.settings import Role
 
 log = structlog.get_logger("acquirer.operator")
 
+# Headers: an operator's name, and the machine's user who runs the owner's command; percent-encoded.
+BY, USER = "acquirer-by", "acquirer-user"
+USER_MAX = 40
+NO_RIGHT = "R06"
 BODY_BYTES_MAX = 4096
 ID_MAX = 2**63 - 1
-Operation = Callable[[Context, Request], Awaitable[Done | Refused]]
+# Kinds of which one body is changed without the others.
+NamedKind = Literal["merchant", "terminal", "order_system"]
+Outcome = Done | Refused | Unfit
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What operators work with: the switch, and where its configuration is changed.
+
+    Attributes:
+        reload: takes over the event secrets of the switch's file, for whoever is named.
+    """
+
+    context: Context
+    changes: Changes
+    reload: Callable[[str], Awaitable[Outcome]]
+
+
+Operation = Callable[[Desk, Request], Awaitable[Outcome]]
+CHANGES: frozenset[Role] = frozenset({"maker", "admin"})
 
 
 class HandIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -49,18 +83,18 @@ class HandIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     station: str = ""
 
 
-async def _unlock(context: Context, request: Request) -> Done | Refused:
-    return await unlock_courier(context, request.path_params["courier_id"])
+async def _unlock(desk: Desk, request: Request) -> Outcome:
+    return await unlock_courier(desk.context, request.path_params["courier_id"])
 
 
-async def _end_keys(context: Context, request: Request) -> Done | Refused:
-    return await end_keys(context, request.path_params["terminal_id"])
+async def _end_keys(desk: Desk, request: Request) -> Outcome:
+    return await end_keys(desk.context, request.path_params["terminal_id"])
 
 
-async def _hand_in(context: Context, request: Request) -> Done | Refused:
+async def _hand_in(desk: Desk, request: Request) -> Outcome:
     told = msgspec.json.decode(await _body(request), type=HandIn)
     return await hand_in_cash(
-        context,
+        desk.context,
         request.path_params["courier_id"],
         told.amount_minor,
         told.station,
@@ -68,8 +102,8 @@ async def _hand_in(context: Context, request: Request) -> Done | Refused:
     )
 
 
-async def _replay(context: Context, request: Request) -> Done | Refused:
-    return await replay_event(context, request.path_params["event_id"])
+async def _replay(desk: Desk, request: Request) -> Outcome:
+    return await replay_event(desk.context, request.path_params["event_id"])
 
 
 class WriteOff(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -79,32 +113,81 @@ class WriteOff(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reason: str
 
 
-async def _retry_saf(context: Context, request: Request) -> Done | Refused:
-    return await retry_saf(context, _id(request))
+async def _retry_saf(desk: Desk, request: Request) -> Outcome:
+    return await retry_saf(desk.context, _id(request))
 
 
-async def _write_off(context: Context, request: Request) -> Done | Refused:
+async def _write_off(desk: Desk, request: Request) -> Outcome:
     told = msgspec.json.decode(await _body(request), type=WriteOff)
-    return await write_off_saf(context, _id(request), told.name, told.reason)
+    return await write_off_saf(desk.context, _id(request), told.name, told.reason)
 
 
-async def _links(context: Context, request: Request) -> Done | Refused:
-    return await list_links(context)
+async def _links(desk: Desk, request: Request) -> Outcome:
+    return await list_links(desk.context)
 
 
-async def _link(context: Context, request: Request) -> Done | Refused:
-    return await command_link(context, request.path_params["link"], request.path_params["command"])
+async def _link(desk: Desk, request: Request) -> Outcome:
+    return await command_link(
+        desk.context, request.path_params["link"], request.path_params["command"]
+    )
 
 
-async def _reload_secrets(context: Context, request: Request) -> Done | Refused:
-    try:
-        return asdict(context.event_secrets.reload())
-    except ConfigError as error:
-        return Refused(str(error))
+async def _reload_secrets(desk: Desk, request: Request) -> Outcome:
+    return await desk.reload(request.state.caller.name)
 
 
+class Import(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Body of an import; ``document`` has a list of tables a kind."""
+
+    document: dict[str, Any]
+    kinds: list[str] = []
+    reason: str = ""
+
+
+class Add(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Body that adds one body of a kind that has keys."""
+
+    kind: NamedKind
+    members: dict[str, Any]
+    reason: str = ""
+
+
+class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Body that changes members of one body."""
+
+    kind: NamedKind
+    key: str
+    members: dict[str, Any]
+    reason: str = ""
+
+
+async def _import(desk: Desk, request: Request) -> Outcome:
+    told = msgspec.json.decode(await request.body(), type=Import)
+    author = _author(request, told.reason)
+    now_ms = desk.context.clock.now_ms()
+    return await import_configuration(desk.changes, told.document, told.kinds, author, now_ms)
+
+
+async def _add(desk: Desk, request: Request) -> Outcome:
+    told = msgspec.json.decode(await _body(request), type=Add)
+    author = _author(request, told.reason)
+    now_ms = desk.context.clock.now_ms()
+    return await add_body(desk.changes, told.kind, told.members, author, now_ms)
+
+
+async def _change(desk: Desk, request: Request) -> Outcome:
+    told = msgspec.json.decode(await _body(request), type=Change)
+    author = _author(request, told.reason)
+    now_ms = desk.context.clock.now_ms()
+    return await change_body(desk.changes, told.kind, told.key, told.members, author, now_ms)
+
+
+def _author(request: Request, reason: str) -> Author:
+    return Author(request.state.caller.name, reason)
+
+
+LOOKS: dict[str, Operation] = {"/operator/links": _links}
 OPERATIONS: dict[str, Operation] = {
-    "/operator/links": _links,
     "/operator/saf/{id}/retry": _retry_saf,
     "/operator/saf/{id}/write-off": _write_off,
     "/operator/links/{link}/{command}": _link,
@@ -113,35 +196,69 @@ OPERATIONS: dict[str, Operation] = {
     "/operator/terminals/{terminal_id}/end-keys": _end_keys,
     "/operator/events/{event_id}/replay": _replay,
     "/operator/secrets/reload": _reload_secrets,
+    "/operator/config/import": _import,
+    "/operator/config/add": _add,
+    "/operator/config/change": _change,
 }
 
 
-def operator_routes(context: Context, token: str) -> list[Route]:
-    """The routes of all operator calls; none where there is no token."""
-    if not token:
+def operator_routes(desk: Desk, access: Access) -> list[Route]:
+    """The routes of all operator calls; none where nobody has a token."""
+    if not access:
         return []
 
-    def guarded(path: str, operation: Operation) -> Route:
+    def guarded(path: str, operation: Operation, roles: frozenset[Role]) -> Route:
         async def endpoint(request: Request) -> Response:
             if not _from_here(request):
                 return JSONResponse({"error": "operators call from this machine"}, 403)
-            if not _has_token(request, token):
+            caller = _caller(request, access)
+            if caller is None and not request.headers.get(BY):
                 return JSONResponse({"error": "the token is wrong"}, 401)
-            try:
-                outcome = await operation(context, request)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-                return JSONResponse({"error": str(error)}, 400)
-            except BookError as error:
-                return JSONResponse({"error": str(error)}, 503)
-            refused = isinstance(outcome, Refused)
-            log.info("operator", path=request.url.path, refused=refused)
-            if isinstance(outcome, Refused):
-                return JSONResponse({"error": outcome.reason}, 409)
-            return JSONResponse(outcome)
+            outcome: Outcome
+            if caller is None:
+                outcome = Refused("the token is not that of the operator who is named", NO_RIGHT)
+            elif not roles & caller.roles:
+                may = " or ".join(sorted(roles))
+                outcome = Refused(f"{caller.name} has no right to this: {may} has it", NO_RIGHT)
+            else:
+                request.state.caller = caller
+                try:
+                    outcome = await operation(desk, request)
+                except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                    return JSONResponse({"error": str(error)}, 400)
+                except BookError as error:
+                    return JSONResponse({"error": str(error)}, 503)
+            by = caller.name if caller else request.headers[BY]
+            done = not isinstance(outcome, Refused | Unfit)
+            log.info("operator", path=request.url.path, by=by, refused=not done)
+            return _response(outcome)
 
         return Route(path, endpoint, methods=["POST"])
 
-    return [guarded(path, operation) for path, operation in OPERATIONS.items()]
+    return [
+        *(guarded(path, operation, OWNER_ROLES) for path, operation in LOOKS.items()),
+        *(guarded(path, operation, CHANGES) for path, operation in OPERATIONS.items()),
+    ]
+
+
+def _response(outcome: Outcome) -> Response:
+    if isinstance(outcome, Unfit):
+        told = [{"place": fault.place, "reason": fault.reason} for fault in outcome.faults]
+        message = "the configuration cannot be served; nothing was changed"
+        error = {"code": "invalid", "message": message, "faults": told}
+        return JSONResponse({"error": error}, 422)
+    if isinstance(outcome, Refused):
+        told_as = (
+            {"code": outcome.code, "message": outcome.reason} if outcome.code else outcome.reason
+        )
+        return JSONResponse({"error": told_as}, 409)
+    return JSONResponse(outcome)
+
+
+def _caller(request: Request, access: Access) -> Caller | None:
+    headers = request.headers
+    by, user = (unquote(headers.get(name, "")) for name in (BY, USER))
+    return access.caller(headers.get("authorization", ""), by, user[:USER_MAX])
 
 
 def _from_here(request: Request) -> bool:
@@ -149,11 +266,6 @@ def _from_here(request: Request) -> bool:
         return request.client is not None and ip_address(request.client.host).is_loopback
     except ValueError:
         return False
-
-
-def _has_token(request: Request, token: str) -> bool:
-    given = request.headers.get("authorization", "")
-    return hmac.compare_digest(given.encode("latin-1"), f"Bearer {token}".encode())
 
 
 def _id(request: Request) -> int:

@@ -1,120 +1,100 @@
-"""The secrets that sign notices to merchants, and how new ones are taken over while running.
+"""How new secrets that sign notices are taken over from the switch's file.
 
-The switch's file is read again where an operator asks for it (SIGHUP, or ``acquirer orders
-secrets reload``). Merchants' event secrets are all that is taken over; what else has changed is
-named, and waits for a restart. A file that does not load changes nothing.
+Secrets are members of merchants, and change as these do. Where an operator asks for it (SIGHUP, or
+``acquirer orders secrets reload``) the switch's file is read again, and merchants' event secrets
+are all of it that is taken over; what else has changed is named.
 Source: Standard Webhooks specification 1.0, "zero downtime secret rotation".
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
 
 import msgspec
 import structlog
 
 from acquirer.config.business import MerchantSettings
 from acquirer.config.loading import ConfigError
-from acquirer.routing.orders.errors import OrderSettingsError
-from acquirer.routing.orders.webhooks import secret_key
+from acquirer.switch.configuration.changes import Author
+from acquirer.switch.configuration.documents import Document, Fault, differences
+from acquirer.switch.configuration.kinds import KINDS, Configuration
+from acquirer.switch.operators.configuration import Changes, Unfit
+from acquirer.switch.operators.operations import Done, Refused
 from acquirer.switch.settings import SwitchSettings
 
 log = structlog.get_logger("acquirer.operator")
 
 ReadSettings = Callable[[], SwitchSettings]
+MERCHANT = KINDS["merchant"]
+REASON = "event secrets of the switch's file"
 
 
-@dataclass(frozen=True, slots=True)
-class Reloaded:
-    """What a reload did.
-
-    Attributes:
-        merchants: whose secrets have changed.
-        restart_for: keys of the file that differ from what is running, and were not taken over.
-    """
-
-    merchants: list[str]
-    restart_for: list[str]
-
-
-class EventSecrets:
-    """The secrets of each merchant as they are now.
+async def reload_secrets(
+    changes: Changes, read: ReadSettings, running: SwitchSettings, by: str, now_ms: int
+) -> Done | Refused | Unfit:
+    """Take over the secrets that the file has now, of all merchants or of none.
 
     Args:
-        settings: as the switch was started with.
-        file: its name, for messages about it.
-        read: reads and checks the file again; raises ConfigError.
-    """
-
-    def __init__(self, settings: SwitchSettings, file: str, read: ReadSettings) -> None:
-        self._settings = settings
-        self._file = file
-        self._read = read
-        self._secrets = _secrets_of(settings)
-
-    def __repr__(self) -> str:
-        return f"EventSecrets({sorted(self._secrets)})"
-
-    def of(self, merchant_id: str) -> tuple[str, ...]:
-        """A merchant's secrets, the one that signs first; none of an unknown merchant."""
-        return self._secrets.get(merchant_id, ())
-
-    def reload(self) -> Reloaded:
-        """Take over the secrets that the file has now, of all merchants or of none.
-
-        Raises:
-            ConfigError: the file does not load, or would leave a merchant without a secret.
-        """
-        try:
-            reloaded = self._reload()
-        except ConfigError as error:
-            log.error("secrets_not_reloaded", reason=str(error))
-            raise
-        log.info("secrets_reloaded", **asdict(reloaded))
-        return reloaded
-
-    def _reload(self) -> Reloaded:
-        settings = self._read()
-        found, before = _secrets_of(settings), self._secrets
-        for merchant_id, secrets in before.items():
-            if secrets and not found.get(merchant_id, secrets):
-                reason = f"merchant {merchant_id} would be left without one"
-                raise ConfigError(self._file, "merchants.event_secret", reason)
-        self._secrets = {one: found.get(one, old) for one, old in before.items()}
-        return Reloaded(
-            sorted(one for one, old in before.items() if self._secrets[one] != old),
-            _others(self._settings, settings),
-        )
-
-
-def check_secrets(merchant: MerchantSettings) -> None:
-    """Check that every secret of a merchant can sign.
+        read: reads the file again.
+        running: the file as the switch was started with.
+        by: who asks for it.
 
     Raises:
-        ValueError: one cannot; the text does not hold it.
+        BookError: the books refuse; nothing was taken over.
     """
-    for secret in merchant.secrets:
-        try:
-            secret_key(secret)
-        except OrderSettingsError as error:
-            raise ValueError(str(error)) from None
+    try:
+        settings = read()
+    except ConfigError as error:
+        log.error("secrets_not_reloaded", reason=str(error))
+        return Refused(str(error))
+    of_file = {merchant.merchant_id: merchant for merchant in settings.merchants}
+    beside: list[str] = []
+
+    def wish(before: Configuration) -> Document:
+        faults = tuple(
+            Fault(f"merchant {merchant.merchant_id}: event_secret", "would be left without one")
+            for merchant in before.merchants
+            if merchant.secrets and not of_file.get(merchant.merchant_id, merchant).secrets
+        )
+        merchants = tuple(_with_secrets_of(of_file, merchant) for merchant in before.merchants)
+        after = msgspec.structs.replace(before, merchants=merchants)
+        beside[:] = _other_kinds(after, settings)
+        return Document({MERCHANT: merchants}, {}, faults)
+
+    changed = await changes.change(wish, Author(by, REASON), now_ms)
+    if isinstance(changed, list):
+        log.error("secrets_not_reloaded", reason="; ".join(map(str, changed)))
+        return Unfit(tuple(changed))
+    done = {
+        "merchants": sorted(version.key for version in changed.versions),
+        "import_for": beside,
+        "restart_for": _other_keys(running, settings),
+    }
+    log.info("secrets_reloaded", **done)
+    return done
 
 
-def _secrets_of(settings: SwitchSettings) -> Mapping[str, tuple[str, ...]]:
-    return {merchant.merchant_id: merchant.secrets for merchant in settings.merchants}
-
-
-def _others(running: SwitchSettings, read: SwitchSettings) -> list[str]:
-    """Top-level keys whose values differ, apart from event secrets."""
-    old, new = (
-        {**msgspec.to_builtins(one), "merchants": _without_secrets(one)} for one in (running, read)
+def _with_secrets_of(
+    of_file: Mapping[str, MerchantSettings], merchant: MerchantSettings
+) -> MerchantSettings:
+    found = of_file.get(merchant.merchant_id, merchant)
+    return msgspec.structs.replace(
+        merchant, event_secret=found.event_secret, event_secrets=found.event_secrets
     )
-    return sorted(key for key in old if old[key] != new[key])
 
 
-def _without_secrets(settings: SwitchSettings) -> list[MerchantSettings]:
-    return [
-        msgspec.structs.replace(merchant, event_secret="", event_secrets=[])
-        for merchant in settings.merchants
-    ]
+def _other_kinds(after: Configuration, settings: SwitchSettings) -> list[str]:
+    """Kinds in which the file differs all the same, of those that it has at all."""
+    of_file = Configuration.of_file(settings)
+    kinds = [kind for kind in KINDS.values() if of_file.of_kind(kind)]
+    return sorted({difference.kind for difference in differences(after, of_file, kinds)})
+
+
+def _other_keys(running: SwitchSettings, read: SwitchSettings) -> list[str]:
+    """Process settings that differ, by the file's top-level key."""
+    tables = {kind.table for kind in KINDS.values()}
+    return sorted(
+        key
+        for key in running.__struct_fields__
+        if key not in tables and getattr(running, key) != getattr(read, key)
+    )

@@ -36,9 +36,10 @@ TRIES_MAX = 20
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Nothing was done; ``reason`` is for the operator."""
+    """Nothing was done; ``reason`` is for the operator, ``code`` (R05 …) for programs."""
 
     reason: str
+    code: str = ""
 
 
 Done = dict[str, Any]

@@ -21,11 +21,9 @@ async def end_keys(context: Context, terminal_id: str) -> Done | Refused:
     Raises:
         BookBusy, BookUnavailable: the keys stay good.
     """
-    terminal = context.terminals.get(terminal_id)
+    terminal = context.current().terminals.get(terminal_id)
     if terminal is None:
-        return Refused(
-            f"no terminal {terminal_id!r}; [[terminals]] in the switch's configuration file has all"
-        )
+        return Refused(f"no terminal {terminal_id!r}; `acquirer terminals list` shows all")
     # Another process may have handed keys out, or ended them while this one still takes them.
     await context.terminals.refresh(terminal)
     for _ in range(TRIES_MAX):

@@ -23,7 +23,7 @@ from acquirer.codecs.tpdu import PosEnvelope, ProcessingDemand
 from acquirer.config.log_limit import LogLimit
 from acquirer.ledger.errors import BookBusy, BookError, BookUnavailable, BookUncertain
 from acquirer.ledger.journal.entries import Role
-from acquirer.ledger.journal.kinds import Kind
+from acquirer.ledger.journal.kinds import UNDOING, Kind
 from acquirer.payments.kernel.commands import Origin, Repeat
 from acquirer.payments.kernel.errors import HsmRefused, HsmUnavailable, response_code_for
 from acquirer.payments.kernel.records import refuse
@@ -41,7 +41,7 @@ from acquirer.switch.terminals.reply import (
 from acquirer.switch.terminals.request import KeysChanged, Request, Silence, Told
 from acquirer.switch.terminals.seals import Seals
 from acquirer.switch.terminals.table import Transaction
-from acquirer.switch.terminals.terminals import NO_KEYS, Keys, Terminal
+from acquirer.switch.terminals.terminals import NO_KEYS, Keys, Snapshot, Terminal
 from acquirer.switch.watch.metrics import Metrics
 
 log = structlog.get_logger("acquirer.switch")
@@ -54,6 +54,8 @@ CLASSES_WITHOUT_MAC = frozenset("358")
 # What names one financial original, whether or not the table knows it.
 ORIGINALS = frozenset({"0100", "0200", "0220"})
 ADVICE = "0220"
+# What asks for something new.
+ASKING = frozenset({"0100", "0200"})
 MANAGEMENT_CLASS = "8"
 # Of one terminal, refusals that are being stored because it has too much under way.
 REFUSED_AT_ONCE_MAX = 64
@@ -61,7 +63,7 @@ REFUSED_AT_ONCE_MAX = 64
 
 @dataclass(frozen=True, slots=True)
 class _Received:
-    """A message that is one, and when and where it came from."""
+    """A message that is one, when and where it came from, and by what it is decided."""
 
     message: Message
     transaction: Transaction | None
@@ -69,6 +71,7 @@ class _Received:
     started_at: float
     now_ms: int
     address: str
+    current: Snapshot
 
 
 class CloseConnection(Exception):
@@ -100,6 +103,7 @@ class Session:
         """
         started_at = self._context.ports.monotonic()
         now_ms = self._context.clock.now_ms()
+        current = self._context.current()
         try:
             envelope, raw = PosEnvelope.split(frame)
         except RemoteFormatError as error:
@@ -111,7 +115,7 @@ class Session:
             return self._format_error(envelope, raw, error)
         keys, answer = NO_KEYS, None
         try:
-            received = _Received(message, transaction, de60, started_at, now_ms, address)
+            received = _Received(message, transaction, de60, started_at, now_ms, address, current)
             keys, answer = await self._decide(received)
         except BookUncertain:
             self._metrics.uncertain.inc()
@@ -138,7 +142,8 @@ class Session:
         )
         if answer is None:
             return None
-        return await self._seal(envelope, message, answer, keys, now_ms)
+        terminal = current.terminals.get(message.get(41))
+        return await self._seal(envelope, message, answer, terminal, keys, now_ms)
 
     def _format_error(self, envelope: PosEnvelope, raw: bytes, error: RemoteFormatError) -> bytes:
         self._metrics.malformed.inc()
@@ -168,7 +173,7 @@ class Session:
         A refusal that no entry records is left unsealed: a copy, or what was garbled on its way,
         may still arrive and be approved, so the terminal must not believe that it was not.
         """
-        terminal = self._context.terminals.get(received.message.get(41))
+        terminal = received.current.terminals.get(received.message.get(41))
         if terminal is None:
             return NO_KEYS, Told(ResponseCode.UNKNOWN_TERMINAL)
         for _ in range(KEYS_TRIES_MAX):
@@ -224,7 +229,7 @@ class Session:
             merchant=terminal.merchant,
             batch=de60.batch,
             stan=message.get(11),
-            business=self._context.ports.business(),
+            business=received.current.business,
             fingerprint=self._fingerprint(message, de60),
             started_at=received.started_at,
             now_ms=received.now_ms,
@@ -306,6 +311,8 @@ class Session:
 
     async def _run(self, transaction: Transaction, request: Request) -> Told:
         try:
+            if code := _closed(transaction, request):
+                return await self._not_now(transaction, request, code)
             if transaction.journaled:
                 return await self._repeats.handle(transaction, request)
             return _certain(await transaction.handler(self._context, request))
@@ -317,7 +324,7 @@ class Session:
                 raise Silence from error
 
     async def _not_now(self, transaction: Transaction, request: Request, code: str) -> Told:
-        """The answer to what could not be handled, or the first answer where there was one.
+        """The answer to what is not handled, or the first answer where there was one.
 
         It is stored, but for what the terminal sends again until it is taken: a reversal, an
         advice.
@@ -337,17 +344,20 @@ class Session:
     # --- sealing -----------------------------------------------------------------------------
 
     async def _seal(
-        self, envelope: PosEnvelope, request: Message, answer: Told, keys: Keys, now_ms: int
+        self,
+        envelope: PosEnvelope,
+        request: Message,
+        answer: Told,
+        terminal: Terminal | None,
+        keys: Keys,
+        now_ms: int,
     ) -> bytes | None:
         stamp = self._context.ports.calendar.stamp(now_ms)
         reply = build_reply(request, answer, stamp, is_known=bool(keys.tak))
         if keys.tak:
             reply.fields[64] = MAC_PLACEHOLDER
         raw = write_reply(reply)
-        if keys.tak:
-            terminal = self._context.terminals.get(request.get(41))
-            if terminal is None:
-                return None
+        if keys.tak and terminal is not None:
             try:
                 raw = await self._seals.seal(raw, terminal, keys)
             except (HsmRefused, HsmUnavailable) as error:
@@ -371,6 +381,20 @@ class Session:
 
 def _bears_mac(message: Message, transaction: Transaction | None) -> bool:
     return transaction.mac if transaction else message.mti[1] not in CLASSES_WITHOUT_MAC
+
+
+def _closed(transaction: Transaction, request: Request) -> str:
+    """The code for a terminal on hold or a suspended merchant; empty where they may ask for this.
+
+    What undoes, confirms or tells something goes on; a terminal on hold gives no money back either.
+    """
+    if request.message.mti not in ASKING:
+        return ""
+    if request.terminal.settings.on_hold:
+        return ResponseCode.NOT_PERMITTED_TO_TERMINAL
+    is_undoing = transaction.name in UNDOING
+    is_closed = request.terminal.merchant.suspended and not is_undoing
+    return ResponseCode.INVALID_MERCHANT if is_closed else ""
 
 
 def _certain(outcome: Told | Repeat) -> Told:

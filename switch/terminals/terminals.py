@@ -9,12 +9,13 @@ Source: docs/interfaces/terminal.md, part 3.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from acquirer.config.business import MerchantSettings, ProfileSettings, TerminalSettings
 from acquirer.ledger.book import Book
 from acquirer.ledger.journal.entries import HandedKeys, PutTerminal, TerminalRow
+from acquirer.payments.kernel.business import Business
 from acquirer.payments.kernel.turns import Turns
 
 FIRST_BATCH = "000001"
@@ -113,44 +114,59 @@ class Terminal:
         return keys.tak in [handed.tak for handed in self.row.waiting]
 
 
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What one request is decided by, from its beginning to its end.
+
+    Attributes:
+        business: the business configuration.
+        terminals: by DE41, each with its merchant of the same configuration.
+    """
+
+    business: Business
+    terminals: Mapping[str, Terminal]
+
+
 class Terminals:
-    """All terminals of the configuration, with their rows read from the books.
+    """The terminals' rows in the books.
 
     Attributes:
         turns: sign-ons of one terminal.
     """
 
-    def __init__(self, book: Book, terminals: dict[str, Terminal]) -> None:
+    def __init__(self, book: Book) -> None:
         self._book = book
-        self._terminals = terminals
         self.turns = Turns()
 
-    @classmethod
-    async def load(
-        cls,
-        book: Book,
+    async def join(
+        self,
         terminals: Iterable[TerminalSettings],
         profiles: Iterable[ProfileSettings],
-        merchants: Iterable[MerchantSettings],
-    ) -> Terminals:
-        """Join settings with the rows; a terminal without a row starts in the first batch."""
-        by_name = {profile.name: profile for profile in profiles}
-        by_id = {merchant.merchant_id: merchant for merchant in merchants}
-        rows = {row.terminal_id: row for row in await book.terminals()}
-        joined = {
-            t.terminal_id: Terminal(
-                t,
-                by_name[t.profile],
-                by_id[t.merchant_id],
-                rows.get(t.terminal_id, TerminalRow(t.terminal_id, FIRST_BATCH)),
-            )
-            for t in terminals
-        }
-        return cls(book, joined)
+        merchants: Mapping[str, MerchantSettings],
+        before: Mapping[str, Terminal],
+    ) -> dict[str, Terminal]:
+        """Join settings with the rows; a terminal without a row starts in the first batch.
 
-    def get(self, terminal_id: str) -> Terminal | None:
-        """A terminal by DE41, or None."""
-        return self._terminals.get(terminal_id)
+        Args:
+            before: those that were joined already; one that is as it was goes on.
+        """
+        terminals = list(terminals)
+        by_name = {profile.name: profile for profile in profiles}
+        rows: dict[str, TerminalRow] = {}
+        if any(one.terminal_id not in before for one in terminals):
+            rows = {row.terminal_id: row for row in await self._book.terminals()}
+        joined: dict[str, Terminal] = {}
+        for one in terminals:
+            id, merchant, profile = (
+                one.terminal_id,
+                merchants[one.merchant_id],
+                by_name[one.profile],
+            )
+            known = before.get(id)
+            row = known.row if known else rows.get(id, TerminalRow(id, FIRST_BATCH))
+            fresh = Terminal(one, profile, merchant, row)
+            joined[id] = known if known == fresh else fresh
+        return joined
 
     async def refresh(self, terminal: Terminal) -> None:
         """Read the row again, since another process may have changed it."""

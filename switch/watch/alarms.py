@@ -45,6 +45,7 @@ class Reading:
         clock_held_ms: how far the wall clock is ahead of the switch's, which does not follow it.
         modules: the security modules outside this process.
         books_gone: whether the books are not those any more that were opened.
+        config_stale: whether there is a newer configuration than counts here.
     """
 
     now_ms: int
@@ -54,6 +55,7 @@ class Reading:
     clock_held_ms: int = 0
     modules: tuple[ModuleStatus, ...] = ()
     books_gone: bool = False
+    config_stale: bool = False
 
     @property
     def banks(self) -> dict[str, Depth]:
@@ -105,6 +107,7 @@ ALARMS: Mapping[str, Condition] = MappingProxyType(
         "books_unavailable": _books_unavailable,
         "uncertain_answers": _grew("uncertain_answers"),
         "hsm_unavailable": _hsm_unavailable,
+        "config_stale": lambda now, _: now.config_stale,
         "bank_down": _bank_down,
         "link_down": lambda now, _: any(status.state.value != "up" for status in now.links),
         "hsm_module_down": lambda now, _: any(module.state != "up" for module in now.modules),
@@ -131,6 +134,7 @@ ALARMS: Mapping[str, Condition] = MappingProxyType(
 STANDING = frozenset(
     {
         "books_gone",
+        "config_stale",
         "bank_down",
         "link_down",
         "hsm_module_down",
@@ -184,6 +188,7 @@ async def keep_watching(
     metrics: Metrics,
     modules: Callable[[], Sequence[ModuleStatus]],
     alarms: Alarms,
+    is_stale: Callable[[], bool],
 ) -> None:
     """Take readings for ever, show and log what comes of them.
 
@@ -192,6 +197,7 @@ async def keep_watching(
         metrics: where the alarms are shown.
         modules: as ``FailoverTransport.states``; none where the module is embedded.
         alarms: take the readings.
+        is_stale: whether there is a newer configuration than counts here.
     """
     clock = context.clock
     # What was counted since the start of the program has grown, too.
@@ -213,6 +219,7 @@ async def keep_watching(
             clock.held_ms,
             tuple(modules()),
             books_gone,
+            is_stale(),
         )
         begun, ended = alarms.take(reading)
         for name in begun:

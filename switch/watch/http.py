@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from acquirer.switch.watch.http_server import HttpServer
+from acquirer.switch.watch.http_server import HttpServer, Trusts
 
 Ready = Callable[[], tuple[bool, dict[str, object]]]
 OperatorRoutes = Sequence[Route]
@@ -58,6 +58,7 @@ async def serve_http(
     ready: Ready,
     registry: CollectorRegistry,
     operator: OperatorRoutes = (),
+    trusts: Trusts = lambda authorization: False,
     task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve until cancelled.
@@ -67,13 +68,14 @@ async def serve_http(
         ready: see :func:`http_app`.
         registry: see :func:`http_app`.
         operator: see :func:`http_app`.
+        trusts: whose requests may be long.
         task_status: told ``host:port`` as bound.
 
     Raises:
         OSError: the address cannot be bound.
     """
     host, _, port = address.rpartition(":")
-    server = HttpServer(http_app(ready, registry, operator))
+    server = HttpServer(http_app(ready, registry, operator), trusts)
     listeners = await trio.open_tcp_listeners(int(port), host=host.strip("[]"))
     bound_host, bound_port = listeners[0].socket.getsockname()[:2]
     task_status.started(f"{bound_host}:{bound_port}")

@@ -25,6 +25,9 @@ HEAD_BYTES_MAX = 8_192
 BODY_BYTES_MAX = 65_536
 # Of one request: pieces as they come, and chunks.
 EVENTS_MAX = 1_000
+# Of those who may send much, such as a whole configuration.
+TRUSTED_BODY_BYTES_MAX = 4 * 1_048_576
+TRUSTED_EVENTS_MAX = 10_000
 # From the start of a connection, or the answer before, to a whole request.
 REQUEST_S = 5.0
 SEND_S = 10.0
@@ -39,6 +42,10 @@ App = Callable[
     [Scope, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]],
     Awaitable[None],
 ]
+
+
+# Told the Authorization header: whether a request may be long.
+Trusts = Callable[[str], bool]
 
 
 class RefusedRequest(Exception):
@@ -58,15 +65,19 @@ class HttpServer:
 
     When there is no place left, the oldest connection that has not sent a whole request gives
     way, so that those who only connect keep nobody out.
+
+    Args:
+        trusts: whose requests may be long; by default nobody's.
     """
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, trusts: Trusts = lambda authorization: False) -> None:
         self._app = app
+        self._trusts = trusts
         self._admission: Admission[_Connection] = Admission(CONNECTIONS_MAX, PER_ADDRESS_MAX)
 
     async def serve_stream(self, stream: trio.abc.Stream) -> None:
         """Serve one connection until either side closes it; closes the stream."""
-        connection = _Connection(stream, _client_of(stream))
+        connection = _Connection(stream, _client_of(stream), self._trusts)
         admitted = self._admission.enter(connection, connection.client[0])
         try:
             if isinstance(admitted, Turned):
@@ -98,8 +109,9 @@ class HttpServer:
 class _Connection:
     """One stream and the h11 state that belongs to it."""
 
-    def __init__(self, stream: trio.abc.Stream, client: tuple[str, int]) -> None:
+    def __init__(self, stream: trio.abc.Stream, client: tuple[str, int], trusts: Trusts) -> None:
         self.client = client
+        self._trusts = trusts
         self.waiting = trio.CancelScope()
         self._stream = stream
         self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_BYTES_MAX)
@@ -121,7 +133,10 @@ class _Connection:
     async def _receive(self) -> tuple[h11.Request, bytes] | None:
         head: h11.Request | None = None
         body = bytearray()
-        for _ in range(EVENTS_MAX):
+        bytes_max, events_max = BODY_BYTES_MAX, EVENTS_MAX
+        events = 0
+        while events < events_max:
+            events += 1
             event = self._h11.next_event()
             if event is h11.NEED_DATA:
                 if self._h11.they_are_waiting_for_100_continue:
@@ -130,15 +145,17 @@ class _Connection:
             elif isinstance(event, h11.Request):
                 _check(event)
                 head = event
+                if self._trusts(_authorization(event)):
+                    bytes_max, events_max = TRUSTED_BODY_BYTES_MAX, TRUSTED_EVENTS_MAX
             elif isinstance(event, h11.Data):
                 body += event.data
-                if len(body) > BODY_BYTES_MAX:
-                    raise RefusedRequest(413, f"a body of more than {BODY_BYTES_MAX} bytes")
+                if len(body) > bytes_max:
+                    raise RefusedRequest(413, f"a body of more than {bytes_max} bytes")
             elif isinstance(event, h11.EndOfMessage) and head is not None:
                 return head, bytes(body)
             else:
                 return None
-        raise RefusedRequest(400, f"a request in more than {EVENTS_MAX} pieces")
+        raise RefusedRequest(400, f"a request in more than {events_max} pieces")
 
     async def answer(self, app: App, request: h11.Request, body: bytes) -> None:
         """Have the application answer a request; 500 where it fails before it has begun to."""
@@ -209,6 +226,11 @@ def _client_of(stream: trio.abc.Stream) -> tuple[str, int]:
     except OSError:
         return "", 0
     return host, port
+
+
+def _authorization(request: h11.Request) -> str:
+    found = (value for name, value in request.headers if name == b"authorization")
+    return next(found, b"").decode("latin-1")
 
 
 def _check(request: h11.Request) -> None:

@@ -21,6 +21,7 @@ def readiness(
     links: Callable[[], Sequence[LinkStatus]],
     modules: Callable[[], Sequence[ModuleStatus]],
     alarms: Alarms,
+    epoch: Callable[[], int],
 ) -> Ready:
     """What ``/readyz`` asks.
 
@@ -28,6 +29,7 @@ def readiness(
         links: as ``Banks.states``.
         modules: as ``FailoverTransport.states``; none where the module is embedded.
         alarms: know how the books are.
+        epoch: of the business configuration that counts here.
     """
 
     def ready() -> tuple[bool, dict[str, object]]:
@@ -37,6 +39,7 @@ def readiness(
         is_written = "books_unavailable" not in alarms.seen
         is_secured = not module_states or any(status.state == "up" for status in module_states)
         return is_written and is_secured and bool(up or not banks), {
+            "epoch": epoch(),
             "books": "gone" if "books_gone" in alarms.seen else _word(is_written),
             "banks": banks,
             "links": {status.link: status.state.value for status in link_states},

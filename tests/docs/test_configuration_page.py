@@ -8,7 +8,7 @@ import pytest
 from configuration_page import MARK, PAGE, TABLES, documented, page_with_tables
 
 from acquirer.config.loading import load
-from acquirer.switch.app import check
+from acquirer.switch.configuration.checks import check
 from acquirer.switch.settings import ListenSettings, SwitchSettings
 
 TEXT = PAGE.read_text("utf-8")

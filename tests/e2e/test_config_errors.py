@@ -18,7 +18,7 @@ from world import World
 
 from acquirer.cli.serve import load_switch_settings
 from acquirer.config.loading import ConfigError
-from acquirer.switch.app import check
+from acquirer.switch.configuration.checks import check
 
 pytestmark = pytest.mark.anyio
 
@@ -52,7 +52,7 @@ def _set(*path: Any) -> Callable[[dict[str, Any]], None]:
 
 IN_PROCESS = {
     "unknown merchant": (_set("terminals", 2, "merchant_id", "nobody"), "terminals[2].merchant_id"),
-    "missing key": (_drop("terminals"), "terminals"),
+    "missing key": (_drop("profiles"), "profiles"),
     "out of range": (_set("limits", "idle_s", -1), "limits.idle_s"),
     "no such choice": (_set("hsm", "transport", "pigeon"), "hsm.transport"),
     "unknown encoding": (_set("profiles", 0, "encoding", "klingon"), "profiles"),

@@ -208,8 +208,7 @@ async def test_a_terminals_key_under_another_local_master_key_is_an_alarm(
         settings["terminals"][0]["tmk"] = "U" + "0" * 32
         name = settings["terminals"][0]["terminal_id"]
         world.changes["terminals"] = settings["terminals"]
-        await world.drain()
-        await world.start_switch()
+        await world.take_over()
         async with watched(world) as shows:
             refused = await world.ask(world.terminal(name).sign_on("003"))
             assert "A7" == refused.code

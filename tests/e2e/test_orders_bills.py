@@ -53,9 +53,8 @@ async def test_a_policy_that_was_issued_cannot_be_cancelled(open_world: OpenWorl
         types = [
             msgspec.structs.replace(one, cancel_within_s=0.001) for one in world.estate.order_types
         ]
-        await world.drain()
         world.estate = msgspec.structs.replace(world.estate, order_types=types)
-        await world.start_switch()
+        await world.take_over()
         terminal, paid = await paid_bill(world, PREMIUM, 95_000)
         assert "12" == await cancel(world, terminal, PREMIUM, paid)
         await world.agree()

@@ -18,9 +18,8 @@ async def test_own_words_and_asked_fields(open_world: OpenWorld) -> None:
         own = msgspec.structs.replace(
             first, order_text="请收 {{ due }} 元\n{{ lines[0] }}", ask=["id last 4", "floor"]
         )
-        await world.drain()
         world.estate = msgspec.structs.replace(world.estate, merchants=[own, *others])
-        await world.start_switch()
+        await world.take_over()
         terminal = await world.with_courier()
         items = de59(ON=order_no, OC="C1001")
         asked = await world.ask(terminal.order("0200", "380000", "71", items))

@@ -260,9 +260,8 @@ async def test_the_cash_limit_holds(open_world: OpenWorld) -> None:
             msgspec.structs.replace(c, cash_limit_minor=20_000 if c.courier_id == COURIER else None)
             for c in world.estate.couriers
         ]
-        await world.drain()
         world.estate = msgspec.structs.replace(world.estate, couriers=couriers)
-        await world.start_switch()
+        await world.take_over()
         door = await Door.of(world)
         replies = await world.ask_all(
             door.payment("SP20261121003", 11_528, CASH_WAY),

@@ -124,12 +124,11 @@ async def test_a_secret_is_rotated_without_loss(open_world: OpenWorld) -> None:
     async with open_world() as world:
         known = world.estate.merchants[0].event_secret
 
-        async def restart(event_secret: str, *others: str) -> None:
-            await world.drain()
+        async def sign_with(event_secret: str, *others: str) -> None:
             settings = msgspec.to_builtins((await world.settings()).merchants)
             settings[0] |= {"event_secret": event_secret, "event_secrets": list(others)}
             world.changes["merchants"] = settings
-            await world.start_switch()
+            await world.take_over()
 
         async def pay(order_no: str, amount_minor: int) -> None:
             terminal = await world.with_courier()
@@ -138,14 +137,14 @@ async def test_a_secret_is_rotated_without_loss(open_world: OpenWorld) -> None:
             reply = await world.ask(terminal.order("0200", "900000", "72", items, fields))
             assert "00" == reply.code
 
-        await restart(NEW, known)
+        await sign_with(NEW, known)
         await pay("SP20261121003", 11_528)
         await world.until(lambda: world.order("SP20261121003").state == "paid")
-        await restart(NEW)
+        await sign_with(NEW)
         await pay("SP20261121006", 17_271)
         await world.until(lambda: _refused_before(world))
         assert "to_pay" == world.order("SP20261121006").state
-        await restart(NEW, known)
+        await sign_with(NEW, known)
         await world.until(lambda: world.order("SP20261121006").state == "paid")
 
 

@@ -43,7 +43,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     (
         "terminals/10/end-keys",
         {},
-        "no terminal '10'; [[terminals]] in the switch's configuration file has all",
+        "no terminal '10'; `acquirer terminals list` shows all",
     ),
     ("saf/4711/retry", {}, "no dead letter 4711; `acquirer saf list --dead` shows all"),
     (
@@ -240,8 +240,11 @@ async def test_what_cannot_be_done_is_named(open_world: OpenWorld) -> None:
             )
 
 
-async def test_without_a_token_there_are_no_operator_calls(world: World) -> None:
-    """The routes do not exist."""
-    async with httpx.AsyncClient(trust_env=False) as client:
+async def test_without_a_token_there_are_no_operator_calls(open_world: OpenWorld) -> None:
+    """Nobody has one, neither the file's owner nor an operator: the routes do not exist."""
+    async with (
+        open_world(changes={"operators": []}) as world,
+        httpx.AsyncClient(trust_env=False) as client,
+    ):
         url = f"http://{world.http}/operator/couriers/C1001/unlock"
         assert 404 == (await client.post(url)).status_code

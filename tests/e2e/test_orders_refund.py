@@ -61,8 +61,7 @@ async def test_a_void_that_the_bank_refuses_becomes_a_refund(
     async with open_world(bank_rules=rules) as world:
         merchants = [{**one, "refund_fee": fee} for one in await merchant_tables(world)]
         world.changes["merchants"] = merchants
-        await world.stop("switch")
-        await world.start_switch()
+        await world.take_over()
         terminal = await world.with_courier()
         frame = payment(terminal, ORDER, amount_minor=AMOUNT)
         paid = await world.ask(frame)

@@ -150,7 +150,7 @@ async def test_orders_are_opened_under_the_secrets_of_now(
         terminal = await world.with_courier("10000003", "C2001")
         for number, (secrets, code) in enumerate((((NEW,), "91"), ((NEW, known), "00"))):
             write(file, settings, *secrets, merchant=1)
-            world.parts.secrets.reload()
+            await world.parts.reload()
             items = de59(ON=f"S10000003{number:012d}", OC="C2001", IT="1001*1")
             reply = await world.ask(terminal.order("0200", "380000", "71", items))
             assert code == reply.code
@@ -161,15 +161,22 @@ async def what_cannot_be_used_changes_nothing(
 ) -> None:
     """No secret, a secret that is none, no TOML; what else differs is named and left alone."""
     write(file, settings, "")
-    assert "898110053310001 would be left without one" in (await reload(world))["error"]
+    place = "merchant 898110053310001: event_secret"
+    (fault,) = (await reload(world))["error"]["faults"]
+    assert {"place": place, "reason": "would be left without one"} == fault
     write(file, settings, NEW, "whsec_short")
-    error = (await reload(world))["error"]
-    assert ("merchants[0].event_secret" in error, "whsec_short" in error) == (True, False)
+    (fault,) = (await reload(world))["error"]["faults"]
+    assert (place, False) == (fault["place"], "whsec_short" in fault["reason"])
     await trio.Path(file).write_text("[")
     assert "is not TOML" in (await reload(world))["error"]
     limits = msgspec.structs.replace(settings.limits, drain_s=1.0)
-    write(file, msgspec.structs.replace(settings, limits=limits, couriers=[]), NEW)
-    named = "new secrets for: nobody\nchanged, but only a restart takes it over: couriers, limits\n"
+    couriers = settings.couriers[:1]
+    write(file, msgspec.structs.replace(settings, limits=limits, couriers=couriers), NEW)
+    named = (
+        "new secrets for: nobody\n"
+        "changed, but only `acquirer config import` takes it over: courier\n"
+        "changed, but only a restart takes it over: limits\n"
+    )
     assert (0, named) == await command(file.parent)
 
 

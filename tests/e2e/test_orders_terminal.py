@@ -86,9 +86,8 @@ async def test_a_swipe_for_two_orders_and_a_keyed_floor(
     async with open_world() as world:
         first, *others = world.estate.merchants
         asking = msgspec.structs.replace(first, ask=["floor"])
-        await world.drain()
         world.estate = msgspec.structs.replace(world.estate, merchants=[asking, *others])
-        await world.start_switch()
+        await world.take_over()
         host, _, port = world.pos.partition(":")
         terminal = Terminal(identity(world.estate, "10000001"), TerminalState("10000001"))
         link = TerminalLink(tcp(host, int(port)))

@@ -41,7 +41,7 @@ async def test_keys_of_an_unknown_terminal_are_refused(open_world: OpenWorld) ->
     async with operated(open_world) as world:
         code, complaint = await run(world.folder, *END_KEYS, "99999999")
         assert 1 == code
-        assert "no terminal '99999999'; [[terminals]] in the switch's config" in complaint
+        assert "no terminal '99999999'; `acquirer terminals list` shows all" in complaint
 
 
 @pytest.mark.parametrize("how", ["operator", "sign_off"])

@@ -22,6 +22,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
 # The table's heading in the page → its type.
 TABLES: dict[str, type[msgspec.Struct]] = {
     "top level": switch.SwitchSettings,
+    "[[operators]]": switch.OperatorSettings,
     "[listen]": switch.ListenSettings,
     "[listen.tls], [hsm.tls], tls of a link": TlsSettings,
     "[database]": switch.DatabaseSettings,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -33,14 +34,15 @@ async def operated(open_world: OpenWorld, **attributes: Any) -> AsyncIterator[Wo
         yield world
 
 
-async def run(folder: Path, *arguments: str) -> tuple[int, Any]:
+async def run(folder: Path, *arguments: str, env: dict[str, str] | None = None) -> tuple[int, Any]:
     """A command's exit code, and its JSON or its complaint."""
     done = await trio.run_process(
         [sys.executable, "-m", "acquirer", *arguments, "--data", str(folder), "--json"],
         capture_stdout=True,
         capture_stderr=True,
         check=False,
+        env={**os.environ, **(env or {})},
     )
-    if done.returncode:
+    if not done.stdout:
         return done.returncode, done.stderr.decode()
-    return 0, msgspec.json.decode(done.stdout)
+    return done.returncode, msgspec.json.decode(done.stdout)

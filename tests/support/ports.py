@@ -201,7 +201,6 @@ class Parties:
             monotonic=lambda: self.now_s,
             clock=self.clock,
             new_event_id=lambda: f"evt_{next(ids)}",
-            event_secrets=NoSecrets(),
             saf_queued=lambda: self.told.append("saf"),
             events_queued=lambda: self.told.append("events"),
             stood_in=lambda: self.told.append("stood_in"),

@@ -17,6 +17,7 @@ from inspect import isawaitable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
 import trio
 from limits import HANG_S
@@ -247,6 +248,16 @@ class World:
             is_table = isinstance(changed, dict)
             document[table] = document.get(table, {}) | changed if is_table else changed
         return msgspec.convert(document, SwitchSettings)
+
+    async def take_over(self) -> None:
+        """Have the running switch take over the business configuration that was changed here."""
+        document = msgspec.to_builtins(await self.settings())
+        body = {"document": document, "reason": "the test's"}
+        headers = {"authorization": "Bearer demo-admin-token", "acquirer-by": "demo-admin"}
+        async with httpx.AsyncClient(trust_env=False) as client:
+            url = f"http://{self.http}/operator/config/import"
+            reply = await client.post(url, headers=headers, json=body)
+        assert 200 == reply.status_code, reply.text
 
     async def start_switch(self) -> None:
         """Start the switch and take its addresses."""

@@ -67,7 +67,7 @@ def world(parties: Parties, per_minute: int) -> tuple[Any, dict[str, Terminal]]:
     }
     books: Any = parties
     return SimpleNamespace(
-        terminals=Terminals(books, terminals),
+        terminals=Terminals(books),
         hsm=SimpleNamespace(new_pin_key=parties.new_key, new_mac_key=parties.new_key),
         ports=SimpleNamespace(calendar=Calendar(480), monotonic=lambda: 0.0),
         sign_ons=RateLimit(per_minute),

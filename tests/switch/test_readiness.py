@@ -41,7 +41,7 @@ def test_a_switch_is_ready_while_it_can_serve_anything(
     """Books, a module, and one bank at least; a switch that has no banks needs none."""
     alarms = Alarms()
     alarms.take(Reading(0, depths=depths))
-    is_ready, _ = readiness(lambda: links, lambda: modules, alarms)()
+    is_ready, _ = readiness(lambda: links, lambda: modules, alarms, lambda: 7)()
     assert ready is is_ready
 
 
@@ -49,8 +49,9 @@ def test_what_is_wrong_stands_beside_it() -> None:
     """Each bank, link and module by name, and the books."""
     alarms = Alarms()
     links = [link("a", LinkState.DOWN, "a1"), link("a", name="a2"), link("b", LinkState.DOWN)]
-    _, told = readiness(lambda: links, lambda: [UP, DOWN], alarms)()
+    _, told = readiness(lambda: links, lambda: [UP, DOWN], alarms, lambda: 7)()
     assert {
+        "epoch": 7,
         "books": "up",
         "banks": {"a": "up", "b": "down"},
         "links": {"a1": "down", "a2": "up", "b": "down"},
@@ -62,7 +63,7 @@ def test_the_books_are_trusted_again_with_the_next_look() -> None:
     """Their alarm stands longer than the trouble; readiness does not."""
     alarms = Alarms()
     alarms.take(Reading(0))
-    ready = readiness(lambda: [link("demo")], tuple, alarms)
+    ready = readiness(lambda: [link("demo")], tuple, alarms, lambda: 7)
     alarms.take(Reading(5_000, counts={"books_unavailable": 1}))
     assert not ready()[0]
     alarms.take(Reading(10_000, counts={"books_unavailable": 1}))

@@ -37,9 +37,7 @@ async def test_keys_are_looked_for_again_whoever_has_read_the_row() -> None:
         return NEW
 
     book: Any = SimpleNamespace(terminal=read)
-    context: Any = SimpleNamespace(
-        hsm=SimpleNamespace(mac_ok=mac_ok), terminals=Terminals(book, {"10000001": terminal})
-    )
+    context: Any = SimpleNamespace(hsm=SimpleNamespace(mac_ok=mac_ok), terminals=Terminals(book))
     dialect: Any = SimpleNamespace(mac_input=lambda raw: raw)
     message: Any = SimpleNamespace(raw=b"", get=lambda number: "00", binary=lambda number: b"\0")
     seals, found = Seals(context, dialect), []
@@ -67,5 +65,5 @@ async def test_a_row_that_was_read_before_does_not_take_the_place_of_a_newer_one
         return OLD
 
     book: Any = SimpleNamespace(terminal=read)
-    await Terminals(book, {"10000001": terminal}).refresh(terminal)
+    await Terminals(book).refresh(terminal)
     assert NEW == terminal.row

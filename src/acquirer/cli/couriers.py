@@ -14,7 +14,8 @@ import typer
 from rich.table import Table
 
 from acquirer.cli.books import AsJson, Config, Data, console, open_books
-from acquirer.cli.operator import call_switch, read_settings
+from acquirer.cli.config import read_current
+from acquirer.cli.operator import By, call_switch
 from acquirer.cli.screen import print_json, say, styled
 from acquirer.codecs.money import format_minor, parse_major
 from acquirer.ledger.reports.orders import CourierLine, cash_in_hand, courier_lines
@@ -30,12 +31,12 @@ def list_couriers(data: Data = None, config: Config = None, as_json: AsJson = Fa
 
     Example: acquirer couriers list --data shop
     """
-    settings = read_settings(data, config)
+    current = read_current(data, config)
     with open_books(data, config) as connection:
         states, cash = courier_lines(connection), cash_in_hand(connection)
-    currencies = {m.merchant_id: m.currency_code for m in settings.merchants}
+    currencies = {m.merchant_id: m.currency_code for m in current.merchants}
     rows: list[dict[str, Any]] = []
-    for courier in settings.couriers:
+    for courier in current.couriers:
         state = states.get(courier.courier_id, CourierLine(courier.courier_id))
         currency = currencies[courier.merchant_id]
         rows.append(
@@ -74,13 +75,19 @@ def list_couriers(data: Data = None, config: Config = None, as_json: AsJson = Fa
 
 @couriers_app.command("unlock")
 def unlock(
-    courier_id: CourierId, data: Data = None, config: Config = None, as_json: AsJson = False
+    courier_id: CourierId,
+    by: By = "",
+    data: Data = None,
+    config: Config = None,
+    as_json: AsJson = False,
 ) -> None:
     """Let a courier try passwords again after three wrong ones.
 
     Example: acquirer couriers unlock C1001 --data shop
     """
-    done = call_switch(data, config, f"couriers/{quote(courier_id, safe='')}/unlock")
+    done = call_switch(
+        data, config, f"couriers/{quote(courier_id, safe='')}/unlock", by=by, as_json=as_json
+    )
     if as_json:
         print_json(done)
     else:
@@ -98,6 +105,7 @@ def hand_in(
     reference: Annotated[
         str, typer.Option("--reference", help="Names this hand-in: given again, it counts once.")
     ] = "",
+    by: By = "",
     data: Data = None,
     config: Config = None,
     as_json: AsJson = False,
@@ -106,10 +114,10 @@ def hand_in(
 
     Example: acquirer couriers hand-in C1001 --amount 115.28 --station north --data shop
     """
-    settings = read_settings(data, config)
-    merchant_id = next((c.merchant_id for c in settings.couriers if c.courier_id == courier_id), "")
+    current = read_current(data, config)
+    merchant_id = next((c.merchant_id for c in current.couriers if c.courier_id == courier_id), "")
     currency = next(
-        (m.currency_code for m in settings.merchants if m.merchant_id == merchant_id), "156"
+        (m.currency_code for m in current.merchants if m.merchant_id == merchant_id), "156"
     )
     try:
         amount_minor = parse_major(amount, currency)
@@ -120,7 +128,9 @@ def hand_in(
         "station": station,
         "reference": reference or uuid.uuid4().hex,
     }
-    done = call_switch(data, config, f"couriers/{quote(courier_id, safe='')}/hand-in", body)
+    done = call_switch(
+        data, config, f"couriers/{quote(courier_id, safe='')}/hand-in", body, by=by, as_json=as_json
+    )
     if as_json:
         print_json(done)
         return

@@ -13,7 +13,7 @@ import typer
 from rich.table import Table
 
 from acquirer.cli.books import AsJson, Config, Data, console
-from acquirer.cli.operator import call_switch
+from acquirer.cli.operator import By, call_switch
 from acquirer.cli.screen import print_json, say
 from acquirer.codecs.money import format_minor
 
@@ -82,39 +82,39 @@ def show_unmatched(data: Data = None, config: Config = None, as_json: AsJson = F
 
 
 @links_app.command("hold")
-def hold(link: LinkName, data: Data = None, config: Config = None) -> None:
+def hold(link: LinkName, by: By = "", data: Data = None, config: Config = None) -> None:
     """Sign a link off and keep it so; what is in flight is still answered.
 
     Example: acquirer links hold demo --data shop
     """
-    _tell(call_switch(data, config, f"links/{quote(link, safe='')}/hold"))
+    _tell(call_switch(data, config, f"links/{quote(link, safe='')}/hold", by=by))
 
 
 @links_app.command("release")
-def release(link: LinkName, data: Data = None, config: Config = None) -> None:
+def release(link: LinkName, by: By = "", data: Data = None, config: Config = None) -> None:
     """Sign a held link on again.
 
     Example: acquirer links release demo --data shop
     """
-    _tell(call_switch(data, config, f"links/{quote(link, safe='')}/release"))
+    _tell(call_switch(data, config, f"links/{quote(link, safe='')}/release", by=by))
 
 
 @links_app.command("rekey")
-def rekey(link: LinkName, data: Data = None, config: Config = None) -> None:
+def rekey(link: LinkName, by: By = "", data: Data = None, config: Config = None) -> None:
     """Ask the bank for new zone keys; the old ones stay good for what is in flight.
 
     Example: acquirer links rekey demo --data shop
     """
-    _tell(call_switch(data, config, f"links/{quote(link, safe='')}/rekey"))
+    _tell(call_switch(data, config, f"links/{quote(link, safe='')}/rekey", by=by))
 
 
 @links_app.command("cut-over")
-def cut_over(link: LinkName, data: Data = None, config: Config = None) -> None:
+def cut_over(link: LinkName, by: By = "", data: Data = None, config: Config = None) -> None:
     """Tell the bank that the business date ends.
 
     Example: acquirer links cut-over demo --data shop
     """
-    _tell(call_switch(data, config, f"links/{quote(link, safe='')}/cut-over"))
+    _tell(call_switch(data, config, f"links/{quote(link, safe='')}/cut-over", by=by))
 
 
 def _tell(link: dict[str, Any]) -> None:

@@ -28,6 +28,8 @@ COMMANDS = {
     "couriers": ("acquirer.cli.couriers", "couriers_app"),
     "saf": ("acquirer.cli.saf", "saf_app"),
     "links": ("acquirer.cli.links", "links_app"),
+    "config": ("acquirer.cli.config", "config_app"),
+    "merchants": ("acquirer.cli.merchants", "merchants_app"),
     "terminals": ("acquirer.cli.terminals", "terminals_app"),
     "terminal": ("acquirer.cli.terminal", "terminal_app"),
     "decode": ("acquirer.cli.decode", ""),

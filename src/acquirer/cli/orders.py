@@ -15,7 +15,7 @@ import typer
 
 from acquirer.cli.books import AsJson, Config, Data, open_books, show_time
 from acquirer.cli.lists import Column, print_list
-from acquirer.cli.operator import call_switch, read_settings
+from acquirer.cli.operator import By, call_switch, read_settings
 from acquirer.cli.screen import print_json, say
 from acquirer.codecs.money import format_minor
 from acquirer.codecs.order_codes import STATUS_TEXTS
@@ -215,6 +215,7 @@ def replay_events(
     event_id: Annotated[
         str, typer.Argument(metavar="[EVENT]", help="A dead letter's id; all without one.")
     ] = "",
+    by: By = "",
     data: Data = None,
     config: Config = None,
     as_json: AsJson = False,
@@ -229,7 +230,7 @@ def replay_events(
             dead = [line.id for line in event_lines(connection, "dead", REPLAYED_MAX)]
         ids = dead[::-1]
     for one in ids:
-        call_switch(data, config, f"events/{quote(one, safe='')}/replay")
+        call_switch(data, config, f"events/{quote(one, safe='')}/replay", by=by, as_json=as_json)
     if as_json:
         print_json({"replayed": ids})
     else:
@@ -237,18 +238,20 @@ def replay_events(
 
 
 @secrets_app.command("reload")
-def reload_secrets(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
+def reload_secrets(
+    by: By = "", data: Data = None, config: Config = None, as_json: AsJson = False
+) -> None:
     """Have the running switch take over merchants' event secrets from its file, and nothing else.
 
-    A file that does not load changes nothing. What else differs needs a restart, and is named.
+    A file that does not load changes nothing. What else differs is named, with what takes it over.
 
     Example: acquirer orders secrets reload --data shop
     """
-    done = call_switch(data, config, "secrets/reload")
+    done = call_switch(data, config, "secrets/reload", by=by, as_json=as_json)
     if as_json:
         print_json(done)
         return
-    merchants, others = done["merchants"], done["restart_for"]
-    say(f"new secrets for: {', '.join(merchants) or 'nobody'}")
-    if others:
-        say(f"changed, but only a restart takes it over: {', '.join(others)}")
+    say(f"new secrets for: {', '.join(done['merchants']) or 'nobody'}")
+    for other, cure in (("import_for", "`acquirer config import`"), ("restart_for", "a restart")):
+        if done[other]:
+            say(f"changed, but only {cure} takes it over: {', '.join(done[other])}")

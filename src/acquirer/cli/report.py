@@ -19,6 +19,7 @@ import typer
 from rich.table import Table
 
 from acquirer.cli.books import AsJson, Config, Data, console, open_books
+from acquirer.cli.config import read_current
 from acquirer.cli.operator import read_settings
 from acquirer.cli.process import fail
 from acquirer.cli.report_files import write_chart, write_workbook
@@ -86,7 +87,8 @@ def report(
     if last_date < first_date:
         reason = f"{last_date} is before --from, {first_date}"
         raise typer.BadParameter(reason, param_hint="--to")
-    couriers = {c.courier_id: Courier(c.merchant_id, c.station) for c in settings.couriers}
+    current = read_current(data, config)
+    couriers = {c.courier_id: Courier(c.merchant_id, c.station) for c in current.couriers}
     with open_books(data, config) as connection:
         lines = report_lines(
             connection,
@@ -96,7 +98,7 @@ def report(
             couriers=couriers,
             merchant_id=merchant,
         )
-    known = [m.merchant_id for m in settings.merchants]
+    known = [m.merchant_id for m in current.merchants]
     if merchant and not lines and merchant not in known:
         reason = f"no merchant {merchant!r}; there are {', '.join(known)}"
         raise typer.BadParameter(reason, param_hint="--merchant")

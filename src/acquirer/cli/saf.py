@@ -12,7 +12,7 @@ import typer
 
 from acquirer.cli.books import AsJson, Config, Data, open_books, show_time
 from acquirer.cli.lists import Column, print_list
-from acquirer.cli.operator import call_switch
+from acquirer.cli.operator import By, call_switch
 from acquirer.cli.screen import print_json, say
 from acquirer.codecs.money import format_minor
 from acquirer.ledger.reports.saf import SafLine, saf_lines
@@ -66,12 +66,14 @@ def list_saf(
 
 
 @saf_app.command("retry")
-def retry(id: Id, data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
+def retry(
+    id: Id, by: By = "", data: Data = None, config: Config = None, as_json: AsJson = False
+) -> None:
     """Send a dead letter again, as a repeat, with its attempts and age counted anew.
 
     Example: acquirer saf retry 4711 --data shop
     """
-    answer = call_switch(data, config, f"saf/{id}/retry")
+    answer = call_switch(data, config, f"saf/{id}/retry", by=by, as_json=as_json)
     if as_json:
         print_json(answer)
     else:
@@ -83,6 +85,7 @@ def write_off(
     id: Id,
     name: Annotated[str, typer.Option("--name", help="Who decides.")],
     reason: Annotated[str, typer.Option("--reason", help="Why.")],
+    by: By = "",
     data: Data = None,
     config: Config = None,
     as_json: AsJson = False,
@@ -94,7 +97,14 @@ def write_off(
 
     Example: acquirer saf write-off 41 --name w.chen --reason "bank confirms by letter" --data shop
     """
-    answer = call_switch(data, config, f"saf/{id}/write-off", {"name": name, "reason": reason})
+    answer = call_switch(
+        data,
+        config,
+        f"saf/{id}/write-off",
+        {"name": name, "reason": reason},
+        by=by,
+        as_json=as_json,
+    )
     if as_json:
         print_json(answer)
     else:

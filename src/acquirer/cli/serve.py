@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import signal
 import sys
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -129,16 +128,11 @@ async def _serve(path: Path) -> None:
         async with trio.open_nursery() as nursery:
             running: Running = await nursery.start(run)
             print_ready(pos=running.pos, http=running.http)
-            await until_signalled(running.drain, partial(_reload, running))
+            await until_signalled(running.drain, partial(nursery.start_soon, running.reload))
     except* LedgerError as group:
         raise ConfigError(path, "database.url", str(first_of(group))) from None
     except* RoutingError as group:
         raise ConfigError(path, "banks", str(first_of(group))) from None
-
-
-def _reload(running: Running) -> None:
-    with suppress(ConfigError):  # said in the log
-        running.secrets.reload()
 
 
 def embedded_module(settings: HsmSettings, file: str) -> Execute | None:

@@ -1,34 +1,182 @@
-"""``acquirer terminals``: what operators do to the terminals of a running switch.
+"""``acquirer terminals``: the switch's terminals; new ones, those on hold, and their keys.
 
-``end-keys`` asks the running switch. Exit codes: 0 done, 1 the switch refuses, 2 a wrong command
-line or no switch to ask. A terminal in software is ``acquirer terminal``.
+``show`` and ``list`` read the books; the others ask the running switch. Exit codes: 0 done, 1 the
+switch refuses, 2 a wrong command line, a terminal that cannot be served, or no switch to ask. A
+terminal in software is ``acquirer terminal``.
 """
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
 
 from acquirer.cli.books import AsJson, Config, Data
-from acquirer.cli.operator import call_switch
+from acquirer.cli.config import read_current, tell_change
+from acquirer.cli.lists import Column, print_list
+from acquirer.cli.operator import By, Reason, call_switch, refuse
 from acquirer.cli.screen import print_json, say
+from acquirer.config.business import TerminalSettings
+from acquirer.switch.configuration.kinds import KINDS, shown
 
 terminals_app = typer.Typer(help="The switch's terminals and their keys.", no_args_is_help=True)
 
 TerminalId = Annotated[str, typer.Argument(metavar="TERMINAL_ID", help="Terminal id (DE41).")]
 
+Tmk = Annotated[
+    str, typer.Option("--tmk", metavar="KEY", help="Its master key under the LMK (type 002).")
+]
+KIND = KINDS["terminal"]
+
+LINES: list[Column[TerminalSettings]] = [
+    Column("terminal", lambda one: one.terminal_id),
+    Column("merchant", lambda one: one.merchant_id),
+    Column("profile", lambda one: one.profile),
+    Column("state", lambda one: "on hold" if one.on_hold else ""),
+]
+
+
+@terminals_app.command("add")
+def add(
+    terminal_id: TerminalId,
+    merchant_id: Annotated[str, typer.Option("--merchant", help="Whose it is.")],
+    profile: Annotated[str, typer.Option("--profile", help="How it talks, of [[profiles]].")],
+    tmk: Tmk,
+    by: By = "",
+    reason: Reason = "",
+    data: Data = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Add a terminal; it may sign on at once.
+
+    Example: acquirer terminals add 10000099 --merchant 898110055410002 --profile cup --tmk U…
+    --reason "second till" --data shop
+    """
+    members = {
+        "terminal_id": terminal_id,
+        "merchant_id": merchant_id,
+        "profile": profile,
+        "tmk": tmk,
+    }
+    body = {"kind": KIND.name, "members": members, "reason": reason}
+    done = call_switch(data, config, "config/add", body, by=by, as_json=as_json)
+    print_json(done) if as_json else tell_change(done)
+
+
+@terminals_app.command("hold")
+def hold(
+    terminal_id: TerminalId,
+    release: Annotated[bool, typer.Option("--release", help="Let it pay again.")] = False,
+    by: By = "",
+    reason: Reason = "",
+    data: Data = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Refuse a terminal's payments (58); what is to be undone or confirmed goes on.
+
+    Example: acquirer terminals hold 10000003 --reason "reported stolen" --data shop
+    """
+    members = {"on_hold": not release}
+    done = _change(terminal_id, members, by, reason, data, config, as_json)
+    print_json(done) if as_json else tell_change(done)
+
+
+@terminals_app.command("keys")
+def keys(
+    terminal_id: TerminalId,
+    tmk: Tmk = "",
+    now: Annotated[
+        bool, typer.Option("--now", help="End its working keys: it must sign on again.")
+    ] = False,
+    by: By = "",
+    reason: Reason = "",
+    data: Data = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give a terminal a new master key, or have it sign on for new working keys now.
+
+    Examples:
+
+      acquirer terminals keys 10000003 --now --data shop
+
+      acquirer terminals keys 10000003 --tmk U… --reason "exchanged" --data shop
+    """
+    if bool(tmk) == now:
+        raise typer.BadParameter("give either --tmk or --now")
+    if now:
+        end_keys(terminal_id, by, data, config, as_json)
+        return
+    done = _change(terminal_id, {"tmk": tmk}, by, reason, data, config, as_json)
+    print_json(done) if as_json else tell_change(done)
+
+
+def _change(
+    terminal_id: str,
+    members: dict[str, Any],
+    by: str,
+    reason: str,
+    data: Data,
+    config: Config,
+    as_json: bool,
+) -> dict[str, Any]:
+    body = {"kind": KIND.name, "key": terminal_id, "members": members, "reason": reason}
+    return call_switch(data, config, "config/change", body, by=by, as_json=as_json)
+
+
+@terminals_app.command("list")
+def list_terminals(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
+    """Show all terminals.
+
+    Example: acquirer terminals list --data shop
+    """
+    print_list(
+        "terminals",
+        read_current(data, config).terminals,
+        LINES,
+        title="Terminals",
+        as_json=as_json,
+        document=lambda one: shown(KIND, one),
+    )
+
+
+@terminals_app.command("show")
+def show(
+    terminal_id: TerminalId, data: Data = None, config: Config = None, as_json: AsJson = False
+) -> None:
+    """Show one terminal.
+
+    Example: acquirer terminals show 10000003 --data shop
+    """
+    terminals = read_current(data, config).terminals
+    found = next((one for one in terminals if one.terminal_id == terminal_id), None)
+    if found is None:
+        reason = f"no terminal {terminal_id!r}; `acquirer terminals list` shows all"
+        refuse({"code": "R05", "message": reason}, 1, as_json=as_json)
+    if as_json:
+        print_json(shown(KIND, found))
+        return
+    for member, value in shown(KIND, found).items():
+        say(f"{member}: {value}")
+
 
 @terminals_app.command("end-keys")
 def end_keys(
-    terminal_id: TerminalId, data: Data = None, config: Config = None, as_json: AsJson = False
+    terminal_id: TerminalId,
+    by: By = "",
+    data: Data = None,
+    config: Config = None,
+    as_json: AsJson = False,
 ) -> None:
     """End a terminal's working keys: nothing it sends counts until it signs on again.
 
     Example: acquirer terminals end-keys 10000001 --data shop
     """
-    done = call_switch(data, config, f"terminals/{quote(terminal_id, safe='')}/end-keys")
+    path = f"terminals/{quote(terminal_id, safe='')}/end-keys"
+    done = call_switch(data, config, path, by=by, as_json=as_json)
     if as_json:
         print_json(done)
     elif done["had_keys"]:

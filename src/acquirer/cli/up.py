@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from pathlib import Path
 from typing import IO, Annotated, Any
 
@@ -23,6 +24,7 @@ import trio
 import typer
 
 from acquirer.cli.logs import configure_logging
+from acquirer.cli.operator import ask_switch, owner_headers
 from acquirer.cli.process import fail, print_ready, run_service, until_signalled
 from acquirer.cli.supervisor import Part
 from acquirer.codecs.pan import luhn_ok, mask_digits
@@ -232,10 +234,37 @@ async def _start_all(
     had_books = kept is not None and kept.database.url == url and shown_at.exists()
     document["database"]["create"] = not had_books
     addresses.update(await start("switch", document, "serve"))
+    if had_books:
+        await trio.to_thread.run_sync(_tell_order_systems, addresses["http"], document)
     shown = [part for part in PARTS if part != "hsm" or options.opens_hsm]
     ordered = {part: addresses[part] for part in shown}
     shown_at.write_text(msgspec.json.encode(ordered).decode(), "utf-8")
     return ordered
+
+
+def _tell_order_systems(http: str, document: dict[str, Any]) -> None:
+    """Tell a switch that kept its books where the order system listens this time.
+
+    Raises:
+        ConfigError: it does not take it.
+    """
+    headers = owner_headers(document["operator_token"])
+    for system in document["order_systems"]:
+        if "url" not in system:
+            continue
+        body = {
+            "kind": "order_system",
+            "key": system["name"],
+            "members": {"url": system["url"]},
+            "reason": "where it listens since this start",
+        }
+        try:
+            status, answer = ask_switch(http, headers, "config/change", body)
+        except (OSError, HTTPException) as error:
+            raise ConfigError(http, "order_systems", str(error)) from None
+        # 409: an operator has taken it out of the configuration.
+        if status not in (200, 409):
+            raise ConfigError(http, "order_systems", answer.decode("utf-8", "replace"))
 
 
 @contextmanager

@@ -1,0 +1,193 @@
+"""What the types of a configuration cannot say: whether its parts fit each other. Pure.
+
+Process settings are checked before anything is opened; a business configuration at a start, and
+before each change of it takes effect, always as a whole.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable, Iterator, Mapping
+
+from acquirer.config.loading import ConfigError
+from acquirer.config.tls import server_context
+from acquirer.payments.orders.types import OrderTypes
+from acquirer.routing.banks.choice import route_faults
+from acquirer.routing.errors import RoutingError
+from acquirer.routing.links.link_traffic import wire_format
+from acquirer.routing.orders.errors import OrderSettingsError
+from acquirer.routing.orders.iso_system import check_host
+from acquirer.routing.orders.webhooks import secret_key
+from acquirer.switch.configuration.documents import Fault
+from acquirer.switch.configuration.kinds import KINDS, ConfigKind, Configuration, keyed
+from acquirer.switch.settings import SwitchSettings
+
+# Where something stands, from kind, index and member.
+Place = Callable[[ConfigKind, int, str], str]
+MERCHANT, TERMINAL, COURIER = KINDS["merchant"], KINDS["terminal"], KINDS["courier"]
+ROUTE, ORDER_SYSTEM, ORDER_TYPE = KINDS["route"], KINDS["order_system"], KINDS["order_type"]
+FILE_TABLES = {kind: kind.table for kind in KINDS.values()}
+
+
+def check(settings: SwitchSettings, file: str) -> None:
+    """Check a switch's file as a whole.
+
+    Raises:
+        ConfigError: names the key and what would be right.
+    """
+    check_process(settings, file)
+    refuse(configuration_faults(settings, Configuration.of_file(settings), FILE_TABLES), file)
+
+
+def refuse(faults: list[Fault], file: str) -> None:
+    """Refuse a start for what is wrong with its configuration.
+
+    Raises:
+        ConfigError: tells all faults, where there are any.
+    """
+    if faults:
+        first, *others = faults
+        also = "".join(f"; also {fault}" for fault in others)
+        raise ConfigError(file, first.place, first.reason + also)
+
+
+def check_process(settings: SwitchSettings, file: str) -> None:
+    """Check what a process needs to start.
+
+    Raises:
+        ConfigError: names the key and what would be right.
+    """
+    terminal_tls(settings, file)
+    for profile in settings.profiles:
+        try:
+            "".encode(profile.encoding)
+        except LookupError:
+            raise ConfigError(
+                file, "profiles.encoding", f"no encoding {profile.encoding!r}"
+            ) from None
+    try:
+        for bank in settings.banks:
+            bank.check()
+            dialect, _ = wire_format(bank)
+            if not dialect.fits(32, bank.acquirer_id):
+                key = f"banks.{bank.name}.acquirer_id"
+                raise ConfigError(file, key, _unfit(32, bank.name, dialect.name))
+        for order_host in settings.order_hosts:
+            check_host(order_host)
+    except RoutingError as error:
+        raise ConfigError(file, "", str(error)) from None
+
+
+def terminal_tls(settings: SwitchSettings, file: str) -> ssl.SSLContext | None:
+    """The certificates of the terminals' port, or None where it is plain TCP.
+
+    Raises:
+        ConfigError: a file of theirs cannot be used.
+    """
+    if settings.listen.tls is None:
+        return None
+    try:
+        return server_context(settings.listen.tls)
+    except OSError as error:
+        raise ConfigError(file, "listen.tls", str(error)) from None
+
+
+def configuration_faults(
+    settings: SwitchSettings, configuration: Configuration, names: Mapping[ConfigKind, str]
+) -> list[Fault]:
+    """All that keeps a business configuration from being served by a process.
+
+    Args:
+        settings: of the process, which has passed :func:`check_process`.
+        names: of the kinds that stand in the document at hand; a fault of those is told by its
+            index there, one of another kind by its key.
+    """
+
+    def place(kind: ConfigKind, index: int, member: str) -> str:
+        if kind in names:
+            return f"{names[kind]}[{index}].{member}"
+        key = list(keyed(kind, configuration.of_kind(kind)))[index][0]
+        return f"{kind.name} {key}: {member}"
+
+    return [
+        *_doubled(configuration, place),
+        *_unowned(settings, configuration, place),
+        *_unusable(settings, configuration, place),
+        *_carried(settings, configuration, place),
+    ]
+
+
+def _doubled(configuration: Configuration, place: Place) -> Iterator[Fault]:
+    for kind in KINDS.values():
+        seen: set[str] = set()
+        for index, (key, _, _) in enumerate(keyed(kind, configuration.of_kind(kind))):
+            if key in seen:
+                yield Fault(place(kind, index, kind.key), f"there is another {key!r}")
+            seen.add(key)
+
+
+def _unowned(
+    settings: SwitchSettings, configuration: Configuration, place: Place
+) -> Iterator[Fault]:
+    """What names somebody who is not there."""
+    merchants = {merchant.merchant_id for merchant in configuration.merchants}
+    profiles = {profile.name for profile in settings.profiles}
+    for index, terminal in enumerate(configuration.terminals):
+        if terminal.merchant_id not in merchants:
+            yield Fault(place(TERMINAL, index, "merchant_id"), "no such merchant")
+        if terminal.profile not in profiles:
+            yield Fault(place(TERMINAL, index, "profile"), "no such profile")
+    for index, courier in enumerate(configuration.couriers):
+        if courier.merchant_id not in merchants:
+            yield Fault(place(COURIER, index, "merchant_id"), "no such merchant")
+    hosts = {"", *(host.name for host in settings.order_hosts)}
+    for index, system in enumerate(configuration.order_systems):
+        if system.host not in hosts:
+            yield Fault(place(ORDER_SYSTEM, index, "host"), "no such order host")
+    for fault in route_faults(configuration.routes, [bank.name for bank in settings.banks]):
+        yield Fault(place(ROUTE, fault.rule, fault.key), fault.reason)
+
+
+def _unusable(
+    settings: SwitchSettings, configuration: Configuration, place: Place
+) -> Iterator[Fault]:
+    """Secrets, patterns and templates that are none."""
+    for index, merchant in enumerate(configuration.merchants):
+        try:
+            for secret in merchant.secrets:
+                secret_key(secret)
+        except OrderSettingsError as error:
+            yield Fault(place(MERCHANT, index, "event_secret"), str(error))
+        try:
+            OrderTypes((), [merchant])
+        except ValueError as error:
+            yield Fault(place(MERCHANT, index, "order_text"), str(error))
+    for index, order_type in enumerate(configuration.order_types):
+        try:
+            OrderTypes([order_type])
+        except ValueError as error:
+            yield Fault(place(ORDER_TYPE, index, "text"), str(error))
+
+
+def _carried(
+    settings: SwitchSettings, configuration: Configuration, place: Place
+) -> Iterator[Fault]:
+    """What a bank's dialect cannot hold of merchants and terminals."""
+    for bank in settings.banks:
+        dialect, _ = wire_format(bank)
+        for index, merchant in enumerate(configuration.merchants):
+            for number, member, value in (
+                (42, "merchant_id", merchant.merchant_id.ljust(15)),
+                (18, "mcc", merchant.mcc),
+            ):
+                if value and not dialect.fits(number, value):
+                    reason = _unfit(number, bank.name, dialect.name)
+                    yield Fault(place(MERCHANT, index, member), reason)
+        for index, terminal in enumerate(configuration.terminals):
+            if not dialect.fits(41, terminal.terminal_id.ljust(8)):
+                reason = _unfit(41, bank.name, dialect.name)
+                yield Fault(place(TERMINAL, index, "terminal_id"), reason)
+
+
+def _unfit(number: int, bank: str, dialect: str) -> str:
+    return f"does not fit field {number} of bank {bank!r}, dialect {dialect}"
