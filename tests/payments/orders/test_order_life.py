@@ -5,7 +5,7 @@ from pathlib import Path
 from acquirer.codecs.order_codes import STATUS_TEXTS
 from acquirer.payments.orders.life import NEXT, STEPS, life_table, refusal_code
 
-PAGE = Path(__file__).parents[2] / "docs" / "orders.md"
+PAGE = Path(__file__).parents[3] / "docs" / "orders.md"
 
 
 def test_the_page_shows_the_table_of_the_code() -> None:

@@ -31,7 +31,7 @@ from acquirer.routing.orders.webhooks import sign
 pytestmark = pytest.mark.anyio
 
 DOCUMENT = yaml.safe_load(
-    (Path(__file__).parents[2] / "docs/order-system-openapi.yaml").read_text("utf-8")
+    (Path(__file__).parents[3] / "docs/order-system-openapi.yaml").read_text("utf-8")
 )
 ESTATE = load_estate()
 ORDER = next(order for order in ESTATE.orders if order.amount_minor and "2" in order.pay_ways)

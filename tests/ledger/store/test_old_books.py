@@ -27,7 +27,7 @@ from acquirer.ledger.store.migrate import migrate
 from acquirer.ledger.store.reads import find_entry, terminals_all
 from acquirer.ledger.store.writer import Writer
 
-FILE = Path(__file__).parents[1] / "vectors" / "books_0008.json"
+FILE = Path(__file__).parents[2] / "vectors" / "books_0008.json"
 ORDER = (
     "accounts", "chains", "transfers", "journal", "orders", "couriers", "outbox", "saf",
     "terminals", "number_blocks",

@@ -129,5 +129,5 @@ def test_names_agree() -> None:
 
 def test_the_operators_book_has_every_alarm_in_this_order() -> None:
     """A heading for each, the gravest first."""
-    book = (Path(__file__).parents[2] / "docs" / "operations.md").read_text("utf-8")
+    book = (Path(__file__).parents[3] / "docs" / "operations.md").read_text("utf-8")
     assert list(ALARMS) == re.findall(r"^### `(\w+)`$", book, re.MULTILINE)

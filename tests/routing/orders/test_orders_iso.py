@@ -181,7 +181,7 @@ def test_a_notice_that_was_tried_before_says_so() -> None:
 
 def test_the_pages_example_is_what_is_written() -> None:
     """Question, answer, notice and its answer, byte by byte; and every tag is in its table."""
-    page = (Path(__file__).parents[2] / "docs/order-host.md").read_text("utf-8")
+    page = (Path(__file__).parents[3] / "docs/order-host.md").read_text("utf-8")
     frames = re.findall(r"```\n([0-9A-F\n]+)```", page)
     asked, answer, told, taken = (
         DIALECT.decode(bytes.fromhex(frame.replace("\n", ""))[2:]) for frame in frames

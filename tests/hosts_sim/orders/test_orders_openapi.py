@@ -22,7 +22,7 @@ from acquirer.hosts_sim.orders.server import run_order_sim
 from acquirer.hosts_sim.orders.settings import OrderSimSettings
 from acquirer.routing.orders.webhooks import sign
 
-DOCUMENT = Path(__file__).parents[2] / "docs/order-system-openapi.yaml"
+DOCUMENT = Path(__file__).parents[3] / "docs/order-system-openapi.yaml"
 SECRETS = {one.merchant_id: one.event_secret for one in load_estate().merchants}
 NOBODYS_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 ITEM = load_estate().items[0]
