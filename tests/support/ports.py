@@ -170,7 +170,7 @@ class Parties:
     """All that a handler reaches, in memory.
 
     Attributes:
-        told: what was called after commits: ``saf``, ``events``, ``stood_in``.
+        told: what was called: ``saf``, ``events``, ``stood_in``, ``row_failed``.
         now_s: the monotonic clock.
     """
 
@@ -204,6 +204,7 @@ class Parties:
             saf_queued=lambda: self.told.append("saf"),
             events_queued=lambda: self.told.append("events"),
             stood_in=lambda: self.told.append("stood_in"),
+            row_failed=lambda: self.told.append("row_failed"),
         )
 
 
