@@ -8,7 +8,7 @@ of the test. Nothing is awaited, so a test says itself what happens between a re
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from memory_steps import RUN, Tables, entry_named, sums
 
@@ -42,24 +42,24 @@ class MemoryBooks:
     Attributes:
         owner: as of the real books.
         rows: what they hold; a test reads it, and changes it through :meth:`apply`.
-        meanwhile: each call runs once, before one commit, the first before the next; so it comes
-            between what a handler has read and what it commits. What it raises the commit raises.
-        units: what was to be committed, with the steps in their order.
+        meanwhile: each call runs once, before one commit, the first before the next, and is
+            awaited where it can be; so it comes between what a handler has read and what it
+            commits. What it raises the commit raises.
     """
 
     def __init__(self) -> None:
         self.owner = "memory#1.0"
         self.rows = Tables()
         self.meanwhile: list[Callable[[], object]] = []
-        self.units: list[tuple[Step, ...]] = []
 
     # --- units --------------------------------------------------------------------------------
 
     async def commit(self, *steps: Step) -> CommitResult:
         """See ``Books``."""
         if self.meanwhile:
-            self.meanwhile.pop(0)()
-        self.units.append(steps)
+            happened = self.meanwhile.pop(0)()
+            if isinstance(happened, Awaitable):
+                await happened
         return self.apply(*steps)
 
     def apply(self, *steps: Step) -> CommitResult:

@@ -7,14 +7,13 @@ from functools import partial
 
 import pytest
 import trio
-from counter import CARD, NOTHING, SOLD, Counter, answered, code_of, named, reversal_of
+from counter import CARD, NOTHING, SOLD, Counter, code_of, named, reversal_of
 from ports import replied
 
 from acquirer.ledger.errors import BookBusy, BookUnavailable
 from acquirer.ledger.journal.entries import Entry, Role, State, UpdateEntry
 from acquirer.ledger.journal.kinds import Kind
 from acquirer.payments.cards.balance import BalanceRequested, balance
-from acquirer.payments.cards.reversal import ReversalRequested, reversal
 from acquirer.payments.cards.sale import SaleRequested, sale
 from acquirer.payments.cards.void import VoidRequested, void
 from acquirer.payments.kernel.commands import Origin, Repeat
@@ -203,19 +202,12 @@ async def test_what_changes_meanwhile_is_looked_at_again(counter: Counter) -> No
 async def test_two_reversals_at_once_are_one(counter: Counter) -> None:
     """The later one finds the earlier one's answer."""
     _, entry = await counter.sell()
-    origin = counter.origin(10_000, stan=entry.stan, role=Role.REVERSAL)
-    command = ReversalRequested(origin, "98")
-    await reversal(counter.ports, command)
-    (first_unit,) = counter.books.units[-1:]
-    first = counter.entry(origin)
-
-    again = Counter()
-    _, same = await again.sell()
-    assert same.id == entry.id
-    again.books.meanwhile = [lambda: again.books.apply(*first_unit)]
-    answer = answered(await reversal(again.ports, command))
-    assert ("00", first.rrn) == (answer.response_code, answer.reply.rrn)
-    assert (NOTHING, [reversal_of(entry)]) == (again.money, again.owed)
+    origin = _of(counter, entry)
+    counter.books.meanwhile = [lambda: counter.reverse(origin)]
+    answer = await counter.reverse(origin)
+    undo = counter.entry(origin, Role.REVERSAL)
+    assert ("00", undo.rrn) == (answer.response_code, answer.reply.rrn)
+    assert (NOTHING, [reversal_of(entry)]) == (counter.money, counter.owed)
 
 
 async def test_a_reversal_that_cannot_be_stored_is_not_answered(counter: Counter) -> None:

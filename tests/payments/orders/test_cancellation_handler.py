@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -239,7 +240,7 @@ async def test_what_the_merchant_is_owed_is_decided_in_the_commit(
     payment = await _paid(counter)
     out = Posting(PAYABLE, "liabilities:payout", 9_000, "payout")
     pay_out = Post(999, "156", "2026-11-21", (out,))
-    meanwhile = [lambda: counter.books.apply(pay_out)]
+    meanwhile: list[Callable[[], object]] = [lambda: counter.books.apply(pay_out)]
     if when == NEXT_DAY:
         counter.clock.at_ms += DAY_MS
         counter.books.meanwhile = meanwhile

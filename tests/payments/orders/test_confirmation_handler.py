@@ -137,14 +137,8 @@ async def test_an_order_that_stays_held_stores_nothing(counter: Counter) -> None
 async def test_a_confirmation_against_a_reversal_is_one_of_them(counter: Counter) -> None:
     """The reversal commits between read and commit: 12, and nothing is told of a confirmation."""
     payment = await _paid(counter)
-    twin = Counter()
-    assert payment.id == (await _paid(twin)).id
-    await twin.reverse(twin.origin(10_000, stan=payment.stan))
-    (unit,) = twin.books.units[-1:]
-    counter.books.meanwhile = [lambda: counter.books.apply(*unit)]
-    # Ids of two processes differ.
-    for _ in range(2):
-        await counter.ports.numbers.take()
+    origin = counter.origin(10_000, stan=payment.stan)
+    counter.books.meanwhile = [lambda: counter.reverse(origin)]
     assert "12" == await _confirm(counter, payment)
     assert (NOTHING, ["order.paid", "order.cancelled"]) == (
         counter.money,

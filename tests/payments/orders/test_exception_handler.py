@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from counter import NOTHING, Counter, Notice, code_of
 
@@ -20,7 +22,7 @@ from acquirer.routing.orders.client import (
 pytestmark = pytest.mark.anyio
 
 
-def _told(counter: Counter, reason: str = "02", **changes: object) -> OrderNotDelivered:
+def _told(counter: Counter, reason: str = "02", **changes: Any) -> OrderNotDelivered:
     return OrderNotDelivered(counter.order_origin(**changes), "O1", reason, "rang twice")
 
 
