@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 from origins import MERCHANT
 
@@ -39,7 +40,8 @@ async def test_a_part_returns_no_more_fee_than_it_was_paid(
     )
     ports: Any = SimpleNamespace(book=book)
     payment: Any = SimpleNamespace(id=99, merchant_id="M1")
-    fees = [await returned_fee(ports, MERCHANT, payment, one) for one in parts]
+    merchant = msgspec.structs.replace(MERCHANT, refund_fee="return")
+    fees = [await returned_fee(ports, merchant, payment, one) for one in parts]
     assert fees_minor == fees
     for fee_minor in fees:
         lines = refund(3, fee_minor, 10_000, bank="demo", merchant_id="M1")

@@ -44,6 +44,7 @@ def test_an_entry_is_undone_once_it_has_been_watched_for_a_minute(
                 book=book,
                 monotonic=trio.current_time,
                 calendar=Calendar(480),
+                in_doubt={},
                 numbers=SimpleNamespace(take=take),
                 saf_queued=lambda: said.append("queued"),
             )
