@@ -266,7 +266,7 @@ class Accounting:
             for staged in (*self._flushed, *self._staged):
                 for account_id, added in zip(staged[1:4:2], effect(staged), strict=True):
                     if account_id == account.id:
-                        balance += added[0] - added[1]
+                        balance += added[0] - added[1] + added[2]
         is_low = step.low_minor is not None and balance < step.low_minor
         is_high = step.high_minor is not None and balance > step.high_minor
         return not is_low and not is_high

@@ -97,7 +97,9 @@ class PostPendingResolve:
 
 @dataclass(frozen=True, slots=True)
 class LimitBalance:
-    """Conditional on an account's posted balance before the unit's own postings.
+    """Conditional on an account's balance before the unit's own postings.
+
+    What is pending on its debit side counts as if it were posted.
 
     Decided in the commit: whoever else posts to the account waits until then. It must stand
     before the unit's postings.

@@ -273,7 +273,7 @@ def _check_journal(connection: Connection) -> int:
         select(
             transfers.c.event_id,
             func.sum(case((own & is_posted, transfers.c.amount_minor), else_=0)).label("gross"),
-            func.sum(case((own, literal(1)), else_=0)).label("owned"),
+            func.sum(case((own & is_posted, literal(1)), else_=0)).label("owned"),
         )
         .group_by(transfers.c.event_id)
         .subquery()
@@ -331,7 +331,12 @@ def _check_refunds(connection: Connection) -> None:
             func.sum(refund.c.amount_minor).label("refunded_minor"),
         )
         .select_from(refund.outerjoin(payment, payment.c.id == refund.c.original_id))
-        .where(refund.c.kind == Kind.REFUND.value, refund.c.state == State.APPROVED.value)
+        .where(
+            refund.c.kind == Kind.REFUND.value,
+            refund.c.state == State.APPROVED.value,
+            # One of a payment that nobody here knows names none.
+            refund.c.original_id.is_not(None),
+        )
         .group_by(payment.c.id, payment.c.rrn, payment.c.state, payment.c.amount_minor)
     )
     for row in connection.execute(query):

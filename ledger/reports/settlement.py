@@ -131,6 +131,7 @@ def _payments(first_date: str, last_date: str, merchant_id: str) -> Any:
         .join(journal, journal.c.id == transfers.c.event_id)
         .where(
             transfers.c.reverses_id.is_(None),
+            transfers.c.phase.in_(("posted", "post")),
             journal.c.business_date.between(first_date, last_date),
         )
         .group_by(transfers.c.event_id)

@@ -141,9 +141,9 @@ FIND_ACCOUNT = Sql(
     )
 )
 
-# Nobody else changes the account until the transaction ends.
+# Nobody else changes the account until the transaction ends. What is pending out of it counts.
 LOCK_BALANCE = Sql(
-    select(accounts.c.debits_posted - accounts.c.credits_posted)
+    select(accounts.c.debits_posted + accounts.c.debits_pending - accounts.c.credits_posted)
     .where(accounts.c.id == _given("account_id"))
     .with_for_update()
 )

@@ -14,19 +14,18 @@ from dataclasses import replace
 from acquirer.codecs.bank_kinds import BankMessage
 from acquirer.codecs.response_codes import ResponseCode
 from acquirer.config.business import MerchantSettings
-from acquirer.ledger.accounts.postings import MDR_INCOME, merchant_account, refund, split_minor
-from acquirer.ledger.accounts.transfer_steps import LimitBalance, Post
+from acquirer.ledger.accounts.postings import MDR_INCOME, split_minor
+from acquirer.ledger.accounts.transfer_steps import Post
 from acquirer.ledger.journal.details import Refund
 from acquirer.ledger.journal.entries import (
     Entry,
     InsertEntry,
-    QueueSaf,
     Role,
-    SafItem,
     State,
     Step,
 )
 from acquirer.ledger.journal.kinds import Kind
+from acquirer.payments.kernel.giving_back import owe_refund, taken
 from acquirer.payments.kernel.numbers import bank_stan_of, rrn_of
 from acquirer.payments.kernel.ports import Ports
 from acquirer.payments.kernel.records import usual_reply
@@ -40,7 +39,7 @@ async def refund_steps(
 ) -> tuple[Step, ...]:
     """The refund's entry, its posting, and the advice that is owed to the bank.
 
-    Conditional (:class:`LimitBalance`) on the merchant being owed what it takes from him; where
+    Conditional (``LimitBalance``) on the merchant being owed what it takes from him; where
     that has changed, the caller asks for the steps again.
 
     Args:
@@ -73,41 +72,12 @@ async def refund_steps(
         response_code=ResponseCode.APPROVED,
         reply=usual_reply(stamp, rrn),
     )
-    payable = merchant_account(entry.merchant_id)
-    debits, credits, debits_pending, _ = await ports.book.account_sums(payable, entry.currency_code)
-    owed_minor = credits - debits - debits_pending
-    postings = refund(
-        amount_minor,
-        fee_minor,
-        owed_minor,
-        bank=entry.bank,
-        merchant_id=entry.merchant_id,
-    )
-    covered_minor = sum(p.amount_minor for p in postings if p.debit == payable)
-    # Where he is owed too little, all of it counts; else at least what is taken must be there.
-    is_short = covered_minor < amount_minor - fee_minor
-    limit = LimitBalance(
-        payable,
-        entry.currency_code,
-        low_minor=debits - credits if is_short else None,
-        high_minor=debits - credits if is_short else -covered_minor - debits_pending,
-    )
-    advice = SafItem(
-        id=await ports.numbers.take(),
-        bank=entry.bank,
-        kind=BankMessage.REFUND,
-        original_id=entry.id,
-        reason=reason,
-        created_at_ms=entry.created_at_ms,
-        next_at_ms=entry.created_at_ms,
-        stan=entry.bank_stan,
-        transmission_at=entry.transmission_at,
-    )
+    limits, postings = await taken(ports, entry, fee_minor, None)
     return (
         InsertEntry(entry),
-        limit,
+        *limits,
         Post(entry.id, entry.currency_code, entry.business_date, postings),
-        QueueSaf(advice),
+        await owe_refund(ports, entry, reason),
     )
 
 
