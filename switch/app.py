@@ -21,10 +21,11 @@ from acquirer.config.tls import expired
 from acquirer.ledger.book import Book
 from acquirer.ledger.errors import BookError
 from acquirer.ledger.journal.kinds import Kind
+from acquirer.payments.cards.refund import refund_in_doubt, sale_reversed
 from acquirer.payments.cards.void import void_reversed
 from acquirer.payments.kernel.calendar import Calendar
 from acquirer.payments.kernel.numbers import Numbers
-from acquirer.payments.kernel.ports import Ports, Reversed
+from acquirer.payments.kernel.ports import InDoubt, Ports, Reversed
 from acquirer.payments.kernel.vault import CardVault
 from acquirer.payments.orders.cancellation import cancellation_reversed
 from acquirer.payments.orders.shares import group_reversed, payment_reversed
@@ -67,11 +68,13 @@ log = structlog.get_logger("acquirer.switch")
 LINK_UP_WAIT_S = 10.0
 # How a reversal gives back what an approved payment of a kind has changed beside the books.
 REVERSALS: Mapping[Kind, Reversed] = {
+    Kind.SALE: sale_reversed,
     Kind.VOID: void_reversed,
     Kind.ORDER_PAYMENT: payment_reversed,
     Kind.ORDER_GROUP: group_reversed,
     Kind.ORDER_CANCELLATION: cancellation_reversed,
 }
+IN_DOUBT: Mapping[Kind, InDoubt] = {Kind.REFUND: refund_in_doubt}
 OUTBOX_CONCURRENCY = 32
 
 
@@ -218,6 +221,7 @@ async def _open(start: _Start, execute: Execute | None) -> _Switch:
         business=lambda: live.now.business,
         bank_settings={bank.name: bank for bank in settings.banks},
         reversals=REVERSALS,
+        in_doubt=IN_DOUBT,
         calendar=Calendar(settings.utc_offset_minutes),
         monotonic=trio.current_time,
         clock=clock,

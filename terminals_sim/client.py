@@ -131,6 +131,13 @@ class TerminalClient:
         shown = present(card) if card is not None else None
         return await self.perform(kinds.VOID, lambda: self.terminal.void(rrn, shown))
 
+    async def refund(self, amount_minor: int, card: Card, rrn: str = "") -> Result:
+        """Give a card back what it paid, or a part; of the last sale where no RRN is given."""
+        shown = present(card, pin="")
+        return await self.perform(
+            kinds.REFUND, lambda: self.terminal.refund(amount_minor, shown, rrn)
+        )
+
     async def reverse(self) -> Result:
         """Reverse what waits for it, else the last approved reversible transaction."""
         return await self.perform(kinds.REVERSAL, self.terminal.reverse)

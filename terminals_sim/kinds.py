@@ -58,6 +58,7 @@ COURIER_SIGN_OFF = _management("courier_sign_off", "0820", "403", mac=True)
 BALANCE = Kind("balance", "0200", "310000", "01", condition_code="00", journaled=False)
 SALE = Kind("sale", "0200", "000000", "22", condition_code="00", reversible=True)
 VOID = Kind("void", "0200", "200000", "23", condition_code="00", reversible=True)
+REFUND = Kind("refund", "0220", "200000", "25", condition_code="00", repeated=True)
 REVERSAL = Kind("reversal", "0400", "", "", journaled=False)
 ORDER_QUERY = Kind("order_query", "0200", "380000", "71", journaled=False)
 ORDER_CARD = Kind("order_payment", "0200", "000000", "72", condition_code="00", reversible=True)
@@ -71,6 +72,13 @@ ORDER_EXCEPTION = Kind("order_exception", "0220", "930000", "77", repeated=True)
 
 REPEATED = {
     kind.name: kind
-    for kind in (ORDER_CONFIRM, ORDER_RECEIPT, ORDER_CANCEL, ORDER_CANCEL_CONFIRM, ORDER_EXCEPTION)
+    for kind in (
+        REFUND,
+        ORDER_CONFIRM,
+        ORDER_RECEIPT,
+        ORDER_CANCEL,
+        ORDER_CANCEL_CONFIRM,
+        ORDER_EXCEPTION,
+    )
 }
 WAYS = {"card": ORDER_CARD, "cash": ORDER_CASH, "delivery": ORDER_DELIVERY}

@@ -74,6 +74,10 @@ ACTIONS: dict[str, tuple[Kind, Builder]] = {
     "balance": (kinds.BALANCE, lambda e, t, s: t.balance(_card(e, s))),
     "sale": (kinds.SALE, lambda e, t, s: t.sale(parse_amount(s.amount), _card(e, s))),
     "void": (kinds.VOID, lambda e, t, s: t.void(s.rrn, _card(e, s) if s.card else None)),
+    "refund": (
+        kinds.REFUND,
+        lambda e, t, s: t.refund(parse_amount(s.amount), _card(e, s), s.rrn),
+    ),
     "reverse": (kinds.REVERSAL, lambda e, t, s: t.reverse()),
     "courier-sign-on": (kinds.COURIER_SIGN_ON, _courier_sign_on),
     "courier-sign-off": (kinds.COURIER_SIGN_OFF, lambda e, t, s: t.courier_sign_off(s.courier)),

@@ -158,6 +158,23 @@ class Terminal:
             fields |= self._card(presented, entry.amount_minor)
         return self._request(kinds.VOID, fields)
 
+    def refund(self, amount_minor: int, presented: Presented, rrn: str = "") -> Request:
+        """0220 200000 for a payment of the merchant's; this terminal's last sale without an RRN.
+
+        Raises:
+            LocalRefusal: no RRN, and no sale here.
+        """
+        sales = [e for e in self.state.journal if e.kind == kinds.SALE.name]
+        sale = next((e for e in reversed(sales) if rrn in ("", e.rrn)), None)
+        if sale is None and not rrn:
+            raise LocalRefusal("no sale to refund")
+        named = De61(sale.batch, sale.stan, sale.date) if sale else De61("0" * 6, "0" * 6, "0" * 4)
+        fields = _money(amount_minor) | self._card(presented, amount_minor)
+        fields |= {37: sale.rrn if sale else rrn, 61: named.format(), 63: "000"}
+        if sale and sale.approval_code:
+            fields[38] = sale.approval_code
+        return self._request(kinds.REFUND, fields)
+
     def reverse(self) -> Request:
         """0400 for what waits to be reversed, else for the last approved transaction.
 

@@ -182,6 +182,10 @@ class Books:
 
     def _refund(self, entry: Entry) -> Result:
         original = self._original(entry)
+        if original is None and entry.original is None:
+            # A merchant's own word for a payment that it does not name.
+            self._db.execute(_MOVE, (entry.amount_minor, entry.token))
+            return self._store(entry, "00")
         if original is None:
             return self._store(entry, "25")
         if original.kind not in ("sale", "advice") or original.state != "approved":
@@ -317,8 +321,18 @@ class Books:
         return _Row(*row) if row else None
 
     def _original(self, entry: Entry) -> _Row | None:
-        """By DE90; a void's or refund's original by its RRN and card too."""
-        found = self._find(entry.original) if entry.original else None
+        """By DE90; a void's or refund's original by its RRN and card too.
+
+        A refund may come from another terminal than its payment, so that the card stands for it.
+        """
+        key = entry.original
+        found = self._find(key) if key else None
+        if found is None and key is not None and entry.kind == "refund":
+            row = self._db.execute(
+                _FIND + "transmission_at = ? AND stan = ? AND acquirer_id = ? AND token = ?",
+                (key.transmission_at, key.stan, key.acquirer_id, entry.token),
+            ).fetchone()
+            found = _Row(*row) if row else None
         if found is not None or entry.kind == "inquiry" or not entry.rrn:
             return found
         row = self._db.execute(

@@ -54,11 +54,17 @@ def card_request(ports: Ports, origin: Origin, entry: Entry, card: ReadyCard) ->
 
 
 def undo_request(
-    ports: Ports, origin: Origin, entry: Entry, pan: Pan, original: Entry, condition_code: str
+    ports: Ports,
+    origin: Origin,
+    entry: Entry,
+    pan: Pan,
+    original: Entry | None,
+    condition_code: str,
 ) -> BankRequest:
     """What the bank is asked about an earlier payment, with the card that was kept.
 
     Args:
+        original: the payment; None for a refund of one that is not known here.
         condition_code: of the request to undo it, 2 digits or empty.
     """
     acquirer_id = ports.bank_settings[entry.bank].acquirer_id
@@ -68,8 +74,8 @@ def undo_request(
         entry,
         pan,
         condition_code=condition_code,
-        approval_code=original.approval_code,
-        original=original_data(original, acquirer_id),
+        approval_code=original.approval_code if original else "",
+        original=original_data(original, acquirer_id) if original else None,
     )
 
 

@@ -18,6 +18,7 @@ from acquirer.codecs.private_fields import De53, De61
 from acquirer.codecs.shown_text import one_line
 from acquirer.codecs.track2 import Track2
 from acquirer.payments.cards.balance import BalanceRequested
+from acquirer.payments.cards.refund import RefundRequested
 from acquirer.payments.cards.reversal import ReversalRequested
 from acquirer.payments.cards.sale import SaleRequested
 from acquirer.payments.cards.void import VoidRequested
@@ -177,6 +178,22 @@ def void_requested(request: Request) -> VoidRequested:
         _named(request),
         message.need(37),
         _pan_of(request)[0] if has_card else None,
+        message.get(38),
+        message.get(25),
+    )
+
+
+def refund_requested(request: Request) -> RefundRequested:
+    """MTI 0220, DE3 200000, type 25; DE61 may name no payment (zeros), DE37 one of any terminal."""
+    message = request.message
+    de61 = De61.parse(message.get(61)) if message.get(61) else De61("")
+    is_named = bool((de61.original_batch + de61.original_stan).strip("0"))
+    return RefundRequested(
+        request.origin,
+        _pan_of(request)[0],
+        Named(de61.original_batch, de61.original_stan) if is_named else None,
+        message.get(37),
+        de61.original_date if de61.original_date.strip("0") else "",
         message.get(38),
         message.get(25),
     )

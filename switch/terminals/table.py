@@ -16,6 +16,7 @@ from acquirer.codecs.private_fields import De60
 from acquirer.ledger.journal.entries import Role
 from acquirer.ledger.journal.kinds import Kind
 from acquirer.payments.cards.balance import balance
+from acquirer.payments.cards.refund import refund
 from acquirer.payments.cards.reversal import reversal
 from acquirer.payments.cards.sale import sale
 from acquirer.payments.cards.void import void
@@ -103,6 +104,7 @@ _COURIER_SIGN_OFF = _pays(courier_sign_off, commands.courier_sign_off_requested)
 _BALANCE = _pays(balance, commands.balance_requested)
 _SALE = _pays(sale, commands.sale_requested)
 _VOID = _pays(void, commands.void_requested)
+_REFUND = _pays(refund, commands.refund_requested)
 _ORDER_QUERY = _pays(order_query, commands.order_queried)
 _ORDER_PAYMENT = _pays(order_payment, commands.order_payment_requested)
 _PAYMENT_CONFIRMATION = _pays(payment_confirmation, commands.payment_confirmed)
@@ -130,6 +132,9 @@ FINANCIAL: dict[tuple[str, str, str], Transaction] = {
     ("0200", "000000", "22"): Transaction(Kind.SALE, _SALE, _CARD),
     ("0200", "200000", "23"): Transaction(
         Kind.VOID, _VOID, (3, 4, 11, 37, 41, 42, 61), looks_back=True
+    ),
+    ("0220", "200000", "25"): Transaction(
+        Kind.REFUND, _REFUND, (3, 4, 11, 25, 41, 42, 49), looks_back=True, any_batch=True
     ),
     ("0200", "380000", "71"): Transaction(Kind.ORDER_QUERY, _ORDER_QUERY, (*_ORDER, 59)),
     ("0200", "000000", "72"): Transaction(

@@ -334,6 +334,24 @@ class PosTerminal:
         }
         return self.frame("0200", fields)
 
+    def refund(
+        self, card: Card, amount_minor: int, original: Reply | None = None, **more: Any
+    ) -> bytes:
+        """0220, DE3 200000, type 25, of the sale with this reply; of none, with zeros in DE61."""
+        fields = self.sale_fields(card, amount_minor, pin="", **more) | {
+            3: "200000",
+            60: f"25{self.batch}00050",
+            61: "0" * 16,
+            63: "000",
+        }
+        if original is not None:
+            fields |= {
+                37: original[37],
+                38: original[38],
+                61: f"{self.batch}{original[11]}{original[13]}",
+            }
+        return self.frame("0220", fields)
+
     def reversal(self, frame: bytes, reason: str = "98") -> bytes:
         """0400 of the request in ``frame``: its STAN, DE3, DE4, DE25 and DE60."""
         original = Reply.of(frame[2:])

@@ -44,6 +44,7 @@ NAMES = {
     26: "PIN capture code", 35: "track 2", 37: "RRN", 38: "approval code", 39: "response code",
     41: "terminal", 42: "merchant", 49: "currency", 52: "PIN block", 53: "security control",
     54: "balances", 59: "items", 60: "type, batch, network code", 61: "original", 62: "keys",
+    63: "private",
     64: "MAC",
 }  # fmt: skip
 # Of the day's own clock, by when the switch listens.
@@ -127,6 +128,8 @@ async def _talk(desk: _Desk) -> None:
     await desk.ask("sale that is reversed", second)
     await desk.ask("reversal", pos.reversal(second))
     await _orders(desk, card)
+    third = await desk.ask("sale that is refunded", pos.sale(card, 1444))
+    await desk.ask("refund", pos.refund(card, 444, third))
     await desk.ask("sign-off", pos.sign_off())
 
 

@@ -422,7 +422,9 @@ class World:
             if row["state"] == "approved" and row["kind"] == "sale"
         }
         assert theirs == ours
-        refunds = [line for line in self.journal() if line.kind == "refund"]
+        refunds = [
+            line for line in self.journal() if (line.kind, line.state) == ("refund", "approved")
+        ]
         await self.until(
             lambda: (
                 {line.rrn: line.amount_minor for line in refunds}

@@ -161,6 +161,24 @@ def void(
 
 
 @terminal_app.command()
+def refund(
+    context: typer.Context,
+    amount: Annotated[str, typer.Option("--amount", help="Such as 12.50.")],
+    card: CardOption,
+    rrn: Annotated[str, typer.Option("--rrn", help="RRN of the payment, or last.")] = "last",
+) -> None:
+    """Give a card back what it has paid, or a part of it.
+
+    The payment may be of any terminal of the merchant.
+
+    Example: acquirer terminal --tid 10000003 --data shop refund --amount 5.00 --card alice
+    """
+    amount_minor, shown = amount_of(amount), card_of(context.obj, card)
+    number = "" if rrn == "last" else rrn
+    play(context.obj, lambda client: client.refund(amount_minor, shown, number))
+
+
+@terminal_app.command()
 def reverse(context: typer.Context) -> None:
     """Send the pending reversal, or reverse the last approved transaction.
 

@@ -1,0 +1,308 @@
+"""Refund: a card gets back what it has paid, or a part of it.
+
+The payment is claimed together with recording the refund, so that no void and no second refund can
+race it; what all its refunds come to, and what the merchant may owe us then, is decided in that
+commit, which holds the money. The bank is asked at once, and its refusal changes nothing. Where it
+does not answer, or cannot be reached, the refund stands, and the bank is told until it takes it: a
+refund is an advice.
+Source: docs/interfaces/terminal.md, part 4 ("Void, refund, completion");
+docs/interfaces/postings.md, "Refund".
+"""
+
+from __future__ import annotations
+
+import structlog
+import trio
+
+from acquirer.codecs.pan import Pan
+from acquirer.codecs.response_codes import ResponseCode
+from acquirer.ledger.accounts.postings import MDR_INCOME
+from acquirer.ledger.accounts.transfer_steps import (
+    PostPending,
+    PostPendingResolve,
+    Resolution,
+)
+from acquirer.ledger.errors import BookBusy
+from acquirer.ledger.journal.details import Refund
+from acquirer.ledger.journal.entries import Entry, InsertEntry, Role, State, Step, UpdateEntry
+from acquirer.ledger.journal.kinds import Kind
+from acquirer.ledger.owed.advices import LimitRefunded
+from acquirer.payments.kernel.bank_codes import OF_THE_LINK, reading_of
+from acquirer.payments.kernel.commands import Answer, Command, Named, Outcome, Repeat
+from acquirer.payments.kernel.commits import conclude, forward, outcome_step, undo_request
+from acquirer.payments.kernel.errors import CardUnreadable
+from acquirer.payments.kernel.giving_back import owe_refund, taken
+from acquirer.payments.kernel.holds import NO_ANSWER
+from acquirer.payments.kernel.ports import Ports
+from acquirer.payments.kernel.records import new_entry, refuse
+from acquirer.routing.banks.choice import Route, RouteFacts, choose
+from acquirer.routing.outcomes import BankOutcome, NotSent, Replied
+
+log = structlog.get_logger("acquirer.switch")
+
+KIND = Kind.REFUND
+TRIES_MAX = 20
+CLAIMED_WAIT_S = 0.25
+DAY_MS = 86_400_000
+# Of the payments that may be given back to a card in this way.
+REFUNDABLE = frozenset({Kind.SALE})
+
+
+class RefundRequested(Command, frozen=True):
+    """A card is to get the origin's amount back.
+
+    Attributes:
+        pan: of the card.
+        payment: as this terminal has named it; None where it is named by its RRN, or not at all.
+        rrn: of the payment, of any terminal of the merchant; empty where it is not named by it.
+        date: of the payment, MMDD, or empty.
+        approval_code: of the payment, or empty.
+        condition_code: 2 digits, or empty.
+    """
+
+    pan: Pan
+    payment: Named | None = None
+    rrn: str = ""
+    date: str = ""
+    approval_code: str = ""
+    condition_code: str = ""
+
+
+async def refund(ports: Ports, command: RefundRequested) -> Outcome:
+    """Give a payment back at its bank, and take it from the merchant.
+
+    Raises:
+        BookBusy, BookUnavailable: nothing has left for a bank.
+    """
+    origin = command.origin
+    if not origin.merchant.refund:
+        return await _refuse(ports, command, ResponseCode.NOT_PERMITTED_TO_TERMINAL)
+    for _ in range(TRIES_MAX):
+        payment = await _payment(ports, command)
+        if payment is None and origin.merchant.blind_refund:
+            outcome = await _give_back_blind(ports, command)
+        elif payment is None:
+            return await _refuse(ports, command, ResponseCode.NO_ORIGINAL)
+        elif code := _refusal(ports, command, payment):
+            return await _refuse(ports, command, code)
+        elif payment.claimed_by is not None:
+            await trio.sleep(CLAIMED_WAIT_S)
+            continue
+        else:
+            outcome = await _give_back(ports, command, payment)
+        if outcome is not None:
+            return outcome
+    raise BookBusy("the payment kept changing while it was to be refunded")
+
+
+async def _refuse(ports: Ports, command: RefundRequested, code: str) -> Outcome:
+    return await refuse(ports, command.origin, KIND, code, pan=command.pan)
+
+
+async def _payment(ports: Ports, command: RefundRequested) -> Entry | None:
+    """The payment that all references name, or None."""
+    origin, named = command.origin, command.payment
+    if command.rrn:
+        found = await ports.book.entry_by_rrn(command.rrn)
+    elif named is not None:
+        found = await ports.book.find_entry(
+            origin.terminal_id, named.batch, named.stan, Role.ORIGINAL
+        )
+    else:
+        return None
+    if found is None or found.merchant_id != origin.merchant_id:
+        return None
+    agrees = (
+        found.card is not None
+        and (named is None or named == Named(found.batch, found.stan))
+        and command.date in ("", found.reply.local_date)
+        and command.approval_code in ("", found.approval_code)
+    )
+    return found if agrees else None
+
+
+def _refusal(ports: Ports, command: RefundRequested, payment: Entry) -> str:
+    """The code that refuses this refund, or the empty string."""
+    origin = command.origin
+    if payment.card is None or ports.vault.token(command.pan) != payment.card.pan_token:
+        return ResponseCode.INVALID_CARD
+    is_made = payment.state in (State.APPROVED, State.REFUNDED)
+    age_ms = ports.clock.age_ms(payment.created_at_ms)
+    if not is_made or payment.kind not in REFUNDABLE:
+        return ResponseCode.INVALID_TRANSACTION
+    if age_ms > origin.merchant.refund_days * DAY_MS:
+        return ResponseCode.INVALID_TRANSACTION
+    if origin.currency_code not in ("", payment.currency_code) or not origin.named_minor:
+        return ResponseCode.INVALID_AMOUNT
+    if origin.named_minor > payment.amount_minor or payment.state is State.REFUNDED:
+        return ResponseCode.OVER_AMOUNT_LIMIT
+    return "" if payment.bank in ports.bank_settings else ResponseCode.UNAVAILABLE
+
+
+async def _give_back(ports: Ports, command: RefundRequested, payment: Entry) -> Outcome | None:
+    """Refund a payment; None where it, or the merchant's balance, changed meanwhile."""
+    assert payment.card is not None
+    try:
+        pan = ports.vault.open(payment.card)
+    except CardUnreadable as error:
+        log.error("card_unreadable", rrn=payment.rrn, reason=str(error))
+        return await _refuse(ports, command, ResponseCode.SECURITY_FAILED)
+    refunded_minor, fee_minor = await _so_far(ports, command, payment)
+    entry = await _entry(ports, command, pan, payment.bank, payment.id, fee_minor)
+    held = (
+        UpdateEntry.claim(payment.id, entry.id),
+        LimitRefunded(payment.id, payment.amount_minor),
+    )
+    is_whole = refunded_minor + entry.amount_minor == payment.amount_minor
+    return await _record_and_ask(ports, command, entry, pan, held, payment, is_whole=is_whole)
+
+
+async def _give_back_blind(ports: Ports, command: RefundRequested) -> Outcome | None:
+    """A refund of a payment that nobody here knows, at the bank that the card leads to."""
+    origin = command.origin
+    if not origin.named_minor:
+        return await _refuse(ports, command, ResponseCode.INVALID_AMOUNT)
+    chosen = choose(RouteFacts(command.pan, KIND, origin.merchant_id), origin.business.routes)
+    if not isinstance(chosen, Route):
+        return await _refuse(ports, command, ResponseCode.NO_ROUTE)
+    bank = chosen.first_up(ports.banks.is_up)
+    entry = await _entry(ports, command, command.pan, bank, None, 0)
+    return await _record_and_ask(ports, command, entry, command.pan, (), None, is_whole=False)
+
+
+async def _entry(
+    ports: Ports,
+    command: RefundRequested,
+    pan: Pan,
+    bank: str,
+    payment_id: int | None,
+    fee_minor: int,
+) -> Entry:
+    return await new_entry(
+        ports,
+        command.origin,
+        KIND,
+        State.SENT,
+        pan=pan,
+        bank=bank,
+        original_id=payment_id,
+        detail=Refund("", fee_minor),
+    )
+
+
+async def _record_and_ask(
+    ports: Ports,
+    command: RefundRequested,
+    entry: Entry,
+    pan: Pan,
+    held: tuple[Step, ...],
+    payment: Entry | None,
+    *,
+    is_whole: bool,
+) -> Outcome | None:
+    """Commit 1, the bank's word, commit 2; None where commit 1 finds something changed.
+
+    Args:
+        held: what keeps others from the payment meanwhile.
+        is_whole: whether nothing of the payment is left then.
+    """
+    origin = command.origin
+    fee_minor = entry.detail.fee_minor if isinstance(entry.detail, Refund) else 0
+    limits, postings = await taken(ports, entry, fee_minor, origin.merchant.debt_limit_minor)
+    insert = InsertEntry(entry)
+    holds = PostPending(entry.id, entry.currency_code, entry.business_date, postings)
+    failed = await ports.book.commit(insert, *held, *limits, holds)
+    if failed is not None:
+        if failed.step is insert:
+            return Repeat()
+        if isinstance(failed.step, LimitRefunded):
+            return await _refuse(ports, command, ResponseCode.OVER_AMOUNT_LIMIT)
+        if failed.step in limits[1:]:
+            return await _refuse(ports, command, ResponseCode.INSUFFICIENT_FUNDS)
+        return None
+
+    message = undo_request(ports, origin, entry, pan, payment, command.condition_code)
+    outcome = await forward(ports, origin, entry, message)
+
+    return await _settle(ports, entry, outcome, is_whole=is_whole)
+
+
+async def _so_far(ports: Ports, command: RefundRequested, payment: Entry) -> tuple[int, int]:
+    """What was given back of a payment before, and what of its fee goes back with this refund.
+
+    The shares of the fee of all refunds come to the fee, to the cent, once all is given back.
+    """
+    made = await _made(ports, payment.id)
+    refunded_minor = sum(one.amount_minor for one in made)
+    if command.origin.merchant.refund_fee == "keep":
+        return refunded_minor, 0
+    posted = await ports.book.postings_of_event(payment.id)
+    fee_minor = sum(one.amount_minor for one in posted if one.credit == MDR_INCOME)
+    returned_minor = sum(one.detail.fee_minor for one in made if isinstance(one.detail, Refund))
+    part_minor = refunded_minor + command.origin.named_minor
+    due_minor = fee_minor * part_minor // payment.amount_minor
+    return refunded_minor, max(due_minor - returned_minor, 0)
+
+
+async def _settle(ports: Ports, entry: Entry, outcome: BankOutcome, *, is_whole: bool) -> Outcome:
+    """Commit 2: the refund stands, or the bank has refused it; then the answer."""
+    code = outcome.response_code if isinstance(outcome, Replied) else ""
+    if code and reading_of(code) == "refused":
+        code = ResponseCode.SWITCH_FAULT if code in OF_THE_LINK else code
+        given_up = (_resolved(entry, Resolution.VOID), *_released(entry, None))
+        return await conclude(ports, entry, State.DECLINED, code, entry.reply, given_up)
+    owed: tuple[Step, ...] = ()
+    if not code or reading_of(code) != "approved":
+        left = 0 if isinstance(outcome, NotSent) else 1
+        owed = (await owe_refund(ports, entry, NO_ANSWER, attempts=left),)
+    failed = await ports.book.commit(*_stands(entry, is_whole=is_whole), *owed)
+    if failed:
+        return Answer(ResponseCode.DUPLICATE)
+    if owed:
+        ports.saf_queued()
+    return Answer(ResponseCode.APPROVED, entry.reply)
+
+
+def _stands(entry: Entry, *, is_whole: bool) -> tuple[Step, ...]:
+    return (
+        outcome_step(entry, State.APPROVED, ResponseCode.APPROVED, entry.reply),
+        _resolved(entry, Resolution.POST),
+        *_released(entry, State.REFUNDED if is_whole else None),
+    )
+
+
+def _released(entry: Entry, after: State | None) -> tuple[Step, ...]:
+    """The claim on the payment ends; none on a blind refund."""
+    if entry.original_id is None:
+        return ()
+    return (UpdateEntry.release(entry.original_id, entry.id, after),)
+
+
+def _resolved(entry: Entry, how: Resolution) -> PostPendingResolve:
+    return PostPendingResolve(entry.id, entry.id, entry.business_date, how)
+
+
+async def refund_in_doubt(ports: Ports, entry: Entry, now_ms: int) -> tuple[Step, ...]:
+    """How a refund ends whose process died: it stands, and the bank is told again."""
+    owed = await owe_refund(ports, entry, NO_ANSWER, attempts=1)
+    if entry.original_id is None:
+        return (*_stands(entry, is_whole=False), owed)
+    payment = await ports.book.entry(entry.original_id)
+    made = await _made(ports, entry.original_id)
+    refunded_minor = entry.amount_minor + sum(one.amount_minor for one in made)
+    is_whole = payment is not None and refunded_minor == payment.amount_minor
+    return (*_stands(entry, is_whole=is_whole), owed)
+
+
+async def _made(ports: Ports, payment_id: int) -> list[Entry]:
+    """The refunds of a payment that stand."""
+    about = await ports.book.entries_of_original(payment_id)
+    return [one for one in about if one.kind is KIND and one.state is State.APPROVED]
+
+
+async def sale_reversed(ports: Ports, sale: Entry, reversal: Entry) -> tuple[Step, ...] | str:
+    """A sale of which something was given back is not undone any more (12)."""
+    about = await ports.book.entries_of_original(sale.id)
+    if any(one.kind is KIND and one.state in (State.SENT, State.APPROVED) for one in about):
+        return ResponseCode.INVALID_TRANSACTION
+    return (LimitRefunded(sale.id, 0),)
