@@ -101,11 +101,13 @@ class FakeOrders:
     Attributes:
         opens: what opening an order or a part gives.
         asked: order numbers.
+        opened: what was to come into being.
     """
 
     facts: dict[str, OrderReply] = field(default_factory=dict)
     opens: OrderReply | NotOpened = field(default_factory=UnknownOrder)
     asked: list[str] = field(default_factory=list)
+    opened: list[NewOrder | NewPart] = field(default_factory=list)
 
     async def query(
         self,
@@ -124,6 +126,7 @@ class FakeOrders:
         self, new: NewOrder | NewPart, *secrets: str, changes: int | None = 0
     ) -> OrderReply | NotOpened:
         """See ``Orders``."""
+        self.opened.append(new)
         return self.opens
 
 
