@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import trio.testing
+from fake_host import Act, FakeHost
 
 from acquirer.codecs.tpdu import ProcessingDemand
 from acquirer.config.estate import Card
@@ -21,7 +22,7 @@ def anyio_backend() -> tuple[str, dict[str, Any]]:
     return "trio", {"clock": trio.testing.MockClock(autojump_threshold=0)}
 
 
-async def test_sale_over_one_connection(wire: Any, host: Any, card: Card) -> None:
+async def test_sale_over_one_connection(wire: Any, host: FakeHost, card: Card) -> None:
     """Several transactions use the same connection."""
     async with wire(host) as bench:
         first = await bench.client.sale(1250, card)
@@ -31,7 +32,9 @@ async def test_sale_over_one_connection(wire: Any, host: Any, card: Card) -> Non
     assert host.connections == 1
 
 
-async def test_no_answer_is_reversed_at_once(wire: Any, host: Any, card: Card, act: Any) -> None:
+async def test_no_answer_is_reversed_at_once(
+    wire: Any, host: FakeHost, card: Card, act: type[Act]
+) -> None:
     """After the time-out the reversal goes out on a new connection with reason 98."""
     async with wire(host) as bench:
         host.script.append(act(drop=True))
@@ -43,7 +46,9 @@ async def test_no_answer_is_reversed_at_once(wire: Any, host: Any, card: Card, a
     assert bench.client.state.journal[-1].state == "reversed"
 
 
-async def test_closed_connection_is_no_answer(wire: Any, host: Any, card: Card, act: Any) -> None:
+async def test_closed_connection_is_no_answer(
+    wire: Any, host: FakeHost, card: Card, act: type[Act]
+) -> None:
     """A connection that ends before the answer counts as no answer."""
     async with wire(host) as bench:
         host.script.append(act(close=True))
@@ -52,7 +57,7 @@ async def test_closed_connection_is_no_answer(wire: Any, host: Any, card: Card, 
 
 
 async def test_reversal_goes_before_the_next_transaction(
-    wire: Any, host: Any, card: Card, act: Any
+    wire: Any, host: FakeHost, card: Card, act: type[Act]
 ) -> None:
     """As long as it is not acknowledged nothing else leaves the terminal."""
     async with wire(host, reverse_at_once=False) as bench:
@@ -70,7 +75,7 @@ async def test_reversal_goes_before_the_next_transaction(
 
 
 async def test_state_is_saved_before_the_request_leaves(
-    wire: Any, host: Any, card: Card, act: Any
+    wire: Any, host: FakeHost, card: Card, act: type[Act]
 ) -> None:
     """What lies in the store when the host sees the sale already has its reversal."""
     async with wire(host) as bench:
@@ -89,7 +94,7 @@ async def test_state_is_saved_before_the_request_leaves(
 
 
 async def test_bad_mac_signs_on_again_and_reverses(
-    wire: Any, host: Any, card: Card, act: Any
+    wire: Any, host: FakeHost, card: Card, act: type[Act]
 ) -> None:
     """A reply with a bad MAC ends in new keys and a reversal with reason A0."""
     async with wire(host) as bench:
@@ -100,7 +105,9 @@ async def test_bad_mac_signs_on_again_and_reverses(
     assert host.requests[2].get(39) == "A0"
 
 
-async def test_stray_frames_are_passed_over(wire: Any, host: Any, card: Card, act: Any) -> None:
+async def test_stray_frames_are_passed_over(
+    wire: Any, host: FakeHost, card: Card, act: type[Act]
+) -> None:
     """Frames that answer nothing are dropped; the answer behind them is found."""
     async with wire(host) as bench:
         host.script.append(act(before=(b"\x60garbage", b"\x00" * 40)))
@@ -109,7 +116,9 @@ async def test_stray_frames_are_passed_over(wire: Any, host: Any, card: Card, ac
     assert bench.client.link.strays == 2
 
 
-async def test_a_flood_of_stray_frames_ends(wire: Any, host: Any, card: Card, act: Any) -> None:
+async def test_a_flood_of_stray_frames_ends(
+    wire: Any, host: FakeHost, card: Card, act: type[Act]
+) -> None:
     """After a limit the terminal hangs up rather than listen for ever."""
     async with wire(host) as bench:
         host.script.append(act(drop=True, before=(b"\x60flood",) * STRAYS_MAX))
@@ -120,7 +129,7 @@ async def test_a_flood_of_stray_frames_ends(wire: Any, host: Any, card: Card, ac
 
 
 async def test_unreachable_switch_leaves_nothing_to_reverse(
-    wire: Any, host: Any, card: Card
+    wire: Any, host: FakeHost, card: Card
 ) -> None:
     """What never left needs no reversal and takes no STAN."""
     async with wire(host, sign_on=False, refuse=True) as bench:
@@ -128,7 +137,9 @@ async def test_unreachable_switch_leaves_nothing_to_reverse(
     assert (result.outcome, bench.client.state.next_stan) == ("unsent", 1)
 
 
-async def test_demand_three_signs_on_again(wire: Any, host: Any, card: Card, act: Any) -> None:
+async def test_demand_three_signs_on_again(
+    wire: Any, host: FakeHost, card: Card, act: type[Act]
+) -> None:
     """Processing demand 3 in a reply is followed."""
     async with wire(host) as bench:
         host.script.append(act(demand=ProcessingDemand.SIGN_ON))
@@ -139,7 +150,9 @@ async def test_demand_three_signs_on_again(wire: Any, host: Any, card: Card, act
     assert bench.client.state.batch == "000008"
 
 
-async def test_wrong_batch_signs_on_again(wire: Any, host: Any, card: Card, act: Any) -> None:
+async def test_wrong_batch_signs_on_again(
+    wire: Any, host: FakeHost, card: Card, act: type[Act]
+) -> None:
     """77 is a decline, after which the terminal fetches the new batch."""
     async with wire(host) as bench:
         host.script.append(act(fields={39: "77"}, remove=(38,)))
@@ -149,7 +162,9 @@ async def test_wrong_batch_signs_on_again(wire: Any, host: Any, card: Card, act:
     assert bench.client.state.batch == "000008"
 
 
-async def test_demands_can_be_left_alone(wire: Any, host: Any, card: Card, act: Any) -> None:
+async def test_demands_can_be_left_alone(
+    wire: Any, host: FakeHost, card: Card, act: type[Act]
+) -> None:
     """A terminal told not to follow only reports the demand."""
     async with wire(host, follow_demands=False) as bench:
         host.script.append(act(demand=ProcessingDemand.SIGN_ON))
@@ -159,7 +174,7 @@ async def test_demands_can_be_left_alone(wire: Any, host: Any, card: Card, act: 
 
 
 async def test_demand_two_confirms_open_order_payments(
-    wire: Any, host: Any, card: Card, act: Any
+    wire: Any, host: FakeHost, card: Card, act: type[Act]
 ) -> None:
     """Each payment held open is confirmed, but not the one that the reply itself answers."""
     ask = act(demand=ProcessingDemand.UPLOAD_STATUS)
@@ -179,7 +194,7 @@ async def test_demand_two_confirms_open_order_payments(
 
 
 async def test_confirmation_is_sent_until_it_is_answered(
-    wire: Any, host: Any, card: Card, act: Any
+    wire: Any, host: FakeHost, card: Card, act: type[Act]
 ) -> None:
     """An unanswered confirmation goes out again before the next transaction, with its STAN."""
     async with wire(host) as bench:
@@ -196,7 +211,7 @@ async def test_confirmation_is_sent_until_it_is_answered(
     assert host.requests[1].raw == host.requests[2].raw
 
 
-async def test_order_query_shows_what_is_due(wire: Any, host: Any) -> None:
+async def test_order_query_shows_what_is_due(wire: Any, host: FakeHost) -> None:
     """DE4 and the items of DE59 come out as values."""
     host.order_fields = {"OS": "00", "OW": "12", "OT": "Phone 手机壳|Block 14"}
     host.amount_due = "000000021478"
@@ -212,7 +227,7 @@ async def test_order_query_shows_what_is_due(wire: Any, host: Any) -> None:
     )
 
 
-async def test_balance_inquiry(wire: Any, host: Any, card: Card, act: Any) -> None:
+async def test_balance_inquiry(wire: Any, host: FakeHost, card: Card, act: type[Act]) -> None:
     """The balances of DE54 come out; nothing is journaled or reversed."""
     async with wire(host) as bench:
         host.script.append(act(fields={54: "1002156C000000500000"}))
@@ -221,14 +236,14 @@ async def test_balance_inquiry(wire: Any, host: Any, card: Card, act: Any) -> No
     assert bench.client.state.journal == ()
 
 
-async def test_echo_has_no_stan(wire: Any, host: Any) -> None:
+async def test_echo_has_no_stan(wire: Any, host: FakeHost) -> None:
     """The line test carries no DE11 and works without keys."""
     async with wire(host, sign_on=False) as bench:
         assert (await bench.client.echo()).approved
     assert 11 not in host.requests[0].fields
 
 
-async def test_sign_off_gives_the_keys_up(wire: Any, host: Any, card: Card) -> None:
+async def test_sign_off_gives_the_keys_up(wire: Any, host: FakeHost, card: Card) -> None:
     """After sign-off the terminal takes no money."""
     async with wire(host) as bench:
         assert (await bench.client.sign_off()).approved
@@ -236,7 +251,7 @@ async def test_sign_off_gives_the_keys_up(wire: Any, host: Any, card: Card) -> N
             await bench.client.sale(1, card)
 
 
-async def test_reverse_undoes_the_last_approved_sale(wire: Any, host: Any, card: Card) -> None:
+async def test_reverse_undoes_the_last_approved_sale(wire: Any, host: FakeHost, card: Card) -> None:
     """Reversal by hand has reason 06 and marks the sale; a second one finds nothing."""
     async with wire(host) as bench:
         await bench.client.sale(1250, card)
@@ -247,7 +262,7 @@ async def test_reverse_undoes_the_last_approved_sale(wire: Any, host: Any, card:
     assert bench.client.state.journal[-1].state == "reversed"
 
 
-async def test_watch_sees_every_frame(wire: Any, host: Any, card: Card) -> None:
+async def test_watch_sees_every_frame(wire: Any, host: FakeHost, card: Card) -> None:
     """The trace hook gets what was sent and received."""
     seen: list[str] = []
     async with wire(host) as bench:

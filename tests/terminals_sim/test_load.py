@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import trio
 import trio.testing
+from fake_host import Act, FakeHost
 
 from acquirer.config.estate import Card, Courier, load_estate
+from acquirer.terminals_sim.identity import Identity
 from acquirer.terminals_sim.link import Connect, tcp
 from acquirer.terminals_sim.load import LoadPlan, TerminalJournal, plan_for, play
 
@@ -25,7 +28,7 @@ def anyio_backend() -> tuple[str, dict[str, Any]]:
 class Books:
     """Wraps a host: books every effect once, then perhaps loses or spoils the answer."""
 
-    def __init__(self, host: Any, act: Any, seed: int, fault_rate: float) -> None:
+    def __init__(self, host: FakeHost, act: type[Act], seed: int, fault_rate: float) -> None:
         self.host, self._act = host, act
         self._random = random.Random(seed)
         self._rate = fault_rate
@@ -70,7 +73,7 @@ class Books:
         )
 
 
-def connect_to(host: Any, nursery: trio.Nursery) -> Connect:
+def connect_to(host: FakeHost, nursery: trio.Nursery) -> Connect:
     """In-memory connections to the host."""
 
     async def connect() -> trio.abc.Stream:
@@ -88,7 +91,11 @@ def taken(journal: TerminalJournal) -> int:
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 async def test_books_agree_after_lost_answers(
-    make_identity: Any, make_host: Any, act: Any, card: Card, seed: int
+    make_identity: Callable[..., Identity],
+    make_host: type[FakeHost],
+    act: type[Act],
+    card: Card,
+    seed: int,
 ) -> None:
     """Whatever is lost on the way, each terminal ends with the host's own sum and no debts."""
     identities = tuple(make_identity(terminal_id=f"1000000{n}") for n in range(1, 5))
@@ -108,7 +115,7 @@ async def test_books_agree_after_lost_answers(
 
 
 async def test_orders_are_paid_confirmed_and_signed_for(
-    make_identity: Any, make_host: Any, act: Any, card: Card
+    make_identity: Callable[..., Identity], make_host: type[FakeHost], act: type[Act], card: Card
 ) -> None:
     """Order payments run through all their steps, each order once."""
     me = make_identity()
@@ -135,7 +142,9 @@ async def test_orders_are_paid_confirmed_and_signed_for(
     assert taken(journal) + cancelled == books.total(me.terminal_id)
 
 
-async def test_stop_ends_the_play(make_identity: Any, make_host: Any, card: Card) -> None:
+async def test_stop_ends_the_play(
+    make_identity: Callable[..., Identity], make_host: type[FakeHost], card: Card
+) -> None:
     """The stop event ends it before the limits do."""
     me = make_identity()
     host = make_host(me)
@@ -155,7 +164,9 @@ async def test_stop_ends_the_play(make_identity: Any, make_host: Any, card: Card
     assert len(journal.answers) == 11
 
 
-async def test_no_switch_at_all_ends_with_the_time(make_identity: Any, card: Card) -> None:
+async def test_no_switch_at_all_ends_with_the_time(
+    make_identity: Callable[..., Identity], card: Card
+) -> None:
     """Where nobody answers the play ends by its time limit, with nothing owed."""
 
     async def connect() -> trio.abc.Stream:
@@ -170,7 +181,10 @@ async def test_no_switch_at_all_ends_with_the_time(make_identity: Any, card: Car
 
 @pytest.mark.parametrize("anyio_backend", ["trio"])
 async def test_over_a_real_socket(
-    make_identity: Any, make_host: Any, card: Card, anyio_backend: str
+    make_identity: Callable[..., Identity],
+    make_host: type[FakeHost],
+    card: Card,
+    anyio_backend: str,
 ) -> None:
     """The same play over TCP on the loopback."""
     identities = tuple(make_identity(terminal_id=f"1000000{n}") for n in range(1, 4))

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import trio.testing
+from fake_host import Act, FakeHost
 
 from acquirer.codecs.message import Message
 from acquirer.config.estate import load_estate
@@ -40,7 +41,7 @@ def observed(**fields: str) -> Observed:
     return Observed("yes", "approved", Message("0210", {39: "00", **values}), "good")
 
 
-async def played(wire: Any, host: Any, tmp_path: Path, steps: str, **options: Any) -> Any:
+async def played(wire: Any, host: FakeHost, tmp_path: Path, steps: str, **options: Any) -> Any:
     """Reports of a scenario of one terminal."""
     path = tmp_path / "s.toml"
     path.write_text(f'title = "t"\n[[terminals]]\ntid = "10000001"\n{steps}', "utf-8")
@@ -152,7 +153,7 @@ def test_wrong_files_are_explained(
         load_scenario(path)
 
 
-async def test_usual_steps_and_captures(wire: Any, host: Any, tmp_path: Path) -> None:
+async def test_usual_steps_and_captures(wire: Any, host: FakeHost, tmp_path: Path) -> None:
     """A sale and its void by RRN."""
     reports = await played(
         wire,
@@ -175,7 +176,7 @@ async def test_usual_steps_and_captures(wire: Any, host: Any, tmp_path: Path) ->
 
 
 async def test_first_failure_ends_it_and_names_the_field(
-    wire: Any, host: Any, tmp_path: Path, act: Any
+    wire: Any, host: FakeHost, tmp_path: Path, act: type[Act]
 ) -> None:
     """Steps after the failing one are not played."""
     host.script.extend([None, act(fields={39: "51"}, remove=(38,))])
@@ -197,7 +198,7 @@ async def test_first_failure_ends_it_and_names_the_field(
     assert failure(reports) == "field 39: expected '00' (approved), got '51' (insufficient funds)"
 
 
-async def test_bent_messages(wire: Any, host: Any, tmp_path: Path) -> None:
+async def test_bent_messages(wire: Any, host: FakeHost, tmp_path: Path) -> None:
     """Wrong MAC, no MAC, set and removed fields leave as told and do not touch the journal."""
     reports = await played(
         wire,
@@ -237,7 +238,9 @@ async def test_bent_messages(wire: Any, host: Any, tmp_path: Path) -> None:
     assert [message.get(11) for message in (wrong, none)] == ["000002", "000003"]
 
 
-async def test_raw_bytes_silence_and_close(wire: Any, host: Any, tmp_path: Path, act: Any) -> None:
+async def test_raw_bytes_silence_and_close(
+    wire: Any, host: FakeHost, tmp_path: Path, act: type[Act]
+) -> None:
     """A step can expect that no answer comes, or that the connection ends."""
     sale = "6000030000603100310000" + "0820" + "0000000000C00010" + "31" * 8 + "32" * 15
     message = sale + "0011" + "000000073010"
@@ -265,7 +268,7 @@ async def test_raw_bytes_silence_and_close(wire: Any, host: Any, tmp_path: Path,
 
 
 async def test_a_refusal_of_the_terminal_can_be_expected(
-    wire: Any, host: Any, tmp_path: Path
+    wire: Any, host: FakeHost, tmp_path: Path
 ) -> None:
     """What the terminal does not send is an outcome too."""
     reports = await played(
@@ -289,7 +292,7 @@ async def test_a_refusal_of_the_terminal_can_be_expected(
     ],
 )
 async def test_steps_that_cannot_be_played(
-    wire: Any, host: Any, tmp_path: Path, step: str, words: str
+    wire: Any, host: FakeHost, tmp_path: Path, step: str, words: str
 ) -> None:
     """The error names step and reason."""
     path = tmp_path / "s.toml"

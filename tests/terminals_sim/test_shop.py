@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import trio.testing
+from fake_host import Act, FakeHost
 
 from acquirer.codecs.de59 import De59
 from acquirer.config.estate import Card
@@ -21,13 +22,13 @@ def anyio_backend() -> tuple[str, dict[str, Any]]:
     return "trio", {"clock": trio.testing.MockClock(autojump_threshold=0)}
 
 
-def priced(host: Any, due_minor: int) -> None:
+def priced(host: FakeHost, due_minor: int) -> None:
     """The host opens whatever is asked for."""
     host.order_fields = {"OS": "00", "OW": "12", "OT": "Tea 2 × 39.80"}
     host.amount_due = f"{due_minor:012d}"
 
 
-async def test_a_sale_is_opened_paid_and_confirmed(wire: Any, host: Any, card: Card) -> None:
+async def test_a_sale_is_opened_paid_and_confirmed(wire: Any, host: FakeHost, card: Card) -> None:
     """The order's number is the terminal's own: a letter, itself, batch and STAN of the query."""
     priced(host, 7960)
     async with wire(host) as bench:
@@ -50,7 +51,7 @@ async def test_a_sale_is_opened_paid_and_confirmed(wire: Any, host: Any, card: C
     assert number != again.order_no
 
 
-async def test_what_is_not_opened_is_not_paid(wire: Any, host: Any, act: Any) -> None:
+async def test_what_is_not_opened_is_not_paid(wire: Any, host: FakeHost, act: type[Act]) -> None:
     """A refused or unanswered query is the result, and names the order all the same."""
     priced(host, 0)
     async with wire(host) as bench:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
 import trio
+from fake_host import FakeHost
 from hypothesis import given
 from hypothesis import strategies as st
 
 from acquirer.config.estate import Card
 from acquirer.terminals_sim.cards import present
 from acquirer.terminals_sim.errors import LocalRefusal, StateFileError
+from acquirer.terminals_sim.identity import Identity
 from acquirer.terminals_sim.state import (
     ADVICES_MAX,
     ORDERS_MAX,
@@ -92,7 +93,7 @@ def test_too_many_waiting_confirmations_are_refused() -> None:
         state.with_advice(advice)
 
 
-def test_a_terminal_takes_only_its_own_state(identity: Any) -> None:
+def test_a_terminal_takes_only_its_own_state(identity: Identity) -> None:
     """A state file of another terminal is refused."""
     with pytest.raises(LocalRefusal):
         Terminal(identity, TerminalState("10000002"))
@@ -144,7 +145,7 @@ def test_failed_write_leaves_the_old_state(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_crash_between_save_and_send(
-    tmp_path: Path, host: Any, signed_on: Terminal, card: Card
+    tmp_path: Path, host: FakeHost, signed_on: Terminal, card: Card
 ) -> None:
     """A terminal that died before sending starts with a reversal, and never uses the STAN again."""
     with FileStore(tmp_path / "t.json") as store:
@@ -156,7 +157,7 @@ def test_crash_between_save_and_send(
     born_again = Terminal(signed_on.identity, saved)
     reversal = born_again.reverse()
     assert (reversal.message.mti, reversal.stan) == ("0400", request.stan)
-    answers = host.answer(reversal.frame)
+    answers = host.replies(reversal.frame)
     assert born_again.take(reversal, answers[0]) is not None
     assert born_again.sale(1250, present(card)).stan == "000003"
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from fake_host import Act, FakeHost
 
 from acquirer.codecs.de59 import De59
 from acquirer.codecs.dialect import load_dialect
@@ -16,6 +18,7 @@ from acquirer.config.estate import Card
 from acquirer.hsm_sim.crypto import des, mac, pinblock
 from acquirer.terminals_sim.cards import present
 from acquirer.terminals_sim.errors import LocalRefusal
+from acquirer.terminals_sim.identity import Identity
 from acquirer.terminals_sim.messages import Request
 from acquirer.terminals_sim.results import Result
 from acquirer.terminals_sim.state import TerminalState
@@ -44,16 +47,16 @@ def decoded(request: Request) -> Message:
     return load_dialect("cup_pos").decode(raw)
 
 
-def answered(host: Any, terminal: Terminal, request: Request) -> Result:
+def answered(host: FakeHost, terminal: Terminal, request: Request) -> Result:
     """The result after the host's answer."""
-    answers = host.answer(request.frame)
+    answers = host.replies(request.frame)
     results = [terminal.take(request, frame) for frame in answers]
     found = [result for result in results if result is not None]
     assert len(found) == 1
     return found[0]
 
 
-def test_sign_on_layout(identity: Any, host: Any) -> None:
+def test_sign_on_layout(identity: Identity, host: FakeHost) -> None:
     """A sign-on is 0800 with DE11, 41, 42 and eleven digits of DE60, and no MAC."""
     terminal = Terminal(identity, TerminalState("10000001"))
     message = decoded(terminal.sign_on("003"))
@@ -75,8 +78,8 @@ def test_sign_on_layout(identity: Any, host: Any) -> None:
     ],
 )
 def test_sign_on_opens_the_working_keys(
-    identity: Any,
-    host: Any,
+    identity: Identity,
+    host: FakeHost,
     network_code: str,
     pin_key: bytes,
     mac_key: bytes,
@@ -93,7 +96,7 @@ def test_sign_on_opens_the_working_keys(
     assert "0123456789" not in repr(terminal.keys)
 
 
-def test_single_length_mac_key_in_the_first_half(identity: Any, host: Any) -> None:
+def test_single_length_mac_key_in_the_first_half(identity: Identity, host: FakeHost) -> None:
     """In the form 003 a single-length MAC key is followed by eight zero bytes of its own."""
     host.mac_key = MAC_KEY[:8]
     terminal = Terminal(identity, TerminalState("10000001"))
@@ -102,7 +105,7 @@ def test_single_length_mac_key_in_the_first_half(identity: Any, host: Any) -> No
 
 
 def test_sign_on_with_a_wrong_check_value_changes_nothing(
-    identity: Any, host: Any, act: Any
+    identity: Identity, host: FakeHost, act: type[Act]
 ) -> None:
     """Keys whose KCV does not fit are not taken."""
     terminal = Terminal(identity, TerminalState("10000001"))
@@ -175,7 +178,7 @@ def test_same_shape_as_a_reversal_from_the_field(signed_on: Terminal, card: Card
     assert (ours.mti, theirs.get(39)) == (theirs.mti, ours.get(39))
 
 
-def test_approved_sale_is_in_the_journal(host: Any, signed_on: Terminal, card: Card) -> None:
+def test_approved_sale_is_in_the_journal(host: FakeHost, signed_on: Terminal, card: Card) -> None:
     """An approval with a good MAC ends the pending reversal and fills the journal."""
     result = answered(host, signed_on, signed_on.sale(1250, present(card)))
     assert (result.outcome, result.mac, result.faults) == ("approved", "good", ())
@@ -185,7 +188,7 @@ def test_approved_sale_is_in_the_journal(host: Any, signed_on: Terminal, card: C
 
 
 def test_declined_sale_leaves_nothing_pending(
-    host: Any, signed_on: Terminal, card: Card, act: Any
+    host: FakeHost, signed_on: Terminal, card: Card, act: type[Act]
 ) -> None:
     """A decline is a result, not an error, and needs no reversal."""
     host.script.append(act(fields={39: "55"}, remove=(38,)))
@@ -200,7 +203,7 @@ def test_declined_sale_leaves_nothing_pending(
 
 
 def test_bad_reply_mac_is_reversed_with_reason_a0(
-    host: Any, signed_on: Terminal, card: Card, act: Any
+    host: FakeHost, signed_on: Terminal, card: Card, act: type[Act]
 ) -> None:
     """An approval whose MAC fails is not believed."""
     host.script.append(act(mac="bad"))
@@ -211,7 +214,7 @@ def test_bad_reply_mac_is_reversed_with_reason_a0(
 
 
 def test_approval_without_mac_is_reversed(
-    host: Any, signed_on: Terminal, card: Card, act: Any
+    host: FakeHost, signed_on: Terminal, card: Card, act: type[Act]
 ) -> None:
     """A missing MAC is no better than a wrong one."""
     host.script.append(act(mac="none"))
@@ -225,7 +228,7 @@ def test_approval_without_mac_is_reversed(
     [(4, "000000001251"), (3, "200000"), (42, "898110053310009"), (60, "2200000800060")],
 )
 def test_unlike_echo_is_reversed_with_reason_06(
-    host: Any, signed_on: Terminal, card: Card, act: Any, number: int, value: str
+    host: FakeHost, signed_on: Terminal, card: Card, act: type[Act], number: int, value: str
 ) -> None:
     """An approval of something else than was asked is undone."""
     host.script.append(act(fields={number: value}))
@@ -242,27 +245,27 @@ def test_unlike_echo_is_reversed_with_reason_06(
     [{"fields": {11: "000099"}}, {"fields": {41: "10000002"}}, {"mti": "0410"}],
 )
 def test_a_reply_to_something_else_is_not_an_answer(
-    host: Any, signed_on: Terminal, card: Card, act: Any, change: dict[str, Any]
+    host: FakeHost, signed_on: Terminal, card: Card, act: type[Act], change: dict[str, Any]
 ) -> None:
     """STAN, terminal or MTI of another message: the terminal waits on."""
     host.script.append(act(**change))
     request = signed_on.sale(1250, present(card))
-    frames = host.answer(request.frame)
+    frames = host.replies(request.frame)
     assert [signed_on.take(request, frame) for frame in frames] == [None]
     assert signed_on.state.reversal is not None
 
 
 def test_reply_with_the_tpdu_not_swapped_is_not_an_answer(
-    host: Any, signed_on: Terminal, card: Card
+    host: FakeHost, signed_on: Terminal, card: Card
 ) -> None:
     """The reply's TPDU has destination and source changed over."""
     request = signed_on.sale(1250, present(card))
-    frame = host.answer(request.frame)[0]
+    frame = host.replies(request.frame)[0]
     assert signed_on.take(request, request.frame[:5] + frame[5:]) is None
     assert signed_on.take(request, b"\x00" * 7) is None
 
 
-def test_void_refers_to_the_sale(host: Any, signed_on: Terminal, card: Card) -> None:
+def test_void_refers_to_the_sale(host: FakeHost, signed_on: Terminal, card: Card) -> None:
     """DE61 has batch, STAN and date of the sale, DE37 and DE38 its numbers; no card data."""
     sale = answered(host, signed_on, signed_on.sale(1250, present(card)))
     request = signed_on.void()
@@ -282,7 +285,7 @@ def test_void_refers_to_the_sale(host: Any, signed_on: Terminal, card: Card) -> 
 
 
 def test_reversal_of_a_void_brings_the_sale_back(
-    host: Any, signed_on: Terminal, card: Card
+    host: FakeHost, signed_on: Terminal, card: Card
 ) -> None:
     """Where the void is undone the sale counts again."""
     answered(host, signed_on, signed_on.sale(1250, present(card)))
@@ -291,7 +294,9 @@ def test_reversal_of_a_void_brings_the_sale_back(
     assert [entry.state for entry in signed_on.state.journal] == ["approved", "reversed"]
 
 
-def test_reversal_keeps_stan_amount_and_batch(host: Any, signed_on: Terminal, card: Card) -> None:
+def test_reversal_keeps_stan_amount_and_batch(
+    host: FakeHost, signed_on: Terminal, card: Card
+) -> None:
     """A 0400 has the original's STAN, DE4, 60.2, no card data and the reason in DE39."""
     original = decoded(signed_on.sale(1250, present(card)))
     message = decoded(signed_on.reverse())
@@ -304,7 +309,7 @@ def test_reversal_keeps_stan_amount_and_batch(host: Any, signed_on: Terminal, ca
 
 @pytest.mark.parametrize("code", ["85", "A2", "ZZ", "11"])
 def test_a_code_that_the_interface_lacks_is_in_doubt(
-    host: Any, signed_on: Terminal, card: Card, act: Any, code: str
+    host: FakeHost, signed_on: Terminal, card: Card, act: type[Act], code: str
 ) -> None:
     """It is no approval, and no refusal that would leave the money where it may be: reversed."""
     host.script.append(act(fields={39: code}))
@@ -318,7 +323,7 @@ def test_a_code_that_the_interface_lacks_is_in_doubt(
     [("000000000500", "approved"), ("000000001250", "invalid"), ("000000000000", "invalid")],
 )
 def test_an_approval_in_part_names_the_part(
-    host: Any, signed_on: Terminal, card: Card, act: Any, granted: str, outcome: str
+    host: FakeHost, signed_on: Terminal, card: Card, act: type[Act], granted: str, outcome: str
 ) -> None:
     """Without an amount below the one asked for, nobody knows how much was paid."""
     host.script.append(act(fields={39: "10", 4: granted}))
@@ -328,7 +333,7 @@ def test_an_approval_in_part_names_the_part(
 
 
 def test_nothing_but_a_sale_is_approved_in_part(
-    host: Any, signed_on: Terminal, card: Card, act: Any
+    host: FakeHost, signed_on: Terminal, card: Card, act: type[Act]
 ) -> None:
     """A void in part is none."""
     answered(host, signed_on, signed_on.sale(1250, present(card)))
@@ -341,7 +346,7 @@ def test_nothing_but_a_sale_is_approved_in_part(
     [("00", False), ("25", False), ("12", False), ("96", True), ("05", True), ("ZZ", True)],
 )
 def test_reversal_is_kept_until_it_is_acknowledged(
-    host: Any, signed_on: Terminal, card: Card, act: Any, code: str, left: bool
+    host: FakeHost, signed_on: Terminal, card: Card, act: type[Act], code: str, left: bool
 ) -> None:
     """00 and 25 end it, and so does 12; a switch fault does not, nor a code that says nothing."""
     signed_on.lost(signed_on.sale(1250, present(card)))
@@ -352,7 +357,7 @@ def test_reversal_is_kept_until_it_is_acknowledged(
 
 
 def test_forged_refusal_does_not_end_a_reversal(
-    host: Any, signed_on: Terminal, card: Card, act: Any
+    host: FakeHost, signed_on: Terminal, card: Card, act: type[Act]
 ) -> None:
     """A 97 without a MAC could come from anybody, so what was sent stays to be reversed."""
     host.script.append(act(fields={39: "97"}, mac="none"))
@@ -361,7 +366,7 @@ def test_forged_refusal_does_not_end_a_reversal(
     assert signed_on.state.reversal is not None
 
 
-def test_courier_sign_on_layout(host: Any, signed_on: Terminal) -> None:
+def test_courier_sign_on_layout(host: FakeHost, signed_on: Terminal) -> None:
     """The password goes as a PIN block without PAN, DE53 16…, and the message has a MAC."""
     request = signed_on.courier_sign_on("C1001", "270475")
     message = decoded(request)
@@ -382,7 +387,7 @@ def test_courier_sign_on_layout(host: Any, signed_on: Terminal) -> None:
     [("card", "000000", "00"), ("cash", "900000", ""), ("delivery", "910000", "")],
 )
 def test_order_payment_in_each_way(
-    host: Any,
+    host: FakeHost,
     signed_on: Terminal,
     card: Card,
     way: str,
@@ -413,7 +418,7 @@ def test_order_payment_in_each_way(
 
 
 def test_order_cancellation_and_its_confirmation(
-    host: Any, signed_on: Terminal, card: Card
+    host: FakeHost, signed_on: Terminal, card: Card
 ) -> None:
     """Rows 7 and 8: DE61 of the payment, DE37 and 38, no card data."""
     paid = answered(host, signed_on, signed_on.order_payment("SP1", 500, "card", present(card)))
@@ -430,7 +435,7 @@ def test_order_cancellation_and_its_confirmation(
 
 
 def test_one_order_of_several_lessens_the_payment(
-    host: Any, signed_on: Terminal, card: Card, act: Any
+    host: FakeHost, signed_on: Terminal, card: Card, act: type[Act]
 ) -> None:
     """By DE4 of the cancellation's reply; with the last of them the payment is gone."""
     shown = present(card)
@@ -445,7 +450,7 @@ def test_one_order_of_several_lessens_the_payment(
 
 
 def test_a_mangled_repeat_does_not_end_a_cancellation(
-    host: Any, signed_on: Terminal, card: Card, act: Any
+    host: FakeHost, signed_on: Terminal, card: Card, act: type[Act]
 ) -> None:
     """A0 to a copy says nothing of the one before it, which may have been taken."""
     answered(host, signed_on, signed_on.order_payment("SP1", 500, "card", present(card)))
@@ -458,7 +463,7 @@ def test_a_mangled_repeat_does_not_end_a_cancellation(
     assert signed_on.state.journal[0].state == "voided"
 
 
-def test_courier_who_went_elsewhere(host: Any, signed_on: Terminal, act: Any) -> None:
+def test_courier_who_went_elsewhere(host: FakeHost, signed_on: Terminal, act: type[Act]) -> None:
     """58 to the courier's own request means that he signed on at another terminal since."""
     answered(host, signed_on, signed_on.courier_sign_on("C1001", "270475"))
     for courier_id, left in (("C9", "C1001"), ("C1001", "")):
@@ -481,7 +486,7 @@ def test_receipt_of_an_order_that_was_not_paid_here(signed_on: Terminal) -> None
 
 
 def test_confirmation_waits_until_the_switch_has_it(
-    host: Any, signed_on: Terminal, card: Card, act: Any
+    host: FakeHost, signed_on: Terminal, card: Card, act: type[Act]
 ) -> None:
     """A confirmation without an answer is sent again as it was, byte for byte."""
     answered(host, signed_on, signed_on.order_payment("SP1", 500, "card", present(card)))
@@ -497,7 +502,9 @@ def test_confirmation_waits_until_the_switch_has_it(
     assert signed_on.state.open_orders == ()
 
 
-def test_a_confirmation_that_is_answered_late(host: Any, signed_on: Terminal, card: Card) -> None:
+def test_a_confirmation_that_is_answered_late(
+    host: FakeHost, signed_on: Terminal, card: Card
+) -> None:
     """An order that was cancelled meanwhile stays cancelled."""
     answered(host, signed_on, signed_on.order_payment("SP1", 500, "card", present(card)))
     signed_on.lost(signed_on.order_confirm("SP1"))
@@ -508,7 +515,7 @@ def test_a_confirmation_that_is_answered_late(host: Any, signed_on: Terminal, ca
 
 
 def test_confirmation_of_one_order_that_was_given_back(
-    host: Any, signed_on: Terminal, card: Card, act: Any
+    host: FakeHost, signed_on: Terminal, card: Card, act: type[Act]
 ) -> None:
     """12 to one order of several leaves the payment of the others standing."""
     paid = signed_on.order_payment("SP1", 500, "card", present(card), more=("SP2",))
@@ -520,7 +527,7 @@ def test_confirmation_of_one_order_that_was_given_back(
 
 
 def test_confirmation_of_a_reversed_payment(
-    host: Any, signed_on: Terminal, card: Card, act: Any
+    host: FakeHost, signed_on: Terminal, card: Card, act: type[Act]
 ) -> None:
     """12 tells the terminal that the switch undid the payment."""
     answered(host, signed_on, signed_on.order_payment("SP1", 500, "card", present(card)))
@@ -530,7 +537,7 @@ def test_confirmation_of_a_reversed_payment(
     assert signed_on.state.open_orders == ()
 
 
-def test_keys_are_needed_for_money(identity: Any, card: Card) -> None:
+def test_keys_are_needed_for_money(identity: Identity, card: Card) -> None:
     """Without keys the terminal refuses by itself and sends nothing."""
     terminal = Terminal(identity, TerminalState("10000001"))
     with pytest.raises(LocalRefusal, match="sign on"):
@@ -538,7 +545,9 @@ def test_keys_are_needed_for_money(identity: Any, card: Card) -> None:
     assert terminal.state == TerminalState("10000001")
 
 
-def test_x919_terminal(make_identity: Any, make_host: Any, card: Card) -> None:
+def test_x919_terminal(
+    make_identity: Callable[..., Identity], make_host: type[FakeHost], card: Card
+) -> None:
     """A profile with the retail MAC sends and checks binary MACs."""
     identity = make_identity(mac="x919", encoding="utf-8")
     host = make_host(identity)

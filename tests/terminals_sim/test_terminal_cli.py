@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import trio
+from fake_host import Act, FakeHost
 from limits import HANG_S
 from typer.testing import CliRunner, Result
 
@@ -21,7 +22,7 @@ TRACED = ("--tid", "10000001", "--trace")
 class Served:
     """A host in a thread of its own."""
 
-    def __init__(self, host: Any) -> None:
+    def __init__(self, host: FakeHost) -> None:
         self.host = host
         self.port = 0
         self._ready = threading.Event()
@@ -46,7 +47,7 @@ class Served:
 
 
 @pytest.fixture
-def served(host: Any) -> Iterator[Served]:
+def served(host: FakeHost) -> Iterator[Served]:
     """The usual host, serving."""
     with Served(host) as server:
         yield server
@@ -110,7 +111,7 @@ def test_trace_is_masked(run: Any) -> None:
     assert "processing code" in output.output
 
 
-def test_declines_exit_with_one(run: Any, host: Any, act: Any) -> None:
+def test_declines_exit_with_one(run: Any, host: FakeHost, act: type[Act]) -> None:
     """A decline says why and exits with 1."""
     run("sign-on")
     host.script.append(act(fields={39: "51"}, remove=(38,)))
@@ -118,7 +119,7 @@ def test_declines_exit_with_one(run: Any, host: Any, act: Any) -> None:
     assert (result.exit_code, "51 insufficient funds" in result.output) == (1, True)
 
 
-def test_no_answer_exits_with_three(run: Any, host: Any, act: Any) -> None:
+def test_no_answer_exits_with_three(run: Any, host: FakeHost, act: type[Act]) -> None:
     """No answer is reversed and exits with 3."""
     run("sign-on")
     host.script.append(act(close=True))
@@ -159,7 +160,7 @@ def test_unknown_terminal_and_missing_address(run: Any, tmp_path: Path) -> None:
     assert run("echo").exit_code == 2
 
 
-def test_order_at_the_door(run: Any, host: Any) -> None:
+def test_order_at_the_door(run: Any, host: FakeHost) -> None:
     """The merchant's courier is signed on where nobody is; the amount due is asked for."""
     host.amount_due = "000000021478"
     host.order_fields = {"OS": "00", "OW": "12", "OT": "Phone|Block 14"}
@@ -190,7 +191,7 @@ def test_order_at_the_door(run: Any, host: Any) -> None:
     ]
 
 
-def test_a_paid_order_shows_no_ways_to_pay(run: Any, host: Any) -> None:
+def test_a_paid_order_shows_no_ways_to_pay(run: Any, host: FakeHost) -> None:
     """The reply names what the merchant accepts; who reads it has nothing left to pay."""
     host.amount_due = "000000000000"
     host.order_fields = {"OS": "01", "OW": "12", "OT": "Phone"}
@@ -199,7 +200,7 @@ def test_a_paid_order_shows_no_ways_to_pay(run: Any, host: Any) -> None:
     assert ("paid" in shown, "pay by" in shown) == (True, False)
 
 
-def test_displaced_courier_signs_on_again(run: Any, host: Any, act: Any) -> None:
+def test_displaced_courier_signs_on_again(run: Any, host: FakeHost, act: type[Act]) -> None:
     """Where the courier went elsewhere meanwhile, he signs on once more."""
     host.amount_due = "000000021478"
     run("sign-on")
@@ -209,7 +210,9 @@ def test_displaced_courier_signs_on_again(run: Any, host: Any, act: Any) -> None
     assert [m.get(60)[8:11] for m in host.requests][-3:] == ["000", "402", "000"]
 
 
-def test_scenario_passes_and_fails(run: Any, host: Any, act: Any, tmp_path: Path) -> None:
+def test_scenario_passes_and_fails(
+    run: Any, host: FakeHost, act: type[Act], tmp_path: Path
+) -> None:
     """A scenario exits with 0, or with 1 and the field that differed, or with 2 for a bad file."""
     path = tmp_path / "s.toml"
     path.write_text(
