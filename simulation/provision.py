@@ -212,17 +212,18 @@ def write_config(path: Path, document: dict[str, Any]) -> None:
     fresh = path.with_suffix(".new")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
-        tomli_w.dump(_without_none(document), file)
+        tomli_w.dump(without_none(document), file)
         file.flush()
         os.fsync(file.fileno())
     fresh.replace(path)
 
 
-def _without_none(value: Any) -> Any:
+def without_none(value: Any) -> Any:
+    """What TOML can hold of a document: a key that is None is left out."""
     if isinstance(value, dict):
-        return {key: _without_none(item) for key, item in value.items() if item is not None}
+        return {key: without_none(item) for key, item in value.items() if item is not None}
     if isinstance(value, list):
-        return [_without_none(item) for item in value]
+        return [without_none(item) for item in value]
     return value
 
 

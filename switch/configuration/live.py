@@ -9,6 +9,7 @@ Source: docs/configuration.md, "Configuration configuration".
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -126,7 +127,15 @@ class Live(Generic[T]):
                 reasons = [str(fault) for fault in faults]
                 log.error("config_stale", epoch=stored.epoch, kept=self.epoch, reasons=reasons)
                 return
-            self.now = await self._build(stored.epoch, configuration, self.now)
+            try:
+                self.now = await self._build(stored.epoch, configuration, self.now)
+            except BookError:
+                raise
+            except Exception:
+                # It would end every process alike, and each start of one.
+                self._refused = stored.epoch
+                log.exception("config_stale", epoch=stored.epoch, kept=self.epoch)
+                return
             self.epoch, self.configuration = stored.epoch, configuration
             log.info("config_epoch", epoch=self.epoch)
 
@@ -161,7 +170,9 @@ class Live(Generic[T]):
             epoch = stored.epoch + 1
             if await self._book.commit(ChangeConfiguration(epoch, versions)) is None:
                 _tell(before, after, wanted.bodies, author, epoch)
-                await self.look()
+                # It is stored; where it cannot be read now, the next look takes it.
+                with suppress(BookError):
+                    await self.look()
                 return Changed(epoch, versions)
         raise BookBusy("the configuration kept changing")
 

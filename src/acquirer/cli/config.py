@@ -28,6 +28,7 @@ from acquirer.ledger.store.configuration import (
     config_history,
     read_configuration,
 )
+from acquirer.simulation.provision import without_none
 from acquirer.switch.configuration.changes import configuration_of
 from acquirer.switch.configuration.documents import (
     Difference,
@@ -46,6 +47,8 @@ Kinds = Annotated[
     typer.Option("--kind", help=f"Only this kind, more than once for several: {', '.join(KINDS)}."),
 ]
 NO_KINDS: list[str] = []
+# All of the group take these; to look nobody needs a name.
+Unused = Annotated[str, typer.Option(hidden=True)]
 
 HISTORY: list[Column[ConfigVersion]] = [
     Column("epoch", lambda one: str(one.epoch), right=True),
@@ -70,6 +73,8 @@ DIFFERENCES: list[Column[Difference]] = [
 def export(
     file: File = None,
     kind: Kinds = NO_KINDS,
+    by: Unused = "",
+    reason: Unused = "",
     data: Data = None,
     config: Config = None,
     as_json: AsJson = False,
@@ -90,10 +95,7 @@ def export(
     if file is None:
         say(text, nl=False)
         return
-    try:
-        file.write_text(text, "utf-8")
-    except OSError as error:
-        fail(error)
+    _write(file, text)
     say(f"epoch {stored.epoch} written to {file}")
 
 
@@ -126,6 +128,8 @@ def import_file(
 def diff(
     file: File = None,
     kind: Kinds = NO_KINDS,
+    by: Unused = "",
+    reason: Unused = "",
     data: Data = None,
     config: Config = None,
     as_json: AsJson = False,
@@ -156,12 +160,15 @@ def diff(
 
 @config_app.command("history")
 def history(
+    file: File = None,
     kind: Kinds = NO_KINDS,
+    by: Unused = "",
+    reason: Unused = "",
     data: Data = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show all versions, the oldest first: what, since when, by whom and why.
+    """Show all versions, the oldest first: what, since when, by whom, why; or write them to FILE.
 
     Example: acquirer config history --kind route --data shop
     """
@@ -169,14 +176,26 @@ def history(
     with open_books(data, config) as connection:
         if not inspect(connection).has_table("config_versions"):
             fail(NONE_YET)
+        versions = config_history(connection, tuple(kind))
+        if file is not None:
+            told = [_version(one) for one in versions]
+            _write(file, tomli_w.dumps(without_none({"versions": told})))
+            return
         print_list(
             "versions",
-            config_history(connection, tuple(kind)),
+            versions,
             HISTORY,
             title="Configuration",
             as_json=as_json,
             document=_version,
         )
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.write_text(text, "utf-8")
+    except OSError as error:
+        fail(error)
 
 
 def tell_change(done: dict[str, Any]) -> None:

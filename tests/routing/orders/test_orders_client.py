@@ -18,8 +18,9 @@ from acquirer.routing.orders.client import (
     Rejected,
     UnknownOrder,
 )
+from acquirer.routing.orders.http1 import open_http
 from acquirer.routing.orders.messages import EventData, OrderEvent, OrderFacts, build_event
-from acquirer.routing.orders.settings import OrderSystemSettings
+from acquirer.routing.orders.settings import OrderSystemSettings, Origin
 from acquirer.routing.orders.webhooks import verify
 
 pytestmark = pytest.mark.anyio
@@ -403,6 +404,40 @@ async def test_a_kept_answer_is_of_one_state_of_the_order() -> None:
         for changes, requests in ((0, 1), (0, 1), (4, 2), (4, 2), (None, 3), (5, 4), (5, 4)):
             await orders.query(MERCHANT, "SP1", changes=changes)
             assert len(server.requests) == requests
+
+
+async def test_another_system_takes_over_while_one_is_asked() -> None:
+    """What was begun ends as it was begun, and serves no more; the next goes to the other."""
+    asked, go_on = trio.Event(), trio.Event()
+
+    async def connect(origin: Origin) -> trio.abc.Stream:
+        asked.set()
+        await go_on.wait()
+        return await open_http(origin)
+
+    async def ask(orders: OrderSystems) -> None:
+        assert isinstance(await orders.query(MERCHANT, "SP1"), OrderFacts)
+
+    answer = reply(facts(max_age_s=60))
+    async with serving(lambda _: answer) as old, serving(lambda _: answer) as new:
+        first, second = (
+            OrderSystemSettings("shop", url=f"http://127.0.0.1:{server.port}")
+            for server in (old, new)
+        )
+        async with (
+            OrderSystems([first], wall_s=lambda: NOW_S, connect=connect) as orders,
+            trio.open_nursery() as nursery,
+        ):
+            nursery.start_soon(ask, orders)
+            await asked.wait()
+            await orders.take([second])
+            go_on.set()
+            await ask(orders)
+            await ask(orders)
+            # Nothing is another now: answers and connections stay.
+            await orders.take([second])
+            await ask(orders)
+        assert (1, 1, 1) == (len(old.requests), len(new.requests), new.connections)
 
 
 async def test_an_answer_before_the_merchant_was_told_is_not_kept() -> None:

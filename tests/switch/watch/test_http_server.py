@@ -56,9 +56,11 @@ APP = Starlette(
 
 
 @asynccontextmanager
-async def connected() -> AsyncIterator[Callable[[], Any]]:
+async def connected(
+    trusts: Callable[[str], bool] = lambda authorization: False,
+) -> AsyncIterator[Callable[[], Any]]:
     """A server, and what opens a connection to it."""
-    server = HttpServer(APP)
+    server = HttpServer(APP, trusts)
     async with trio.open_nursery() as nursery:
 
         def connect() -> Any:
@@ -78,9 +80,9 @@ async def read_all(stream: Any) -> bytes:
     return received
 
 
-async def ask(data: bytes) -> bytes:
+async def ask(data: bytes, trusts: Callable[[str], bool] = lambda authorization: False) -> bytes:
     """What comes back to these bytes, until the server closes."""
-    async with connected() as connect:
+    async with connected(trusts) as connect:
         stream = connect()
         with trio.move_on_after(60):
             await stream.send_all(data)
@@ -149,6 +151,21 @@ async def test_what_is_malformed_too_large_or_ambiguous_is_refused(
     """With its status, once, and the connection is closed."""
     answer = await ask(data)
     assert (status, 1) == (status_of(answer), answer.count(b"HTTP/1.1"))
+
+
+@pytest.mark.parametrize(
+    ("token", "size", "status"),
+    [
+        (b"right", 1_000_000, 200),
+        (b"right", http_server.TRUSTED_BODY_BYTES_MAX + 1, 413),
+        (b"wrong", 1_000_000, 413),
+    ],
+)
+async def test_who_is_trusted_may_send_much(token: bytes, size: int, status: int) -> None:
+    """A whole configuration, for one; but not without bounds."""
+    head = POST + b"authorization: " + token + b"\r\ncontent-length: %d\r\n\r\n" % size
+    answer = await ask(head + b"x" * size, trusts=lambda authorization: authorization == "right")
+    assert status == status_of(answer)
 
 
 @pytest.mark.parametrize("begun", [b"", b"GET /ec", POST + b"content-length: 9\r\n\r\nabc"])
