@@ -260,6 +260,26 @@ async def test_what_cannot_be_built_here_leaves_the_last(postgresql_url: str) ->
         assert not two.is_stale
 
 
+async def test_what_fails_while_it_is_built_leaves_the_last() -> None:
+    """A bug in what a configuration is built into ends no process, nor keeps the next out."""
+    async with alone() as (book, live):
+
+        async def fail(epoch: int, configuration: Configuration, _: Built | None) -> Built:
+            await trio.lowlevel.checkpoint()
+            if epoch == 2:
+                raise RuntimeError("a bug")
+            return Built(epoch, configuration)
+
+        start = Opened(live.epoch, live.configuration)
+        other = await Live.start(book, FILE, start, fail)
+        await live.change(dearer, AUTHOR, 2_000)
+        await other.look()
+        assert (1, True) == (other.now.epoch, other.is_stale)
+        await live.change(lambda _: read_document({"merchant": [plain(MERCHANT)]}), AUTHOR, 3_000)
+        await other.look()
+        assert (3, False) == (other.now.epoch, other.is_stale)
+
+
 async def test_books_that_refuse_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """The caller is told; what counts stays."""
 

@@ -87,6 +87,15 @@ def test_what_stands_ends_at_once() -> None:
     assert ([], ["bank_down", "link_down"]) == alarms.take(Reading(5_000, (link("a"),)))
 
 
+def test_a_configuration_that_cannot_be_built_is_an_alarm_until_one_can() -> None:
+    """It stands as long as a newer one than counts here is in the books."""
+    alarms = Alarms()
+    alarms.take(Reading(0))
+    assert (["config_stale"], []) == alarms.take(Reading(5_000, config_stale=True))
+    assert ([], []) == alarms.take(Reading(10_000, config_stale=True))
+    assert ([], ["config_stale"]) == alarms.take(Reading(15_000))
+
+
 def test_macs_of_banks_and_steps_of_the_clock() -> None:
     """Each has an alarm."""
     assert ["bank_mac_errors"] == begun(
