@@ -25,7 +25,12 @@ from acquirer.ledger.errors import BookBusy, BookError, BookUnavailable, BookUnc
 from acquirer.ledger.journal.entries import Role
 from acquirer.ledger.journal.kinds import UNDOING, Kind
 from acquirer.payments.kernel.commands import Origin, Repeat
-from acquirer.payments.kernel.errors import HsmRefused, HsmUnavailable, response_code_for
+from acquirer.payments.kernel.errors import (
+    HsmRefused,
+    HsmUnavailable,
+    InvalidCommand,
+    response_code_for,
+)
 from acquirer.payments.kernel.records import refuse
 from acquirer.switch.context import Context
 from acquirer.switch.terminals.commands import display_in
@@ -121,7 +126,7 @@ class Session:
             self._metrics.uncertain.inc()
         except Silence:
             pass
-        except (RemoteFormatError, HsmRefused, HsmUnavailable) as error:
+        except (RemoteFormatError, InvalidCommand, HsmRefused, HsmUnavailable) as error:
             answer = Told(self._not_handled(error))
         except BookError as error:
             code = self._not_handled(error)
