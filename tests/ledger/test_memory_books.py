@@ -15,7 +15,15 @@ from ledger_entries import NOW_MS, sale_entry
 from memory_books import MemoryBooks
 
 from acquirer.codecs.bank_kinds import BankMessage
-from acquirer.ledger.accounts.transfer_steps import LimitBalance, Post, Posting, PostReversed
+from acquirer.ledger.accounts.transfer_steps import (
+    LimitBalance,
+    Post,
+    Posting,
+    PostPending,
+    PostPendingResolve,
+    PostReversed,
+    Resolution,
+)
 from acquirer.ledger.book import Book, open_book
 from acquirer.ledger.errors import UnitRefused
 from acquirer.ledger.journal.entries import (
@@ -95,7 +103,13 @@ class World:
     def _abouts(self) -> tuple[tuple[Callable[[], Step], ...], ...]:
         entries = (self.insert, self.update, self.update)
         owed = (self.insert, self.queue_saf, self.limit_advised, self.limit_refunded)
-        money = (self.post, self.post_reversed, self.post_reversed, self.limit_balance)
+        money = (
+            self.post,
+            self.post_reversed,
+            self.post_reversed,
+            self.limit_balance,
+            self.resolve,
+        )
         orders = (self.put_order, self.put_order, self.update_order, self.update_order)
         told = (self.put_order, self.put_order, self.queue_event, self.put_courier)
         return entries, owed, money, orders, told, (*entries, *owed, *money, *orders, *told)
@@ -152,7 +166,15 @@ class World:
         postings = tuple(
             Posting(debit, credit, self.one(1, 100), "sale") for debit, credit in pairs
         )
-        return Post(self.ids[self.one(0, 0, 2)], self.one("156", "840"), DATE, postings)
+        make = self.one(Post, Post, PostPending)
+        step: Step = make(self.ids[self.one(0, 0, 2)], self.one("156", "840"), DATE, postings)
+        return step
+
+    def resolve(self) -> Step:
+        """The end of what an event holds, which it may hold no more."""
+        place, how = self.one(0, 0, 2), self.one(Resolution.POST, *Resolution)
+        by = self.ids[place + self.one(0, 1)]
+        return PostPendingResolve(self.ids[place], by, DATE, how)
 
     def post_reversed(self) -> Step:
         """An event turned back by a later one."""

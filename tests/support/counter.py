@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from dataclasses import replace
 from itertools import count
 from typing import Any, NamedTuple
@@ -27,6 +27,7 @@ from acquirer.ledger.accounts.postings import (
     merchant_account,
     scheme_account,
 )
+from acquirer.ledger.accounts.transfer_steps import Posting
 from acquirer.ledger.journal.entries import (
     CourierRow,
     Entry,
@@ -183,11 +184,12 @@ class Counter(Parties):
     @property
     def money(self) -> dict[str, int]:
         """Debits less credits of each account, minor units; what is nothing is left out."""
-        sums: dict[str, int] = defaultdict(int)
-        for one in self.books.rows.transfers:
-            sums[one.posting.debit] += one.posting.amount_minor
-            sums[one.posting.credit] -= one.posting.amount_minor
-        return {name: balance for name, balance in sums.items() if balance}
+        return _balances((one.posting, one.posted_minor) for one in self.books.rows.transfers)
+
+    @property
+    def held(self) -> dict[str, int]:
+        """The same of what is pending."""
+        return _balances((one.posting, one.held_minor) for one in self.books.rows.transfers)
 
     @property
     def owed(self) -> list[Owed]:
@@ -208,6 +210,14 @@ class Counter(Parties):
             )
             for body in bodies
         ]
+
+
+def _balances(moved: Iterable[tuple[Posting, int]]) -> dict[str, int]:
+    sums: dict[str, int] = defaultdict(int)
+    for posting, amount_minor in moved:
+        sums[posting.debit] += amount_minor
+        sums[posting.credit] -= amount_minor
+    return {name: balance for name, balance in sums.items() if balance}
 
 
 def answered(outcome: Outcome) -> Answer:

@@ -204,13 +204,13 @@ class MemoryBooks:
         return found
 
     async def account_sums(self, name: str, currency_code: str) -> tuple[int, int, int, int]:
-        """See ``Books``; nothing is pending here."""
-        debits, credits = sums(self.rows, name, currency_code)
-        return debits, credits, 0, 0
+        """See ``Books``."""
+        return sums(self.rows, name, currency_code)
 
     async def postings_of_event(self, event_id: int) -> list[Posting]:
         """See ``Books``."""
-        return [one.posting for one in self.rows.transfers if one.event_id == event_id]
+        own = [one for one in self.rows.transfers if one.event_id == event_id]
+        return [one.posting for one in own if one.posted_minor]
 
     async def unconfirmed(self, until_ms: int, now_ms: int, limit: int) -> list[EntryRow]:
         """See ``Books``."""

@@ -12,7 +12,15 @@ from types import MappingProxyType
 from typing import Any
 
 from acquirer.codecs.bank_kinds import BankMessage
-from acquirer.ledger.accounts.transfer_steps import LimitBalance, Post, Posting, PostReversed
+from acquirer.ledger.accounts.transfer_steps import (
+    LimitBalance,
+    Post,
+    Posting,
+    PostPending,
+    PostPendingResolve,
+    PostReversed,
+    Resolution,
+)
 from acquirer.ledger.accounts.transfers import normal_side
 from acquirer.ledger.errors import UnitRefused
 from acquirer.ledger.journal.entries import (
@@ -41,12 +49,28 @@ class Transfer:
 
     Attributes:
         reverses: place of the transfer that it turns back, or None.
+        phase: ``posted``, ``pending``, and ``post`` or ``void`` of what ends a pending one.
+        resolves: place of the pending transfer that it ends, or None.
+        released_minor: how much of that was held.
     """
 
     event_id: int
     currency_code: str
     posting: Posting
     reverses: int | None = None
+    phase: str = "posted"
+    resolves: int | None = None
+    released_minor: int = 0
+
+    @property
+    def posted_minor(self) -> int:
+        """What it has moved."""
+        return self.posting.amount_minor if self.phase in ("posted", "post") else 0
+
+    @property
+    def held_minor(self) -> int:
+        """What it holds, or less than nothing where it lets go."""
+        return self.posting.amount_minor if self.phase == "pending" else -self.released_minor
 
 
 @dataclass(slots=True)
@@ -80,12 +104,16 @@ def entry_named(rows: Tables, key: tuple[str, str, str, Role]) -> Entry | None:
     return None
 
 
-def sums(rows: Tables, name: str, currency_code: str) -> tuple[int, int]:
-    """Debits and credits of an account, minor units."""
-    own = [one.posting for one in rows.transfers if one.currency_code == currency_code]
+def sums(rows: Tables, name: str, currency_code: str) -> tuple[int, int, int, int]:
+    """Debits and credits posted, debits and credits pending of an account, minor units."""
+    own = [one for one in rows.transfers if one.currency_code == currency_code]
+    debits = [one for one in own if one.posting.debit == name]
+    credits = [one for one in own if one.posting.credit == name]
     return (
-        sum(one.amount_minor for one in own if one.debit == name),
-        sum(one.amount_minor for one in own if one.credit == name),
+        sum(one.posted_minor for one in debits),
+        sum(one.posted_minor for one in credits),
+        sum(one.held_minor for one in debits),
+        sum(one.held_minor for one in credits),
     )
 
 
@@ -125,12 +153,13 @@ def _update_entry(rows: Tables, step: UpdateEntry) -> bool:
     return True
 
 
-def _post(rows: Tables, step: Post) -> bool:
+def _post(rows: Tables, step: Post | PostPending) -> bool:
+    phase = "posted" if isinstance(step, Post) else "pending"
     for posting in step.postings:
         normal_side(posting.debit), normal_side(posting.credit)
         if posting.amount_minor <= 0 or posting.debit == posting.credit:
             raise UnitRefused("a posting is above zero, between two accounts")
-        rows.transfers.append(Transfer(step.event_id, step.currency_code, posting))
+        rows.transfers.append(Transfer(step.event_id, step.currency_code, posting, phase=phase))
     return True
 
 
@@ -138,7 +167,11 @@ def _post_reversed(rows: Tables, step: PostReversed) -> bool:
     def later(of: list[int]) -> list[int]:
         return [at for at, one in enumerate(rows.transfers) if one.reverses in of]
 
-    standing = [at for at, one in enumerate(rows.transfers) if one.event_id == step.event_id]
+    standing = [
+        at
+        for at, one in enumerate(rows.transfers)
+        if one.event_id == step.event_id and one.posted_minor
+    ]
     is_reversed = False
     while turned := later(standing):
         standing, is_reversed = turned, not is_reversed
@@ -151,9 +184,31 @@ def _post_reversed(rows: Tables, step: PostReversed) -> bool:
     return True
 
 
+def _resolve(rows: Tables, step: PostPendingResolve) -> bool:
+    waiting = [
+        at
+        for at, one in enumerate(rows.transfers)
+        if one.event_id == step.event_id and one.phase == "pending"
+    ]
+    if not waiting or any(one.resolves in waiting for one in rows.transfers):
+        return False
+    is_posted = step.resolution is Resolution.POST
+    held = [rows.transfers[at].posting.amount_minor for at in waiting]
+    amounts = (step.amounts_minor or held) if is_posted else [0] * len(held)
+    for at, held_minor, posted_minor in zip(waiting, held, amounts, strict=True):
+        one = rows.transfers[at]
+        code = "expire" if step.resolution is Resolution.EXPIRE else one.posting.code
+        posting = replace(one.posting, amount_minor=posted_minor or held_minor, code=code)
+        phase = "post" if posted_minor else "void"
+        rows.transfers.append(
+            Transfer(step.by_event_id, one.currency_code, posting, None, phase, at, held_minor)
+        )
+    return True
+
+
 def _limit_balance(rows: Tables, step: LimitBalance) -> bool:
-    debits, credits = sums(rows, step.name, step.currency_code)
-    balance = debits - credits
+    debits, credits, debits_pending, _ = sums(rows, step.name, step.currency_code)
+    balance = debits + debits_pending - credits
     is_low = step.low_minor is not None and balance < step.low_minor
     is_high = step.high_minor is not None and balance > step.high_minor
     return not is_low and not is_high
@@ -245,7 +300,9 @@ RUN: Mapping[type[Any], Callable[[Tables, Any], bool]] = MappingProxyType(
         InsertEntry: _insert_entry,
         UpdateEntry: _update_entry,
         Post: _post,
+        PostPending: _post,
         PostReversed: _post_reversed,
+        PostPendingResolve: _resolve,
         LimitBalance: _limit_balance,
         LimitAdvised: _limit_advised,
         LimitRefunded: _limit_refunded,

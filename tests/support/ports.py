@@ -21,7 +21,7 @@ from acquirer.routing.orders.client import NotOpened, OrderReply, UnknownOrder
 from acquirer.routing.orders.messages import NewOrder, NewPart
 from acquirer.routing.outcomes import BankOutcome, Replied
 from acquirer.routing.settings import BankSettings
-from acquirer.switch.app import REVERSALS
+from acquirer.switch.app import IN_DOUBT, REVERSALS
 
 NOW_MS = 1_795_222_800_000
 
@@ -200,6 +200,7 @@ class Parties:
                 BANK: BankSettings(name=BANK, address="h:1", acquirer_id="00085500", zpk="U")
             },
             reversals=REVERSALS,
+            in_doubt=IN_DOUBT,
             calendar=Calendar(480),
             monotonic=lambda: self.now_s,
             clock=self.clock,
