@@ -79,7 +79,7 @@ def _words(number: int, value: Any) -> str:
     return f"{name} {value}"
 
 
-class _Desk:
+class Desk:
     """One terminal at work; keeps each frame by the name that the page gives it."""
 
     def __init__(self, world: World, line: Line, pos: PosTerminal) -> None:
@@ -103,7 +103,7 @@ class _Desk:
         )
 
 
-async def _talk(desk: _Desk) -> None:
+async def _talk(desk: Desk) -> None:
     pos = desk.pos
     card = next(card for card in desk.world.estate.cards if not card.status)
     desk.frames["keys"] = f"TMK    {pos.tmk.hex().upper()}"
@@ -133,7 +133,7 @@ async def _talk(desk: _Desk) -> None:
     await desk.ask("sign-off", pos.sign_off())
 
 
-async def _orders(desk: _Desk, card: Card) -> None:
+async def _orders(desk: Desk, card: Card) -> None:
     pos, courier = desk.pos, desk.courier
     who = courier.courier_id
     await desk.ask("courier sign-on", pos.courier(who, courier.password))
@@ -202,25 +202,38 @@ def _recorded(world: World, said: list[bytes]) -> None:
     world.network.open = listening  # type: ignore[method-assign]
 
 
+async def talk_at(world: World, more: Callable[[Desk], Awaitable[None]] | None = None) -> Desk:
+    """The conversation with a day's switch, and what else is to be said after it."""
+    terminal = world.estate.terminals[0]
+    await trio.sleep(STARTED_S)
+    stream = await world.network.connect(SWITCH, Host("counter"))
+    pos = PosTerminal(terminal.terminal_id, terminal.merchant_id, bytes.fromhex(terminal.tmk))
+    desk = Desk(world, Line(stream), pos)
+    await _talk(desk)
+    if more is not None:
+        await more(desk)
+    await stream.aclose()
+    return desk
+
+
+def run(play: Callable[[World], Awaitable[None]]) -> None:
+    """A simulated day without faults, the same each time."""
+    report = run_day(Day(2, terminals=1, faults=frozenset()), play=play)
+    assert not any(
+        finding.startswith(("exception", "time", "tasks")) for finding in report.findings
+    )
+
+
 def conversation_and_link() -> tuple[Frames, list[bytes], Any]:
     """All frames by name, what was said on the bank's link meanwhile, and the estate."""
-    desks: list[_Desk] = []
+    desks: list[Desk] = []
     said: list[bytes] = []
 
     async def play(world: World) -> None:
         _recorded(world, said)
-        terminal = world.estate.terminals[0]
-        await trio.sleep(STARTED_S)
-        stream = await world.network.connect(SWITCH, Host("counter"))
-        pos = PosTerminal(terminal.terminal_id, terminal.merchant_id, bytes.fromhex(terminal.tmk))
-        desk = _Desk(world, Line(stream), pos)
-        desks.append(desk)
-        await _talk(desk)
-        await stream.aclose()
+        desks.append(await talk_at(world))
 
-    player: Callable[[World], Awaitable[None]] = play
-    report = run_day(Day(2, terminals=1, faults=frozenset()), play=player)
-    assert desks, report.findings
+    run(play)
     return desks[0].frames, said, desks[0].world.estate
 
 
