@@ -185,9 +185,9 @@ class Book:
         found: CourierRow | None = await self._read(reads.courier, courier_id)
         return found
 
-    async def courier_at(self, terminal_id: str) -> CourierRow | None:
-        """A courier who is signed on at a terminal."""
-        found: CourierRow | None = await self._read(reads.courier_at, terminal_id)
+    async def couriers_at(self, terminal_id: str) -> list[CourierRow]:
+        """Who is signed on at a terminal, by id."""
+        found: list[CourierRow] = await self._read(reads.couriers_at, terminal_id)
         return found
 
     async def desk(self, merchant_id: str, order_no: str, courier_id: str) -> Desk:

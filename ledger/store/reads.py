@@ -83,11 +83,10 @@ _UNCONFIRMED = Sql(
     .order_by(orders.c.payment_id)
     .limit(bindparam("row_limit"))
 )
-_COURIER_AT = Sql(
+_COURIERS_AT = Sql(
     select(couriers)
     .where(couriers.c.terminal_id == bindparam("terminal"))
     .order_by(couriers.c.courier_id)
-    .limit(1)
 )
 _UNTOLD = Sql(
     select(outbox.c.seq)
@@ -244,10 +243,9 @@ def unconfirmed(session: Session, until_ms: int, now_ms: int, limit: int) -> lis
     return [entry_or_bad(row) for row in rows]
 
 
-def courier_at(session: Session, terminal_id: str) -> CourierRow | None:
-    """A courier who is signed on at a terminal."""
-    row = session.row(_COURIER_AT, terminal=terminal_id)
-    return None if row is None else courier_of(row)
+def couriers_at(session: Session, terminal_id: str) -> list[CourierRow]:
+    """Who is signed on at a terminal, by id."""
+    return [courier_of(row) for row in session.rows(_COURIERS_AT, terminal=terminal_id)]
 
 
 def untold(session: Session, merchant_id: str, order_no: str) -> bool:

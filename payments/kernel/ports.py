@@ -81,8 +81,8 @@ class Books(Protocol):
     async def courier(self, courier_id: str) -> CourierRow | None:
         """A courier's durable state."""
 
-    async def courier_at(self, terminal_id: str) -> CourierRow | None:
-        """A courier who is signed on at a terminal."""
+    async def couriers_at(self, terminal_id: str) -> list[CourierRow]:
+        """Who is signed on at a terminal, by id."""
 
     async def takings(self, merchant_id: str, business_date: str, currency_code: str) -> Takings:
         """A merchant's payments of a business date, by means."""

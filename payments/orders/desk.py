@@ -320,5 +320,7 @@ async def courier_here(ports: Ports, origin: Origin) -> str:
     if named:
         row = await ports.book.courier(named)
         return named if signed_on_here(origin, named, row) else ""
-    row = await ports.book.courier_at(origin.terminal_id)
-    return row.courier_id if row is not None else ""
+    rows = await ports.book.couriers_at(origin.terminal_id)
+    # The books may still have one signed on who is no courier of this merchant any more.
+    here = (row.courier_id for row in rows if signed_on_here(origin, row.courier_id, row))
+    return next(here, "")

@@ -85,6 +85,9 @@ async def order_payment(ports: Ports, command: OrderPaymentRequested) -> Outcome
 
 def _refusal(command: OrderPaymentRequested, found: Found) -> str:
     way, origin = command.means, command.origin
+    if way is Means.CASH and not origin.courier_id:
+        # Cash is owed by whoever takes it.
+        return ResponseCode.NOT_PERMITTED_TO_TERMINAL
     if code := _unpayable(way, found):
         return code
     if _in_other_currency(command, found):

@@ -270,7 +270,7 @@ class World:
             for named in (None, (self.terminals[0], "000001", "000001")):
                 said.append(await books.order_payments(self.merchant, number, named))
         for terminal in self.terminals:
-            said.append(await books.courier_at(terminal))
+            said.append(await books.couriers_at(terminal))
             said.append(await books.find_entry(terminal, "000001", "000002"))
             said.append(await books.find_entry(terminal, "000001", "000002", Role.REVERSAL))
         for courier in self.couriers:

@@ -175,10 +175,10 @@ class MemoryBooks:
         """See ``Books``."""
         return self.rows.couriers.get(courier_id)
 
-    async def courier_at(self, terminal_id: str) -> CourierRow | None:
+    async def couriers_at(self, terminal_id: str) -> list[CourierRow]:
         """See ``Books``."""
         rows = sorted(self.rows.couriers.values(), key=lambda row: row.courier_id)
-        return next((row for row in rows if row.terminal_id == terminal_id), None)
+        return [row for row in rows if row.terminal_id == terminal_id]
 
     async def takings(self, merchant_id: str, business_date: str, currency_code: str) -> Takings:
         """See ``Books``."""

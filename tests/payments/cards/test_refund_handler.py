@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -279,6 +280,43 @@ async def test_what_refunds_come_to_is_decided_in_the_commit(counter: Counter) -
         counter.money[SCHEME],
         kinds_of(counter.banks.sent),
     )
+
+
+async def test_a_refund_in_part_that_comes_first_wins(counter: Counter) -> None:
+    """Between read and commit of a void or a reversal: 12, and the sale is given back once."""
+    for undo in ("void", "reversal"):
+        _, sale = await counter.sell()
+        counter.books.meanwhile = [partial(_refund, counter, sale, 4_000)]
+        origin = counter.origin(10_000, stan=sale.stan)
+        if undo == "void":
+            voiding = VoidRequested(counter.origin(10_000), named(sale), sale.rrn)
+            assert "12" == await code_of(void(counter.ports, voiding))
+        else:
+            assert "12" == (await counter.reverse(origin)).response_code
+        assert State.APPROVED == counter.state(sale)
+    assert (12_000, []) == (counter.money[SCHEME], counter.owed)
+    assert [BankMessage.SALE, BankMessage.REFUND] * 2 == kinds_of(counter.banks.sent)
+
+
+async def test_a_sale_that_was_given_back_whole_needs_no_undo(counter: Counter) -> None:
+    """Its reversal waits for a refund that is at the bank, and gets 00 with no effect."""
+    _, sale = await counter.sell()
+    codes: list[str] = []
+
+    async def reverse() -> None:
+        origin = counter.origin(10_000, stan=sale.stan)
+        codes.append((await counter.reverse(origin)).response_code)
+
+    async def meanwhile() -> None:
+        nursery.start_soon(reverse)
+        await trio.sleep(1)
+        assert [] == codes
+
+    counter.banks.meanwhile = meanwhile
+    async with trio.open_nursery() as nursery:
+        assert "00" == await _refund(counter, sale)
+    assert (["00"], NOTHING, []) == (codes, counter.money, counter.owed)
+    assert State.REFUNDED == counter.state(sale)
 
 
 async def test_what_the_merchant_is_not_owed_becomes_his_debt(counter: Counter) -> None:

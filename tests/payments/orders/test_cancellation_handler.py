@@ -16,6 +16,7 @@ from counter import (
     PAYABLE,
     SCHEME,
     SOLD,
+    TERMINAL,
     Counter,
     Notice,
     Owed,
@@ -29,7 +30,7 @@ from ports import kinds_of, replied
 
 from acquirer.codecs.bank_kinds import BankMessage
 from acquirer.codecs.order_codes import Means
-from acquirer.config.business import OrderTypeSettings
+from acquirer.config.business import CourierSettings, OrderTypeSettings
 from acquirer.ledger.accounts.postings import MDR_INCOME, merchant_debt_account
 from acquirer.ledger.accounts.transfer_steps import Post, Posting
 from acquirer.ledger.errors import BookUnavailable
@@ -371,6 +372,20 @@ async def test_another_terminal_cannot_cancel(counter: Counter) -> None:
     await _refused(counter, "58", payment, terminal_id=OTHER_TERMINAL, courier_id="")
     counter.sign_on("C1", OTHER_TERMINAL)
     await _refused(counter, "25", payment, terminal_id=OTHER_TERMINAL)
+
+
+async def test_a_courier_who_was_dismissed_gives_nothing_back(counter: Counter) -> None:
+    """58, though the books still have him signed on; whoever else is signed on there may."""
+    payment = await _paid(counter, Means.CASH)
+    successor = CourierSettings("C2", MERCHANT.merchant_id, "")
+    stranger = CourierSettings("C0", "M2", "")
+    counter.business = Counter(couriers={"C2": successor, "C0": stranger}).business
+    counter.sign_on("C0", TERMINAL)
+    await _refused(counter, "58", payment, courier_id="C1")
+    await _refused(counter, "58", payment, courier_id="")
+    counter.sign_on("C2", TERMINAL)
+    assert ("00", NOTHING) == (await _cancelled(counter, payment, courier_id=""), counter.money)
+    assert "C2" == counter.entries[-1].courier_id
 
 
 @pytest.mark.parametrize("status", ["03", "04"])

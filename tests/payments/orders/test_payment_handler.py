@@ -146,6 +146,13 @@ async def test_a_courier_must_be_signed_on_at_the_terminal(counter: Counter, mea
     await _refused(counter, "58", means=means, courier_id="C2")
 
 
+async def test_cash_needs_somebody_who_takes_it(counter: Counter) -> None:
+    """58 where no courier is named; by card an order is paid without one."""
+    counter.owes("O1")
+    await _refused(counter, "58", means=Means.CASH, courier_id="")
+    assert "00" == (await counter.pay("O1", courier_id=""))[0].response_code
+
+
 @pytest.mark.parametrize("means", [Means.CARD, Means.CASH])
 @pytest.mark.parametrize("amount_minor", [None, 0, 9_999, 10_001])
 async def test_another_amount_than_is_due_is_refused(
