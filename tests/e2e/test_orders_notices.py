@@ -1,4 +1,4 @@
-"""Notices as a merchant verifies them: the examples of docs/orders.md, and rotated secrets."""
+"""Notices as a merchant verifies them: docs/interfaces/order-systems.md, and rotated secrets."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from acquirer.routing.orders.webhooks import sign
 
 pytestmark = pytest.mark.anyio
 
-PAGE = (Path(__file__).parents[2] / "docs" / "orders.md").read_text("utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "interfaces" / "order-systems.md").read_text("utf-8")
 OLD = "whsec_" + base64.b64encode(bytes(range(24))).decode()
 # What the page's commands ask of curl and openssl, for machines that have neither.
 STAND_INS = {

@@ -177,23 +177,27 @@ def conversation() -> Frames:
     return conversation_and_link()[0]
 
 
-def _recorded(world: World, said: list[bytes]) -> None:
-    """Keep what goes over links to the bank, without the length."""
+def record(world: World, party: str, note: Callable[[Any, bytes, bool], None]) -> None:
+    """Have whatever the switch's connections to a party carry noted.
+
+    Args:
+        note: gets the connection, the bytes, and whether the switch has sent them.
+    """
     connect = world.network.open
 
     def listening(name: str, host: Host) -> Any:
         near = connect(name, host)
-        if name == "bank":
+        if name == party:
             send, receive = near.send_all, near.receive_some
 
             async def send_all(data: Any) -> None:
-                said.append(bytes(data)[2:])
+                note(near, bytes(data), True)
                 await send(data)
 
             async def receive_some(max_bytes: int | None = None) -> bytes:
                 data = bytes(await receive(max_bytes))
                 if data:
-                    said.append(data[2:])
+                    note(near, data, False)
                 return data
 
             near.send_all, near.receive_some = send_all, receive_some  # type: ignore[method-assign]
@@ -230,7 +234,7 @@ def conversation_and_link() -> tuple[Frames, list[bytes], Any]:
     said: list[bytes] = []
 
     async def play(world: World) -> None:
-        _recorded(world, said)
+        record(world, "bank", lambda _near, frame, _sent: said.append(frame[2:]))
         desks.append(await talk_at(world))
 
     run(play)
