@@ -39,6 +39,10 @@ from acquirer.ledger.journal.entries import (
 from acquirer.payments.cards.reversal import ReversalRequested, reversal
 from acquirer.payments.cards.sale import SaleRequested, sale
 from acquirer.payments.kernel.commands import Answer, Named, Origin, Outcome, PresentedCard
+from acquirer.payments.orders.cancellation import (
+    OrderCancellationRequested,
+    order_cancellation,
+)
 from acquirer.payments.orders.payment import OrderPaymentRequested, order_payment
 from acquirer.routing.orders.messages import OrderFacts
 
@@ -129,6 +133,18 @@ class Counter(Parties):
             "processing_code": PROCESSING_CODES[means],
         }
         return self.origin(amount_minor, **usual | changes)
+
+    def cancellation(self, payment: Entry, **changes: Any) -> OrderCancellationRequested:
+        """The courier's cancellation of an order's payment, as its slip says it."""
+        fields = {name: changes.pop(name) for name in ("rrn", "order_no") if name in changes}
+        usual = {"rrn": payment.rrn, "order_no": payment.order_no}
+        origin = self.order_origin(**{"amount_minor": payment.amount_minor} | changes)
+        return OrderCancellationRequested(origin, payment=named(payment), **usual | fields)
+
+    async def cancel(self, payment: Entry, **changes: Any) -> str:
+        """The response code of a cancellation."""
+        command = self.cancellation(payment, **changes)
+        return await code_of(order_cancellation(self.ports, command))
 
     async def reverse(self, origin: Origin, reason: str = "98", **changes: Any) -> Answer:
         """The reversal of a request, of the same number and amount."""

@@ -23,7 +23,7 @@ from counter import (
     code_of,
     named,
 )
-from origins import BANK, MERCHANT
+from origins import MERCHANT
 from ports import kinds_of, replied
 
 from acquirer.codecs.bank_kinds import BankMessage
@@ -37,7 +37,6 @@ from acquirer.payments.cards.refund import RefundRequested, refund
 from acquirer.payments.cards.void import VoidRequested, void
 from acquirer.payments.kernel.commands import Repeat
 from acquirer.payments.kernel.undo import undo_steps
-from acquirer.routing.banks.choice import RouteRule, route_table
 from acquirer.routing.outcomes import BankOutcome, NoReply, NotSent
 
 pytestmark = pytest.mark.anyio
@@ -46,9 +45,6 @@ DEBT = merchant_debt_account(MERCHANT.merchant_id)
 DAY_MS = 86_400_000
 RETURNS_FEE = msgspec.structs.replace(MERCHANT, refund=True, refund_fee="return")
 KEEPS_FEE = msgspec.structs.replace(RETURNS_FEE, refund_fee="keep")
-BLIND = msgspec.structs.replace(RETURNS_FEE, blind_refund=True, debt_limit_minor=1_000)
-DECLINED_CODES = [("51", "51"), ("05", "05"), ("77", "96"), ("A0", "96")]
-UNANSWERED = [NoReply(), replied("ZZ"), replied("68"), replied("10")]
 NOT_SENT = [NotSent("link down"), NotSent("expired"), NotSent("format")]
 
 
@@ -203,7 +199,7 @@ async def test_what_no_bank_could_be_told_is_not_refunded(counter: Counter) -> N
     await _refused(counter, "A7", sale)
 
 
-@pytest.mark.parametrize(("said", "code"), DECLINED_CODES)
+@pytest.mark.parametrize(("said", "code"), [("51", "51"), ("77", "96"), ("A0", "96")])
 async def test_what_the_bank_refuses_changes_nothing(
     counter: Counter, said: str, code: str
 ) -> None:
@@ -222,7 +218,7 @@ async def test_what_the_bank_refuses_changes_nothing(
     assert NOTHING == counter.money
 
 
-@pytest.mark.parametrize("outcome", [*UNANSWERED, *NOT_SENT])
+@pytest.mark.parametrize("outcome", [NoReply(), replied("ZZ"), replied("10"), *NOT_SENT])
 async def test_a_refund_without_answer_stands(counter: Counter, outcome: BankOutcome) -> None:
     """00: it is an advice, which the bank gets until it takes it; a repeat if it has left."""
     _, sale = await counter.sell()
@@ -402,52 +398,3 @@ async def test_what_cannot_be_recorded_does_not_leave(counter: Counter) -> None:
     with pytest.raises(BookUnavailable):
         await _refund(counter, sale)
     assert ([sale], NOTHING, 1) == (counter.entries, counter.held, len(counter.banks.sent))
-
-
-# --- blind ------------------------------------------------------------------------------------
-
-
-def _blind(counter: Counter, amount_minor: int | None, **changes: Any) -> RefundRequested:
-    return RefundRequested(counter.origin(amount_minor, **{"merchant": BLIND} | changes), PAN)
-
-
-async def test_a_merchant_may_be_allowed_to_refund_what_nobody_knows(counter: Counter) -> None:
-    """At the bank that the card leads to, within his debt limit; no fee goes back."""
-    command = _blind(counter, 1_000)
-    assert "00" == await code_of(refund(counter.ports, command))
-    assert (None, BANK) == (
-        counter.entry(command.origin).original_id,
-        counter.entry(command.origin).bank,
-    )
-    assert {DEBT: 1_000, SCHEME: -1_000} == counter.money
-    assert "51" == await code_of(refund(counter.ports, _blind(counter, 1)))
-    assert ([BankMessage.REFUND], None) == (
-        kinds_of(counter.banks.sent),
-        counter.banks.sent[0].original,
-    )
-
-
-async def test_a_blind_refund_that_cannot_be_made() -> None:
-    """25 without the right, 13 for nothing, 92 without route, the bank's own code."""
-    counter = Counter(routes=route_table([RouteRule(BANK, bins=["6"])], [BANK]))
-    for code, amount_minor, changes in [
-        ("25", 100, {"merchant": RETURNS_FEE}),
-        ("13", 0, {}),
-        ("13", None, {}),
-    ]:
-        blind = _blind(counter, amount_minor, **changes)
-        assert code == await code_of(refund(counter.ports, blind))
-    counter.banks.outcomes = [replied("14")]
-    assert "14" == await code_of(refund(counter.ports, _blind(counter, 100)))
-    counter.business = Counter(routes=route_table([RouteRule(BANK, bins=["4"])], [BANK])).business
-    assert "92" == await code_of(refund(counter.ports, _blind(counter, 100)))
-    assert (NOTHING, NOTHING, []) == (counter.money, counter.held, counter.owed)
-
-
-async def test_a_blind_refund_without_answer_stands(counter: Counter) -> None:
-    """As any other; and after a crash too."""
-    counter.banks.outcomes = [NoReply()]
-    command = _blind(counter, 1_000)
-    assert "00" == await code_of(refund(counter.ports, command))
-    assert [_advice(counter.entry(command.origin))] == counter.owed
-    assert ({DEBT: 1_000, SCHEME: -1_000}, NOTHING) == (counter.money, counter.held)

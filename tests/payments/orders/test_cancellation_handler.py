@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import msgspec
 import pytest
 from counter import (
     IN_CASH,
     NOTHING,
     OTHER_TERMINAL,
     PAN,
-    PAYABLE,
-    SCHEME,
     SOLD,
     TERMINAL,
     Counter,
     Notice,
-    Owed,
-    answered,
     code_of,
-    named,
     reversal_of,
 )
 from origins import MERCHANT
@@ -31,58 +24,29 @@ from ports import kinds_of, replied
 from acquirer.codecs.bank_kinds import BankMessage
 from acquirer.codecs.order_codes import Means
 from acquirer.config.business import CourierSettings, OrderTypeSettings
-from acquirer.ledger.accounts.postings import MDR_INCOME, merchant_debt_account
-from acquirer.ledger.accounts.transfer_steps import Post, Posting
 from acquirer.ledger.errors import BookUnavailable
-from acquirer.ledger.journal.details import Refund
 from acquirer.ledger.journal.entries import (
     Entry,
     OrderRow,
     PutOrder,
-    Role,
     State,
     UpdateEntry,
     UpdateOrder,
 )
-from acquirer.ledger.journal.kinds import Kind
 from acquirer.payments.kernel.commands import Repeat
-from acquirer.payments.orders.cancellation import OrderCancellationRequested, order_cancellation
+from acquirer.payments.orders.cancellation import order_cancellation
 from acquirer.payments.orders.types import OrderTypes
 from acquirer.routing.outcomes import BankOutcome, NoReply, NotSent
 
 pytestmark = pytest.mark.anyio
 
-DEBT = merchant_debt_account(MERCHANT.merchant_id)
 DAY_MS = 86_400_000
-RETURNS_FEE = msgspec.structs.replace(MERCHANT, refund_fee="return")
-KEEPS_FEE = msgspec.structs.replace(MERCHANT, refund_fee="keep")
 CANCELLED = Notice("order.cancelled", "O1", "04", 10_000)
-NEXT_DAY = "next day"
 
 
 async def _paid(counter: Counter, means: Means = Means.CARD, amount_minor: int = 10_000) -> Entry:
     counter.owes("O1", amount_minor)
     return (await counter.pay("O1", amount_minor, means))[1]
-
-
-def _cancel(counter: Counter, payment: Entry, **changes: Any) -> OrderCancellationRequested:
-    fields = {name: changes.pop(name) for name in ("rrn", "order_no") if name in changes}
-    usual = {"rrn": payment.rrn, "order_no": "O1"}
-    return OrderCancellationRequested(
-        counter.order_origin(**{"amount_minor": payment.amount_minor} | changes),
-        payment=named(payment),
-        **usual | fields,
-    )
-
-
-async def _cancelled(counter: Counter, payment: Entry, **changes: Any) -> str:
-    command = _cancel(counter, payment, **changes)
-    return await code_of(order_cancellation(counter.ports, command))
-
-
-def _refund(counter: Counter) -> Entry:
-    (found,) = [entry for entry in counter.entries if entry.kind is Kind.REFUND]
-    return found
 
 
 # --- by void ----------------------------------------------------------------------------------
@@ -91,7 +55,7 @@ def _refund(counter: Counter) -> Entry:
 async def test_a_card_payment_of_the_day_is_voided(counter: Counter) -> None:
     """By the payment's own numbers and the card that was kept; the merchant is told."""
     payment = await _paid(counter)
-    command = _cancel(counter, payment)
+    command = counter.cancellation(payment)
     assert "00" == await code_of(order_cancellation(counter.ports, command))
     entry = counter.entry(command.origin)
     assert (State.APPROVED, State.VOIDED) == (entry.state, counter.state(payment))
@@ -126,12 +90,12 @@ async def test_a_void_that_is_not_done_leaves_the_order_paid(
     """Neither held nor claimed: it may be cancelled again."""
     payment = await _paid(counter)
     counter.banks.outcomes = [outcome, replied("00")]
-    command = _cancel(counter, payment)
+    command = counter.cancellation(payment)
     assert code == await code_of(order_cancellation(counter.ports, command))
     assert (state, State.APPROVED) == (counter.entry(command.origin).state, counter.state(payment))
     assert (SOLD, [], 1) == (counter.money, counter.owed, len(counter.notices))
     assert "01" == counter.order("O1").status
-    assert "00" == await _cancelled(counter, payment)
+    assert "00" == await counter.cancel(payment)
     assert NOTHING == counter.money
 
 
@@ -140,7 +104,7 @@ async def test_a_void_in_doubt_is_itself_undone(counter: Counter, outcome: BankO
     """98: paid as before, and no second void or refund until the bank has undone the first."""
     payment = await _paid(counter)
     counter.banks.outcomes = [outcome, replied("00")]
-    command = _cancel(counter, payment)
+    command = counter.cancellation(payment)
     assert "98" == await code_of(order_cancellation(counter.ports, command))
     entry = counter.entry(command.origin)
     assert (State.TIMED_OUT, SOLD, [reversal_of(entry)]) == (
@@ -151,8 +115,8 @@ async def test_a_void_in_doubt_is_itself_undone(counter: Counter, outcome: BankO
     order = counter.order("O1")
     assert ("01", None, payment.id) == (order.status, order.paying_id, order.payment_id)
     assert ("91", "91") == (
-        await _cancelled(counter, payment),
-        await _cancelled(counter, payment, now_ms=counter.clock.at_ms + DAY_MS),
+        await counter.cancel(payment),
+        await counter.cancel(payment, now_ms=counter.clock.at_ms + DAY_MS),
     )
     assert (SOLD, [BankMessage.SALE, BankMessage.VOID]) == (
         counter.money,
@@ -171,133 +135,11 @@ async def test_a_cancellation_that_recovery_took_over_settles_nothing(counter: C
     counter.banks.meanwhile = take
     for outcome in (replied("00"), replied("12")):
         counter.banks.outcomes = [outcome]
-        code = await _cancelled(counter, payment)
+        code = await counter.cancel(payment)
         assert ("94", SOLD, []) == (code, counter.money, counter.owed)
         counter = Counter()
         payment = await _paid(counter)
         counter.banks.meanwhile = take
-
-
-# --- by refund --------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("code", ["12", "21", "25", "40", "57"])
-async def test_what_the_bank_does_not_void_is_refunded(counter: Counter, code: str) -> None:
-    """00: a refund of its own with an advice to the bank; the payment keeps its effect."""
-    payment = await _paid(counter)
-    counter.banks.outcomes = [replied(code)]
-    command = _cancel(counter, payment, merchant=RETURNS_FEE)
-    assert "00" == await code_of(order_cancellation(counter.ports, command))
-    refund = _refund(counter)
-    assert (State.APPROVED, State.REFUNDED, State.APPROVED) == (
-        counter.entry(command.origin).state,
-        counter.state(payment),
-        refund.state,
-    )
-    assert (10_000, payment.id, Role.REFUND, Refund(code, 120)) == (
-        refund.amount_minor,
-        refund.original_id,
-        refund.role,
-        refund.detail,
-    )
-    assert [Owed(BankMessage.REFUND, refund.id, code)] == counter.owed
-    assert (NOTHING, [CANCELLED]) == (counter.money, counter.notices[1:])
-    assert ("04", "12") == (counter.order("O1").status, await _cancelled(counter, payment))
-    assert 2 == len(counter.banks.sent)
-
-
-async def test_a_payment_of_an_earlier_day_is_refunded_without_a_question(
-    counter: Counter,
-) -> None:
-    """The day is closed: the bank learns of it by the advice, whether or not it is up."""
-    payment = await _paid(counter)
-    counter.clock.at_ms += DAY_MS
-    counter.banks.up = False
-    assert "00" == await _cancelled(counter, payment, merchant=RETURNS_FEE)
-    refund = _refund(counter)
-    assert [Owed(BankMessage.REFUND, refund.id, "06")] == counter.owed
-    assert (NOTHING, State.REFUNDED) == (counter.money, counter.state(payment))
-    assert ([BankMessage.SALE], "12") == (
-        kinds_of(counter.banks.sent),
-        await _cancelled(counter, payment),
-    )
-    assert payment.business_date < refund.business_date
-
-
-async def test_a_fee_that_we_keep_is_the_merchants_to_bear(counter: Counter) -> None:
-    """What he is owed does not suffice then: the rest is his debt."""
-    payment = await _paid(counter)
-    counter.banks.outcomes = [replied("12")]
-    assert "00" == await _cancelled(counter, payment, merchant=KEEPS_FEE)
-    assert {DEBT: 120, MDR_INCOME: -120} == counter.money
-    assert Refund("12", 0) == _refund(counter).detail
-
-
-@pytest.mark.parametrize("when", ["12", NEXT_DAY])
-async def test_what_the_merchant_is_owed_is_decided_in_the_commit(
-    counter: Counter, when: str
-) -> None:
-    """Paid out between read and commit: what is missing is his debt, never a negative balance."""
-    payment = await _paid(counter)
-    out = Posting(PAYABLE, "liabilities:payout", 9_000, "payout")
-    pay_out = Post(999, "156", "2026-11-21", (out,))
-    meanwhile: list[Callable[[], object]] = [lambda: counter.books.apply(pay_out)]
-    if when == NEXT_DAY:
-        counter.clock.at_ms += DAY_MS
-        counter.books.meanwhile = meanwhile
-    else:
-        counter.banks.outcomes = [replied(when)]
-        counter.books.meanwhile = [lambda: None, *meanwhile]
-    assert "00" == await _cancelled(counter, payment, merchant=RETURNS_FEE)
-    assert {DEBT: 9_000, "liabilities:payout": -9_000} == counter.money
-    assert (1, State.REFUNDED) == (len(counter.owed), counter.state(payment))
-
-
-async def test_one_order_of_a_swipe_is_refunded_alone(counter: Counter) -> None:
-    """Its share with its part of the fee; the bank is not asked, the others stay paid."""
-    counter.owes("O1", 3_333)
-    counter.owes("O2", 6_667)
-    answer, swipe = await counter.pay("O1", further=("O2",))
-    command = _cancel(counter, swipe, amount_minor=3_333, merchant=RETURNS_FEE)
-    answer = answered(await order_cancellation(counter.ports, command))
-    assert ("00", "000000003333") == (answer.response_code, answer.reply.amount)
-    refund = _refund(counter)
-    assert (3_333, swipe.id, Refund("06", 39)) == (
-        refund.amount_minor,
-        refund.original_id,
-        refund.detail,
-    )
-    assert {SCHEME: 6_667, PAYABLE: -6_586, MDR_INCOME: -81} == counter.money
-    assert ("04", "01") == (counter.order("O1").status, counter.order("O2").status)
-    assert State.APPROVED == counter.state(swipe)
-    assert "12" == await _cancelled(counter, swipe, amount_minor=3_333)
-    other = {"order_no": "O2", "amount_minor": 6_667, "merchant": RETURNS_FEE}
-    assert "00" == await _cancelled(counter, swipe, **other)
-    assert (NOTHING, 2) == (counter.money, len(counter.owed))
-    assert [BankMessage.SALE] == kinds_of(counter.banks.sent)
-
-
-async def test_a_swipe_with_a_refunded_order_is_not_reversed(counter: Counter) -> None:
-    """12: what was given back of it is given back once."""
-    counter.owes("O1", 4_000)
-    counter.owes("O2", 6_000)
-    _, swipe = await counter.pay("O1", further=("O2",))
-    await _cancelled(counter, swipe, amount_minor=4_000)
-    before = counter.money
-    assert "12" == (await counter.reverse(counter.origin(10_000, stan=swipe.stan))).response_code
-    assert (before, 1) == (counter.money, len(counter.owed))
-
-
-async def test_a_swipe_that_is_reversed_first_is_not_refunded(counter: Counter) -> None:
-    """Between read and commit of the cancellation of one of its orders: 12."""
-    counter.owes("O1", 4_000)
-    counter.owes("O2", 6_000)
-    _, swipe = await counter.pay("O1", further=("O2",))
-    take = UpdateEntry.unclaimed(swipe.id, State.REVERSING)
-    shares = [entry for entry in counter.entries if entry.kind is Kind.ORDER_SHARE]
-    undone = [UpdateEntry.unclaimed(one.id, State.REVERSED) for one in shares]
-    counter.books.meanwhile = [lambda: counter.books.apply(take, *undone)]
-    assert ("12", []) == (await _cancelled(counter, swipe, amount_minor=4_000), counter.owed)
 
 
 # --- from the hand ----------------------------------------------------------------------------
@@ -307,18 +149,18 @@ async def test_cash_goes_back_from_the_couriers_hand(counter: Counter) -> None:
     """At once, of whatever day; no bank is asked."""
     payment = await _paid(counter, Means.CASH)
     counter.clock.at_ms += DAY_MS
-    command = _cancel(counter, payment)
+    command = counter.cancellation(payment)
     assert "00" == await code_of(order_cancellation(counter.ports, command))
     assert (NOTHING, [], [CANCELLED]) == (counter.money, counter.owed, counter.notices[1:])
     assert (State.VOIDED, "04") == (counter.state(payment), counter.order("O1").status)
     assert isinstance(await order_cancellation(counter.ports, command), Repeat)
-    assert ("12", []) == (await _cancelled(counter, payment), counter.banks.sent)
+    assert ("12", []) == (await counter.cancel(payment), counter.banks.sent)
 
 
 async def test_an_order_with_nothing_to_pay_is_cancelled(counter: Counter) -> None:
     """No money moves."""
     payment = await _paid(counter, Means.NONE, 0)
-    assert "00" == await _cancelled(counter, payment)
+    assert "00" == await counter.cancel(payment)
     assert (NOTHING, State.VOIDED, "04") == (
         counter.money,
         counter.state(payment),
@@ -333,7 +175,7 @@ async def _refused(counter: Counter, code: str, payment: Entry, **changes: Any) 
     """A cancellation is refused, recorded, and changes nothing."""
     before = counter.money, counter.owed, counter.notices, dict(counter.books.rows.orders)
     asked = len(counter.banks.sent)
-    command = _cancel(counter, payment, **changes)
+    command = counter.cancellation(payment, **changes)
     assert code == await code_of(order_cancellation(counter.ports, command))
     entry = counter.entry(command.origin)
     assert (State.REFUSED, code, asked) == (
@@ -362,7 +204,7 @@ async def test_a_cancellation_that_names_the_payment_wrongly_is_refused(
     """The order stays paid; with the right data it is cancelled."""
     payment = await _paid(counter, means)
     await _refused(counter, code, payment, **changes)
-    assert "00" == await _cancelled(counter, payment)
+    assert "00" == await counter.cancel(payment)
     assert NOTHING == counter.money
 
 
@@ -384,7 +226,7 @@ async def test_a_courier_who_was_dismissed_gives_nothing_back(counter: Counter) 
     await _refused(counter, "58", payment, courier_id="C1")
     await _refused(counter, "58", payment, courier_id="")
     counter.sign_on("C2", TERMINAL)
-    assert ("00", NOTHING) == (await _cancelled(counter, payment, courier_id=""), counter.money)
+    assert ("00", NOTHING) == (await counter.cancel(payment, courier_id=""), counter.money)
     assert "C2" == counter.entries[-1].courier_id
 
 
@@ -402,7 +244,7 @@ async def test_a_confirmed_order_is_cancelled(counter: Counter) -> None:
     payment = await _paid(counter)
     move = UpdateOrder("M1", "O1", ("01", None, payment.id), ("02", None, payment.id))
     counter.books.apply(move)
-    assert ("00", NOTHING) == (await _cancelled(counter, payment), counter.money)
+    assert ("00", NOTHING) == (await counter.cancel(payment), counter.money)
 
 
 async def test_a_payment_that_was_undone_is_not_cancelled(counter: Counter) -> None:
@@ -421,10 +263,10 @@ async def test_an_order_that_is_held_is_not_cancelled(counter: Counter) -> None:
     codes: list[str] = []
 
     async def cancel() -> None:
-        codes.append(await _cancelled(counter, payment))
+        codes.append(await counter.cancel(payment))
 
     counter.banks.meanwhile = cancel
-    assert "00" == await _cancelled(counter, payment)
+    assert "00" == await counter.cancel(payment)
     assert (["94"], NOTHING, [CANCELLED]) == (codes, counter.money, counter.notices[1:])
 
 
@@ -450,7 +292,7 @@ async def test_a_payment_is_cancelled_within_its_time() -> None:
     counter.clock.at_ms += 60_001
     await _refused(counter, "12", payment)
     counter.clock.at_ms -= 1
-    assert "00" == await _cancelled(counter, payment)
+    assert "00" == await counter.cancel(payment)
 
 
 async def test_a_part_of_an_order_that_was_signed_for_is_not_cancelled(counter: Counter) -> None:
@@ -472,7 +314,7 @@ async def test_a_signature_that_comes_first_wins(counter: Counter, means: Means)
     sign = UpdateOrder("M1", "O1", ("01", None, payment.id), ("03", None, payment.id))
     counter.books.meanwhile = [lambda: counter.books.apply(sign)]
     before = counter.money
-    assert ("12", before) == (await _cancelled(counter, payment), counter.money)
+    assert ("12", before) == (await counter.cancel(payment), counter.money)
     assert (1, []) == (len(counter.notices), counter.owed)
 
 
@@ -487,7 +329,7 @@ async def test_what_cannot_be_recorded_gives_nothing_back(counter: Counter, mean
     asked, before = len(counter.banks.sent), counter.money
     counter.books.meanwhile = [fail]
     with pytest.raises(BookUnavailable):
-        await _cancelled(counter, payment)
+        await counter.cancel(payment)
     assert (asked, before, "01") == (
         len(counter.banks.sent),
         counter.money,

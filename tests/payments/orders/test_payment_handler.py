@@ -9,11 +9,9 @@ import pytest
 from counter import (
     CARD,
     IN_CASH,
-    IN_HAND,
     NOTHING,
     OTHER_TERMINAL,
     PAN,
-    PAYABLE,
     SOLD,
     Counter,
     Notice,
@@ -21,14 +19,12 @@ from counter import (
     named,
     reversal_of,
 )
-from origins import BANK, COURIER, MERCHANT
+from origins import BANK
 from ports import kinds_of, replied
 
 from acquirer.codecs.bank_kinds import BankMessage
 from acquirer.codecs.order_codes import Means
 from acquirer.config.business import CourierSettings, OrderTypeSettings
-from acquirer.ledger.accounts.postings import COD_FEE_INCOME
-from acquirer.ledger.accounts.transfer_steps import Post, Posting
 from acquirer.ledger.errors import BookUnavailable
 from acquirer.ledger.journal.entries import State, UpdateEntry, UpdateOrder
 from acquirer.payments.kernel.commands import Repeat
@@ -71,15 +67,6 @@ async def test_a_payment_in_cash_is_the_couriers_to_owe(counter: Counter) -> Non
     assert ("00", State.APPROVED) == (answer.response_code, entry.state)
     assert (IN_CASH, [], [PAID]) == (counter.money, counter.owed, counter.notices)
     assert ([], entry.id) == (counter.banks.sent, counter.order("O1").payment_id)
-
-
-async def test_cash_has_a_fee_of_its_own() -> None:
-    """Basis points and a fixed amount, as the merchant's contract says."""
-    merchant = msgspec.structs.replace(MERCHANT, cod_basis_points=50, cod_fixed_minor=7)
-    counter = Counter(merchants={merchant.merchant_id: merchant})
-    counter.owes("O1")
-    await counter.pay("O1", means=Means.CASH, merchant=merchant)
-    assert {IN_HAND: 10_000, PAYABLE: -9_943, COD_FEE_INCOME: -57} == counter.money
 
 
 @pytest.mark.parametrize("amount_minor", [0, None])
@@ -311,38 +298,6 @@ async def test_a_repeat_pays_once(counter: Counter) -> None:
         again = msgspec.structs.replace(command, order_no=f"P{number}")
         assert isinstance(await order_payment(counter.ports, again), Repeat)
         assert (before, 1) == (counter.money, len(counter.banks.sent))
-
-
-def _limited(limit_minor: int) -> Counter:
-    courier = msgspec.structs.replace(COURIER, cash_limit_minor=limit_minor)
-    counter = Counter(couriers={courier.courier_id: courier})
-    counter.owes("O1", 6_000)
-    counter.owes("O2", 4_000)
-    return counter
-
-
-async def test_a_courier_has_no_more_cash_in_hand_than_his_limit() -> None:
-    """61 above it, 00 up to it; by card he may go on."""
-    counter = _limited(10_000)
-    await counter.pay("O1", 6_000, Means.CASH)
-    counter.owes("O3", 4_001)
-    await _refused(counter, "61", "O3", amount_minor=4_001, means=Means.CASH)
-    assert "00" == (await counter.pay("O2", 4_000, Means.CASH))[0].response_code
-    await _refused(counter, "61", "O3", amount_minor=4_001, means=Means.CASH)
-    assert 10_000 == counter.money[IN_HAND]
-    assert "00" == (await counter.pay("O3", 4_001))[0].response_code
-
-
-async def test_the_cash_limit_is_decided_in_the_commit() -> None:
-    """What he takes elsewhere between read and commit counts."""
-    counter = _limited(10_000)
-    taken = Posting(IN_HAND, PAYABLE, 7_000, "cash")
-    counter.books.meanwhile = [
-        lambda: counter.books.apply(Post(999, "156", "2026-11-21", (taken,)))
-    ]
-    answer, entry = await counter.pay("O1", 6_000, Means.CASH)
-    assert ("61", State.REFUSED) == (answer.response_code, entry.state)
-    assert {IN_HAND: 7_000, PAYABLE: -7_000} == counter.money
 
 
 @pytest.mark.parametrize(("reason", "code"), [("02", "12"), ("06", "00")])
