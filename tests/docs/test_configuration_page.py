@@ -1,15 +1,10 @@
-"""``docs/configuration.md`` is made from the settings types, and its example can be used."""
+"""``docs/configuration.md`` is made from the settings types."""
 
 import re
-from pathlib import Path
 
 import msgspec
 import pytest
 from configuration_page import MARK, PAGE, TABLES, documented, page_with_tables
-
-from acquirer.config.loading import load
-from acquirer.switch.configuration.checks import check
-from acquirer.switch.settings import ListenSettings, SwitchSettings
 
 TEXT = PAGE.read_text("utf-8")
 
@@ -29,18 +24,3 @@ def test_a_limit_or_a_key_says_what_it_means(one: type[msgspec.Struct]) -> None:
     tables = {name.strip("[]") for name in TABLES}
     silent = set(one.__struct_fields__) - set(documented(one))
     assert {name for name in silent if not plain.match(name) and name not in tables} == set()
-
-
-def test_the_example_is_a_configuration(tmp_path: Path) -> None:
-    """The example loads and holds together; only its certificates are not there."""
-    example = TEXT.partition("```toml\n")[2].partition("```")[0]
-    file = tmp_path / "switch.toml"
-    file.write_text(example, "utf-8")
-    settings = load(file, SwitchSettings)
-    secrets = [
-        msgspec.structs.replace(one, event_secret="whsec_2IZxRbwSQ7MDXXoO4r0r6KF4/clfccX8")
-        for one in settings.merchants
-    ]
-    check(
-        msgspec.structs.replace(settings, listen=ListenSettings(), merchants=secrets), "switch.toml"
-    )
