@@ -1,7 +1,7 @@
 """Finds the message in bytes that somebody captured: bare, with TPDU and header, with a length.
 
 For people and tools that look at traffic. A server knows its framing and never guesses.
-Source: docs/interfaces/terminal.md, part 1; docs/interfaces/bank-link.md, "Dialects are files".
+Source: docs/interfaces/terminal.md, part 1; docs/interfaces/bank-link.md, "Framing and dialects".
 """
 
 from __future__ import annotations

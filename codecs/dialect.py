@@ -5,7 +5,7 @@ of a vendor's habits is written in code. ``load_dialect("cup_pos")`` reads a shi
 ``dialects/``; a path ending in ``.toml`` reads one of yours. The keys are in
 ``dialect_file.py``, the user's page is ``docs/dialects.md``.
 Source: ISO 8583:1987 clause 4; docs/interfaces/terminal.md part 2; docs/interfaces/bank-link.md
-"Dialects are files".
+"Framing and dialects".
 """
 
 from __future__ import annotations

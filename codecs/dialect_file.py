@@ -2,7 +2,7 @@
 
 The user's view of the format is ``docs/dialects.md``. A field is encoding × length prefix ×
 padding, each a key of its own, so that a vendor's habits are data. ``dialect.py`` uses the result.
-Source: docs/interfaces/bank-link.md, "Dialects are files"; ISO 8583:1987, 4.3 and 4.4.
+Source: docs/interfaces/bank-link.md, "Framing and dialects"; ISO 8583:1987, 4.3 and 4.4.
 """
 
 from __future__ import annotations

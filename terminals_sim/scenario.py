@@ -1,7 +1,7 @@
 """Scenario files: what a scripted exchange says, and whether an answer is what it expects. Pure.
 
-A scenario is a TOML file: ``title``, ``[[terminals]]`` (name, tid), ``[[steps]]``. ``docs/
-terminals.md`` describes every key; ``player.py`` plays it. Source: the project's own format.
+A scenario is a TOML file: ``title``, ``[[terminals]]`` (name, tid), ``[[steps]]``. ``player.py``
+plays it. Source: docs/terminals.md, "Scenarios".
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A terminal's cryptography: working keys out of DE62, PIN blocks, MACs. Pure functions.
 
 Working keys exist in clear only in memory, as a :class:`KeyRing` that never shows them. Source:
-terminal interface, part 3.
+docs/interfaces/terminal.md, part 3.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ A block has 16 digits, or 32 under an AES key where the format after it is 48 (I
 format the whole card number and ``;`` stand in the place of the 12-digit account number, with
 format 04 (PLUS) an account number in 18 places, ``F`` in those before it; 12 digits are taken
 there too, then for both ends of the number.
-Source: docs/hsm.md, "PIN block format codes"; the module's programmer's manual, "Format 04".
+Source: docs/hsm.md, "PINs"; the module's programmer's manual, "Format 04".
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ race it; what all its refunds come to, and what the merchant may owe us then, is
 commit, which holds the money. The bank is asked at once, and its refusal changes nothing. Where it
 does not answer, or cannot be reached, the refund stands, and the bank is told until it takes it: a
 refund is an advice.
-Source: docs/interfaces/terminal.md, part 4 ("Void, refund, completion");
+Source: docs/interfaces/terminal.md, part 4 ("Refund");
 docs/interfaces/postings.md, "Refund".
 """
 

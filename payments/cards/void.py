@@ -2,7 +2,7 @@
 
 The sale is claimed together with recording the void, so that no reversal or second void can race
 it; the claim ends with the outcome.
-Source: docs/interfaces/terminal.md, part 4 ("Void, refund, completion");
+Source: docs/interfaces/terminal.md, part 4 ("Sale void");
 docs/interfaces/postings.md, "Void, reversal".
 """
 

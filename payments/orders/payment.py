@@ -3,7 +3,7 @@
 By card it is a sale that also moves the order: the order is claimed with commit 1, so that two
 terminals cannot both pay it, and paid with commit 2, together with the notice to the merchant.
 Source: docs/interfaces/terminal.md, part 5, row 4; docs/interfaces/postings.md, "Card sale" and
-"COD paid in cash".
+"paid in cash".
 """
 
 from __future__ import annotations

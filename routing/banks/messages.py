@@ -255,8 +255,7 @@ def echoes(request: Message, reply: Message) -> bool:
 
     What the bank echoes must be what was asked; a field that it leaves out is not held against
     it. An approval of another amount is no approval of this one.
-    Source: docs/interfaces/bank-link.md, "Messages" ("Replies echo 3, 4, 7, 11, 32, 37, 41, 42,
-    49").
+    Source: docs/interfaces/bank-link.md, "Messages" (what a reply echoes).
     """
     return all(
         reply.get(number) in ("", request.get(number))

@@ -2,7 +2,7 @@
 
 A body is one table of the switch's file, of an import or of the books. What names it among those of
 its kind is its key: an id, a name, or, where it has neither, its place.
-Source: docs/configuration.md, "Configuration configuration".
+Source: docs/configuration.md, "Business configuration".
 """
 
 from __future__ import annotations

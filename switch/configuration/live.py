@@ -3,7 +3,7 @@
 Each process looks at the epoch every half second. What it finds it builds into an immutable value
 and swaps by one assignment: whoever took the value before goes on with it to the end. Where the
 newest cannot be built here, the last one stays, and the alarm ``config_stale`` stands.
-Source: docs/configuration.md, "Configuration configuration".
+Source: docs/configuration.md, "Business configuration".
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Knows which command does what and how its body is laid out; knows nothing of sockets
 (``transport.py``). Keys are host-command key strings under the LMK (``U`` + 32 hexadecimal
 digits and the like); PINs exist only as cryptograms.
-Source: docs/hsm.md, "Commands".
+Source: docs/interfaces/security-module.md, "Commands".
 """
 
 from __future__ import annotations

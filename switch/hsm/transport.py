@@ -4,7 +4,7 @@ TCP, TLS or a Unix socket: pipelined, replies matched by message header, each co
 deadline; a connection that breaks, or is silent for a whole deadline, fails what it carried and
 is opened again on the next command. Frame = 2-byte big-endian length, header, command. Several
 modules: ``failover.py``.
-Source: docs/hsm.md, "Framing".
+Source: docs/interfaces/security-module.md, "Framing".
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Who calls: the owner of the switch's file, or one of its operators by his own token. Pure.
 
-Source: docs/operations.md, "Operators".
+Source: docs/configuration.md, "[[operators]]".
 """
 
 from __future__ import annotations

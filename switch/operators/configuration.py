@@ -1,7 +1,7 @@
 """What operators do to the business configuration: import it, or change one body of it.
 
 Each is one change, whole or not at all, and acts at once in every process; who made it and why
-stand in its versions. Source: docs/configuration.md, "Configuration configuration".
+stand in its versions. Source: docs/configuration.md, "Business configuration".
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""The order of checks, and what a STAN that comes again gets. Source: part 4, "Rules"."""
+"""The order of checks, and what a STAN that comes again gets. Source:
+docs/interfaces/terminal.md, part 4."""
 
 from __future__ import annotations
 

@@ -155,7 +155,7 @@ def test_large_messages(send: Send, key: KeyMaker) -> None:
 
 
 def test_an_iv_of_zeros_may_be_written_out(send: Send) -> None:
-    """M6 and M8 of a whole message take an IV where some senders write one. Source: thalessim."""
+    """M6 and M8 of a whole message take an IV, as payShield simulators do."""
     key = "U19D25F349FD03CC3556BB05F65283CA1"
     data = "72C29C2371CC9BDB65B779B8E8D37B29ECC154AA56A8799FAE2F498F76ED92F2"
     for iv in ("", "0" * 16):

@@ -16,6 +16,7 @@ from structlog.testing import capture_logs
 from acquirer.hsm_sim.commands import COMMANDS
 from acquirer.hsm_sim.crypto.block_header import BlockHeader
 from acquirer.hsm_sim.errors import ERROR_TEXTS
+from acquirer.hsm_sim.key_types import PAIR_OF_CODE
 from acquirer.hsm_sim.lmk import WorkingKey
 from acquirer.hsm_sim.module import SecurityModule, published_lmks, reply_code
 from acquirer.hsm_sim.state import Settings
@@ -231,3 +232,11 @@ def test_memory_is_bounded() -> None:
     grown = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
     assert grown < 64 * 1024
+
+
+def test_the_pairs_are_those_of_the_key_types() -> None:
+    """Each pair code of the page's table stands for the pair that the module takes."""
+    rows = re.findall(r"^\| (0[0-9A-D]) \| (\d\d)-(\d\d) \|", REFERENCE.read_text(), re.M)
+    assert {code: (2 * at, 2 * at + 1) for code, at in PAIR_OF_CODE.items()} == {
+        code: (int(left), int(right)) for code, left, right in rows
+    }
