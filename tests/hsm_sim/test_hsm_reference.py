@@ -236,7 +236,7 @@ def test_memory_is_bounded() -> None:
 
 def test_the_pairs_are_those_of_the_key_types() -> None:
     """Each pair code of the page's table stands for the pair that the module takes."""
-    rows = re.findall(r"^\| (0[0-9A-D]) \| (\d\d)-(\d\d) \|", REFERENCE.read_text(), re.M)
+    rows = re.findall(r"^\| (\d\d)-(\d\d) \| (0[0-9A-D]) \|", REFERENCE.read_text(), re.M)
     assert {code: (2 * at, 2 * at + 1) for code, at in PAIR_OF_CODE.items()} == {
-        code: (int(left), int(right)) for code, left, right in rows
+        code: (int(left), int(right)) for left, right, code in rows
     }
