@@ -16,6 +16,11 @@ import yaml
 from pos_terminal import PosTerminal, de59
 from terminal_talk import Desk, Frames, page_with, record, run, talk_at
 
+from acquirer.hosts_sim.orders.app import OrderApp
+from acquirer.hosts_sim.orders.server import OrderServer
+from acquirer.hosts_sim.orders.settings import Rule
+from acquirer.simulation.hosts import CONNECTIONS_MAX, IDLE_S
+from acquirer.simulation.network import Host, Route, serving
 from acquirer.simulation.world import World
 
 PAGE = Path(__file__).parents[2] / "docs" / "interfaces" / "order-systems.md"
@@ -42,8 +47,12 @@ class _Exchanges:
     def named(self) -> Frames:
         """The first of each kind, by its name."""
         frames: Frames = {}
+        ids: set[bytes] = set()
         for asked, told in self.all:
             name = _name(asked, told)
+            if found := re.search(rb"webhook-id: (evt_\w+)", asked):
+                name += " again" if found[1] in ids else ""
+                ids.add(found[1])
             if f"{name}, request" not in frames:
                 frames[f"{name}, request"] = _shown(bytes(asked))
                 frames[f"{name}, answer"] = _shown(bytes(told))
@@ -77,9 +86,12 @@ async def _opened(desk: Desk) -> None:
     till = PosTerminal(TILL, settings.merchant_id, bytes.fromhex(settings.tmk))
     clerk = await _signed_on(desk, till)
     goods = [one.code for one in estate.items if one.merchant_id == till.merchant_id][:2]
+    replies = []
     for number, lines in ((1, f"{goods[0]}*2|{goods[1]}*1"), (2, "9999*1")):
         items = de59(ON=f"S{TILL}{number:012d}", OC=clerk, IT=lines)
-        await desk.line.ask(till.order("0200", "380000", "71", items))
+        replies.append(await desk.line.ask(till.order("0200", "380000", "71", items)))
+    items = de59(ON=f"S{TILL}{1:012d}", OC=clerk)
+    await desk.line.ask(till.order("0200", "900000", "72", items, {4: replies[0][4]}))
     pos = desk.pos
     courier = await _signed_on(desk, pos)
     whole = next(
@@ -110,7 +122,13 @@ def talk() -> Frames:
 
     async def play(world: World) -> None:
         record(world, "orders", exchanges.note)
-        desk = await talk_at(world, _opened)
+        before = world.network.routes["orders"]
+        async with trio.open_nursery() as nursery:
+            serve = serving(nursery, _server(world).serve_stream)
+            world.network.routes["orders"] = Route(Host("orders"), serve, is_framed=False)
+            desk = await talk_at(world, _opened)
+            world.network.routes["orders"] = before
+            nursery.cancel_scope.cancel()
         merchants = {one.merchant_id: one for one in world.estate.merchants}
         found["secrets"] = "\n".join(
             f"{merchant_id}  {merchants[merchant_id].event_secret}"
@@ -119,6 +137,20 @@ def talk() -> Frames:
 
     run(play)
     return found | exchanges.named()
+
+
+def _server(world: World) -> OrderServer:
+    """The day's order system, which does not take the first event about a sale of the till."""
+    secrets = {one.merchant_id: [one.event_secret] for one in world.estate.merchants}
+    busy = Rule("down", on="events", order_no_pattern=f"S{TILL}.*", times=1)
+    app = OrderApp(
+        world.orders.store,
+        secrets,
+        rules=[busy],
+        part_payment=secrets,
+        now_s=lambda: world.true_ms() / 1000,
+    )
+    return OrderServer(app, IDLE_S, CONNECTIONS_MAX)
 
 
 def _shop(world: World) -> str:
