@@ -22,6 +22,7 @@ from acquirer.cli.lists import Column, print_list
 from acquirer.cli.operator import By, Reason, call_switch, read_settings
 from acquirer.cli.process import fail
 from acquirer.cli.screen import print_json, say
+from acquirer.cli.serve import SQLITE
 from acquirer.ledger.store.configuration import (
     ConfigVersion,
     StoredConfiguration,
@@ -213,10 +214,12 @@ def read_current(data: Path | None, config: Path | None) -> Configuration:
 
     What is wrong ends the command with code 2.
     """
+    settings = read_settings(data, config)
+    books = settings.database.url.removeprefix(SQLITE)
+    if books != settings.database.url and not Path(books).exists():
+        return Configuration.of_file(settings)
     stored = _stored(data, config, may_be_empty=True)
-    if not stored.epoch:
-        return Configuration.of_file(read_settings(data, config))
-    return _readable(stored)
+    return _readable(stored) if stored.epoch else Configuration.of_file(settings)
 
 
 NONE_YET = "the books hold no configuration yet; start the switch once"
