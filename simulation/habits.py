@@ -24,6 +24,9 @@ PAYMENTS = {
 # A day with a favourite has one of them this often, so that it meets itself, and what it must not
 # pass by.
 FAVOURITE = 150
+# On some days tills give back what they took.
+REFUNDS = {"refund": 14}
+REFUNDS_EACH_DAYS = 7
 RIVALS = {"part": ("order", "cash")}
 SHARE_WITH_FAVOURITE = 0.2
 # What may come before it.
@@ -45,13 +48,14 @@ ASIDES = {
 MORE_ASIDES = {"strangers": {"courier_off": 4}}
 
 
-def payments_of(draw: Random) -> dict[str, int]:
+def payments_of(draw: Random, seed: int) -> dict[str, int]:
     """What the payments of a day are drawn from, with weights."""
+    refunds = REFUNDS if seed % REFUNDS_EACH_DAYS == 0 else {}
     has_favourite, favourite = draw.random() < SHARE_WITH_FAVOURITE, draw.choice(list(PAYMENTS))
     if not has_favourite:
-        return PAYMENTS
+        return PAYMENTS | refunds
     rivals = dict.fromkeys(RIVALS.get(favourite, ()), FAVOURITE // 2)
-    return PAYMENTS | rivals | {favourite: FAVOURITE}
+    return PAYMENTS | refunds | rivals | {favourite: FAVOURITE}
 
 
 class Budget:

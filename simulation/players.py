@@ -72,6 +72,7 @@ class Player:
         self._trace = trace
         self._draw = draw
         self._payments = payments
+        self._cards_of: dict[str, Card] = {}
         self._paid = self._raced = ""
         self._raced_undo: StoredRequest | None = None
         self._last_code = ""
@@ -192,7 +193,9 @@ class Player:
         pin = "0000" if self._draw.random() < 0.02 else None
         if self._draw.random() < 0.04:
             amount_minor = 99_999_999
-        return self._note(await self._client.sale(amount_minor, card, pin=pin))
+        result = self._note(await self._client.sale(amount_minor, card, pin=pin))
+        self._cards_of[result.rrn] = card
+        return result
 
     async def _void(self) -> None:
         sales = [e for e in self.state.journal if e.kind == "sale" and e.state == "approved"]
@@ -200,6 +203,21 @@ class Player:
             await self._sale()
             return
         self._note(await self._client.void(self._draw.choice(sales[-3:]).rrn))
+
+    async def _refund(self) -> None:
+        """Give a card back what it paid, or a part; or what a void may give back too."""
+        sales = [e for e in self.state.journal if e.kind == "sale" and e.state == "approved"]
+        sales = [sale for sale in sales if sale.rrn in self._cards_of]
+        if not sales:
+            await self._sale()
+            return
+        sale = self._draw.choice(sales[-3:])
+        is_whole = self._draw.random() < 0.4
+        amount_minor = sale.amount_minor if is_whole else self._draw.randint(1, sale.amount_minor)
+        if self._draw.random() < 0.1:
+            amount_minor += sale.amount_minor
+        card = self._cards_of[sale.rrn]
+        self._note(await self._client.refund(amount_minor, card, sale.rrn))
 
     async def _sale_reversed(self) -> None:
         if (await self._sale()).approved:

@@ -118,7 +118,7 @@ def _players(world: World, day: Day) -> list[CourierPlayer]:
         merchant.merchant_id: [o for o in estate.orders if o.merchant_id == merchant.merchant_id]
         for merchant in estate.merchants
     }
-    payments = payments_of(day.draw("habits"))
+    payments = payments_of(day.draw("habits"), day.seed)
     return [
         CourierPlayer(
             identity(estate, terminal.terminal_id),

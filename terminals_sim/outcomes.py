@@ -229,6 +229,8 @@ def _effect(after: TerminalState, encoding: str, request: Request, reply: Reply)
             after = after.with_entry_changed(batch, stan, state="voided")
         elif kind == kinds.ORDER_CANCEL:
             after = _given_back(after, batch, stan, reply)
+        elif kind == kinds.REFUND:
+            after = _refunded(after, batch, stan, int(sent.get(4)))
     return after
 
 
@@ -239,6 +241,17 @@ def _given_back(after: TerminalState, batch: str, stan: str, reply: Reply) -> Te
     if entry is None or not 0 < part_minor < entry.amount_minor:
         return after.with_entry_changed(batch, stan, state="voided")
     return after.with_entry_changed(batch, stan, amount_minor=entry.amount_minor - part_minor)
+
+
+def _refunded(after: TerminalState, batch: str, stan: str, amount_minor: int) -> TerminalState:
+    """What is left of a sale of this terminal's own."""
+    entry = after.entry(batch, stan)
+    if entry is None:
+        return after
+    left_minor = entry.amount_minor - amount_minor
+    if not left_minor:
+        return after.with_entry_changed(batch, stan, state="refunded")
+    return after.with_entry_changed(batch, stan, amount_minor=left_minor)
 
 
 def _orders_in(request: Request, encoding: str) -> list[str]:
