@@ -100,7 +100,7 @@ async def _refuse(ports: Ports, command: RefundRequested, code: str) -> Outcome:
 
 
 async def _payment(ports: Ports, command: RefundRequested) -> Entry | None:
-    """The payment that all references name, or None."""
+    """What the RRN, or else this terminal's number, names of the merchant's, or None."""
     origin, named = command.origin, command.payment
     if command.rrn:
         found = await ports.book.entry_by_rrn(command.rrn)
@@ -110,21 +110,24 @@ async def _payment(ports: Ports, command: RefundRequested) -> Entry | None:
         )
     else:
         return None
-    if found is None or found.merchant_id != origin.merchant_id:
-        return None
-    agrees = (
-        found.card is not None
-        and (named is None or named == Named(found.batch, found.stan))
-        and command.date in ("", found.reply.local_date)
-        and command.approval_code in ("", found.approval_code)
+    return found if found is not None and found.merchant_id == origin.merchant_id else None
+
+
+def _agrees(command: RefundRequested, payment: Entry) -> bool:
+    """Whether all that is said of a payment is right."""
+    return (
+        command.payment in (None, Named(payment.batch, payment.stan))
+        and command.date in ("", payment.reply.local_date)
+        and command.approval_code in ("", payment.approval_code)
     )
-    return found if agrees else None
 
 
 def _refusal(ports: Ports, command: RefundRequested, payment: Entry) -> str:
     """The code that refuses this refund, or the empty string."""
     origin = command.origin
-    if payment.card is None or ports.vault.token(command.pan) != payment.card.pan_token:
+    if payment.card is None or not _agrees(command, payment):
+        return ResponseCode.NO_ORIGINAL
+    if ports.vault.token(command.pan) != payment.card.pan_token:
         return ResponseCode.INVALID_CARD
     is_made = payment.state in (State.APPROVED, State.REFUNDED)
     age_ms = ports.clock.age_ms(payment.created_at_ms)

@@ -207,11 +207,17 @@ async def test_what_the_merchant_may_owe(
 
 
 async def test_a_payment_that_nobody_knows(open_world: OpenWorld) -> None:
-    """A merchant who may names none; the bank that the card leads to gives the money."""
+    """A merchant who may names none, nor one that he mistakes; the card leads to the bank."""
     async with with_merchant(open_world, blind_refund=True) as world:
         terminal = await world.signed_on()
         blind = await world.ask(terminal.refund(SYBIL, 700))
         assert ("00", "approved") == (blind.code, world.state(blind))
+        sale = await world.ask(terminal.sale(SYBIL, 900))
+        wrong = terminal.frame(
+            "0220", _fields(terminal, 900) | {37: sale[37], 61: "0" * 12 + "0101"}
+        )
+        assert "25" == (await world.ask(wrong)).code
+        assert "00" == (await world.ask(terminal.void(SYBIL, 900, sale))).code
         assert {DEBT: 700, SCHEME: -700} == {n: v for n, v in world.balances().items() if v}
         await world.agree()
 
