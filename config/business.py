@@ -39,7 +39,7 @@ class TerminalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         tmk: its master key under the LMK (key type 002).
         profile: name of the profile by which it talks.
-        on_hold: whether its payments are refused (58).
+        on_hold: whether its payments and refunds are refused (58).
     """
 
     terminal_id: str

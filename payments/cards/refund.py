@@ -163,7 +163,8 @@ async def _give_back(ports: Ports, command: RefundRequested, payment: Entry) -> 
 async def _give_back_blind(ports: Ports, command: RefundRequested) -> Outcome | None:
     """A refund of a payment that nobody here knows, at the bank that the card leads to."""
     origin = command.origin
-    if not origin.named_minor:
+    own_currency = origin.merchant.currency_code
+    if origin.currency_code not in ("", own_currency) or not origin.named_minor:
         return await _refuse(ports, command, ResponseCode.INVALID_AMOUNT)
     chosen = choose(RouteFacts(command.pan, KIND, origin.merchant_id), origin.business.routes)
     if not isinstance(chosen, Route):

@@ -119,7 +119,8 @@ async def _undo(ports: Ports, command: ReversalRequested, original: Entry) -> An
 async def _plan(ports: Ports, command: ReversalRequested, original: Entry, entry: Entry) -> Plan:
     is_approved = original.state is State.APPROVED
     if original.kind not in REVERSIBLE:
-        return Plan(ResponseCode.INVALID_TRANSACTION if is_approved else ResponseCode.APPROVED)
+        may_stand = is_approved or original.state in (State.RECEIVED, State.SENT)
+        return Plan(ResponseCode.INVALID_TRANSACTION if may_stand else ResponseCode.APPROVED)
     named_minor = command.origin.amount_minor
     # Where nothing was paid, the amount named is what an order is worth.
     if original.amount_minor and named_minor not in (None, original.amount_minor):

@@ -103,6 +103,8 @@ def _refusal(ports: Ports, command: VoidRequested, sale: Entry | None) -> str:
     """The code that refuses this void, or the empty string."""
     if sale is None or sale.kind is not Kind.SALE or command.rrn != sale.rrn:
         return ResponseCode.NO_ORIGINAL
+    if sale.merchant_id != command.origin.merchant_id:
+        return ResponseCode.NO_ORIGINAL
     if command.pan is not None and (
         sale.card is None or ports.vault.token(command.pan) != sale.card.pan_token
     ):

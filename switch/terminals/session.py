@@ -317,7 +317,7 @@ class Session:
     async def _run(self, transaction: Transaction, request: Request) -> Told:
         try:
             if code := _closed(transaction, request):
-                return await self._not_now(transaction, request, code)
+                return await self._refuse(transaction, request, code)
             if transaction.journaled:
                 return await self._repeats.handle(transaction, request)
             return _certain(await transaction.handler(self._context, request))
@@ -340,6 +340,10 @@ class Session:
         """
         if not transaction.journaled or request.message.mti == ADVICE:
             return Told(code)
+        return await self._refuse(transaction, request, code)
+
+    async def _refuse(self, transaction: Transaction, request: Request, code: str) -> Told:
+        """Store a refusal and answer it, or the first answer where there was one."""
         kind = Kind(transaction.name)
         outcome = await refuse(self._context.ports, request.origin, kind, code)
         if isinstance(outcome, Repeat):
@@ -393,7 +397,7 @@ def _closed(transaction: Transaction, request: Request) -> str:
 
     What undoes, confirms or tells something goes on; a terminal on hold gives no money back either.
     """
-    if request.message.mti not in ASKING:
+    if request.message.mti not in ASKING and transaction.name != Kind.REFUND:
         return ""
     if request.terminal.settings.on_hold:
         return ResponseCode.NOT_PERMITTED_TO_TERMINAL

@@ -217,6 +217,23 @@ async def test_what_is_under_way_goes_on(world: World) -> None:
     terminal.take_keys(await world.ask(terminal.sign_on()))
 
 
+async def test_a_terminal_on_hold_refunds_nothing(world: World) -> None:
+    """58, as whatever else would give money back there; a repeat of it is 58 too, for good."""
+    terminal = await world.signed_on(TILL)
+    paid = await world.ask(terminal.sale(SYBIL, 2_000))
+    frame, terminals = terminal.refund(SYBIL, 2_000, paid), await bodies_of(world, "terminals")
+    await change(
+        world, "terminals", *(one | {"on_hold": one["terminal_id"] == TILL} for one in terminals)
+    )
+    try:
+        refused = await world.ask(frame)
+        assert ("58", True) == (refused.code, terminal.sealed(refused))
+    finally:
+        await change(world, "terminals", *terminals)
+    assert ("58", "approved") == (await code_of(world, frame), world.state(paid))
+    assert "00" == await code_of(world, terminal.refund(SYBIL, 2_000, paid))
+
+
 async def test_a_restart_keeps_it_and_tells_what_drifted(open_world: OpenWorld) -> None:
     """The file is one for the first start; what it says later counts when it is imported."""
     async with operated(open_world) as world:

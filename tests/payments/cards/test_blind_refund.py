@@ -79,3 +79,10 @@ async def test_a_blind_refund_without_answer_stands(counter: Counter) -> None:
     assert "00" == await code_of(refund(counter.ports, command))
     assert [_advice(counter.entry(command.origin))] == counter.owed
     assert ({DEBT: 1_000, SCHEME: -1_000}, NOTHING) == (counter.money, counter.held)
+
+
+async def test_a_blind_refund_in_another_currency_is_refused(counter: Counter) -> None:
+    """13, as the merchant's debt limit is one of its own currency, not one of each there is."""
+    command = _blind(counter, 1_000, currency_code="840")
+    assert "13" == await code_of(refund(counter.ports, command))
+    assert (NOTHING, NOTHING, []) == (counter.money, counter.held, counter.banks.sent)

@@ -398,3 +398,17 @@ async def test_what_cannot_be_recorded_does_not_leave(counter: Counter) -> None:
     with pytest.raises(BookUnavailable):
         await _refund(counter, sale)
     assert ([sale], NOTHING, 1) == (counter.entries, counter.held, len(counter.banks.sent))
+
+
+async def test_a_reversal_of_a_refund_under_way_undoes_nothing(counter: Counter) -> None:
+    """12, as of one that stands: 00 would say that the card does not get it."""
+    _, sale = await counter.sell()
+    command = _command(counter, sale)
+    codes: list[str] = []
+
+    async def meanwhile() -> None:
+        codes.append((await counter.reverse(command.origin)).response_code)
+
+    counter.banks.meanwhile = meanwhile
+    assert "00" == await code_of(refund(counter.ports, command))
+    assert ["12"] == codes

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 from counter import (
     CARD,
@@ -18,6 +19,7 @@ from counter import (
     named,
     reversal_of,
 )
+from origins import MERCHANT
 from ports import kinds_of, replied
 
 from acquirer.codecs.bank_kinds import BankMessage
@@ -236,3 +238,14 @@ async def test_a_void_that_cannot_be_recorded_does_not_leave(counter: Counter) -
         kinds_of(counter.banks.sent),
         counter.books.rows.entries[sale.id].claimed_by,
     )
+
+
+async def test_a_terminal_that_was_moved_voids_no_sale_of_its_former_merchant(
+    counter: Counter,
+) -> None:
+    """25: a void names a sale of the merchant's own."""
+    _, sale = await counter.sell()
+    other = msgspec.structs.replace(MERCHANT, merchant_id="898110059610003")
+    command = VoidRequested(counter.origin(10_000, merchant=other), named(sale), sale.rrn)
+    assert "25" == await code_of(void(counter.ports, command))
+    assert (SOLD, State.APPROVED) == (counter.money, counter.state(sale))
