@@ -132,18 +132,25 @@ def _unowned(
     """What names somebody who is not there."""
     merchants = {merchant.merchant_id for merchant in configuration.merchants}
     profiles = {profile.name for profile in settings.profiles}
+    have = f"; this process has {', '.join(sorted(profiles))}"
     for index, terminal in enumerate(configuration.terminals):
         if terminal.merchant_id not in merchants:
-            yield Fault(place(TERMINAL, index, "merchant_id"), "no such merchant")
+            yield Fault(
+                place(TERMINAL, index, "merchant_id"), f"no such merchant {terminal.merchant_id!r}"
+            )
         if terminal.profile not in profiles:
-            yield Fault(place(TERMINAL, index, "profile"), "no such profile")
+            yield Fault(
+                place(TERMINAL, index, "profile"), f"no such profile {terminal.profile!r}{have}"
+            )
     for index, courier in enumerate(configuration.couriers):
         if courier.merchant_id not in merchants:
-            yield Fault(place(COURIER, index, "merchant_id"), "no such merchant")
+            yield Fault(
+                place(COURIER, index, "merchant_id"), f"no such merchant {courier.merchant_id!r}"
+            )
     hosts = {"", *(host.name for host in settings.order_hosts)}
     for index, system in enumerate(configuration.order_systems):
         if system.host not in hosts:
-            yield Fault(place(ORDER_SYSTEM, index, "host"), "no such order host")
+            yield Fault(place(ORDER_SYSTEM, index, "host"), f"no such order host {system.host!r}")
     for fault in route_faults(configuration.routes, [bank.name for bank in settings.banks]):
         yield Fault(place(ROUTE, fault.rule, fault.key), fault.reason)
 

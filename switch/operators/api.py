@@ -51,6 +51,10 @@ log = structlog.get_logger("acquirer.operator")
 BY, USER = "acquirer-by", "acquirer-user"
 USER_MAX = 40
 NO_RIGHT = "R06"
+NOT_HIS_TOKEN = (
+    "ACQUIRER_TOKEN is not the token of an operator of that name in [[operators]] of the "
+    "switch's file"
+)
 BODY_BYTES_MAX = 4096
 ID_MAX = 2**63 - 1
 # Kinds of which one body is changed without the others.
@@ -216,7 +220,7 @@ def operator_routes(desk: Desk, access: Access) -> list[Route]:
                 return JSONResponse({"error": "the token is wrong"}, 401)
             outcome: Outcome
             if caller is None:
-                outcome = Refused("the token is not that of the operator who is named", NO_RIGHT)
+                outcome = Refused(NOT_HIS_TOKEN, NO_RIGHT)
             elif not roles & caller.roles:
                 may = " or ".join(sorted(roles))
                 outcome = Refused(f"{caller.name} has no right to this: {may} has it", NO_RIGHT)

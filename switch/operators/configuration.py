@@ -75,7 +75,7 @@ async def add_body(
 
     done = await _change(live, wish, author, now_ms)
     if taken and not isinstance(done, Refused):
-        return Refused(f"there is a {kind.name} {key!r} already, and it is another", "R04")
+        return Refused(f"there is a {kind.name} {key!r} already, with other members", "R04")
     return done
 
 

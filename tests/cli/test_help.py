@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from rich.text import Text
 from typer.core import TyperGroup
 from typer.main import get_command
 
@@ -47,3 +48,14 @@ def test_help_ends_with_examples_that_parse(path: str, command: Any) -> None:
     for example in examples:
         assert path == parsed(shlex.split(example, comments=True)[1:])
     assert "acquirer " + path not in (command.help or "")
+
+
+@pytest.mark.parametrize(("path", "command"), [pytest.param(*c, id=c[0]) for c in commands(ROOT)])
+def test_help_is_shown_as_it_is_written(path: str, command: Any) -> None:
+    """No word of an option's help is taken for markup, and no line is broken but by the screen."""
+    for option in command.params:
+        written = getattr(option, "help", None) or ""
+        assert Text.from_markup(written).plain == written
+    for paragraph in f"{command.help}\n\n{command.epilog}".split("\n\n"):
+        assert "\n" not in paragraph.strip()
+        assert "``" not in paragraph

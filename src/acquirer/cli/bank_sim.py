@@ -45,7 +45,9 @@ def bank_sim(
         Literal["none", "zone"] | None, typer.Option("--security", help="MAC and key exchange.")
     ] = None,
 ) -> None:
-    """Serve until SIGINT or SIGTERM; options override the settings file.
+    """A bank core in software: serves until SIGINT or SIGTERM.
+
+    Options override the settings file.
 
     Example: acquirer bank-sim --config bank-sim.toml
     """

@@ -1,6 +1,7 @@
 """Examples of commands: written in the command's docstring, shown at the end of its help.
 
 A paragraph that begins with ``Example`` or with the program's name is one. Tests parse them all.
+The lines of a paragraph are joined, since the screen breaks them where it needs to.
 """
 
 from __future__ import annotations
@@ -27,8 +28,9 @@ def show_examples_last(app: typer.Typer) -> None:
 
 
 def _move(info: CommandInfo | TyperInfo, callback: Callable[..., Any] | None) -> None:
-    paragraphs = (inspect.getdoc(callback) or "").split("\n\n")
-    examples = [one for one in paragraphs if one.lstrip().startswith(("Example", PROGRAM))]
+    text = (inspect.getdoc(callback) or "").replace("``", "`")
+    paragraphs = [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
+    examples = [one for one in paragraphs if one.startswith(("Example", PROGRAM))]
     if examples:
         info.help = "\n\n".join(one for one in paragraphs if one not in examples)
-        info.epilog = "\n\n".join(one.strip() for one in examples)
+        info.epilog = "\n\n".join(examples)

@@ -60,9 +60,10 @@ def order_sim(
     context: typer.Context,
     config: Annotated[Path | None, typer.Option("--config", help="TOML settings.")] = None,
 ) -> None:
-    """Serve orders over HTTP, and over ISO 8583 where the settings have a table ``iso``.
+    """A merchant's order system in software: serves until SIGINT or SIGTERM.
 
-    One JSON line on stdout says when, and where.
+    Over HTTP, and over ISO 8583 where the settings have a table `iso`. One JSON line
+    on stdout says when, and where.
 
     Example: acquirer order-sim --config order-sim.toml
     """

@@ -41,7 +41,9 @@ LINES: list[Column[TerminalSettings]] = [
 def add(
     terminal_id: TerminalId,
     merchant_id: Annotated[str, typer.Option("--merchant", help="Whose it is.")],
-    profile: Annotated[str, typer.Option("--profile", help="How it talks, of [[profiles]].")],
+    profile: Annotated[
+        str, typer.Option("--profile", help="Name of the profile by which it talks, such as cup.")
+    ],
     tmk: Tmk,
     by: By = "",
     reason: Reason = "",
