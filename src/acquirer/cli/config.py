@@ -66,7 +66,7 @@ DIFFERENCES: list[Column[Difference]] = [
     Column("kind", lambda one: one.kind),
     Column("key", lambda one: one.key),
     Column("change", lambda one: one.change),
-    Column("members", lambda one: ", ".join(one.members)),
+    Column("members", lambda one: told_members(one)),
 ]
 
 
@@ -258,6 +258,16 @@ def _check_kinds(kinds: Sequence[str]) -> None:
         if name not in KINDS:
             reason = f"no kind {name!r}; there are {', '.join(KINDS)}"
             raise typer.BadParameter(reason, param_hint="--kind")
+
+
+def told_members(one: Difference) -> str:
+    """The members that differ; of a body that stays, each with its values before and after."""
+    if one.change != "changed":
+        return ", ".join(one.members)
+    return ", ".join(
+        f"{name}: {'none' if before is None else before} → {'none' if after is None else after}"
+        for name, (before, after) in one.members.items()
+    )
 
 
 def _difference(one: Difference) -> dict[str, Any]:
