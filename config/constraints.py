@@ -12,5 +12,7 @@ import msgspec
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 NotNegative = Annotated[int, msgspec.Meta(ge=0)]
 BasisPoints = Annotated[int, msgspec.Meta(ge=0, le=10_000)]
-PositiveSeconds = Annotated[float, msgspec.Meta(gt=0)]
-NotNegativeSeconds = Annotated[float, msgspec.Meta(ge=0)]
+# Some 300 years: what is longer cannot be counted in milliseconds everywhere.
+SECONDS_MAX = 1e10
+PositiveSeconds = Annotated[float, msgspec.Meta(gt=0, le=SECONDS_MAX)]
+NotNegativeSeconds = Annotated[float, msgspec.Meta(ge=0, le=SECONDS_MAX)]

@@ -151,12 +151,13 @@ async def _give_back(ports: Ports, command: RefundRequested, payment: Entry) -> 
         log.error("card_unreadable", rrn=payment.rrn, reason=str(error))
         return await _refuse(ports, command, ResponseCode.SECURITY_FAILED)
     refunded_minor, fee_minor = await _so_far(ports, command, payment)
+    sum_minor = refunded_minor + command.origin.named_minor
+    if sum_minor > payment.amount_minor:
+        return await _refuse(ports, command, ResponseCode.OVER_AMOUNT_LIMIT)
     entry = await _entry(ports, command, pan, payment.bank, payment.id, fee_minor)
-    held = (
-        UpdateEntry.claim(payment.id, entry.id),
-        LimitRefunded(payment.id, payment.amount_minor),
-    )
-    is_whole = refunded_minor + entry.amount_minor == payment.amount_minor
+    # Its share of the fee, and whether it is the last, were decided on what was made before.
+    held = (UpdateEntry.claim(payment.id, entry.id), LimitRefunded(payment.id, sum_minor))
+    is_whole = sum_minor == payment.amount_minor
     return await _record_and_ask(ports, command, entry, pan, held, payment, is_whole=is_whole)
 
 
@@ -219,8 +220,6 @@ async def _record_and_ask(
     if failed is not None:
         if failed.step is insert:
             return Repeat()
-        if isinstance(failed.step, LimitRefunded):
-            return await _refuse(ports, command, ResponseCode.OVER_AMOUNT_LIMIT)
         if failed.step in limits[1:]:
             return await _refuse(ports, command, ResponseCode.INSUFFICIENT_FUNDS)
         return None

@@ -212,3 +212,10 @@ def test_differences_hide_secrets() -> None:
     assert ("(set)", None) == found[1].members["tmk"]
     assert SECRET not in str(found)
     assert "(set)" == shown(KIND, MERCHANT)["event_secret"]
+
+
+@pytest.mark.parametrize("within_s", [1e308, float("inf")])
+def test_a_time_that_cannot_be_counted_is_a_fault(within_s: float) -> None:
+    """It is told where it stands; the checks behind it would not come to their end."""
+    read = read_document({"order_type": [{"name": "bill", "cancel_within_s": within_s}]})
+    assert ["order_type[0].cancel_within_s"] == [fault.place for fault in read.faults]

@@ -412,3 +412,12 @@ async def test_a_reversal_of_a_refund_under_way_undoes_nothing(counter: Counter)
     counter.banks.meanwhile = meanwhile
     assert "00" == await code_of(refund(counter.ports, command))
     assert ["12"] == codes
+
+
+async def test_refunds_that_cross_come_to_the_whole(counter: Counter) -> None:
+    """Another one between read and commit: the fee goes back to the cent, the sale is refunded."""
+    await counter.sell()
+    _, sale = await counter.sell()
+    counter.books.meanwhile = [partial(_refund, counter, sale, 3_333)]
+    assert "00" == await _refund(counter, sale, 6_667)
+    assert (SOLD, State.REFUNDED) == (counter.money, counter.state(sale))
