@@ -217,6 +217,16 @@ async def test_what_is_under_way_goes_on(world: World) -> None:
     terminal.take_keys(await world.ask(terminal.sign_on()))
 
 
+async def test_what_is_written_out_is_its_owners_alone(open_world: OpenWorld) -> None:
+    """Over a file that others could read, too: an export has secrets in it."""
+    async with operated(open_world) as world:
+        file = world.folder / "all.toml"
+        file.touch()
+        file.chmod(0o644)
+        code, _ = await run(world.folder, "config", "history", str(file))
+        assert (0, 0o600) == (code, file.stat().st_mode & 0o777)
+
+
 async def test_a_terminal_on_hold_refunds_nothing(world: World) -> None:
     """58, as whatever else would give money back there; a repeat of it is 58 too, for good."""
     terminal = await world.signed_on(TILL)

@@ -23,6 +23,7 @@ from acquirer.cli.operator import By, Reason, call_switch, read_settings
 from acquirer.cli.process import fail
 from acquirer.cli.screen import print_json, say
 from acquirer.cli.serve import SQLITE
+from acquirer.config.private import close_to_others
 from acquirer.ledger.store.configuration import (
     ConfigVersion,
     StoredConfiguration,
@@ -194,6 +195,9 @@ def history(
 
 def _write(file: Path, text: str) -> None:
     try:
+        if file.is_file():
+            # One that is there keeps its mode.
+            close_to_others(file)
         file.write_text(text, "utf-8")
     except OSError as error:
         fail(error)
