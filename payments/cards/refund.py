@@ -11,6 +11,9 @@ docs/interfaces/postings.md, "Refund".
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import msgspec
 import structlog
 import trio
 
@@ -27,7 +30,8 @@ from acquirer.ledger.journal.details import Refund
 from acquirer.ledger.journal.entries import Entry, InsertEntry, Role, State, Step, UpdateEntry
 from acquirer.ledger.journal.kinds import Kind
 from acquirer.ledger.owed.advices import LimitRefunded
-from acquirer.payments.kernel.bank_codes import OF_THE_LINK, reading_of
+from acquirer.payments.kernel.bank_codes import TO_BE_SENT_AGAIN, reading_of
+from acquirer.payments.kernel.bank_reply import brought_by
 from acquirer.payments.kernel.commands import Answer, Command, Named, Outcome, Repeat
 from acquirer.payments.kernel.commits import conclude, forward, outcome_step, undo_request
 from acquirer.payments.kernel.errors import CardUnreadable
@@ -139,7 +143,7 @@ def _refusal(ports: Ports, command: RefundRequested, payment: Entry) -> str:
         return ResponseCode.INVALID_AMOUNT
     if origin.named_minor > payment.amount_minor or payment.state is State.REFUNDED:
         return ResponseCode.OVER_AMOUNT_LIMIT
-    return "" if payment.bank in ports.bank_settings else ResponseCode.UNAVAILABLE
+    return "" if payment.bank in ports.bank_settings else ResponseCode.NO_ROUTE
 
 
 async def _give_back(ports: Ports, command: RefundRequested, payment: Entry) -> Outcome | None:
@@ -250,12 +254,16 @@ async def _so_far(ports: Ports, command: RefundRequested, payment: Entry) -> tup
 async def _settle(ports: Ports, entry: Entry, outcome: BankOutcome, *, is_whole: bool) -> Outcome:
     """Commit 2: the refund stands, or the bank has refused it; then the answer."""
     code = outcome.response_code if isinstance(outcome, Replied) else ""
-    if code and reading_of(code) == "refused":
-        code = ResponseCode.SWITCH_FAULT if code in OF_THE_LINK else code
+    reading = "in_doubt" if code in TO_BE_SENT_AGAIN else reading_of(code)
+    if reading == "refused":
         given_up = (_resolved(entry, Resolution.VOID), *_released(entry, None))
         return await conclude(ports, entry, State.DECLINED, code, entry.reply, given_up)
     owed: tuple[Step, ...] = ()
-    if not code or reading_of(code) != "approved":
+    if isinstance(outcome, Replied) and reading == "approved":
+        approval_code, _ = brought_by(outcome)
+        reply = msgspec.structs.replace(entry.reply, approval_code=approval_code)
+        entry = replace(entry, reply=reply)
+    else:
         left = 0 if isinstance(outcome, NotSent) else 1
         owed = (await owe_refund(ports, entry, NO_ANSWER, attempts=left),)
     failed = await ports.book.commit(*_stands(entry, is_whole=is_whole), *owed)

@@ -38,6 +38,7 @@ async def test_parts_come_to_the_whole(world: World) -> None:
     assert 120 == -before[INCOME]
     first = await world.ask(terminal.refund(SYBIL, 3_333, sale))
     assert ("0230", "00", True) == (first.mti, first.code, terminal.sealed(first))
+    assert first[38] == world.bank_rows(first[37])[0]["approval_code"]
     assert "approved" == world.state(sale)
     assert (SCHEME, 6_667) == (SCHEME, world.balances()[SCHEME])
     assert "12" == (await world.ask(terminal.void(SYBIL, 10_000, sale))).code
@@ -135,6 +136,16 @@ async def test_the_bank_refuses(open_world: OpenWorld) -> None:
         assert before == world.balances()
         assert "00" == (await world.ask(terminal.refund(SYBIL, 4_000, sale))).code
         await world.agree()
+
+
+@pytest.mark.parametrize("code", ["96", "91", "A7", "30"])
+async def test_the_bank_has_not_dealt_with_it(open_world: OpenWorld, code: str) -> None:
+    """Its link is at fault, not the refund: it stands, and the bank is told again."""
+    async with open_world(bank_rules=[Rule(REFUND, code, times=1)]) as world:
+        terminal, sale = await sold(world)
+        frame = terminal.refund(SYBIL, 4_000, sale)
+        assert ["00", "00"] == [(await world.ask(frame)).code for _ in range(2)]
+        assert 6_000 == world.balances()[SCHEME]
 
 
 @pytest.mark.parametrize("fault", ["drop", "garbage", "close"])
