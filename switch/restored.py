@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import select
 
 from acquirer.ledger.store.database import Database, Session, Sql
-from acquirer.ledger.store.instances import lock_books, lock_folder
-from acquirer.ledger.store.schema import journal, number_blocks
+from acquirer.ledger.store.instances import lock_books, lock_folder, take_numbers
+from acquirer.ledger.store.schema import journal
 from acquirer.payments.kernel.numbers import skip_after_restore
 
-_SKIP_NUMBERS = Sql(
-    update(number_blocks).values(next_number=number_blocks.c.next_number + bindparam("skipped"))
-)
 _NEWEST = Sql(select(journal.c.created_at_ms).order_by(journal.c.id.desc()).limit(1))
 
 
@@ -34,7 +31,8 @@ def make_fit(database: Database, now_ms: int) -> None:
     session.begin()
     newest = session.row(_NEWEST)
     skipped = skip_after_restore(newest[0] if newest else now_ms, now_ms)
-    session.run(_SKIP_NUMBERS, skipped=skipped)
+    # Of a copy from before the first number, too.
+    take_numbers(session, skipped)
     session.commit()
     session.close()
     if lock is not None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     Table,
     and_,
@@ -205,12 +206,13 @@ MOVE_CHAIN = Sql(
     .values(chain_seq=_given("to_seq"), chain_hash=_given("to_hash"))
 )
 
+_COUNT = bindparam("count", type_=BigInteger)
 TAKE_NUMBERS = Sql(
     upsert(number_blocks)
-    .values(name=_given("name"), next_number=literal(1) + bindparam("count"))
+    .values(name=_given("name"), next_number=literal(1, BigInteger) + _COUNT)
     .on_conflict_do_update(
         index_elements=["name"],
-        set_={"next_number": number_blocks.c.next_number + bindparam("count")},
+        set_={"next_number": number_blocks.c.next_number + _COUNT},
     )
     .returning(number_blocks.c.next_number)
 )
