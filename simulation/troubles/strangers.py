@@ -74,7 +74,8 @@ class Strangers(Trouble):
             ):
                 if locked and typed.most_wrong < WRONG_MAX:
                     yield f"courier {courier_id}: is locked, and typed {typed.most_wrong} wrong"
-                if terminal_id and typed.signed_off:
+                # Books that came back from a copy may have forgotten it.
+                if terminal_id and typed.signed_off and not world.auditor.lost.happened:
                     yield f"courier {courier_id}: has signed off, and is on at {terminal_id}"
 
     def _hear(self, frame: bytes) -> None:

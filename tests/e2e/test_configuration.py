@@ -334,7 +334,8 @@ async def test_each_payment_is_decided_by_one_epoch(open_world: OpenWorld) -> No
             await change(world, "terminals", *held)
             await load.until_seen(4)
             load.running = False
-        assert {"00", "58"} == set(load.codes)
+        # How much is sold until then is the machine's to say: the card may run out of money.
+        assert {"00", "58"} == set(load.codes) - {"51"}
         check_epochs(world, world.journal())
 
 
@@ -360,9 +361,12 @@ def check_epochs(world: World, entries: Sequence[JournalLine]) -> None:
     assert [entry.epoch for entry in entries] == sorted(entry.epoch for entry in entries)
     for entry in entries:
         is_held = member("terminal", entry.terminal_id, entry.epoch, "on_hold")
-        assert ("58" if is_held else "00") == entry.response_code
         if is_held:
+            assert "58" == entry.response_code
             continue
+        assert entry.response_code in ("00", "51")
         assert member("route", "1", entry.epoch, "bank") == entry.bank
+        if entry.response_code == "51":
+            continue
         fee = member("merchant", entry.merchant_id, entry.epoch, "mdr_basis_points")
         assert round(1_000 * fee / 10_000) == fees[entry.id]
