@@ -83,7 +83,8 @@ async def refund(ports: Ports, command: RefundRequested) -> Outcome:
         return await _refuse(ports, command, ResponseCode.NOT_PERMITTED_TO_TERMINAL)
     for _ in range(TRIES_MAX):
         payment = await _payment(ports, command)
-        if payment is None and origin.merchant.blind_refund:
+        # One that is suspended gives back only what it names.
+        if payment is None and origin.merchant.blind_refund and not origin.merchant.suspended:
             outcome = await _give_back_blind(ports, command)
         elif payment is None:
             return await _refuse(ports, command, ResponseCode.NO_ORIGINAL)

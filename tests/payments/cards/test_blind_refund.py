@@ -86,3 +86,11 @@ async def test_a_blind_refund_in_another_currency_is_refused(counter: Counter) -
     command = _blind(counter, 1_000, currency_code="840")
     assert "13" == await code_of(refund(counter.ports, command))
     assert (NOTHING, NOTHING, []) == (counter.money, counter.held, counter.banks.sent)
+
+
+async def test_a_suspended_merchant_refunds_only_what_it_names(counter: Counter) -> None:
+    """What nobody knows gets 25: nothing holds the money to a payment that there was."""
+    suspended = msgspec.structs.replace(BLIND, suspended=True)
+    command = _blind(counter, 100, merchant=suspended)
+    assert "25" == await code_of(refund(counter.ports, command))
+    assert ({}, []) == (counter.money, counter.banks.sent)
