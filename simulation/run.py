@@ -163,7 +163,7 @@ async def _live_through(world: World, play: Callable[[World], Awaitable[None]]) 
     world.trace.note("day", "heals")
     world.faults.heal()
     world.network.heal()
-    world.offset_ms = 0
+    world.offset_ms = world.far_ms = 0
     for trouble in world.troubles:
         await trouble.mend()
     debts = await heal(world)

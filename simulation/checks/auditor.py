@@ -201,9 +201,14 @@ class Auditor:
         they have forgotten something of, and refuse it: people's to settle.
         """
         rows = self.rows(
-            "SELECT type, id, attempts, order_no FROM outbox WHERE delivered_at_ms IS NULL"
+            "SELECT type, id, attempts, order_no, dead_at_ms FROM outbox"
+            " WHERE delivered_at_ms IS NULL"
         )
-        return [row[:3] for row in rows if not (row[2] and self.lost.has_order(row[3]))]
+        return [
+            (type, id, attempts)
+            for type, id, attempts, order_no, dead_at_ms in rows
+            if not ((attempts or dead_at_ms is not None) and self.lost.has_order(order_no))
+        ]
 
     def debts(self) -> str:
         """What the switch still has to do, in words; empty where nothing.

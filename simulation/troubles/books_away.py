@@ -17,6 +17,7 @@ from acquirer.simulation.network import Host
 from acquirer.simulation.parties import crowd_identity
 from acquirer.simulation.process import SWITCH
 from acquirer.simulation.troubles.base import Trouble
+from acquirer.switch.terminals.repeats import REPEATS_MS
 from acquirer.terminals_sim import kinds
 from acquirer.terminals_sim.cards import present
 from acquirer.terminals_sim.client import TerminalClient
@@ -98,8 +99,20 @@ class BooksAway(Trouble):
         return (TerminalState(self._me.terminal_id, journal=tuple(journal)),)
 
     def findings(self) -> Iterable[str]:
-        """Sales without an answer, though all is well."""
-        missing = len(self._sales) - len(self._answers)
+        """Sales without an answer, though all is well.
+
+        Of one that was stored while the clock was months off, nothing is said any more.
+        """
+        world = self.world
+        old = {
+            stan
+            for stan, at_ms in world.auditor.rows(
+                "SELECT stan, created_at_ms FROM journal WHERE terminal_id = ?",
+                self._me.terminal_id,
+            )
+            if abs(world.true_ms() - int(str(at_ms))) > REPEATS_MS
+        }
+        missing = len(self._sales.keys() - self._answers.keys() - old)
         return (f"crowd: {missing} sales got no answer at all",) if missing else ()
 
     async def _signed_on(self) -> Terminal:

@@ -53,11 +53,10 @@ class FarClock(Trouble):
             world.trace.note("clock", "is right again")
 
     async def mend(self) -> None:
-        """The clock is right, and the day comes to its end.
+        """The day comes to its end.
 
         A clock that has jumped must stand for a while, and be steady for longer, to end a date.
         """
-        self.world.far_ms = 0
         await trio.sleep_until(self._midnight_s)
         for passes_s in (0.0, STANDS_MS / 1000, STEADY_MS / 1000):
             self.world.agenda.skip(passes_s)
