@@ -98,7 +98,7 @@ async def restart(url: str, rows: int) -> dict[str, Any]:
         context: Any = SimpleNamespace(
             book=book,
             wall_ms=lambda: CREATED_AT_MS + 2 * rows,
-            calendar=Calendar(480),
+            calendar=Calendar("Asia/Shanghai"),
             numbers=SimpleNamespace(take=take),
             saf_queued=lambda: None,
         )

@@ -180,8 +180,18 @@ class Operator(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return f"Operator({self.name!r})"
 
 
+class BusinessDay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """By whose time days are told: ``zone`` as of the switch's file."""
+
+    zone: str
+
+
 class Estate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Everything that exists in one test world."""
+    """Everything that exists in one test world.
+
+    Attributes:
+        business_day: an estate without one has that of the demo estate.
+    """
 
     profiles: list[Profile]
     banks: list[Bank]
@@ -193,6 +203,7 @@ class Estate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     order_types: list[OrderType] = []
     items: list[Item] = []
     operators: list[Operator] = []
+    business_day: BusinessDay | None = None
 
 
 @lru_cache(maxsize=4)

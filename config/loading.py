@@ -6,12 +6,15 @@ Every program of the product reads its file through :func:`load`. Source: TOML 1
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeVar
 
 import msgspec
 
 T = TypeVar("T")
+NO_CURES: Mapping[str, str] = MappingProxyType({})
 
 
 class ConfigError(ValueError):
@@ -30,13 +33,14 @@ class ConfigError(ValueError):
         self.reason = reason
 
 
-def load(path: str | Path, kind: type[T]) -> T:
+def load(path: str | Path, kind: type[T], cures: Mapping[str, str] = NO_CURES) -> T:
     """Read a TOML file into a msgspec structure.
 
     Args:
         path: the file.
         kind: a ``msgspec.Struct`` type; declare it with ``forbid_unknown_fields=True`` so that
             a mistyped key is found.
+        cures: key → what to do where it is at fault.
 
     Raises:
         ConfigError: no such file, no TOML, or a key that is missing, unknown or of a wrong type.
@@ -53,7 +57,7 @@ def load(path: str | Path, kind: type[T]) -> T:
         raise ConfigError(path, "", f"is not TOML: {error}") from None
     except msgspec.ValidationError as error:
         key, reason = fault_of(error)
-        raise ConfigError(path, key, reason) from None
+        raise ConfigError(path, key, "; ".join(filter(None, (reason, cures.get(key))))) from None
 
 
 def fault_of(error: msgspec.ValidationError) -> tuple[str, str]:

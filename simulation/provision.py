@@ -19,7 +19,7 @@ import tomli_w
 import trio
 
 from acquirer.config.addresses import parse_address
-from acquirer.config.estate import Bank, Estate
+from acquirer.config.estate import Bank, Estate, load_estate
 from acquirer.hsm_sim.operator import pin_under_lmk, variant_test_lmk, wrap_key
 from acquirer.payments.kernel.vault import DATA_KEY_BYTES, data_key_with_check
 from acquirer.switch.hsm.client import DEK, Hsm
@@ -104,6 +104,7 @@ def switch_config(
 
     return {
         "instance": "switch-1",
+        "business_day": msgspec.to_builtins(estate.business_day or load_estate().business_day),
         **data_key,
         "database": {"url": database_url},
         "listen": {"pos": pos, "http": http},

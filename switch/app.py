@@ -222,7 +222,7 @@ async def _open(start: _Start, execute: Execute | None) -> _Switch:
         bank_settings={bank.name: bank for bank in settings.banks},
         reversals=REVERSALS,
         in_doubt=IN_DOUBT,
-        calendar=Calendar(settings.utc_offset_minutes),
+        calendar=Calendar(settings.business_day.zone),
         monotonic=trio.current_time,
         clock=clock,
         new_event_id=lambda: f"evt_{around.random_bytes(16).hex()}",

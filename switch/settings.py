@@ -42,6 +42,17 @@ class ListenSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tls: TlsSettings | None = None
 
 
+class BusinessDaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """By whose time days are told.
+
+    Attributes:
+        zone: IANA name of the time zone, such as ``Asia/Shanghai``, of terminals' local time and
+            of the business date, which changes with local midnight.
+    """
+
+    zone: str
+
+
 class DatabaseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where the books are.
 
@@ -162,7 +173,6 @@ class SwitchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         instance: name of this switch among those that share a database.
-        utc_offset_minutes: local time of terminals and of the business date.
         order_hosts: links to order systems that speak ISO 8583, named by ``order_systems.host``;
             as those to banks, with a dialect whose DE59 is raw, such as ``order_host``.
         data_key: the card data key, enciphered by the security module (``vault.py``).
@@ -175,11 +185,11 @@ class SwitchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     database: DatabaseSettings
     banks: list[BankSettings]
     profiles: list[ProfileSettings]
+    business_day: BusinessDaySettings
     routes: list[RouteRule] = []
     merchants: list[MerchantSettings] = []
     terminals: list[TerminalSettings] = []
     instance: str = "switch-1"
-    utc_offset_minutes: Annotated[int, msgspec.Meta(ge=-720, le=840)] = 480
     listen: ListenSettings = ListenSettings()
     hsm: HsmSettings = HsmSettings()
     limits: LimitSettings = LimitSettings()
@@ -194,3 +204,12 @@ class SwitchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     data_key_dek: str = ""
     operator_token: str = ""
     operators: list[OperatorSettings] = []
+
+
+# Key → what to write, for those that a file of an earlier release does not have, or has.
+_ZONE = '[business_day] with zone = "Asia/Shanghai", or whatever IANA zone your terminals are in'
+CURES = {
+    "business_day": f"write {_ZONE}",
+    "business_day.zone": f"write {_ZONE}",
+    "utc_offset_minutes": f"put in its place {_ZONE}",
+}

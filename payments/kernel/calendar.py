@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 MonotonicClock = Callable[[], float]
 WallClock = Callable[[], int]
@@ -32,11 +33,35 @@ class Stamp:
     rrn_day: str
 
 
-class Calendar:
-    """Turns wall-clock milliseconds into stamps; keeps the last second's result."""
+def time_zone(name: str) -> ZoneInfo:
+    """The time zone of an IANA name, such as ``Asia/Shanghai``; its summer time included.
 
-    def __init__(self, utc_offset_minutes: int) -> None:
-        self._zone = timezone(timedelta(minutes=utc_offset_minutes))
+    Raises:
+        ValueError: this machine knows no such zone.
+    """
+    try:
+        return ZoneInfo(name)
+    # What is missing is a KeyError; a folder or what is no zone file is one of the others.
+    except (KeyError, ValueError, OSError):
+        reason = (
+            f"no time zone {name!r}; write an IANA name such as Asia/Shanghai or Europe/Berlin"
+            " (they come with the system's package tzdata)"
+        )
+        raise ValueError(reason) from None
+
+
+class Calendar:
+    """Turns wall-clock milliseconds into stamps; keeps the last second's result.
+
+    Args:
+        zone: the terminals' time zone, by its IANA name.
+
+    Raises:
+        ValueError: this machine knows no such zone.
+    """
+
+    def __init__(self, zone: str) -> None:
+        self._zone = time_zone(zone)
         self._second = -1
         self._stamp = Stamp("", "", "", "", "")
 

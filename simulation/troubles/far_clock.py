@@ -7,11 +7,12 @@ and each day is closed once it is over, not before.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import trio
 
+from acquirer.payments.kernel.calendar import time_zone
 from acquirer.simulation.troubles.base import Trouble
 from acquirer.switch.steady_clock import STANDS_MS
 from acquirer.switch.workers.day_close import EVERY_S, STEADY_MS
@@ -31,7 +32,7 @@ class FarClock(Trouble):
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
-        zone = timezone(timedelta(minutes=world.settings.utc_offset_minutes))
+        zone = time_zone(world.settings.business_day.zone)
         midnight = datetime(2026, 11, 22, tzinfo=zone)
         self._over = (midnight - timedelta(days=1)).date().isoformat()
         self._midnight_s = world.faults.between(KIND, MIDNIGHT_MIN_S, MIDNIGHT_MAX_S)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from acquirer.config.loading import ConfigError
 from acquirer.config.tls import server_context
+from acquirer.payments.kernel.calendar import time_zone
 from acquirer.payments.orders.types import OrderTypes
 from acquirer.routing.banks.choice import route_faults
 from acquirer.routing.errors import RoutingError
@@ -58,6 +59,10 @@ def check_process(settings: SwitchSettings, file: str) -> None:
         ConfigError: names the key and what would be right.
     """
     terminal_tls(settings, file)
+    try:
+        time_zone(settings.business_day.zone)
+    except ValueError as error:
+        raise ConfigError(file, "business_day.zone", str(error)) from None
     for profile in settings.profiles:
         try:
             "".encode(profile.encoding)

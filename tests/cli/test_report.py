@@ -125,6 +125,7 @@ async def data(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     document = {
         "database": {"url": url},
         "banks": [],
+        "business_day": {"zone": "Asia/Shanghai"},
         "routes": [],
         "profiles": [],
         "terminals": [],

@@ -76,7 +76,7 @@ async def data(tmp_path: Path, make_entry: Callable[..., Any]) -> Path:
     empty: dict[str, list[object]] = {
         key: [] for key in ("banks", "routes", "profiles", "terminals", "merchants")
     }
-    file = {"database": {"url": url}, **empty}
+    file = {"database": {"url": url}, "business_day": {"zone": "UTC"}, **empty}
     (tmp_path / "switch.toml").write_text(tomli_w.dumps(file))
     return tmp_path
 

@@ -54,3 +54,17 @@ def test_no_books_are_made_where_there_were_some(tmp_path: Path) -> None:
     (data / "up.json").unlink()
     with up(data):
         assert comes(lambda: (data / "switch.sqlite3").exists())
+
+
+def test_a_folder_of_an_earlier_release_goes_on(tmp_path: Path) -> None:
+    """Its switch's file knew an offset instead of a zone; the new one has the estate's zone."""
+    data = tmp_path / "data"
+    file = data / "switch.toml"
+    with up(data):
+        now = file.read_text()
+    assert '[business_day]\nzone = "Asia/Shanghai"\n' in now
+    head, _, rest = now.partition('[business_day]\nzone = "Asia/Shanghai"\n')
+    file.write_text(f"utc_offset_minutes = 480\n{head}{rest}")
+    with up(data):
+        assert 'zone = "Asia/Shanghai"' in file.read_text()
+        assert "utc_offset_minutes" not in file.read_text()

@@ -53,7 +53,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "file").write_text("x = 1\n")
     empty = "".join(f"{name} = []\n" for name in ("banks", "routes", "profiles", "terminals"))
     top = f'{empty}merchants = []\noperator_token = "t"\n'
-    listen = '[listen]\nhttp = "127.0.0.1:9"\n[database]\nurl = "sqlite:///switch.sqlite3"\n'
+    listen = '[business_day]\nzone = "UTC"\n[listen]\nhttp = "127.0.0.1:9"\n[database]\nurl = "sqlite:///switch.sqlite3"\n'
     (tmp_path / "off" / "switch.toml").write_text(top + listen)
     sqlite3.connect(tmp_path / "books" / "switch.sqlite3").close()
     return tmp_path

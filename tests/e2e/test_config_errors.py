@@ -53,6 +53,10 @@ def _set(*path: Any) -> Callable[[dict[str, Any]], None]:
 IN_PROCESS = {
     "unknown merchant": (_set("terminals", 2, "merchant_id", "nobody"), "terminals[2].merchant_id"),
     "missing key": (_drop("profiles"), "profiles"),
+    "no time zone": (_drop("business_day"), '[business_day] with zone = "Asia/Shanghai"'),
+    "a table without it": (_set("business_day", {}), '[business_day] with zone = "Asia/Shanghai"'),
+    "an offset from UTC": (_set("utc_offset_minutes", 480), "put in its place [business_day]"),
+    "zone of nowhere": (_set("business_day", "zone", "Asia/Peking"), "business_day.zone"),
     "out of range": (_set("limits", "idle_s", -1), "limits.idle_s"),
     "no such choice": (_set("hsm", "transport", "pigeon"), "hsm.transport"),
     "unknown encoding": (_set("profiles", 0, "encoding", "klingon"), "profiles"),

@@ -23,6 +23,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
 TABLES: dict[str, type[msgspec.Struct]] = {
     "top level": switch.SwitchSettings,
     "[[operators]]": switch.OperatorSettings,
+    "[business_day]": switch.BusinessDaySettings,
     "[listen]": switch.ListenSettings,
     "[listen.tls], [hsm.tls], tls of a link": TlsSettings,
     "[database]": switch.DatabaseSettings,

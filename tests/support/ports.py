@@ -201,7 +201,7 @@ class Parties:
             },
             reversals=REVERSALS,
             in_doubt=IN_DOUBT,
-            calendar=Calendar(480),
+            calendar=Calendar("Asia/Shanghai"),
             monotonic=lambda: self.now_s,
             clock=self.clock,
             new_event_id=lambda: f"evt_{next(ids)}",

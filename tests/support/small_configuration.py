@@ -7,7 +7,7 @@ from acquirer.routing.banks.choice import RouteRule
 from acquirer.routing.orders.settings import OrderSystemSettings
 from acquirer.routing.settings import BankSettings
 from acquirer.switch.configuration.kinds import Configuration
-from acquirer.switch.settings import DatabaseSettings, SwitchSettings
+from acquirer.switch.settings import BusinessDaySettings, DatabaseSettings, SwitchSettings
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 MERCHANT = MerchantSettings("898110053310001", "Tea 茶", "5499", 60, SECRET)
@@ -23,5 +23,6 @@ SETTINGS = SwitchSettings(
     routes=[ROUTE],
     merchants=[MERCHANT],
     profiles=[ProfileSettings("cup")],
+    business_day=BusinessDaySettings("Asia/Shanghai"),
     terminals=[TERMINAL],
 )

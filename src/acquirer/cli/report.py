@@ -10,7 +10,7 @@ import csv
 import io
 from collections.abc import Callable
 from dataclasses import asdict
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -33,6 +33,7 @@ from acquirer.ledger.reports.settlement import (
     report_lines,
     total,
 )
+from acquirer.payments.kernel.calendar import time_zone
 
 HEADINGS = {
     "card_count": "cards",
@@ -81,8 +82,8 @@ def report(
       acquirer report --by courier --from 2026-11-01 --to 2026-11-30 --csv --data shop
     """
     settings = read_settings(data, config)
-    today = datetime.now(UTC) + timedelta(minutes=settings.utc_offset_minutes)
-    first_date = _date(first, "--from") if first else f"{today:%Y-%m-%d}"
+    today = datetime.now(time_zone(settings.business_day.zone)).date().isoformat()
+    first_date = _date(first, "--from") if first else today
     last_date = _date(last, "--to") if last else first_date
     if last_date < first_date:
         reason = f"{last_date} is before --from, {first_date}"

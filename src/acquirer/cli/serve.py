@@ -24,7 +24,7 @@ from acquirer.routing.errors import RoutingError
 from acquirer.routing.settings import BankSettings
 from acquirer.switch.app import Running, run_switch
 from acquirer.switch.hsm.modules import Execute
-from acquirer.switch.settings import HsmSettings, SwitchSettings
+from acquirer.switch.settings import CURES, HsmSettings, SwitchSettings
 
 SQLITE = "sqlite:///"
 SWITCH_INTERVAL_S = 0.0005
@@ -72,7 +72,7 @@ def load_switch_settings(path: Path) -> SwitchSettings:
     Raises:
         ConfigError: the file cannot be used.
     """
-    settings = load(path, SwitchSettings)
+    settings = load(path, SwitchSettings, CURES)
     url = settings.database.url
     if url.startswith(SQLITE) and not url.startswith(f"{SQLITE}/"):
         url = f"{SQLITE}{(path.parent / url.removeprefix(SQLITE)).resolve()}"

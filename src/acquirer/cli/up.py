@@ -43,7 +43,20 @@ from acquirer.simulation.provision import (
     only_bank,
     switch_config,
 )
-from acquirer.switch.settings import SwitchSettings
+
+
+class _KeptDatabase(msgspec.Struct, frozen=True):
+    url: str
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    """What a folder's switch file, of whatever release, has that must not change."""
+
+    database: _KeptDatabase
+    data_key: str
+    data_key_dek: str
+    operator_token: str = ""
+
 
 BOOKS, SHOWN = "switch.sqlite3", "up.json"
 PARTS = ("pos", "hsm", "bank", "orders", "http")
@@ -204,7 +217,7 @@ async def _start_all(
     estate: Estate,
     estate_path: str,
     hsm_socket: Path,
-    kept: SwitchSettings | None,
+    kept: _Kept | None,
     start: Callable[[str, dict[str, Any], str], Awaitable[dict[str, str]]],
 ) -> dict[str, str]:
     """Start the simulators side by side, then the switch; gives the addresses by part."""
@@ -360,7 +373,7 @@ def _simulators(
     return documents
 
 
-def _kept(data: Path) -> SwitchSettings | None:
+def _kept(data: Path) -> _Kept | None:
     """The switch's file of an earlier start; None in a folder that there was none in.
 
     Raises:
@@ -368,7 +381,7 @@ def _kept(data: Path) -> SwitchSettings | None:
     """
     config = data / "switch.toml"
     if config.exists():
-        return load(config, SwitchSettings)
+        return load(config, _Kept)
     if left := [path.name for path in (*book_files(data / BOOKS), data / SHOWN) if path.exists()]:
         reason = (
             f"is gone, but {', '.join(left)} says that there are books, whose card numbers only "
@@ -378,7 +391,7 @@ def _kept(data: Path) -> SwitchSettings | None:
     return None
 
 
-async def _secrets(kept: SwitchSettings | None, hsm: str) -> dict[str, str]:
+async def _secrets(kept: _Kept | None, hsm: str) -> dict[str, str]:
     """Data key and operator token of a folder, made at its first start and kept ever after."""
     if kept is not None:
         keys = {"data_key": kept.data_key, "data_key_dek": kept.data_key_dek}

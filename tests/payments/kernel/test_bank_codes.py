@@ -78,7 +78,7 @@ async def test_what_a_bank_tells_of_an_earlier_payment(outcome: Any, known: bool
         banks=SimpleNamespace(request=answer),
         bank_settings={"demo": BankSettings(name="demo", address="h:1", acquirer_id="1")},
         numbers=SimpleNamespace(take=take),
-        calendar=Calendar(480),
+        calendar=Calendar("Asia/Shanghai"),
         monotonic=trio.current_time,
     )
     payment = Entry(

@@ -69,7 +69,7 @@ def world(parties: Parties, per_minute: int) -> tuple[Any, dict[str, Terminal]]:
     return SimpleNamespace(
         terminals=Terminals(books),
         hsm=SimpleNamespace(new_pin_key=parties.new_key, new_mac_key=parties.new_key),
-        ports=SimpleNamespace(calendar=Calendar(480), monotonic=lambda: 0.0),
+        ports=SimpleNamespace(calendar=Calendar("Asia/Shanghai"), monotonic=lambda: 0.0),
         sign_ons=RateLimit(per_minute),
     ), terminals
 

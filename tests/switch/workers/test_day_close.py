@@ -38,7 +38,7 @@ class Shop:
         )
         self.clock.resume(self.noted)
         context = SimpleNamespace(
-            ports=SimpleNamespace(calendar=Calendar(480)), clock=self.clock, book=self
+            ports=SimpleNamespace(calendar=Calendar("Asia/Shanghai")), clock=self.clock, book=self
         )
         self.close = DayClose(cast(Any, context), self.noted.open_date)
 

@@ -43,7 +43,7 @@ def test_an_entry_is_undone_once_it_has_been_watched_for_a_minute(
             ports = SimpleNamespace(
                 book=book,
                 monotonic=trio.current_time,
-                calendar=Calendar(480),
+                calendar=Calendar("Asia/Shanghai"),
                 in_doubt={},
                 numbers=SimpleNamespace(take=take),
                 saf_queued=lambda: said.append("queued"),

@@ -105,7 +105,7 @@ class Desk:
                 vault=SimpleNamespace(open=lambda _: Pan("6225880000000007")),
                 clock=clock,
                 monotonic=trio.current_time,
-                calendar=Calendar(480),
+                calendar=Calendar("Asia/Shanghai"),
                 numbers=SimpleNamespace(take=self._take),
                 saf_queued=self._queued,
             ),
