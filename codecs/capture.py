@@ -6,11 +6,14 @@ Source: docs/interfaces/terminal.md, part 1; docs/interfaces/bank-link.md, "Fram
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from acquirer.codecs.dialect import Dialect
 from acquirer.codecs.errors import CodecError, FrameError, RemoteFormatError
+from acquirer.codecs.loose_reading import Reading
 from acquirer.codecs.message import Message
+
+_CLASSES = tuple("12345678")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,7 @@ class Capture:
         raw: the message, MTI to last field.
         message: decoded, or ``None``.
         error: why it did not decode, or what is wrong with its framing.
+        reading: of a message that did not decode, what could be read of it.
     """
 
     length: int | None
@@ -32,6 +36,7 @@ class Capture:
     raw: bytes
     message: Message | None = None
     error: CodecError | None = None
+    reading: Reading | None = None
 
     @property
     def framing(self) -> str:
@@ -48,7 +53,7 @@ def open_capture(data: bytes, dialect: Dialect) -> Capture:
     """Find and decode the message; never raises on bad bytes.
 
     Every framing that the dialect has is tried; the first under which the message decodes is
-    taken, else the one whose framing fits best, with its error.
+    taken, else the one whose framing fits best and which starts with an MTI, with its error.
 
     Args:
         data: one message, with or without the dialect's length prefix and envelope.
@@ -60,12 +65,13 @@ def open_capture(data: bytes, dialect: Dialect) -> Capture:
             message = dialect.decode(found.raw)
         except CodecError:
             continue
-        return _with(found, message, _length_error(found))
-    best = candidates[0]
+        return replace(found, message=message, error=_length_error(found))
+    best = next((one for one in candidates if _has_mti(one.raw, dialect)), candidates[0])
     try:
-        return _with(best, dialect.decode(best.raw), None)
+        return replace(best, message=dialect.decode(best.raw))
     except CodecError as error:
-        return _with(best, None, error)
+        reading = dialect.read_loosely(best.raw)
+        return replace(best, error=_length_error(best) or error, reading=reading)
 
 
 def _candidates(data: bytes, dialect: Dialect) -> list[Capture]:
@@ -87,7 +93,15 @@ def _candidates(data: bytes, dialect: Dialect) -> list[Capture]:
         found.append(Capture(None, b"", *wrapped))
     if inner and length is not None and length != len(body):
         found.append(Capture(length, prefix, *inner))
-    return [*found, bare]
+    found.append(bare)
+    if length is not None and length != len(body) and _has_mti(body, dialect):
+        found.append(Capture(length, prefix, b"", body))
+    return found
+
+
+def _has_mti(raw: bytes, dialect: Dialect) -> bool:
+    mti = dialect.read_loosely(raw).mti
+    return mti[:1] in ("0", "1", "2") and mti[1:2] in _CLASSES
 
 
 def _envelope(data: bytes, dialect: Dialect) -> tuple[bytes, bytes] | None:
@@ -105,9 +119,5 @@ def _length_error(found: Capture) -> CodecError | None:
     follow = len(found.envelope) + len(found.raw)
     if found.length is None or found.length == follow:
         return None
-    text = f"the prefix says {found.length} bytes, {follow} follow"
+    text = f"the length says {found.length} bytes, {follow} follow"
     return RemoteFormatError(text, field="length", offset=0)
-
-
-def _with(found: Capture, message: Message | None, error: CodecError | None) -> Capture:
-    return Capture(found.length, found.prefix, found.envelope, found.raw, message, error)

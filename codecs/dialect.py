@@ -21,11 +21,12 @@ from typing import Any, NoReturn
 import iso8583
 
 from acquirer.codecs.bitmap import BitmapLayout
-from acquirer.codecs.dialect_file import UNDEFINED, compile_spec, extended, parse_file
+from acquirer.codecs.dialect_file import compile_spec, extended, parse_file
 from acquirer.codecs.errors import DialectError, LocalFormatError, RemoteFormatError
 from acquirer.codecs.framing import LengthHeader
 from acquirer.codecs.loose_reading import LooseReader, Reading
 from acquirer.codecs.message import Message
+from acquirer.codecs.reasons import UNDEFINED, reason, reason_ours
 
 MAC_BYTES = 8
 _EXTENDS_MAX = 4
@@ -131,9 +132,18 @@ class Dialect:
                 raise
             return Message(found.mti, found.fields, bytes(raw)), tuple(found.faults)
 
+    def read_loosely(self, raw: bytes) -> Reading:
+        """Whatever can be read, for people who look at a message; never raises on bad bytes."""
+        return self._loose.read(raw)
+
+    def text_codec(self, number: int) -> str:
+        """The encoding of a field's text, empty where it has none or is not part of this."""
+        is_text = self.types.get(number) in ("an", "ans")
+        return str(self._spec[str(number)]["data_enc"]) if is_text else ""
+
     def _look_around(self, raw: bytes, error: RemoteFormatError) -> Reading:
         """What can be read in spite of an error, which gets it as ``readable``."""
-        found = self._loose.read(raw)
+        found = self.read_loosely(raw)
         error.readable = error.partial | found.fields | ({0: found.mti} if found.mti else {})
         return found
 
@@ -141,7 +151,8 @@ class Dialect:
         try:
             decoded, parts = iso8583.decode(self.bitmap.with_flag(raw), self._spec)
         except iso8583.DecodeError as error:
-            self._refuse(error.field, error.msg, error.doc_dec, offset=error.pos)
+            text = reason(error.msg, self._spec[error.field]["data_enc"], len(raw) - error.pos)
+            self._refuse(error.field, text, error.doc_dec, offset=error.pos)
         mti = decoded.pop("t")
         bitmap = decoded.pop("p") + decoded.pop("1", "")
         if len(bitmap) > 32:
@@ -210,7 +221,8 @@ class Dialect:
         try:
             encoded, _ = iso8583.encode(values, self._spec)
         except iso8583.EncodeError as error:
-            raise LocalFormatError(error.msg, field=error.field) from None
+            text = reason_ours(error.msg, self._spec[error.field]["data_enc"])
+            raise LocalFormatError(text, field=error.field) from None
         raw = bytes(encoded)
         message.raw = self.bitmap.without_flag(raw) if self.bitmap.always_both else raw
         return message.raw
@@ -305,8 +317,6 @@ class Dialect:
         head = head if key != "t" and head[0] else {}
         names = list(decoded)
         before = names[: names.index(key)] if key in decoded else names
-        if key not in self._spec or self._spec[key].get("desc") == UNDEFINED:
-            text = UNDEFINED
         partial = head | self._sound({name: decoded[name] for name in before})
         raise RemoteFormatError(text, field=key, offset=offset, partial=partial)
 

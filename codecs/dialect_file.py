@@ -14,6 +14,7 @@ import msgspec
 
 from acquirer.codecs.errors import DialectError
 from acquirer.codecs.framing import LengthHeader
+from acquirer.codecs.reasons import UNDEFINED
 
 TEXT_CODECS = {
     "ascii": "ascii",
@@ -23,7 +24,6 @@ TEXT_CODECS = {
     "gb18030": "gb18030",
     "utf8": "utf-8",
 }
-UNDEFINED = "not part of this dialect"
 _ALPHABETS = {"n": "0123456789", "z": "0123456789D="}
 
 TextEncoding = Literal["ascii", "latin1", "ebcdic", "ebcdic037", "gb18030", "utf8"]
@@ -220,9 +220,7 @@ def compile_spec(file: DialectFile, name: str) -> dict[str, FieldSpec]:
     for key in ("p", "1"):
         compiled[key] = FieldSpec(bitmap | {"len_type": 0})
     for number in range(2, 193):
-        compiled[str(number)] = FieldSpec(
-            {"data_enc": "undefined", "len_type": 0, "max_len": 1, "desc": UNDEFINED}
-        )
+        compiled[str(number)] = FieldSpec({"data_enc": UNDEFINED, "len_type": 0, "max_len": 1})
     for key, field_format in file.fields.items():
         try:
             compiled[key] = _field_spec(field_format, file.defaults, hex_codec)

@@ -7,6 +7,7 @@ texts name the field, the offset and what was expected, never the value found.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 
 class CodecError(ValueError):
@@ -22,6 +23,14 @@ class CodecError(ValueError):
             form; empty where reading stopped at the failing one.
     """
 
+    _places: ClassVar[dict[str, str]] = {
+        "t": "MTI",
+        "p": "bitmap",
+        "1": "secondary bitmap",
+        "h": "TPDU and header",
+        "length": "length",
+    }
+
     def __init__(
         self,
         text: str,
@@ -30,7 +39,8 @@ class CodecError(ValueError):
         offset: int = -1,
         partial: dict[int, str] | None = None,
     ) -> None:
-        where = f"field {field}: " if field else ""
+        place = self._places.get(field, f"field {field}")
+        where = f"{place}: " if field else ""
         at = f" (at byte {offset})" if offset >= 0 else ""
         super().__init__(f"{where}{text}{at}")
         self.text = text
@@ -60,3 +70,5 @@ class FrameError(RemoteFormatError):
 
 class DialectError(CodecError):
     """A dialect file is wrong; the operator must mend it."""
+
+    _places: ClassVar[dict[str, str]] = {}

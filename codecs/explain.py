@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from types import MappingProxyType
 from typing import Any
 
 from acquirer.codecs import bertlv
@@ -17,6 +18,7 @@ from acquirer.codecs.bank_fields import De90
 from acquirer.codecs.de59 import De59
 from acquirer.codecs.dialect import Dialect
 from acquirer.codecs.errors import CodecError
+from acquirer.codecs.loose_reading import before_cut
 from acquirer.codecs.masking import mask_fields, mask_objects
 from acquirer.codecs.private_fields import (
     De53,
@@ -31,6 +33,8 @@ from acquirer.codecs.shown_text import printable
 from acquirer.codecs.tpdu import PosEnvelope
 
 _NAME_WIDTH_MAX = 44
+_TERMINAL_TEXT = "gb18030"
+_NOTHING: Mapping[int, str] = MappingProxyType({})
 _CLASSES = {
     "1": "authorisation",
     "2": "financial",
@@ -106,7 +110,8 @@ def explain_message(
     dialect: Dialect,
     *,
     raw: bytes = b"",
-    encoding: str = "gb18030",
+    encoding: str = "",
+    broken: Mapping[int, str] = _NOTHING,
 ) -> list[Line]:
     """MTI, bitmap and every field, each followed by its parts; all masked.
 
@@ -115,7 +120,9 @@ def explain_message(
         values: the fields, as ``Message.fields`` or ``CodecError.partial`` has them.
         dialect: names the fields and tells which private shapes apply.
         raw: the message's bytes, for the bitmap; without them it is not shown.
-        encoding: of the text in DE59.
+        encoding: of the terminal's text; empty for GB18030 where the dialect is a terminal's, and
+            for what the dialect says in other fields than DE59.
+        broken: fields that could not be read, as they may be shown.
     """
     lines = [Line("MTI", explain_mti(mti), mti)] if mti else []
     bitmap = dialect.bitmap.read(raw)
@@ -123,29 +130,54 @@ def explain_message(
         numbers = sorted(dialect.bitmap.numbers(raw))
         lines.append(Line("bitmap", " ".join(map(str, numbers)), bitmap.hex().upper()))
     clear = {number: value for number, value in values.items() if number > 0}
-    shown = shown_fields(mti, clear, encoding)
-    for number, text in shown.items():
+    shown = shown_fields(mti, clear, dialect, encoding)
+    for number, text in sorted({**broken, **shown}.items()):
         name = dialect.names.get(number, "")
         lines.append(Line(str(number), name, printable(text)))
         try:
-            parts = _parts(number, mti, clear, dialect, encoding)
+            parts = _parts(number, mti, clear, dialect, encoding) if number in clear else []
         except CodecError as error:
             parts = [("unexpected shape", str(error), 1)]
         lines += [Line("", part, printable(value), depth) for part, value, depth in parts]
     return lines
 
 
-def shown_fields(mti: str, values: Mapping[int, str], encoding: str = "gb18030") -> dict[int, str]:
-    """The masked fields, DE59 as text where it is printable text of this encoding."""
+def shown_fields(
+    mti: str, values: Mapping[int, str], dialect: Dialect, encoding: str = ""
+) -> dict[int, str]:
+    """The masked fields, text in the terminal's encoding where it is printable text of it.
+
+    Args:
+        encoding: as for :func:`explain_message`.
+    """
     shown = mask_fields(mti, {n: value for n, value in values.items() if n > 0})
-    if 59 in shown:
-        try:
-            text = bytes.fromhex(shown[59]).decode(encoding)
-        except (ValueError, LookupError):
-            return shown
-        if text.isprintable():
-            shown[59] = text
+    if not encoding and dialect.has_tpdu:
+        encoding = _TERMINAL_TEXT
+    for number, value in shown.items():
+        codec = encoding or (_TERMINAL_TEXT if number == 59 else "")
+        if codec and (number == 59 or value == values[number]):
+            shown[number] = _in_terminals_text(value, dialect, number, codec)
     return shown
+
+
+def _in_terminals_text(value: str, dialect: Dialect, number: int, encoding: str) -> str:
+    """The value as text of an encoding; as it is where it is no such text."""
+    try:
+        if dialect.types.get(number) == "raw" or number == 59:
+            raw = bytes.fromhex(value)
+        elif dialect.text_codec(number) == "latin-1" and not value.isascii():
+            raw = value.encode("latin-1")
+        else:
+            return value
+    except ValueError:
+        return value
+    try:
+        text = raw.decode(encoding)
+    except UnicodeDecodeError:
+        text = before_cut(raw, encoding)
+    except LookupError:
+        return value
+    return text if text.isprintable() and text else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,7 +301,7 @@ def _items(value: str, mti: str, encoding: str) -> _Parts:
     out: _Parts = []
     for tag, raw in items.items:
         try:
-            text = raw.decode(encoding)
+            text = raw.decode(encoding or _TERMINAL_TEXT)
         except (UnicodeError, LookupError):
             text = raw.hex().upper()
         out.append((f"{tag} {_DE59_NAMES.get(tag, '')}".rstrip(), text, 1))

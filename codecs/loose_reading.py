@@ -18,6 +18,7 @@ from acquirer.codecs.bitmap import BitmapLayout
 from acquirer.codecs.dialect_file import Pads
 from acquirer.codecs.errors import RemoteFormatError
 from acquirer.codecs.message import Message
+from acquirer.codecs.reasons import UNDEFINED, reason
 
 _LENGTH_MAX = 9999
 _CUT_SHORT = frozenset({"incomplete multibyte sequence", "unexpected end of data"})
@@ -32,14 +33,19 @@ class Reading:
     Attributes:
         mti: four digits, or empty.
         fields: data element number → value.
-        faults: one for each field that was left out or cut, in the order of the message.
+        faults: one for each field that was left out or cut, in the order of the message; last,
+            where that is so, why reading ended before the message did.
+        broken: field at fault → its bytes, with its length prefix.
         is_whole: whether every length was certain: the fields end with the message's last byte.
+        end: bytes from the message's start that were read.
     """
 
     mti: str = ""
     fields: dict[int, str] = field(default_factory=dict)
     faults: list[RemoteFormatError] = field(default_factory=list)
+    broken: dict[int, bytes] = field(default_factory=dict)
     is_whole: bool = False
+    end: int = 0
 
 
 class LooseReader:
@@ -71,60 +77,74 @@ class LooseReader:
         Args:
             raw: MTI to last field.
         """
-        parts, is_whole = self._split(self._bitmap.with_flag(raw))
+        parts, end = self._split(self._bitmap.with_flag(raw))
+        if end and end[0] == "t":
+            return Reading(faults=[RemoteFormatError(end[1], field="t", offset=0)])
         head = parts.pop("t", {"data": b""})["data"]
         offset = len(head)
         for key in ("p", "1"):
             offset += len(parts.pop(key, {"data": b""})["data"])
         try:
-            found = Reading(self._decode(head + self._bitmap.of(None)).mti, is_whole=is_whole)
-        except RemoteFormatError:
-            return Reading()
+            mti = self._decode(head + self._bitmap.of(None)).mti
+        except RemoteFormatError as error:
+            return Reading(faults=[error])
+        found = Reading(mti, is_whole=end is None)
         for key, part in parts.items():
             number, body = int(key), part["len"] + part["data"]
             try:
                 found.fields |= self._decode(head + self._bitmap.of(number) + body).fields
             except RemoteFormatError as error:
                 text = error.text
-                if readable := self._before_cut(key, part["data"]):
+                codec = self._spec[key]["data_enc"]
+                if codec != "b" and (readable := before_cut(part["data"], codec)):
                     found.fields[number], text = readable, "cut inside a character"
                 found.faults.append(RemoteFormatError(text, field=key, offset=offset))
+                found.broken[number] = body
             offset += len(body)
+        found.end = offset
+        if end is not None:
+            found.faults.append(RemoteFormatError(end[1], field=end[0], offset=offset))
         return found
 
-    def _split(self, raw: bytes) -> tuple[Parts, bool]:
-        """The bytes of each field as far as lengths lead, and whether that is to the end."""
+    def _split(self, raw: bytes) -> tuple[Parts, tuple[str, str] | None]:
+        """The bytes of each field as far as lengths lead; where that is not to the end, at which
+        field they stop, and why."""
+        end: tuple[str, str] | None = None
         try:
-            parts, is_whole = iso8583.decode(raw, self._loose)[1], True
+            parts = iso8583.decode(raw, self._loose)[1]
         except iso8583.DecodeError as error:
-            parts, is_whole = error.doc_enc, False
+            parts = error.doc_enc
             if sum(len(part["len"] + part["data"]) for part in parts.values()) != error.pos:
                 parts.pop(error.field, None)
+            codec = self._spec[error.field]["data_enc"]
+            end = error.field, reason(error.msg, codec, len(raw) - error.pos)
         if "1" in parts and len(parts["1"]["data"]) > self._bitmap.half_size:
-            return {key: parts[key] for key in ("t", "p", "1")}, False
+            return {key: parts[key] for key in ("t", "p", "1")}, ("65", UNDEFINED)
         legible: Parts = {}
         for key, part in parts.items():
             if part["len"].strip(self._prefix_digits.get(key, part["len"])):
-                return legible, False
+                return legible, (key, "the length is no digits")
             legible[key] = part
-        return legible, is_whole
+        return legible, end
 
-    def _before_cut(self, key: str, data: bytes) -> str:
-        """The text before a character that the field's end cuts; empty where it is not that."""
-        codec = self._spec[key]["data_enc"]
-        if codec == "b":
-            return ""
-        try:
-            data.decode(codec)
-        except UnicodeDecodeError as error:
-            if error.end == len(data) and error.reason in _CUT_SHORT:
-                return data[: error.start].decode(codec)
-        return ""
+
+def before_cut(data: bytes, codec: str) -> str:
+    """The text before a character that the end of its bytes cuts; empty where it is not that.
+
+    >>> before_cut(bytes.fromhex("C4E3BA"), "gb18030")
+    '你'
+    """
+    try:
+        data.decode(codec)
+    except UnicodeDecodeError as error:
+        if error.end == len(data) and error.reason in _CUT_SHORT:
+            return data[: error.start].decode(codec)
+    return ""
 
 
 def _loose(key: str, entry: dict[str, Any]) -> dict[str, Any]:
     """A field's spec that reads any bytes and any length; MTI and bitmaps stay as they are."""
-    if not key.isdigit() or key == "1" or entry["data_enc"] == "undefined":
+    if not key.isdigit() or key == "1" or entry["data_enc"] == UNDEFINED:
         return entry
     loose = dict(entry)
     if entry["data_enc"] != "b":

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _PANS = frozenset({2, 34, 102, 103})
 _HIDDEN_TEXT = frozenset({36, 45, 125, 127})
 _HIDDEN_BYTES = frozenset({52, 96})
+MASKED = _PANS | _HIDDEN_TEXT | _HIDDEN_BYTES | {35, 48, 55, 59, 62}
 _KEYS = re.compile(r"[A-Z]?[0-9A-Fa-f]{32}(?=.*[A-Za-z])")
 _NO_KEY_CODES = re.compile(r"\d{8}(?!001|003|004)\d{3}")
 

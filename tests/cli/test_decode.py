@@ -158,6 +158,149 @@ def test_order_text_is_shown_in_the_terminals_encoding() -> None:
     assert decoded(raw, "--encoding", "utf-8")[0]["fields"]["59"] == "OT006你好"
 
 
+def lines_of(*arguments: str) -> list[str]:
+    """What is printed, with single blanks."""
+    return [" ".join(line.split()) for line in run(*arguments).stdout.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "errors"),
+    [
+        (
+            ["-d", "iso87_ascii", "00A130313130"],
+            [
+                "length: the length says 161 bytes, 4 follow (at byte 0)",
+                "bitmap: 8 bytes are needed, 0 follow (at byte 4)",
+            ],
+        ),
+        (["02003020"], ["bitmap: 8 bytes are needed, 2 follow (at byte 2)"]),
+        (["-d", "iso87_ascii", "3132"], ["MTI: 4 bytes are needed, 2 follow (at byte 0)"]),
+        (["02AA" + "00" * 8], ["MTI: the MTI is not four digits (at byte 0)"]),
+        (
+            ["0800" + "80" + "00" * 9],
+            ["secondary bitmap: 8 bytes are needed, 2 follow (at byte 10)"],
+        ),
+        (
+            ["02002000000000800000" + "123456" + "41424344"],
+            ["field 41: 8 bytes are needed, 4 follow (at byte 13)"],
+        ),
+        (
+            ["0200" + "0000000000008000" + "1560"],
+            ["field 49: 3 bytes are needed, 2 follow (at byte 10)"],
+        ),
+        (
+            ["0200" + "0000040000000000" + "9999"],
+            ["field 22: a digit stands where the padding should (at byte 10)"],
+        ),
+        (
+            ["0210" + "0000000000100000" + "30" + "41" * 30],
+            ["field 44: 30 bytes, at most 25 are allowed (at byte 10)"],
+        ),
+        (["0210" + "0000000000100000" + "AA"], ["field 44: the length is no digits (at byte 10)"]),
+        (
+            ["0210" + "0000000000000002" + "01"],
+            ["field 63: the length takes 2 bytes, 1 follow (at byte 10)"],
+        ),
+        (["0210" + "0000000002000000" + "FFFF"], ["field 39: no text in ascii (at byte 10)"]),
+    ],
+)
+def test_errors_speak_of_the_message(arguments: list[str], errors: list[str]) -> None:
+    """MTI, bitmap and length by their names, and how much is needed and there."""
+    assert errors == [
+        line.removeprefix("error ") for line in lines_of(*arguments) if line.startswith("error")
+    ]
+
+
+def test_one_cut_character_does_not_hide_the_rest(tmp_path: Path) -> None:
+    """A name of forty bytes whose last is half a character, in whatever field, before others."""
+    path = tmp_path / "chinese.toml"
+    path.write_text('extends = "iso87_ascii"\n[defaults]\ntext = "gb18030"\n', "utf-8")
+    name = b"\xc4\xe3" * 19 + b"!\xc4"
+    raw = b"0200" + bytes.fromhex("2000000000208000") + b"000000" + name + b"156"
+
+    lines = lines_of("-d", str(path), raw.hex())
+
+    assert "43 merchant name and location " + "你" * 19 + "!" in lines
+    assert "49 currency code, transaction 156" in lines
+    assert lines[-1] == "error field 43: cut inside a character (at byte 18)"
+
+
+def test_a_field_that_the_dialect_does_not_have_leaves_the_rest_in_bytes() -> None:
+    """What stands before it is shown; its length and so all behind it are not known."""
+    raw = "0200" + "2000010000000001" + "000000" + "1234" + "3132333435363738"
+
+    assert lines_of(raw)[-3:] == [
+        "3 processing code 000000",
+        "rest 12343132333435363738",
+        "error field 24: not part of this dialect (at byte 13)",
+    ]
+
+
+def test_the_rest_is_hidden_where_it_may_hold_card_data() -> None:
+    """Behind a card number no byte is certain to be none of it."""
+    raw = "0200" + "6000010020000000" + "165105105105105100" + "000000" + "0001"
+    raw += "375105105105105100D30122010000000000000F"
+
+    shown = run(raw).stdout + run(raw, "--json").stdout
+
+    assert "[22 bytes hidden]" in shown
+    assert "510510******5100" in shown
+    assert "5105105105105100" not in shown
+
+
+def test_letters_and_bytes_left_over_are_told_together() -> None:
+    """Each field by itself; those at fault as bytes."""
+    raw = "0200" + "3000000000008000" + "0000AA" + "000000001250" + "313536" + "9999"
+
+    lines = lines_of(raw)
+
+    assert "3 processing code 0000AA" in lines
+    assert "4 amount 000000001250" in lines
+    assert lines[-3:] == [
+        "rest 9999",
+        "error field 3: letters in a numeric field (at byte 10)",
+        "error field 49: bytes left over behind it: 2 (at byte 22)",
+    ]
+    (shown,) = decoded(raw)
+    assert shown["broken"] == {"3": "0000AA"}
+    assert (shown["rest"], shown["fields"]) == ("9999", {"4": "000000001250", "49": "156"})
+
+
+def test_fields_that_public_messages_use_beyond_the_contracts_table() -> None:
+    """Where a shop stands, and additional data."""
+    values = {43: "x" * 40, 46: "FF1601", 47: "ABC", 56: "0100", 57: "ON006"}
+    raw = load_dialect("cup_pos").encode(Message("0200", values)).hex()
+
+    assert decoded(raw)[0]["fields"] == {str(n): text for n, text in values.items()}
+
+
+@pytest.mark.parametrize("arguments", [[], ["--encoding", "gb18030"]])
+@pytest.mark.parametrize("number", ["0000000000100000", "0000000000000002"])
+def test_text_of_any_field_is_in_the_terminals_encoding(arguments: list[str], number: str) -> None:
+    """DE44 and DE63, as DE59 is."""
+    size = "11" if number.endswith("0") else "0011"
+    raw = "0210" + number + size + "435550D2F8C1AAB2E2CAD4"
+
+    (shown,) = decoded(*arguments, raw)
+
+    assert list(shown["fields"].values()) == ["CUP银联测试"]
+
+
+def test_text_of_a_bank_is_in_the_dialects_encoding_unless_told_otherwise() -> None:
+    """Two letters of latin1 may be one of gb18030."""
+    raw = (b"0210" + bytes.fromhex("0000000000100000") + b"06M\xfcller").hex()
+
+    assert decoded("-d", "iso87_ascii", raw)[0]["fields"]["44"] == "Müller"
+    assert decoded("-d", "iso87_ascii", raw, "--encoding", "cp1252")[0]["fields"]["44"] == "Müller"
+
+
+def test_text_cut_in_the_terminals_encoding_is_shown_as_far_as_it_goes() -> None:
+    """Half a character at its end."""
+    raw = "0210" + "0000000000100000" + "05" + "D2F8C1AAB2"
+
+    assert decoded(raw)[0]["fields"]["44"] == "银联"
+
+
 @pytest.mark.parametrize(
     "arguments", [[], ["--dialect", "nope", "00"], ["--encoding", "nope", "00"], ["00", "00"]]
 )

@@ -59,7 +59,7 @@ def test_length_that_does_not_fit_is_an_error() -> None:
     found = open_capture(b"\x00\x63" + ENVELOPE + RAW, CUP)
 
     assert found.message is not None
-    assert "the prefix says 99 bytes" in str(found.error)
+    assert "the length says 99 bytes" in str(found.error)
 
 
 def test_broken_message_keeps_its_framing() -> None:

@@ -270,5 +270,5 @@ def test_repr_shows_the_dialect_and_masks_messages() -> None:
     """No card data in a debugger or log."""
     message = Message("0200", {2: "6225880000000007", 52: "F421C8F4FFE584DC"})
 
-    assert repr(CUP) == "Dialect('cup_pos', 34 fields)"
+    assert repr(CUP) == "Dialect('cup_pos', 39 fields)"
     assert repr(message) == "Message(0200 2='622588******0007', 52='[8 bytes hidden]')"

@@ -73,14 +73,14 @@ def test_de59_is_explained_item_by_item() -> None:
     value = De59.build({"ON": "SF1", "OT": "你好"}).hex
 
     assert explained({59: value}) == [("ON order number", "SF1"), ("OT text to show", "你好")]
-    assert shown_fields("0200", {59: value})[59] == "ON003SF1OT004你好"
+    assert shown_fields("0200", {59: value}, CUP)[59] == "ON003SF1OT004你好"
 
 
 def test_de59_that_is_no_text_stays_hexadecimal() -> None:
     """Nothing unprintable reaches a terminal."""
     value = De59.build({"OD": b"\xff\xff"}).hex
 
-    assert value == shown_fields("0200", {59: value})[59]
+    assert value == shown_fields("0200", {59: value}, CUP)[59]
 
 
 def test_icc_data_are_explained_object_by_object() -> None:

@@ -244,7 +244,7 @@ async def test_a_reply_with_one_byte_too_many(
             reply = await world.ask(terminal.sale(SYBIL, 100))
         assert "98" == reply.code
         (line,) = [line for line in logs if line["event"] == "link_message_malformed"]
-        assert ("demo", "0210", "Extra data after last field") == (
+        assert ("demo", "0210", "bytes left over behind it: 1") == (
             line["link"],
             line["mti"],
             line["reason"],

@@ -21,11 +21,11 @@ from acquirer.codecs.errors import CodecError, DialectError, RemoteFormatError
 from acquirer.codecs.explain import (
     Line,
     explain_envelope,
-    explain_message,
     plain_text,
     shown_fields,
     shown_keys,
 )
+from acquirer.codecs.explain_broken import explain_found, remains_of
 
 MESSAGE_BYTES_MAX = 65_536
 _LINE_CHARACTERS_MAX = MESSAGE_BYTES_MAX * 3
@@ -41,14 +41,20 @@ def decode(
     ] = "cup_pos",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a message.")] = False,
     encoding: Annotated[
-        str, typer.Option("--encoding", help="Character set of the text in DE59.")
-    ] = "gb18030",
+        str,
+        typer.Option(
+            "--encoding",
+            help="Character set of a terminal's text. Without it gb18030 in cup_pos and in DE59, "
+            "else as the dialect says.",
+        ),
+    ] = "",
 ) -> None:
     """Print a message field by field, masked, with TPDU, header and bitmap explained.
 
     HEX is a message, with or without its length prefix, TPDU and header. PIN blocks stay hidden; of
     the working keys in a sign-on's reply name, length and check value are told (``keys`` in JSON).
-    The exit code is 1 if any message did not decode.
+    Of a message that does not decode whatever can be read is shown, all that is wrong, and the rest
+    in hexadecimal. The exit code is 1 if any message did not decode.
 
     Examples:
 
@@ -58,7 +64,7 @@ def decode(
     """
     try:
         chosen = load_dialect(dialect)
-        "".encode(encoding)
+        "".encode(encoding or "ascii")
     except DialectError as error:
         raise typer.BadParameter(str(error), param_hint="--dialect") from None
     except (LookupError, UnicodeError):
@@ -112,22 +118,17 @@ def _unreadable(text: str) -> Capture:
     return Capture(None, b"", b"", b"", None, RemoteFormatError(text))
 
 
-def _content(found: Capture) -> tuple[str, dict[int, str]]:
-    """MTI and fields, as far as they were read."""
-    if found.message:
-        return found.message.mti, found.message.fields
-    partial = found.error.partial if found.error else {}
-    return partial.get(0, ""), {number: value for number, value in partial.items() if number}
-
-
 def _as_object(found: Capture, dialect: Dialect, encoding: str) -> dict[str, Any]:
-    mti, fields = _content(found)
+    remains = remains_of(found, dialect)
+    shown = shown_fields(remains.mti, remains.fields, dialect, encoding)
     tpdu_bytes = 5 if dialect.has_tpdu else 0
     return {
-        "mti": mti or None,
-        "fields": {str(n): text for n, text in shown_fields(mti, fields, encoding).items()},
-        "keys": _keys(mti, fields, dialect),
-        "error": str(found.error) if found.error else None,
+        "mti": remains.mti or None,
+        "fields": {str(number): text for number, text in shown.items()},
+        "keys": _keys(remains.mti, remains.fields, dialect),
+        "error": "; ".join(map(str, remains.errors)) or None,
+        "broken": {str(number): text for number, text in remains.broken.items()},
+        "rest": remains.rest or None,
         "framing": found.framing if found.raw else None,
         "length": found.length,
         "tpdu": found.envelope[:tpdu_bytes].hex().upper() or None,
@@ -145,16 +146,13 @@ def _keys(mti: str, fields: dict[int, str], dialect: Dialect) -> list[dict[str, 
 
 
 def _print(found: Capture, dialect: Dialect, encoding: str) -> None:
-    mti, fields = _content(found)
     lines: list[Line] = []
     if found.raw:
         lines.append(Line("found", "", found.framing))
     if found.length is not None:
         lines.append(Line("length", f"{found.length} bytes follow", found.prefix.hex().upper()))
     lines += explain_envelope(found.envelope, dialect)
-    lines += explain_message(mti, fields, dialect, raw=found.raw, encoding=encoding)
-    if found.error:
-        lines.append(Line("error", "", str(found.error)))
+    lines += explain_found(found, dialect, encoding)
     if sys.stdout.isatty():
         _print_table(lines)
     else:

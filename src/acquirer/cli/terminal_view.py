@@ -17,11 +17,10 @@ from acquirer.cli.screen import Screen, print_json, say, styled
 from acquirer.codecs.capture import open_capture
 from acquirer.codecs.dialect import load_dialect
 from acquirer.codecs.explain import (
-    Line,
     explain_envelope,
-    explain_message,
     plain_text,
 )
+from acquirer.codecs.explain_broken import explain_found
 from acquirer.codecs.response_codes import in_words
 from acquirer.codecs.tpdu import ProcessingDemand
 from acquirer.terminals_sim.amounts import format_amount
@@ -129,14 +128,8 @@ def tracer(encoding: str, *, to_stderr: bool) -> Callable[[str, bytes], None]:
         found = open_capture(frame, dialect)
         arrow = "→ sent" if direction == "sent" else "← received"
         say(f"{arrow}, {len(frame)} bytes", err=to_stderr)
-        lines: list[Line] = explain_envelope(found.envelope, dialect)
-        if found.message is not None:
-            message = found.message
-            lines += explain_message(
-                message.mti, message.fields, dialect, raw=found.raw, encoding=encoding
-            )
-        if found.error is not None:
-            lines.append(Line("error", "", str(found.error)))
+        lines = explain_envelope(found.envelope, dialect)
+        lines += explain_found(found, dialect, encoding)
         for line in (*plain_text(lines).splitlines(), ""):
             say(line, err=to_stderr)
 

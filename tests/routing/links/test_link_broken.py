@@ -79,7 +79,7 @@ async def test_one_byte_too_many(make_rig: Any, reply_of: Any) -> None:
         "rrn": "615512000017",
         "field": "49",
         "offset": len(raw),
-        "reason": "Extra data after last field",
+        "reason": "bytes left over behind it: 1",
         "left_out": 0,
     } == line
     (kept,) = rig.banks.unmatched
@@ -91,7 +91,7 @@ async def test_one_byte_too_many(make_rig: Any, reply_of: Any) -> None:
         kept.approval_code,
         kept.amount_minor,
     )
-    assert f"field 49: Extra data after last field (at byte {len(raw)})" == kept.reason
+    assert f"field 49: bytes left over behind it: 1 (at byte {len(raw)})" == kept.reason
     assert [] == rig.unmatched
     assert 1 == rig.counters.malformed
 
@@ -178,9 +178,9 @@ async def test_frames_that_are_none(make_rig: Any) -> None:
         assert [
             "no byte, or more than 100",
             "no byte, or more than 100",
-            "field t: Field data is 1 bytes, expecting 4 (at byte 0)",
-            "field t: the MTI is not four digits (at byte 0)",
-            "field 2: Failed to decode field length, invalid data (at byte 12)",
+            "MTI: 4 bytes are needed, 1 follow (at byte 0)",
+            "MTI: the MTI is not four digits (at byte 0)",
+            "field 2: the length is no digits (at byte 12)",
         ] == [kept.reason for kept in rig.banks.unmatched]
         assert [] == outcomes
 
