@@ -7,7 +7,11 @@ Source: PCI DSS 4.0, 3.4.1 (at most BIN and last four are shown); ISO/IEC 7812-1
 
 from __future__ import annotations
 
+import re
+
 from acquirer.codecs.errors import RemoteFormatError
+
+_CARD_NUMBER = re.compile(r"(?<!\d)\d{13,19}(?!\d)")
 
 
 def mask_digits(digits: str) -> str:
@@ -21,6 +25,15 @@ def mask_digits(digits: str) -> str:
     if len(digits) < 13:
         return "*" * max(len(digits) - 2, 0) + digits[-2:]
     return digits[:6] + "*" * (len(digits) - 10) + digits[-4:]
+
+
+def mask_runs(text: str) -> str:
+    """Mask every run of digits in a text that is as long as a card number, 13 to 19.
+
+    >>> mask_runs("card 6225880000000007, order 17")
+    'card 622588******0007, order 17'
+    """
+    return _CARD_NUMBER.sub(lambda run: mask_digits(run.group()), text)
 
 
 def luhn_ok(digits: str) -> bool:

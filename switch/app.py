@@ -205,6 +205,7 @@ async def _open(start: _Start, execute: Execute | None) -> _Switch:
             wall_s=lambda: clock.now_ms() / 1000,
             connect=around.connect_orders,
             links=banks,
+            on_fault=metrics.order_fault,
         )
     )
     terminals = Terminals(book)

@@ -33,6 +33,7 @@ from acquirer.payments.kernel.vault import CardVault
 from acquirer.routing.banks.messages import BankRequest, CardFields
 from acquirer.routing.banks.strategies import NO_FACTS, LinkFacts
 from acquirer.routing.orders.client import NotOpened, OrderReply
+from acquirer.routing.orders.faults import Call
 from acquirer.routing.orders.messages import NewOrder, NewPart
 from acquirer.routing.outcomes import BankOutcome
 from acquirer.routing.settings import BankSettings
@@ -144,6 +145,9 @@ class Orders(Protocol):
         self, new: NewOrder | NewPart, *secrets: str, changes: int | None = 0
     ) -> OrderReply | NotOpened:
         """Have an order come into being."""
+
+    def report(self, merchant_id: str, order_no: str, call: Call, outcome: OrderReply, /) -> None:
+        """Log and count an answer that is at fault."""
 
 
 class Clock(Protocol):

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-import structlog
 import trio
 
 from acquirer.codecs.order_codes import RESCHEDULED
@@ -32,11 +31,9 @@ from acquirer.routing.orders.client import (
     OrderSystemSilent,
     UnknownOrder,
 )
-from acquirer.routing.orders.messages import NewOrder, NewPart, OrderFacts
+from acquirer.routing.orders.faults import Call
+from acquirer.routing.orders.messages import NewOrder, NewPart, OrderFacts, shown_value
 
-log = structlog.get_logger("acquirer.orders")
-
-REASON_CHARACTERS_MAX = 200
 HELD_WAITS_MAX = 24
 HELD_WAIT_S = 0.25
 TOLD_WAITS_MAX = 6
@@ -186,14 +183,15 @@ async def ask_system(
     if isinstance(reply, UnknownOrder):
         return NoOrder(ResponseCode.NO_ORIGINAL)
     if isinstance(reply, OrderSystemDown):
-        reason = reply.reason[:REASON_CHARACTERS_MAX]
-        log.warning("order_system_down", merchant_id=merchant.merchant_id, reason=reason)
         return NoOrder(ResponseCode.UNAVAILABLE)
     if isinstance(reply, OrderSystemSilent):
         return NoOrder(ResponseCode.ISSUER_TIME_OUT)
     if reply.currency_code != merchant.currency_code:
         # Taken at its word, it would be paid in the merchant's own currency.
-        log.error("order_in_another_currency", merchant_id=merchant.merchant_id)
+        got = shown_value("currency_code", reply.currency_code)
+        fault = OrderSystemDown("another currency than the merchant's", "currency_code", got)
+        call: Call = "query" if opening is None else "opening"
+        ports.orders.report(merchant.merchant_id, order_no, call, fault)
         return NoOrder(ResponseCode.UNAVAILABLE)
     return reply
 

@@ -20,9 +20,16 @@ class UnknownOrder(msgspec.Struct, frozen=True):
 
 
 class OrderSystemDown(msgspec.Struct, frozen=True):
-    """No usable answer: not reachable, or an answer against the contract; 91."""
+    """No usable answer: not reachable, or an answer against the contract; 91.
+
+    Attributes:
+        member: of the answer, where it is at fault.
+        got: what was sent there, as it may be shown.
+    """
 
     reason: str
+    member: str = ""
+    got: str = ""
 
 
 class OrderSystemSilent(msgspec.Struct, frozen=True):

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import trio
 
@@ -31,6 +31,7 @@ from acquirer.routing.orders.adapter import (
     WebhookEvent,
 )
 from acquirer.routing.orders.errors import OrderSettingsError
+from acquirer.routing.orders.faults import Call, Told, fault_of, log_fault
 from acquirer.routing.orders.http1 import HttpConnect, open_http
 from acquirer.routing.orders.http_system import HttpOrderSystem
 from acquirer.routing.orders.iso_system import HostLinks, IsoOrderSystem
@@ -52,6 +53,8 @@ __all__ = [
 
 CACHED_ORDERS_MAX = 10_000
 STANS = 999_999
+_NOBODY = OrderSystemDown("no order system serves this order")
+Outcome = TypeVar("Outcome", bound=OrderReply | NotOpened | Delivery)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,7 @@ class OrderSystems:
         wall_s: the wall clock, seconds since 1970 UTC.
         connect: opens HTTP connections.
         links: those to order hosts; needed where a system has a ``host``.
+        on_fault: told of what a system does wrong, which is logged too.
 
     Raises:
         OrderSettingsError: a system has a host, and there are no links.
@@ -84,12 +88,14 @@ class OrderSystems:
         wall_s: Callable[[], float] = time.time,
         connect: HttpConnect = open_http,
         links: HostLinks | None = None,
+        on_fault: Told = lambda fault: None,
     ) -> None:
         # One sequence for all hosts, so that no two messages of one second have the same number.
         self._stans = (f"{number % STANS + 1:06d}" for number in count())
         self._wall_s = wall_s
         self._connect = connect
         self._links = links
+        self._on_fault = on_fault
         self._serving = tuple(_Serving(one, self._adapter(one)) for one in systems)
         self._cache: dict[tuple[str, str], tuple[float, int, OrderFacts]] = {}
         self._asking: dict[tuple[str, str], object] = {}
@@ -170,7 +176,7 @@ class OrderSystems:
         """
         serving = self._serves(merchant_id, order_no)
         if serving is None:
-            return OrderSystemDown("no order system serves this order")
+            return self._noted(merchant_id, order_no, "query", _NOBODY)
         cached = self._cached(merchant_id, order_no, changes)
         if cached is not None:
             return cached
@@ -178,7 +184,7 @@ class OrderSystems:
         with self._keeping(serving, merchant_id, order_no, changes) as keep:
             reply = await serving.adapter.query(question, _deadline(serving))
             keep(reply)
-        return reply
+        return self._noted(merchant_id, order_no, "query", reply)
 
     async def open(
         self, order: NewOrder | NewPart, *secrets: str, changes: int | None = 0
@@ -192,12 +198,12 @@ class OrderSystems:
         """
         serving = self._serves(order.merchant_id, order.order_no)
         if serving is None:
-            return OrderSystemDown("no order system serves this order")
+            return self._noted(order.merchant_id, order.order_no, "opening", _NOBODY)
         self.forget(order.merchant_id, order.order_no)
         with self._keeping(serving, order.merchant_id, order.order_no, changes) as keep:
             reply = await serving.adapter.open(order, secrets, _deadline(serving))
             keep(reply)
-        return reply
+        return self._noted(order.merchant_id, order.order_no, "opening", reply)
 
     async def deliver(self, event: WebhookEvent, *secrets: str) -> Delivery:
         """Tell an event once.
@@ -210,11 +216,30 @@ class OrderSystems:
         self.forget(event.merchant_id, event.order_no)
         serving = self._serves(event.merchant_id, event.order_no)
         if serving is None:
-            return Rejected(False, "no order system serves this order")
+            nobody = Rejected(False, _NOBODY.reason)
+            return self._noted(event.merchant_id, event.order_no, "event", nobody)
         delivery = await serving.adapter.deliver(event, secrets, _deadline(serving))
         # What was asked meanwhile may have been answered from before it.
         self.forget(event.merchant_id, event.order_no)
-        return delivery
+        return self._noted(event.merchant_id, event.order_no, "event", delivery)
+
+    def report(
+        self,
+        merchant_id: str,
+        order_no: str,
+        call: Call,
+        outcome: OrderReply | NotOpened | Delivery,
+    ) -> None:
+        """Log and count what is wrong with an outcome, where anything is."""
+        system = self.system_name(merchant_id, order_no)
+        fault = fault_of(system, merchant_id, order_no, call, outcome)
+        if fault is not None:
+            log_fault(fault)
+            self._on_fault(fault)
+
+    def _noted(self, merchant_id: str, order_no: str, call: Call, outcome: Outcome) -> Outcome:
+        self.report(merchant_id, order_no, call, outcome)
+        return outcome
 
     @contextmanager
     def _keeping(

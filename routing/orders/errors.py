@@ -12,7 +12,17 @@ class OrdersError(Exception):
 
 
 class AnswerError(OrdersError):
-    """The order system answered something that its contract does not allow; it must be mended."""
+    """The order system answered something that its contract does not allow; it must be mended.
+
+    Attributes:
+        member: of the answer that is at fault, or ``body`` for all of it.
+        got: what was sent there, as it may be shown.
+    """
+
+    def __init__(self, reason: str, member: str, got: str = "") -> None:
+        super().__init__(reason)
+        self.member = member
+        self.got = got
 
 
 class HttpError(OrdersError):

@@ -74,7 +74,9 @@ class HttpOrderSystem:
                 if answer.status == 404:
                     return UnknownOrder()
                 return _facts(answer, merchant_id, order_no)
-            except (HttpError, AnswerError) as error:
+            except AnswerError as error:
+                return OrderSystemDown(str(error), error.member, error.got)
+            except HttpError as error:
                 return OrderSystemDown(str(error))
         return OrderSystemSilent()
 
@@ -95,7 +97,9 @@ class HttpOrderSystem:
                 if answer.status != 200:
                     return OrderSystemDown(f"status {answer.status}")
                 return decode_opened(answer.body, order)
-            except (HttpError, AnswerError) as error:
+            except AnswerError as error:
+                return OrderSystemDown(str(error), error.member, error.got)
+            except HttpError as error:
                 return OrderSystemDown(str(error))
         return OrderSystemSilent()
 

@@ -18,7 +18,6 @@ from acquirer.codecs.message import Message
 from acquirer.codecs.order_codes import PROCESSING_CODES, WAYS
 from acquirer.codecs.shown_text import one_line
 from acquirer.routing.orders.adapter import Question, WebhookEvent
-from acquirer.routing.orders.errors import AnswerError
 from acquirer.routing.orders.messages import (
     EventBody,
     EventData,
@@ -27,6 +26,7 @@ from acquirer.routing.orders.messages import (
     OrderFacts,
     checked_facts,
     checked_opened,
+    unfit,
 )
 
 QUERY, OPEN = "380000", "390000"
@@ -139,9 +139,10 @@ def opened_of(reply: Message, order: NewOrder | NewPart) -> OrderFacts:
 
 
 def _facts(reply: Message) -> OrderFacts:
+    facts: dict[str, Any] = {}
     try:
         items = De59.parse(reply.binary(59))
-        facts: dict[str, Any] = {
+        facts = {
             "order_no": items.need("ON"),
             "merchant_id": reply.need(42).strip(),
             "status": items.need("OS"),
@@ -155,8 +156,10 @@ def _facts(reply: Message) -> OrderFacts:
             "part_of": items.text("PO"),
         }
         return msgspec.convert(facts, OrderFacts)
-    except (RemoteFormatError, msgspec.ValidationError, ValueError) as error:
-        raise AnswerError(f"the answer does not fit the contract: {error}") from None
+    except msgspec.ValidationError as error:
+        raise unfit(error, facts) from None
+    except (RemoteFormatError, ValueError) as error:
+        raise unfit(error, {}) from None
 
 
 def reply_text(reply: Message) -> str:

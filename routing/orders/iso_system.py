@@ -168,4 +168,4 @@ def _facts(reply: Message, read: Callable[[], OrderFacts]) -> OrderReply:
     try:
         return read()
     except AnswerError as error:
-        return OrderSystemDown(str(error))
+        return OrderSystemDown(str(error), error.member, error.got)

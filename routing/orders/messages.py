@@ -7,13 +7,14 @@ are ignored, so that either side may add some. Source: ``docs/order-system-opena
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Literal, TypeVar
 
 import msgspec
 
 from acquirer.codecs.order_codes import Means, OrderStatus
-from acquirer.codecs.shown_text import one_line
+from acquirer.codecs.shown_text import one_line, printable
 from acquirer.routing.orders.errors import AnswerError
 
 EventType = Literal[
@@ -190,6 +191,23 @@ class OrderEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _ENUM_VALUE = re.compile("Invalid enum value '.*'", re.DOTALL)
+_INTEGER_VALUE = re.compile("invalid literal .*", re.DOTALL)
+_MEMBER = re.compile(r"`\$\.(\w+)|required field `(\w+)`")
+# Members whose value is from a short list, a number or a name: it is shown, others' is not.
+_SHOWN = frozenset(
+    {
+        "order_no",
+        "merchant_id",
+        "status",
+        "amount_minor",
+        "currency_code",
+        "pay_ways",
+        "max_age_s",
+        "part_of",
+    }
+)
+GOT_CHARACTERS_MAX = 60
+_UNFIT = "the answer does not fit the contract"
 _facts = msgspec.json.Decoder(OrderFacts)
 _problem = msgspec.json.Decoder(Problem)
 _encode = msgspec.json.Encoder().encode
@@ -200,15 +218,50 @@ def _decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
     """Read a document of somebody else's.
 
     Raises:
-        AnswerError: it does not fit; the text names the member, never its value.
+        AnswerError: it does not fit; its text names the member.
     """
     try:
         return decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        reason = _ENUM_VALUE.sub("Invalid enum value", str(error))
-        raise AnswerError(f"the answer does not fit the contract: {reason}") from None
+        raise unfit(error, _members(body)) from None
     except RecursionError:
-        raise AnswerError("the answer does not fit the contract: nested too deeply") from None
+        raise AnswerError(f"{_UNFIT}: nested too deeply", "body") from None
+
+
+def _members(body: bytes) -> Mapping[str, object]:
+    try:
+        document = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def unfit(error: Exception, members: Mapping[str, object]) -> AnswerError:
+    """Why an answer does not fit, from what its reader says.
+
+    Args:
+        error: of msgspec, or of what reads the members before it.
+        members: those that came.
+    """
+    reason = _ENUM_VALUE.sub("Invalid enum value", str(error))
+    reason = _INTEGER_VALUE.sub("no integer", reason)
+    found = _MEMBER.search(reason)
+    member = (found[1] or found[2]) if found else "body"
+    got = shown_value(member, members[member]) if member in members else ""
+    return AnswerError(f"{_UNFIT}: {reason}", member, got)
+
+
+def shown_value(member: str, value: object) -> str:
+    """What was sent in a member, as logs may show it: of a text of people only its length.
+
+    >>> shown_value("pay_ways", "14"), shown_value("text", 17), shown_value("text", "Li")
+    ('"14"', 'int', 'a text of 2 characters')
+    """
+    if member in _SHOWN:
+        return printable(_encode(value).decode()[:GOT_CHARACTERS_MAX])
+    if isinstance(value, str):
+        return f"a text of {len(value)} characters"
+    return type(value).__name__
 
 
 def decode_facts(body: bytes, merchant_id: str, order_no: str) -> OrderFacts:
@@ -216,7 +269,7 @@ def decode_facts(body: bytes, merchant_id: str, order_no: str) -> OrderFacts:
 
     Raises:
         AnswerError: no such JSON document, another order or merchant, or an amount with nothing
-            to pay. The text names the member, never its value.
+            to pay.
     """
     return checked_facts(_decode(_facts, body), merchant_id, order_no)
 
@@ -228,13 +281,17 @@ def checked_facts(facts: OrderFacts, merchant_id: str, order_no: str) -> OrderFa
         AnswerError: another order or merchant, or an amount with nothing to pay.
     """
     if facts.order_no != order_no:
-        raise AnswerError("the answer is about another order number")
+        got = shown_value("order_no", facts.order_no)
+        raise AnswerError("the answer is about another order number", "order_no", got)
     if facts.merchant_id != merchant_id:
-        raise AnswerError("the answer is about another merchant")
+        got = shown_value("merchant_id", facts.merchant_id)
+        raise AnswerError("the answer is about another merchant", "merchant_id", got)
     if facts.status == "06" and facts.amount_minor:
-        raise AnswerError("the answer has an amount where there is nothing to pay")
+        reason = "the answer has an amount where there is nothing to pay"
+        raise AnswerError(reason, "amount_minor", shown_value("amount_minor", facts.amount_minor))
     if facts.part_of and facts.part_of != whole_of(facts.order_no):
-        raise AnswerError("the answer is about a part with another order's number")
+        reason = "the answer is about a part with another order's number"
+        raise AnswerError(reason, "part_of", shown_value("part_of", facts.part_of))
     return cleaned(facts)
 
 
@@ -266,7 +323,8 @@ def checked_opened(facts: OrderFacts, order: NewOrder | NewPart) -> OrderFacts:
     if isinstance(order, NewOrder):
         return checked_facts(facts, order.merchant_id, order.order_no)
     if (facts.part_of, facts.amount_minor) != (order.of, order.amount_minor):
-        raise AnswerError("the answer is about another part")
+        got = shown_value("part_of", facts.part_of)
+        raise AnswerError("the answer is about another part", "part_of", got)
     return checked_facts(facts, order.merchant_id, facts.order_no)
 
 

@@ -15,6 +15,7 @@ from acquirer.ledger.errors import BookUnavailable
 from acquirer.ledger.owed.queues import Depth
 from acquirer.ledger.reports.gauges import Gauges
 from acquirer.payments.kernel.errors import HsmUnavailable
+from acquirer.routing.orders.faults import Fault
 from acquirer.switch.watch.tally import Tally
 
 _SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 30)
@@ -69,6 +70,12 @@ class Metrics:
         self.late_replies = self._counter(
             "late_bank_replies", "Replies of banks that nothing was waiting for"
         )
+        self._order_faults = Counter(
+            "acquirer_order_system_faults",
+            "What merchants' order systems did wrong",
+            ("merchant_id", "system", "call", "fault", "member"),
+            registry=self.registry,
+        )
         self._queued = self._gauge("queued", "What waits, by bank or for merchants", ("queue",))
         self._dead = self._gauge("dead_letters", "What was given up, likewise", ("queue",))
         self._oldest = self._gauge("oldest_seconds", "Age of what waits longest", ("queue",))
@@ -98,6 +105,12 @@ class Metrics:
         if observer is None:
             observer = self._observers[kind] = self._seconds.labels(kind)
         observer.observe(took_s)
+
+    def order_fault(self, fault: Fault) -> None:
+        """Count what an order system did wrong."""
+        self._order_faults.labels(
+            fault.merchant_id, fault.system, fault.call, fault.fault, fault.member
+        ).inc()
 
     def not_handled(self, error: Exception) -> None:
         """Count what kept a request from being handled, where an operator must mend it."""

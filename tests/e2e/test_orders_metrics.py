@@ -123,3 +123,17 @@ async def test_payments_by_means_and_what_was_given_back(open_world: OpenWorld) 
 async def _holds_open(world: World) -> bool:
     """What was open before the restart shows: one paid in cash, one with nothing to pay."""
     return (await metrics(world)).get("unconfirmed_payments") == 2
+
+
+async def test_what_an_order_system_does_wrong_is_counted(world: World) -> None:
+    """By merchant, system and what was asked."""
+    terminal = await world.with_courier()
+    await world.stop("orders")
+    try:
+        await world.ask(
+            terminal.order("0200", "380000", "71", de59(ON="SP20261121006", OC="C1001"))
+        )
+    finally:
+        await world.start("orders")
+    found = {k: v for k, v in (await metrics(world)).items() if "faults_total" in k}
+    assert found == {"order_system_faults_total query down  orders": 1}

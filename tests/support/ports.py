@@ -17,7 +17,8 @@ from acquirer.payments.kernel.ports import Books, Ports
 from acquirer.payments.kernel.vault import CardVault
 from acquirer.routing.banks.messages import BankRequest, CardFields
 from acquirer.routing.banks.strategies import NO_FACTS, LinkFacts
-from acquirer.routing.orders.client import NotOpened, OrderReply, UnknownOrder
+from acquirer.routing.orders.client import NotOpened, OrderReply, OrderSystemDown, UnknownOrder
+from acquirer.routing.orders.faults import Call
 from acquirer.routing.orders.messages import NewOrder, NewPart
 from acquirer.routing.outcomes import BankOutcome, Replied
 from acquirer.routing.settings import BankSettings
@@ -102,12 +103,14 @@ class FakeOrders:
         opens: what opening an order or a part gives.
         asked: order numbers.
         opened: what was to come into being.
+        faults: what was reported of its answers.
     """
 
     facts: dict[str, OrderReply] = field(default_factory=dict)
     opens: OrderReply | NotOpened = field(default_factory=UnknownOrder)
     asked: list[str] = field(default_factory=list)
     opened: list[NewOrder | NewPart] = field(default_factory=list)
+    faults: list[tuple[str, str, Call, OrderSystemDown]] = field(default_factory=list)
 
     async def query(
         self,
@@ -128,6 +131,11 @@ class FakeOrders:
         """See ``Orders``."""
         self.opened.append(new)
         return self.opens
+
+    def report(self, merchant_id: str, order_no: str, call: Call, outcome: OrderReply) -> None:
+        """See ``Orders``."""
+        if isinstance(outcome, OrderSystemDown):
+            self.faults.append((merchant_id, order_no, call, outcome))
 
 
 @dataclass

@@ -8,7 +8,6 @@ Source: PCI DSS 4.0, 3.4.
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import MutableMapping
 from typing import Any
@@ -17,10 +16,10 @@ import msgspec
 import structlog
 
 from acquirer.cli.process import fail
-from acquirer.codecs.pan import mask_digits
+from acquirer.codecs.pan import mask_runs
 from acquirer.codecs.shown_text import printable_json
 
-_CARD_NUMBER = re.compile(r"(?<!\d)\d{13,19}(?!\d)")
+MERCHANT = "merchant_id"
 LEVEL_VARIABLE = "ACQUIRER_LOG_LEVEL"
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _encode = msgspec.json.Encoder(enc_hook=repr).encode
@@ -31,12 +30,17 @@ def mask_card_numbers(
 ) -> MutableMapping[str, Any]:
     """Mask every run of 13 to 19 digits in an event's texts.
 
+    A merchant's id is as long as a card number. It stands under a name of its own, under which
+    nothing is logged but ids of the switch's configuration, and is shown whole.
+
     >>> mask_card_numbers(None, "info", {"event": "x", "why": "card 6225880000000007"})["why"]
     'card 622588******0007'
+    >>> mask_card_numbers(None, "info", {"merchant_id": "898110053310001"})["merchant_id"]
+    '898110053310001'
     """
     for key, value in event.items():
-        if type(value) is str and len(value) >= 13:
-            event[key] = _CARD_NUMBER.sub(lambda run: mask_digits(run.group()), value)
+        if type(value) is str and len(value) >= 13 and key != MERCHANT:
+            event[key] = mask_runs(value)
     return event
 
 

@@ -143,7 +143,12 @@ async def test_a_rotated_secret_is_taken_beside_the_old_one(tmp_path: Path) -> N
         ("down", OrderSystemDown("status 503")),
         ("silence", OrderSystemSilent()),
         ("lost_answer", OrderSystemDown("connection closed")),
-        ("wrong_order", OrderSystemDown("the answer is about another order number")),
+        (
+            "wrong_order",
+            OrderSystemDown(
+                "the answer is about another order number", "order_no", '"SP20261121001X"'
+            ),
+        ),
         ("oversize", OrderSystemDown("an answer of more than 65536 bytes")),
     ],
 )

@@ -116,6 +116,9 @@ async def test_an_order_in_another_currency_is_not_paid(counter: Counter) -> Non
     """91: at its word it would be paid in the merchant's own; 64 where the terminal says it."""
     counter.owes("O1", currency_code="840")
     await _refused(counter, "91")
+    reason = "another currency than the merchant's"
+    fault = OrderSystemDown(reason, "currency_code", '"840"')
+    assert [("M1", "O1", "query", fault)] == counter.orders.faults
     counter.owes("O1")
     await _refused(counter, "64", currency_code="840")
     await _refused(counter, "64", means=Means.CASH, currency_code="840")

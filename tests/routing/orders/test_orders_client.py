@@ -162,7 +162,7 @@ async def test_a_query_asks_for_the_order_and_gives_its_facts() -> None:
         (reply({}, 302, "location: http://127.0.0.1:1/\r\n"), OrderSystemDown("status 302")),
         (
             reply(facts("SP2")),
-            OrderSystemDown("the answer is about another order number"),
+            OrderSystemDown("the answer is about another order number", "order_no", '"SP2"'),
         ),
         (reply(b"x" * 65_537), OrderSystemDown("an answer of more than 65536 bytes")),
         (b"SSH-2.0-OpenSSH\r\n\r\n", OrderSystemDown("an answer that is no HTTP")),

@@ -137,7 +137,9 @@ async def test_faults_of_the_host(tmp_path: Path, clear_security: Any) -> None:
         assert replies == [
             OrderSystemSilent(),
             OrderSystemSilent(),
-            OrderSystemDown("the answer is about another order number"),
+            OrderSystemDown(
+                "the answer is about another order number", "order_no", '"SP20261121001X"'
+            ),
             OrderSystemDown("response code 91"),
             OrderSystemDown("link lost"),
         ]

@@ -259,15 +259,17 @@ GOOD = {"de4": "000000000100", "de49": "156"}
         (NoReply("bad mac"), OrderSystemDown("bad mac")),
         (
             answering("00", **GOOD, de59=items(ON="A2")),
-            OrderSystemDown("the answer is about another order number"),
+            OrderSystemDown("the answer is about another order number", "order_no", '"A2"'),
         ),
         (
             answering("00", **GOOD, de42="X" * 15, de59=items()),
-            OrderSystemDown("the answer is about another merchant"),
+            OrderSystemDown("the answer is about another merchant", "merchant_id", f'"{"X" * 15}"'),
         ),
         (
             answering("00", **GOOD, de59=items(OS="06")),
-            OrderSystemDown("the answer has an amount where there is nothing to pay"),
+            OrderSystemDown(
+                "the answer has an amount where there is nothing to pay", "amount_minor", "100"
+            ),
         ),
     ],
 )
