@@ -1,4 +1,4 @@
-"""What the books say: trial balance, an account's statement, the journal.
+"""What the books say: trial balance and an account's statement.
 
 Reads only, over an SQLAlchemy connection of ``Database.read_only_engine``, beside a running
 switch. Values out; rendering is the command line's.
@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, select
 
 from acquirer.ledger.errors import LedgerError
-from acquirer.ledger.reports.pages import PAGE_ROWS, pages
-from acquirer.ledger.store.rows import ENTRY_COLUMNS
-from acquirer.ledger.store.schema import accounts, journal, transfers
+from acquirer.ledger.reports.pages import PAGE_ROWS
+from acquirer.ledger.store.schema import accounts, transfers
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,37 +72,6 @@ class Statement:
     debits_pending: int
     credits_pending: int
     lines: Iterator[StatementLine]
-
-
-@dataclass(frozen=True, slots=True)
-class JournalLine:
-    """What may be shown of a journal entry.
-
-    Attributes:
-        epoch: of the business configuration that it was begun under.
-    """
-
-    id: int
-    rrn: str
-    stan: str
-    terminal_id: str
-    merchant_id: str
-    batch: str
-    kind: str
-    role: str
-    amount_minor: int
-    currency: str
-    state: str
-    response_code: str
-    approval_code: str
-    card: str
-    order_no: str
-    bank: str
-    original_id: int | None
-    business_date: str
-    created_at_ms: int
-    late_response_code: str = ""
-    epoch: int = 0
 
 
 def trial_balance(connection: Connection) -> TrialBalance:
@@ -187,38 +155,4 @@ def _lines(connection: Connection, account_id: int, normal_side: str) -> Iterato
             row.amount_minor if is_debit else 0,
             0 if is_debit else row.amount_minor,
             balance,
-        )
-
-
-def journal_lines(connection: Connection, limit: int | None = None) -> Iterator[JournalLine]:
-    """Journal entries, newest first, read as they are asked for.
-
-    Args:
-        connection: to the books.
-        limit: at most so many; None for all.
-    """
-    query = select(*(journal.c[name] for name in ENTRY_COLUMNS))
-    for row in pages(connection, query, [journal.c.id], descending=True, limit=limit):
-        yield JournalLine(
-            id=row.id,
-            rrn=row.rrn,
-            stan=row.stan,
-            terminal_id=row.terminal_id,
-            merchant_id=row.merchant_id,
-            batch=row.batch,
-            kind=row.kind,
-            role=row.role,
-            amount_minor=row.amount_minor,
-            currency=row.currency_code,
-            state=row.state,
-            response_code=row.response_code,
-            approval_code=row.approval_code,
-            card=row.pan_masked or "",
-            order_no=row.order_no,
-            bank=row.bank,
-            original_id=row.original_id,
-            business_date=row.business_date,
-            created_at_ms=row.created_at_ms,
-            late_response_code=row.late_response_code,
-            epoch=row.epoch,
         )

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from acquirer.cli.ledger import journal_app, ledger_app
+from acquirer.cli.journal import journal_app
+from acquirer.cli.ledger import ledger_app
 from acquirer.ledger.accounts.transfer_steps import Post, Posting
 from acquirer.ledger.journal.entries import InsertEntry, State
 from acquirer.ledger.store.database import Database

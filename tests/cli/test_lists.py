@@ -10,12 +10,12 @@ import pytest
 from rich.cells import cell_len
 
 from acquirer.cli import lists
-from acquirer.cli.ledger import JOURNAL
+from acquirer.cli.journal import columns
 from acquirer.cli.lists import PAGE_ROWS, Column, Place, fit, lay, print_list, print_table
 from acquirer.cli.orders import EVENTS, ORDERS
 from acquirer.cli.saf import OWED
 from acquirer.cli.screen import print_json
-from acquirer.ledger.reports.books import JournalLine
+from acquirer.ledger.reports.journal import JournalLine
 from acquirer.ledger.reports.orders import EventLine, OrderLine
 from acquirer.ledger.reports.saf import SafLine
 
@@ -88,7 +88,7 @@ def printed(capsys: pytest.CaptureFixture[str]) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("columns", "row"), [(JOURNAL, ENTRY), (OWED, OWED_ITEM), (ORDERS, ORDER), (EVENTS, NOTICE)]
+    ("columns", "row"), [(columns(), ENTRY), (OWED, OWED_ITEM), (ORDERS, ORDER), (EVENTS, NOTICE)]
 )
 def test_every_list_fits_a_screen_of_80_columns(columns: list[Column[object]], row: object) -> None:
     """Over several lines where it must, with nothing cut off."""

@@ -16,7 +16,7 @@ from operated import operated, run
 from pos_terminal import PosTerminal
 from world import OpenWorld, World, card
 
-from acquirer.ledger.reports.books import JournalLine
+from acquirer.ledger.reports.journal import JournalLine
 from acquirer.ledger.store.configuration import config_history
 from acquirer.ledger.store.database import Database
 

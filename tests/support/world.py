@@ -36,7 +36,8 @@ from acquirer.hsm_sim.configuration import HsmTable
 from acquirer.hsm_sim.server import HsmServer
 from acquirer.ledger.accounts.verify import verify
 from acquirer.ledger.journal.kinds import PAYMENTS
-from acquirer.ledger.reports.books import JournalLine, journal_lines, trial_balance
+from acquirer.ledger.reports.books import trial_balance
+from acquirer.ledger.reports.journal import JournalLine, journal_lines
 from acquirer.ledger.store.database import Database
 from acquirer.payments.kernel.vault import data_key_with_check
 from acquirer.simulation.provision import BankChoice, switch_config

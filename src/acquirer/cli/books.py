@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from contextvars import ContextVar
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +22,7 @@ from acquirer.cli.screen import Screen
 from acquirer.config.loading import ConfigError, load
 from acquirer.ledger.errors import LedgerError
 from acquirer.ledger.store.database import Database
+from acquirer.payments.kernel.calendar import time_zone
 
 Data = Annotated[
     Path | None, typer.Option("--data", help="Data folder of `acquirer up` or `acquirer serve`.")
@@ -33,10 +35,19 @@ class _DatabaseTable(msgspec.Struct, frozen=True):
     url: str
 
 
+class _BusinessDayTable(msgspec.Struct, frozen=True):
+    zone: str
+
+
 class _SwitchFile(msgspec.Struct, frozen=True):
-    """The only table of the switch's file that is read here."""
+    """The only tables of the switch's file that are read here."""
 
     database: _DatabaseTable
+    business_day: _BusinessDayTable = _BusinessDayTable("UTC")
+
+
+# By whose time a command shows what happened: that of the books that it has opened last.
+_ZONE: ContextVar[tzinfo] = ContextVar("zone", default=UTC)
 
 
 def switch_file(data: Path | None, config: Path | None) -> Path:
@@ -70,6 +81,7 @@ def database_of(data: Path | None, config: Path | None) -> Database:
 def open_books(data: Path | None, config: Path | None) -> Iterator[Connection]:
     """A read-only connection in one transaction; what is wrong ends the command with code 2."""
     database = database_of(data, config)
+    _ZONE.set(_zone(data, config))
     try:
         engine = database.read_only_engine()
         with engine.connect() as connection:
@@ -85,16 +97,37 @@ def open_books(data: Path | None, config: Path | None) -> Iterator[Connection]:
 
 def _database_url(data: Path | None, config: Path | None) -> str:
     path = switch_file(data, config)
-    if config is None and not path.exists():
+    if _has_no_file(path, config):
         return f"sqlite:///{path.with_name('switch.sqlite3')}"
     url = load(path, _SwitchFile).database.url
     file = url.removeprefix("sqlite:///")
     return url if file == url else f"sqlite:///{path.parent / file}"
 
 
+def _has_no_file(path: Path, config: Path | None) -> bool:
+    """Whether there are only books, such as a copy of them in a folder."""
+    return config is None and not path.exists()
+
+
+def _zone(data: Path | None, config: Path | None) -> tzinfo:
+    path = switch_file(data, config)
+    if _has_no_file(path, config):
+        return UTC
+    try:
+        return time_zone(load(path, _SwitchFile).business_day.zone)
+    except ValueError as error:
+        fail(ConfigError(path, "business_day.zone", str(error)))
+
+
+def zone() -> tzinfo:
+    """The time zone of the books that were opened last; UTC before that."""
+    return _ZONE.get()
+
+
 def show_time(at_ms: int) -> str:
-    """A time in UTC, to the second."""
-    return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d %H:%M:%S}"
+    """A time to the second, by the books' zone, with its distance from UTC."""
+    shown = datetime.fromtimestamp(at_ms / 1000, zone())
+    return f"{shown:%Y-%m-%d %H:%M:%S}{shown.isoformat()[-6:]}"
 
 
 def console() -> Screen:

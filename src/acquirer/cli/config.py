@@ -54,7 +54,7 @@ Unused = Annotated[str, typer.Option(hidden=True)]
 
 HISTORY: list[Column[ConfigVersion]] = [
     Column("epoch", lambda one: str(one.epoch), right=True),
-    Column("since (UTC)", lambda one: show_time(one.valid_from)),
+    Column("since", lambda one: show_time(one.valid_from)),
     Column("kind", lambda one: one.kind),
     Column("key", lambda one: one.key),
     Column("version", lambda one: str(one.version), right=True),

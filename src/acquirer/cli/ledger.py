@@ -1,4 +1,4 @@
-"""``acquirer ledger`` and ``acquirer journal``: what the books say, and whether they agree.
+"""``acquirer ledger``: what the books say, and whether they agree.
 
 Read-only: works beside a running switch, takes no lock, writes nothing. Exit codes: 0 fine,
 1 the books do not agree, 2 a wrong command line, configuration or database.
@@ -14,17 +14,15 @@ from rich.table import Table
 
 from acquirer.cli.backup import backup, restored
 from acquirer.cli.books import AsJson, Config, Data, console, open_books, show_time
-from acquirer.cli.lists import Column, print_list, print_table
+from acquirer.cli.lists import Column, print_table
 from acquirer.cli.process import fail
 from acquirer.cli.screen import print_json, say
 from acquirer.codecs.money import format_minor
 from acquirer.ledger.accounts.verify import verify
 from acquirer.ledger.errors import BooksDiffer, LedgerError
 from acquirer.ledger.reports.books import (
-    JournalLine,
     Statement,
     StatementLine,
-    journal_lines,
     statements,
     trial_balance,
 )
@@ -32,23 +30,6 @@ from acquirer.ledger.reports.books import (
 ledger_app = typer.Typer(help="The double-entry ledger.", no_args_is_help=True)
 ledger_app.command("backup")(backup)
 ledger_app.command("restored")(restored)
-journal_app = typer.Typer(no_args_is_help=True)
-
-JOURNAL: list[Column[JournalLine]] = [
-    Column("time (UTC)", lambda line: show_time(line.created_at_ms)),
-    Column("rrn", lambda line: line.rrn),
-    Column("terminal", lambda line: line.terminal_id),
-    Column("batch", lambda line: line.batch),
-    Column("stan", lambda line: line.stan),
-    Column("kind", lambda line: line.kind),
-    Column("amount", lambda line: format_minor(line.amount_minor, line.currency), right=True),
-    Column("state", lambda line: line.state),
-    Column("code", lambda line: line.response_code),
-    Column("late", lambda line: line.late_response_code),
-    Column("card", lambda line: line.card),
-    Column("order", lambda line: line.order_no),
-]
-
 
 @ledger_app.command("trial-balance")
 def print_trial_balance(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
@@ -153,35 +134,9 @@ def run_verify(data: Data = None, config: Config = None, as_json: AsJson = False
     raise typer.Exit(1 if difference else 0)
 
 
-@journal_app.callback()
-def journal() -> None:
-    """The journal of transactions."""
-
-
-@journal_app.command("list")
-def list_journal(
-    data: Data = None,
-    config: Config = None,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most so many.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Print the journal's transactions, newest first.
-
-    Example: acquirer journal list --limit 20 --data shop
-    """
-    with open_books(data, config) as connection:
-        print_list(
-            "transactions",
-            journal_lines(connection, limit),
-            JOURNAL,
-            title="Journal",
-            as_json=as_json,
-        )
-
-
 def _statement_columns(currency_code: str) -> list[Column[StatementLine]]:
     return [
-        Column("time (UTC)", lambda line: show_time(line.created_at_ms)),
+        Column("time", lambda line: show_time(line.created_at_ms)),
         Column("date", lambda line: line.business_date),
         Column("event", lambda line: str(line.event_id)),
         Column("code", lambda line: line.code),

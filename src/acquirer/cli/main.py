@@ -22,7 +22,7 @@ COMMANDS = {
     "demo": ("acquirer.cli.demo", ""),
     "serve": ("acquirer.cli.serve", ""),
     "ledger": ("acquirer.cli.ledger", "ledger_app"),
-    "journal": ("acquirer.cli.ledger", "journal_app"),
+    "journal": ("acquirer.cli.journal", "journal_app"),
     "orders": ("acquirer.cli.orders", "orders_app"),
     "report": ("acquirer.cli.report", ""),
     "couriers": ("acquirer.cli.couriers", "couriers_app"),

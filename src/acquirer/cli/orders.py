@@ -74,7 +74,7 @@ PENDING: list[Column[Pending]] = [
     Column("why", lambda row: row.explanation),
 ]
 EVENTS: list[Column[EventLine]] = [
-    Column("time (UTC)", lambda line: show_time(line.created_at_ms)),
+    Column("time", lambda line: show_time(line.created_at_ms)),
     Column("id", lambda line: line.id),
     Column("type", lambda line: line.type),
     Column("order", lambda line: line.order_no),
@@ -82,7 +82,7 @@ EVENTS: list[Column[EventLine]] = [
     Column("state", lambda line: line.state),
     Column("failed", lambda line: str(line.attempts), right=True),
     Column(
-        "next (UTC)", lambda line: show_time(line.next_at_ms) if line.state == "pending" else ""
+        "next", lambda line: show_time(line.next_at_ms) if line.state == "pending" else ""
     ),
     Column("why given up", lambda line: line.dead_reason),
 ]

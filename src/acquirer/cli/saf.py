@@ -28,11 +28,11 @@ Id = Annotated[
 
 OWED: list[Column[SafLine]] = [
     Column("id", lambda line: str(line.id)),
-    Column("since (UTC)", lambda line: show_time(line.created_at_ms)),
+    Column("since", lambda line: show_time(line.created_at_ms)),
     Column("bank", lambda line: line.bank),
     Column("kind", lambda line: line.kind),
     Column("tries", lambda line: str(line.attempts), right=True),
-    Column("next (UTC)", lambda line: "DEAD" if line.is_dead else show_time(line.next_at_ms)),
+    Column("next", lambda line: "DEAD" if line.is_dead else show_time(line.next_at_ms)),
     Column("original", lambda line: f"{line.original_kind} {line.state}"),
     Column("rrn", lambda line: line.rrn),
     Column("terminal", lambda line: line.terminal_id),

@@ -17,7 +17,8 @@ from acquirer.ledger.journal.entries import (
     Entry,
     InsertEntry,
 )
-from acquirer.ledger.reports.books import BalanceLine, journal_lines, statements, trial_balance
+from acquirer.ledger.reports.books import BalanceLine, statements, trial_balance
+from acquirer.ledger.reports.journal import journal_lines
 from acquirer.ledger.store.database import Database
 from acquirer.ledger.store.writer import Writer
 

@@ -1,0 +1,210 @@
+"""``acquirer journal``: find payments, and tell all that is known of one.
+
+Read-only: works beside a running switch, takes no lock, writes nothing. Exit codes: 0 done, 2 a
+wrong command line, configuration or database, or no such payment.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict
+from datetime import date, datetime, time, timedelta
+from typing import Annotated, NoReturn
+
+import msgspec
+import typer
+from sqlalchemy import Connection
+
+from acquirer.cli.books import AsJson, Config, Data, open_books, show_time, zone
+from acquirer.cli.journal_story import print_payment, story
+from acquirer.cli.lists import Column, print_list
+from acquirer.cli.process import fail
+from acquirer.cli.screen import print_json
+from acquirer.codecs.money import format_minor, parse_major
+from acquirer.ledger.journal.entries import State
+from acquirer.ledger.journal.kinds import Kind
+from acquirer.ledger.reports.journal import JournalLine, Wanted, journal_lines
+from acquirer.ledger.reports.payment import payment_of
+from acquirer.ledger.store.configuration import config_history
+
+journal_app = typer.Typer(help="The journal of transactions.", no_args_is_help=True)
+
+_MERCHANT_ID = re.compile(r"[0-9]{15}")
+
+
+class Names:
+    """Merchants by name, as the configuration has them or had them last.
+
+    Attributes:
+        currencies: numeric codes of those that merchants are paid in.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._names: dict[str, str] = {}
+        self.currencies: set[str] = set()
+        for version in config_history(connection, ("merchant",)):
+            if version.body is not None:
+                body = msgspec.json.decode(version.body)
+                self._names[version.key] = body.get("name", "")
+                self.currencies.add(body.get("currency_code", "156"))
+
+    def of(self, merchant_id: str) -> str:
+        """A merchant's name; its id where none is known."""
+        return self._names.get(merchant_id) or merchant_id
+
+    def ids(self, text: str) -> list[str]:
+        """Ids of the merchants that a text names, by id or by name."""
+        if text in self._names or _MERCHANT_ID.fullmatch(text):
+            return [text]
+        return [id for id, name in self._names.items() if name.casefold() == text.casefold()]
+
+
+def columns(names: Names | None = None) -> list[Column[JournalLine]]:
+    """The columns of the list; what people look for first stands first."""
+    return [
+        Column("time", lambda line: show_time(line.created_at_ms)),
+        Column("rrn", lambda line: line.rrn),
+        Column("amount", lambda line: format_minor(line.amount_minor, line.currency), right=True),
+        Column("code", lambda line: line.response_code),
+        Column("late", lambda line: line.late_response_code),
+        Column("state", lambda line: line.state),
+        Column("kind", lambda line: line.kind),
+        Column("merchant", lambda line: names.of(line.merchant_id) if names else line.merchant_id),
+        Column("terminal", lambda line: line.terminal_id),
+        Column("batch", lambda line: line.batch),
+        Column("stan", lambda line: line.stan),
+        Column("card", lambda line: line.card),
+        Column("order", lambda line: line.order_no),
+    ]
+
+
+@journal_app.callback()
+def journal() -> None:
+    """The journal of transactions."""
+
+
+@journal_app.command("list")
+def list_journal(
+    rrn: Annotated[str, typer.Option("--rrn", help="DE37.")] = "",
+    stan: Annotated[str, typer.Option("--stan", help="DE11, of the terminal.")] = "",
+    terminal: Annotated[str, typer.Option("--terminal", help="Terminal id (DE41).")] = "",
+    merchant: Annotated[str, typer.Option("--merchant", help="Its id (DE42), or name.")] = "",
+    card: Annotated[
+        str, typer.Option("--card", help="Last four digits, or as 622588******0007.")
+    ] = "",
+    amount: Annotated[str, typer.Option("--amount", help="As shown, such as 12.50.")] = "",
+    from_: Annotated[
+        str, typer.Option("--from", help='Since a day, or an instant: "2026-11-30 14:05".')
+    ] = "",
+    to: Annotated[
+        str, typer.Option("--to", help="To the end of a day, or before an instant.")
+    ] = "",
+    state: Annotated[State | None, typer.Option("--state", help="As the list shows it.")] = None,
+    kind: Annotated[Kind | None, typer.Option("--kind", help="As the list shows it.")] = None,
+    order: Annotated[str, typer.Option("--order", help="Order number.")] = "",
+    code: Annotated[str, typer.Option("--code", help="Response code (DE39).")] = "",
+    data: Data = None,
+    config: Config = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most so many.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print the journal's transactions, newest first; only those that fit all that is asked.
+
+    Times are local: those of the switch's [business_day] zone.
+
+    Example: acquirer journal list --card 0007 --from 2026-11-30 --amount 12.50 --data shop
+    """
+    with open_books(data, config) as connection:
+        names = Names(connection)
+        try:
+            wanted = Wanted(
+                rrn=rrn,
+                stan=stan.zfill(6) if stan else "",
+                terminal_id=terminal,
+                merchant_ids=_merchants(names, merchant),
+                order_no=order,
+                state=state or "",
+                kind=kind or "",
+                card=card,
+                code=code.upper(),
+                amounts=_amounts(names, amount),
+                from_ms=_instant(from_, "--from"),
+                before_ms=_instant(to, "--to", end=True),
+            )
+            lines = journal_lines(connection, limit, wanted)
+        except ValueError as error:
+            fail(str(error))
+        print_list("transactions", lines, columns(names), title="Journal", as_json=as_json)
+
+
+def _merchants(names: Names, text: str) -> tuple[str, ...]:
+    found = names.ids(text) if text else []
+    if text and not found:
+        raise ValueError(f"no merchant {text!r}; `acquirer merchants list` shows all")
+    return tuple(found)
+
+
+def _amounts(names: Names, text: str) -> tuple[tuple[str, int], ...]:
+    """An amount in each currency that has such amounts."""
+    found: list[tuple[str, int]] = []
+    refused = ""
+    for code in sorted(names.currencies or {"156"}):
+        try:
+            found.append((code, parse_major(text.replace(",", ""), code)))
+        except ValueError as error:
+            refused = str(error)
+    if text and not found:
+        raise ValueError(refused)
+    return tuple(found) if text else ()
+
+
+def _instant(text: str, option: str, *, end: bool = False) -> int | None:
+    """Milliseconds since 1970 UTC of a local day's beginning or end, or of an instant."""
+    if not text:
+        return None
+    try:
+        if len(text) <= len("2026-11-30"):
+            day = date.fromisoformat(text) + timedelta(days=end)
+            at = datetime.combine(day, time(), zone())
+        else:
+            at = datetime.fromisoformat(text)
+            at = at if at.tzinfo else at.replace(tzinfo=zone())
+        return int(at.timestamp() * 1000)
+    except (ValueError, OverflowError):
+        raise ValueError(
+            f'{option}: {text!r} is neither a day (2026-11-30) nor an instant ("2026-11-30 14:05")'
+        ) from None
+
+
+@journal_app.command("show")
+def show_journal(
+    rrn: Annotated[str, typer.Argument(metavar="RRN", help="DE37, 12 characters.")],
+    data: Data = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell everything about one payment: what happened when, who did it, what it posted.
+
+    An RRN of its reversal, void or refund shows the same.
+
+    Example: acquirer journal show 633500000002 --data shop
+    """
+    with open_books(data, config) as connection:
+        payment = payment_of(connection, rrn)
+        if payment is None:
+            _no_such(rrn)
+        names = Names(connection)
+        if as_json:
+            steps = [asdict(step) for step in story(payment)]
+            merchant = names.of(payment.entries[0].line.merchant_id)
+            print_json({"merchant": merchant, "steps": steps, **msgspec.to_builtins(payment)})
+        else:
+            print_payment(payment, names.of)
+
+
+def _no_such(rrn: str) -> NoReturn:
+    fail(
+        f"no transaction has the RRN {rrn!r}; `acquirer journal list` finds one by terminal, card,"
+        " amount or time"
+    )
+
