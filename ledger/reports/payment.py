@@ -6,7 +6,7 @@ Reads only, beside a running switch. Values out; rendering is the command line's
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from sqlalchemy import Connection, select
 
@@ -86,6 +86,10 @@ class PaymentNotice:
     delivered_at_ms: int | None
     dead_at_ms: int | None
     dead_reason: str
+
+
+_DEBT = tuple(field.name for field in fields(PaymentDebt))
+_NOTICE = tuple(field.name for field in fields(PaymentNotice))
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,21 +186,9 @@ def _postings(connection: Connection, ids: list[int]) -> tuple[PaymentPosting, .
 
 
 def _debts(connection: Connection, ids: list[int]) -> tuple[PaymentDebt, ...]:
+    columns = ("original_id" if name == "entry_id" else name for name in _DEBT)
     query = (
-        select(
-            saf.c.id,
-            saf.c.original_id,
-            saf.c.bank,
-            saf.c.kind,
-            saf.c.reason,
-            saf.c.attempts,
-            saf.c.created_at_ms,
-            saf.c.next_at_ms,
-            saf.c.response_code,
-            saf.c.finished_at_ms,
-            saf.c.dead_at_ms,
-            saf.c.dead_reason,
-        )
+        select(*(saf.c[name] for name in columns))
         .where(saf.c.original_id.in_(ids))
         .order_by(saf.c.id)
     )
@@ -208,20 +200,8 @@ def _notices(
 ) -> tuple[PaymentNotice, ...]:
     orders = {entry.line.order_no for entry in entries} - {""}
     query = (
-        select(
-            outbox.c.id,
-            outbox.c.order_no,
-            outbox.c.type,
-            outbox.c.attempts,
-            outbox.c.created_at_ms,
-            outbox.c.next_at_ms,
-            outbox.c.delivered_at_ms,
-            outbox.c.dead_at_ms,
-            outbox.c.dead_reason,
-        )
-        .where(
-            outbox.c.merchant_id == entries[0].line.merchant_id, outbox.c.order_no.in_(orders)
-        )
+        select(*(outbox.c[name] for name in _NOTICE))
+        .where(outbox.c.merchant_id == entries[0].line.merchant_id, outbox.c.order_no.in_(orders))
         .order_by(outbox.c.seq)
     )
     return tuple(PaymentNotice(*row) for row in connection.execute(query)) if orders else ()

@@ -83,6 +83,8 @@ async def data(tmp_path: Path, make_entry: Callable[..., Any]) -> Path:
 
 COMMANDS = (
     "journal list",
+    "journal show 000000000001",
+    "journal show 000000000002",
     "orders list",
     "orders pending",
     "orders events list",

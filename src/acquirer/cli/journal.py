@@ -7,6 +7,7 @@ wrong command line, configuration or database, or no such payment.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import date, datetime, time, timedelta
 from typing import Annotated, NoReturn
@@ -140,22 +141,23 @@ def list_journal(
 def _merchants(names: Names, text: str) -> tuple[str, ...]:
     found = names.ids(text) if text else []
     if text and not found:
-        raise ValueError(f"no merchant {text!r}; `acquirer merchants list` shows all")
+        raise ValueError(f"--merchant: no merchant {text!r}; `acquirer merchants list` shows all")
     return tuple(found)
 
 
 def _amounts(names: Names, text: str) -> tuple[tuple[str, int], ...]:
     """An amount in each currency that has such amounts."""
     found: list[tuple[str, int]] = []
-    refused = ""
-    for code in sorted(names.currencies or {"156"}):
-        try:
+    currencies = sorted(names.currencies or {"156"})
+    for code in currencies if text else ():
+        with suppress(ValueError):
             found.append((code, parse_major(text.replace(",", ""), code)))
-        except ValueError as error:
-            refused = str(error)
     if text and not found:
-        raise ValueError(refused)
-    return tuple(found) if text else ()
+        raise ValueError(
+            f"--amount: {text!r} is no amount of currency {' or '.join(currencies)}; write it as it"
+            " is shown, such as 12.50"
+        )
+    return tuple(found)
 
 
 def _instant(text: str, option: str, *, end: bool = False) -> int | None:
@@ -207,4 +209,3 @@ def _no_such(rrn: str) -> NoReturn:
         f"no transaction has the RRN {rrn!r}; `acquirer journal list` finds one by terminal, card,"
         " amount or time"
     )
-

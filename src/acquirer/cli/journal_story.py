@@ -8,13 +8,14 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from types import MappingProxyType
 
-from acquirer.cli.books import show_time
+from acquirer.cli.books import show_time, zone
 from acquirer.cli.lists import Column, print_table
 from acquirer.cli.screen import Screen, say
 from acquirer.codecs.money import format_minor
-from acquirer.codecs.response_codes import in_words
+from acquirer.codecs.response_codes import ResponseCode, in_words
 from acquirer.ledger.journal.details import HandIn, OrderException, Refund, WriteOff
 from acquirer.ledger.journal.entries import State
 from acquirer.ledger.journal.kinds import KINDS, Kind
@@ -87,9 +88,10 @@ def print_payment(payment: Payment, name_of: Callable[[str], str]) -> None:
     for label, text in _facts(payment, name_of):
         _say(f"{label:<{LABEL_COLUMNS}}", text)
     say()
-    say("What happened")
+    say(f"What happened (times: {zone()})")
     for step in story(payment):
-        _say(f"{show_time(step.at_ms)}  ", f"{step.who}: {step.text}")
+        shown = datetime.fromtimestamp(step.at_ms / 1000, zone())
+        _say(f"{shown:%Y-%m-%d %H:%M:%S}.{step.at_ms % 1000:03d}  ", f"{step.who}: {step.text}")
     say()
     if payment.postings:
         print_table("Postings", payment.postings, POSTINGS)
@@ -182,7 +184,9 @@ def _of_entry(entry: PaymentEntry) -> Iterator[Step]:
     if isinstance(detail, Refund):
         text += f", because of {_code(detail.reason)}"
     text += f"; {STATES[line.state]}"
-    if line.response_code:
+    if (line.state, line.response_code) == (State.APPROVED, ResponseCode.APPROVED):
+        text += " (00)"
+    elif line.response_code:
         text += f", answered {_code(line.response_code)}"
     yield Step(line.created_at_ms, who, text)
     if line.bank and entry.bank_stan:

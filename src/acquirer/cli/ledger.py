@@ -31,6 +31,7 @@ ledger_app = typer.Typer(help="The double-entry ledger.", no_args_is_help=True)
 ledger_app.command("backup")(backup)
 ledger_app.command("restored")(restored)
 
+
 @ledger_app.command("trial-balance")
 def print_trial_balance(data: Data = None, config: Config = None, as_json: AsJson = False) -> None:
     """Print the balance of every account; debits and credits must sum to the same.

@@ -81,9 +81,7 @@ EVENTS: list[Column[EventLine]] = [
     Column("merchant", lambda line: line.merchant_id),
     Column("state", lambda line: line.state),
     Column("failed", lambda line: str(line.attempts), right=True),
-    Column(
-        "next", lambda line: show_time(line.next_at_ms) if line.state == "pending" else ""
-    ),
+    Column("next", lambda line: show_time(line.next_at_ms) if line.state == "pending" else ""),
     Column("why given up", lambda line: line.dead_reason),
 ]
 
