@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import TypeVar
+from typing import Any, TypeVar, get_args
 
 import msgspec
 
@@ -45,19 +45,85 @@ def load(path: str | Path, kind: type[T], cures: Mapping[str, str] = NO_CURES) -
     Raises:
         ConfigError: no such file, no TOML, or a key that is missing, unknown or of a wrong type.
     """
+    document = load_document(path)
     try:
-        text = Path(path).read_text("utf-8")
+        return msgspec.convert(document, kind)
+    except msgspec.ValidationError as error:
+        key, reason = fault_of(error)
+        raise ConfigError(path, key, "; ".join(filter(None, (reason, cures.get(key))))) from None
+
+
+def load_document(path: str | Path) -> dict[str, Any]:
+    """A TOML file's tables.
+
+    Raises:
+        ConfigError: no such file, or no TOML.
+    """
+    try:
+        return tomllib.loads(Path(path).read_text("utf-8"))
     except OSError as error:
         raise ConfigError(path, "", error.strerror or "cannot be read") from None
     except UnicodeDecodeError:
         raise ConfigError(path, "", "is not UTF-8") from None
-    try:
-        return msgspec.convert(tomllib.loads(text), kind)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(path, "", f"is not TOML: {error}") from None
+
+
+def readable(
+    table: Mapping[str, Any], kind: type[msgspec.Struct], place: str = ""
+) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    """What a type takes of a table, and all that is wrong with the rest.
+
+    Args:
+        table: as TOML was parsed.
+        place: where it stands; empty for the whole file.
+
+    Returns:
+        The keys that are right, lists with those of their tables that are; and key and reason of
+        every fault.
+    """
+    fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    found: dict[str, Any] = {}
+    faults = [(_below(place, name), "no such key") for name in table if name not in fields]
+    for name, field in fields.items():
+        if name in table:
+            taken, wrong = _taken(table[name], field.type, _below(place, name))
+            faults += wrong
+            if taken is not _NOTHING:
+                found[name] = taken
+        elif field.required:
+            faults.append((_below(place, name), "is missing"))
+    return found, faults
+
+
+_NOTHING = object()
+
+
+def _taken(value: Any, kind: Any, place: str) -> tuple[Any, list[tuple[str, str]]]:
+    """A value, of a list of tables those that are right; nothing where it is at fault itself."""
+    inner = next((one for one in get_args(kind) if _is_struct(one)), kind)
+    if isinstance(value, list) and _is_struct(inner):
+        parts = [_taken(one, inner, f"{place}[{n}]") for n, one in enumerate(value)]
+        kept = [part for part, wrong in parts if not wrong]
+        return kept, [fault for _, wrong in parts for fault in wrong]
+    if isinstance(value, dict) and _is_struct(inner):
+        _, faults = readable(value, inner, place)
+        if faults:
+            return _NOTHING, faults
+    try:
+        msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         key, reason = fault_of(error)
-        raise ConfigError(path, key, "; ".join(filter(None, (reason, cures.get(key))))) from None
+        return _NOTHING, [(_below(place, key), reason)]
+    return value, []
+
+
+def _is_struct(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+
+
+def _below(place: str, name: str) -> str:
+    return f"{place}.{name}".strip(".") if not name.startswith("[") else f"{place}{name}"
 
 
 def fault_of(error: msgspec.ValidationError) -> tuple[str, str]:

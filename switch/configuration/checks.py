@@ -14,7 +14,7 @@ from acquirer.config.tls import server_context
 from acquirer.payments.kernel.calendar import time_zone
 from acquirer.payments.orders.types import OrderTypes
 from acquirer.routing.banks.choice import route_faults
-from acquirer.routing.errors import RoutingError
+from acquirer.routing.errors import BankSettingsError, RoutingError
 from acquirer.routing.links.link_traffic import wire_format
 from acquirer.routing.orders.errors import OrderSettingsError
 from acquirer.routing.orders.iso_system import check_host
@@ -56,31 +56,44 @@ def check_process(settings: SwitchSettings, file: str) -> None:
     """Check what a process needs to start.
 
     Raises:
-        ConfigError: names the key and what would be right.
+        ConfigError: tells all faults.
     """
-    terminal_tls(settings, file)
+    refuse(list(process_faults(settings)), file)
+
+
+def process_faults(settings: SwitchSettings) -> Iterator[Fault]:
+    """All that keeps a process from starting with what it needs for itself."""
+    try:
+        terminal_tls(settings, "")
+    except ConfigError as error:
+        yield Fault(error.key, error.reason)
     try:
         time_zone(settings.business_day.zone)
     except ValueError as error:
-        raise ConfigError(file, "business_day.zone", str(error)) from None
-    for profile in settings.profiles:
+        yield Fault("business_day.zone", str(error))
+    for index, profile in enumerate(settings.profiles):
         try:
             "".encode(profile.encoding)
         except LookupError:
-            raise ConfigError(
-                file, "profiles.encoding", f"no encoding {profile.encoding!r}"
-            ) from None
-    try:
-        for bank in settings.banks:
+            yield Fault(f"profiles[{index}].encoding", f"no encoding {profile.encoding!r}")
+    for index, bank in enumerate(settings.banks):
+        try:
             bank.check()
             dialect, _ = wire_format(bank)
             if not dialect.fits(32, bank.acquirer_id):
-                key = f"banks.{bank.name}.acquirer_id"
-                raise ConfigError(file, key, _unfit(32, bank.name, dialect.name))
-        for order_host in settings.order_hosts:
+                place = f"banks[{index}].acquirer_id"
+                yield Fault(place, _unfit(32, bank.name, dialect.name))
+        except RoutingError as error:
+            yield Fault(_place_of(error, f"banks[{index}]"), str(error))
+    for index, order_host in enumerate(settings.order_hosts):
+        try:
             check_host(order_host)
-    except RoutingError as error:
-        raise ConfigError(file, "", str(error)) from None
+        except RoutingError as error:
+            yield Fault(_place_of(error, f"order_hosts[{index}]"), str(error))
+
+
+def _place_of(error: RoutingError, table: str) -> str:
+    return f"{table}.{error.key}" if isinstance(error, BankSettingsError) else table
 
 
 def terminal_tls(settings: SwitchSettings, file: str) -> ssl.SSLContext | None:

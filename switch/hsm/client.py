@@ -17,7 +17,9 @@ from acquirer.switch.hsm.transport import HsmTransport
 
 MacAlgorithm = Literal["cup_ecb", "x919", "x99", "cmac"]
 
-TAK, ZAK, TPK, ZPK, DEK = "003", "008", "002", "001", "00B"
+TAK, ZAK, TPK, ZPK, DEK, ZMK = "003", "008", "002", "001", "00B", "000"
+# A terminal's master key is of the same type as its PIN key.
+TMK = TPK
 
 # M6/M8: MAC size, algorithm, padding. CUP-ECB is the vendor algorithm 9, whose eight hexadecimal
 # characters are DE64's bytes; the others give eight binary bytes, written as 16 digits.

@@ -18,7 +18,7 @@ from acquirer.payments.kernel.vault import checked_data_key
 from acquirer.switch.hsm.client import Hsm, data_of, decipher_command
 from acquirer.switch.hsm.failover import FailoverTransport, Proof
 from acquirer.switch.hsm.transport import HsmTransport, InProcessTransport, TcpTransport
-from acquirer.switch.settings import SwitchSettings
+from acquirer.switch.settings import HsmSettings, SwitchSettings
 
 Execute = Callable[[bytes], bytes]
 _OPENED = b"00"
@@ -42,32 +42,43 @@ def open_modules(
         if execute is None:
             raise ConfigError(file, "hsm.transport", "this program has no embedded module")
         return InProcessTransport(execute, hsm.header_length)
+    wires = {address: open_wire(hsm, key, nursery, file) for key, address in named_modules(hsm)}
+    return FailoverTransport(
+        wires,
+        data_key_proof(settings.data_key_dek, sealed_data_key(settings, file)),
+        deadline_s=hsm.deadline_s,
+        check_every_s=hsm.check_every_s,
+    )
+
+
+def named_modules(hsm: HsmSettings) -> list[tuple[str, str]]:
+    """Key and address of each module that the settings name, in order of preference."""
+    standby = [(f"hsm.standby[{n}]", address) for n, address in enumerate(hsm.standby)]
+    return [("hsm.address", hsm.address), *standby]
+
+
+def open_wire(hsm: HsmSettings, key: str, nursery: trio.Nursery, file: str) -> TcpTransport:
+    """The way to one of :func:`named_modules`, by its key.
+
+    Raises:
+        ConfigError: the settings do not say how to reach it.
+    """
     try:
         tls = client_context(hsm.tls) if hsm.tls else None
     except OSError as error:
         raise ConfigError(file, "hsm.tls", str(error)) from None
-    named = [("hsm.address", hsm.address)]
-    named += [(f"hsm.standby[{n}]", address) for n, address in enumerate(hsm.standby)]
-    wires = {}
-    for key, address in named:
-        try:
-            module = parse_address(address)
-        except ValueError as error:
-            raise ConfigError(file, key, str(error)) from None
-        wires[address] = TcpTransport(
-            nursery,
-            module,
-            connections=hsm.connections,
-            header_length=hsm.header_length,
-            deadline_s=hsm.deadline_s,
-            tls=tls,
-            server_name=hsm.tls.server_name if hsm.tls else "",
-        )
-    return FailoverTransport(
-        wires,
-        data_key_proof(settings.data_key_dek, _sealed_data_key(settings, file)),
+    try:
+        module = parse_address(dict(named_modules(hsm))[key])
+    except ValueError as error:
+        raise ConfigError(file, key, str(error)) from None
+    return TcpTransport(
+        nursery,
+        module,
+        connections=hsm.connections,
+        header_length=hsm.header_length,
         deadline_s=hsm.deadline_s,
-        check_every_s=hsm.check_every_s,
+        tls=tls,
+        server_name=hsm.tls.server_name if hsm.tls else "",
     )
 
 
@@ -94,7 +105,7 @@ async def open_data_key(hsm: Hsm, settings: SwitchSettings, file: str) -> bytes:
     Raises:
         ConfigError: it does not open, or no module can be reached.
     """
-    sealed = _sealed_data_key(settings, file)
+    sealed = sealed_data_key(settings, file)
     try:
         return checked_data_key(await hsm.decipher(settings.data_key_dek, sealed))
     except ValueError as error:
@@ -106,7 +117,12 @@ async def open_data_key(hsm: Hsm, settings: SwitchSettings, file: str) -> bytes:
         raise ConfigError(file, "hsm.address", str(error)) from None
 
 
-def _sealed_data_key(settings: SwitchSettings, file: str) -> bytes:
+def sealed_data_key(settings: SwitchSettings, file: str) -> bytes:
+    """The data key as the settings hold it.
+
+    Raises:
+        ConfigError: it is not hexadecimal.
+    """
     try:
         return bytes.fromhex(settings.data_key)
     except ValueError:

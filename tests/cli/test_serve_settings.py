@@ -12,6 +12,8 @@ routes = []
 merchants = []
 profiles = []
 terminals = []
+[business_day]
+zone = "UTC"
 [database]
 url = "sqlite:///books.sqlite3"
 [listen.tls]

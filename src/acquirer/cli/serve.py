@@ -7,15 +7,16 @@ import signal
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import trio
 import typer
 
 from acquirer.cli.logs import configure_logging
-from acquirer.cli.process import first_of, print_ready, run_service, until_signalled
-from acquirer.config.loading import ConfigError, load
+from acquirer.cli.process import USAGE_ERROR, first_of, print_ready, run_service, until_signalled
+from acquirer.cli.screen import print_json, say
+from acquirer.config.loading import ConfigError, load, load_document, readable
 from acquirer.config.tls import TlsSettings
 from acquirer.hsm_sim.configuration import HsmTable
 from acquirer.hsm_sim.errors import HsmConfigError
@@ -25,7 +26,16 @@ from acquirer.routing.settings import BankSettings
 from acquirer.switch.app import Running, run_switch
 from acquirer.switch.hsm.modules import Execute
 from acquirer.switch.settings import CURES, HsmSettings, SwitchSettings
+from acquirer.switch.start_check import Tried, try_start
 
+KEYS_CURE = "docs/configuration.md has every key and its values"
+# What stands in for tables without which nothing else of a file could be looked at.
+UNREAD: dict[str, Any] = {
+    "database": {"url": "sqlite://"},
+    "business_day": {"zone": "UTC"},
+    "banks": [],
+    "profiles": [],
+}
 SQLITE = "sqlite:///"
 SWITCH_INTERVAL_S = 0.0005
 GC_THRESHOLDS = (50_000, 50, 100)
@@ -41,14 +51,32 @@ def serve(
     log_level: Annotated[
         str, typer.Option("--log-level", help="debug, info, warning or error.")
     ] = "",
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Try everything that a start needs, and do not start."),
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="With --check: one JSON object on standard output.")
+    ] = False,
 ) -> None:
     """Run the switch: terminals in, banks and order systems out, books kept.
 
     Prints one JSON line on stdout when it is ready and runs until SIGINT or SIGTERM, which
-    answers what is in flight and exits 0. SIGHUP takes over merchants' event secrets.
+    answers what is in flight and exits 0. SIGHUP takes over merchants' event secrets. With --check
+    it tells all that is wrong, each with its place and cure: exit code 0 where nothing is, else 2.
 
-    Example: acquirer serve --config demo-data/switch.toml
+    Examples:
+
+      acquirer serve --config demo-data/switch.toml
+
+      acquirer serve --config demo-data/switch.toml --check
     """
+    if check:
+        configure_logging(log_level or "error")
+        _check(config, as_json=as_json)
+        return
+    if as_json:
+        raise typer.BadParameter("goes with --check", param_hint="--json")
     # Before it is ready there is nothing to take over yet; it must not end the switch either.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     configure_logging(log_level)
@@ -72,7 +100,11 @@ def load_switch_settings(path: Path) -> SwitchSettings:
     Raises:
         ConfigError: the file cannot be used.
     """
-    settings = load(path, SwitchSettings, CURES)
+    return _located(load(path, SwitchSettings, CURES), path)
+
+
+def _located(settings: SwitchSettings, path: Path) -> SwitchSettings:
+    """The settings with files relative to the folder that theirs is in."""
     url = settings.database.url
     if url.startswith(SQLITE) and not url.startswith(f"{SQLITE}/"):
         url = f"{SQLITE}{(path.parent / url.removeprefix(SQLITE)).resolve()}"
@@ -110,6 +142,54 @@ def _with_certificates(settings: SwitchSettings, folder: Path) -> SwitchSettings
         listen=msgspec.structs.replace(settings.listen, tls=found(settings.listen.tls)),
         hsm=msgspec.structs.replace(settings.hsm, tls=found(settings.hsm.tls)),
     )
+
+
+def _check(path: Path, *, as_json: bool) -> None:
+    """Try everything, tell it, and end with 0 or 2."""
+    try:
+        tried = _tried(path)
+    except ConfigError as error:
+        tried = [Tried(error.key or "file", str(path), error.reason)]
+    faults = [one for one in tried if one.fault]
+    if as_json:
+        checks = [
+            {"place": one.place, "tried": one.what, "ok": not one.fault, "fault": one.fault}
+            for one in tried
+        ]
+        print_json({"ok": not faults, "file": str(path), "checks": checks})
+    else:
+        wide = max(len(one.place) for one in tried)
+        for one in sorted(tried, key=lambda one: bool(one.fault)):
+            result, style = ("FAULT", "red") if one.fault else ("good", "")
+            reason = f": {one.fault}" if one.fault else ""
+            say(f"{result:<5}  {one.place:<{wide}}  {one.what}{reason}", style=style)
+        say(f"{len(faults)} to mend" if faults else "nothing is wrong; a start would serve")
+    raise typer.Exit(USAGE_ERROR if faults else 0)
+
+
+def _tried(path: Path) -> list[Tried]:
+    """All that was tried of a file, however much of it can be read.
+
+    Raises:
+        ConfigError: none of it can.
+    """
+    document = load_document(path)
+    found, faults = readable(document, SwitchSettings)
+    unread = [
+        Tried(key, "file", "; ".join(filter(None, (reason, CURES.get(key, KEYS_CURE)))))
+        for key, reason in faults
+    ]
+    settings = _located(msgspec.convert(UNREAD | found, SwitchSettings), path)
+    try:
+        execute = embedded_module(settings.hsm, str(path))
+    except ConfigError as error:
+        return [*unread, Tried(error.key, "embedded security module", error.reason)]
+    tried = trio.run(partial(try_start, settings, str(path), execute, whole=not faults))
+    missing = {fault.place.partition(".")[0] for fault in unread}
+    return [
+        *unread,
+        *(one for one in tried if one.place.partition(".")[0] not in missing & UNREAD.keys()),
+    ]
 
 
 async def _serve(path: Path) -> None:
