@@ -10,7 +10,7 @@ import pytest
 from rich.cells import cell_len
 
 from acquirer.cli import lists
-from acquirer.cli.journal import columns
+from acquirer.cli.journal import JOURNAL
 from acquirer.cli.lists import PAGE_ROWS, Column, Place, fit, lay, print_list, print_table
 from acquirer.cli.orders import EVENTS, ORDERS
 from acquirer.cli.saf import OWED
@@ -88,7 +88,7 @@ def printed(capsys: pytest.CaptureFixture[str]) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("columns", "row"), [(columns(), ENTRY), (OWED, OWED_ITEM), (ORDERS, ORDER), (EVENTS, NOTICE)]
+    ("columns", "row"), [(JOURNAL, ENTRY), (OWED, OWED_ITEM), (ORDERS, ORDER), (EVENTS, NOTICE)]
 )
 def test_every_list_fits_a_screen_of_80_columns(columns: list[Column[object]], row: object) -> None:
     """Over several lines where it must, with nothing cut off."""

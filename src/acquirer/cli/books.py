@@ -5,11 +5,13 @@ Works beside a running switch: takes no lock, writes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated
 
 import msgspec
@@ -21,6 +23,7 @@ from acquirer.cli.process import fail
 from acquirer.cli.screen import Screen
 from acquirer.config.loading import ConfigError, load
 from acquirer.ledger.errors import LedgerError
+from acquirer.ledger.store.configuration import config_history
 from acquirer.ledger.store.database import Database
 from acquirer.payments.kernel.calendar import time_zone
 
@@ -29,6 +32,9 @@ Data = Annotated[
 ]
 Config = Annotated[Path | None, typer.Option("--config", help="The switch's configuration file.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+
+
+_MERCHANT_ID = re.compile(r"[0-9]{15}")
 
 
 class _DatabaseTable(msgspec.Struct, frozen=True):
@@ -46,8 +52,18 @@ class _SwitchFile(msgspec.Struct, frozen=True):
     business_day: _BusinessDayTable = _BusinessDayTable("UTC")
 
 
-# By whose time a command shows what happened: that of the books that it has opened last.
+class _Merchant(msgspec.Struct, frozen=True):
+    """What is shown of a merchant's body in the configuration."""
+
+    name: str = ""
+    currency_code: str = "156"
+
+
+# By whose time and names a command shows what happened: those of the books opened last.
 _ZONE: ContextVar[tzinfo] = ContextVar("zone", default=UTC)
+_MERCHANTS: ContextVar[Mapping[str, _Merchant]] = ContextVar(
+    "merchants", default=MappingProxyType({})
+)
 
 
 def switch_file(data: Path | None, config: Path | None) -> Path:
@@ -87,6 +103,7 @@ def open_books(data: Path | None, config: Path | None) -> Iterator[Connection]:
         with engine.connect() as connection:
             if not inspect(connection).has_table("transfers"):
                 fail("the database has no books; has a switch run here?")
+            _MERCHANTS.set(_merchants(connection))
             yield connection
     except LedgerError as error:
         fail(error)
@@ -128,6 +145,32 @@ def show_time(at_ms: int) -> str:
     """A time to the second, by the books' zone, with its distance from UTC."""
     shown = datetime.fromtimestamp(at_ms / 1000, zone())
     return f"{shown:%Y-%m-%d %H:%M:%S}{shown.isoformat()[-6:]}"
+
+
+def _merchants(connection: Connection) -> dict[str, _Merchant]:
+    """Merchants by id, as the configuration has them or had them last."""
+    if not inspect(connection).has_table("config_versions"):
+        return {}
+    bodies = {one.key: one.body for one in config_history(connection, ("merchant",)) if one.body}
+    return {id: msgspec.json.decode(body, type=_Merchant) for id, body in bodies.items()}
+
+
+def show_merchant(merchant_id: str) -> str:
+    """A merchant's name; its id where none is known."""
+    found = _MERCHANTS.get().get(merchant_id)
+    return found.name if found and found.name else merchant_id
+
+
+def merchants_named(text: str) -> list[str]:
+    """Ids of the merchants of that id or name, whose case does not matter."""
+    names = {id: one.name.casefold() for id, one in _MERCHANTS.get().items()}
+    is_id = text in names or _MERCHANT_ID.fullmatch(text)
+    return [text] if is_id else [id for id, name in names.items() if name == text.casefold()]
+
+
+def merchants_currencies() -> list[str]:
+    """Numeric codes of the currencies that merchants are paid in."""
+    return sorted({one.currency_code for one in _MERCHANTS.get().values()} or {"156"})
 
 
 def console() -> Screen:

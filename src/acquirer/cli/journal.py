@@ -6,7 +6,6 @@ wrong command line, configuration or database, or no such payment.
 
 from __future__ import annotations
 
-import re
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import date, datetime, time, timedelta
@@ -14,9 +13,18 @@ from typing import Annotated, NoReturn
 
 import msgspec
 import typer
-from sqlalchemy import Connection
 
-from acquirer.cli.books import AsJson, Config, Data, open_books, show_time, zone
+from acquirer.cli.books import (
+    AsJson,
+    Config,
+    Data,
+    merchants_currencies,
+    merchants_named,
+    open_books,
+    show_merchant,
+    show_time,
+    zone,
+)
 from acquirer.cli.journal_story import print_payment, story
 from acquirer.cli.lists import Column, print_list
 from acquirer.cli.process import fail
@@ -26,57 +34,25 @@ from acquirer.ledger.journal.entries import State
 from acquirer.ledger.journal.kinds import Kind
 from acquirer.ledger.reports.journal import JournalLine, Wanted, journal_lines
 from acquirer.ledger.reports.payment import payment_of
-from acquirer.ledger.store.configuration import config_history
 
 journal_app = typer.Typer(help="The journal of transactions.", no_args_is_help=True)
 
-_MERCHANT_ID = re.compile(r"[0-9]{15}")
-
-
-class Names:
-    """Merchants by name, as the configuration has them or had them last.
-
-    Attributes:
-        currencies: numeric codes of those that merchants are paid in.
-    """
-
-    def __init__(self, connection: Connection) -> None:
-        self._names: dict[str, str] = {}
-        self.currencies: set[str] = set()
-        for version in config_history(connection, ("merchant",)):
-            if version.body is not None:
-                body = msgspec.json.decode(version.body)
-                self._names[version.key] = body.get("name", "")
-                self.currencies.add(body.get("currency_code", "156"))
-
-    def of(self, merchant_id: str) -> str:
-        """A merchant's name; its id where none is known."""
-        return self._names.get(merchant_id) or merchant_id
-
-    def ids(self, text: str) -> list[str]:
-        """Ids of the merchants that a text names, by id or by name."""
-        if text in self._names or _MERCHANT_ID.fullmatch(text):
-            return [text]
-        return [id for id, name in self._names.items() if name.casefold() == text.casefold()]
-
-
-def columns(names: Names | None = None) -> list[Column[JournalLine]]:
-    """The columns of the list; what people look for first stands first."""
-    return [
-        Column("time", lambda line: show_time(line.created_at_ms)),
-        Column("rrn", lambda line: line.rrn),
-        Column("amount", lambda line: format_minor(line.amount_minor, line.currency), right=True),
-        Column("code", lambda line: line.response_code),
-        Column("late", lambda line: line.late_response_code),
-        Column("state", lambda line: line.state),
-        Column("kind", lambda line: line.kind),
-        Column("merchant", lambda line: names.of(line.merchant_id) if names else line.merchant_id),
-        Column("terminal", lambda line: line.terminal_id),
-        Column("batch", lambda line: line.batch),
-        Column("stan", lambda line: line.stan),
-        Column("card", lambda line: line.card),
-        Column("order", lambda line: line.order_no),
-    ]
+# What people look for first stands first.
+JOURNAL: list[Column[JournalLine]] = [
+    Column("time", lambda line: show_time(line.created_at_ms)),
+    Column("rrn", lambda line: line.rrn),
+    Column("amount", lambda line: format_minor(line.amount_minor, line.currency), right=True),
+    Column("code", lambda line: line.response_code),
+    Column("late", lambda line: line.late_response_code),
+    Column("state", lambda line: line.state),
+    Column("kind", lambda line: line.kind),
+    Column("merchant", lambda line: show_merchant(line.merchant_id)),
+    Column("terminal", lambda line: line.terminal_id),
+    Column("batch", lambda line: line.batch),
+    Column("stan", lambda line: line.stan),
+    Column("card", lambda line: line.card),
+    Column("order", lambda line: line.order_no),
+]
 
 
 @journal_app.callback()
@@ -116,39 +92,38 @@ def list_journal(
     Example: acquirer journal list --card 0007 --from 2026-11-30 --amount 12.50 --data shop
     """
     with open_books(data, config) as connection:
-        names = Names(connection)
         try:
             wanted = Wanted(
                 rrn=rrn,
                 stan=stan.zfill(6) if stan else "",
                 terminal_id=terminal,
-                merchant_ids=_merchants(names, merchant),
+                merchant_ids=_merchants(merchant),
                 order_no=order,
                 state=state or "",
                 kind=kind or "",
                 card=card,
                 code=code.upper(),
-                amounts=_amounts(names, amount),
+                amounts=_amounts(amount),
                 from_ms=_instant(from_, "--from"),
                 before_ms=_instant(to, "--to", end=True),
             )
             lines = journal_lines(connection, limit, wanted)
         except ValueError as error:
             fail(str(error))
-        print_list("transactions", lines, columns(names), title="Journal", as_json=as_json)
+        print_list("transactions", lines, JOURNAL, title="Journal", as_json=as_json)
 
 
-def _merchants(names: Names, text: str) -> tuple[str, ...]:
-    found = names.ids(text) if text else []
+def _merchants(text: str) -> tuple[str, ...]:
+    found = merchants_named(text) if text else []
     if text and not found:
         raise ValueError(f"--merchant: no merchant {text!r}; `acquirer merchants list` shows all")
     return tuple(found)
 
 
-def _amounts(names: Names, text: str) -> tuple[tuple[str, int], ...]:
+def _amounts(text: str) -> tuple[tuple[str, int], ...]:
     """An amount in each currency that has such amounts."""
     found: list[tuple[str, int]] = []
-    currencies = sorted(names.currencies or {"156"})
+    currencies = merchants_currencies()
     for code in currencies if text else ():
         with suppress(ValueError):
             found.append((code, parse_major(text.replace(",", ""), code)))
@@ -195,13 +170,12 @@ def show_journal(
         payment = payment_of(connection, rrn)
         if payment is None:
             _no_such(rrn)
-        names = Names(connection)
         if as_json:
             steps = [asdict(step) for step in story(payment)]
-            merchant = names.of(payment.entries[0].line.merchant_id)
+            merchant = show_merchant(payment.entries[0].line.merchant_id)
             print_json({"merchant": merchant, "steps": steps, **msgspec.to_builtins(payment)})
         else:
-            print_payment(payment, names.of)
+            print_payment(payment)
 
 
 def _no_such(rrn: str) -> NoReturn:

@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 
-from acquirer.cli.books import show_time, zone
+from acquirer.cli.books import show_merchant, show_time, zone
 from acquirer.cli.lists import Column, print_table
 from acquirer.cli.screen import Screen, say
 from acquirer.codecs.money import format_minor
@@ -79,13 +79,9 @@ def story(payment: Payment) -> list[Step]:
     return sorted(steps, key=lambda step: step.at_ms)
 
 
-def print_payment(payment: Payment, name_of: Callable[[str], str]) -> None:
-    """Show a payment on the screen.
-
-    Args:
-        name_of: a merchant's name of its id.
-    """
-    for label, text in _facts(payment, name_of):
+def print_payment(payment: Payment) -> None:
+    """Show a payment on the screen."""
+    for label, text in _facts(payment):
         _say(f"{label:<{LABEL_COLUMNS}}", text)
     say()
     say(f"What happened (times: {zone()})")
@@ -107,7 +103,7 @@ def _say(head: str, text: str) -> None:
         head = " " * len(head)
 
 
-def _facts(payment: Payment, name_of: Callable[[str], str]) -> Iterator[tuple[str, str]]:
+def _facts(payment: Payment) -> Iterator[tuple[str, str]]:
     first = payment.entries[0]
     line = first.line
     yield "payment", line.rrn
@@ -115,7 +111,7 @@ def _facts(payment: Payment, name_of: Callable[[str], str]) -> Iterator[tuple[st
     yield "state", _state(payment)
     yield "answered", _code(line.response_code) if line.response_code else "nothing yet"
     yield "begun", f"{show_time(line.created_at_ms)}, business date {line.business_date}"
-    name = name_of(line.merchant_id)
+    name = show_merchant(line.merchant_id)
     yield "merchant", name if name == line.merchant_id else f"{name} ({line.merchant_id})"
     yield "terminal", f"{line.terminal_id}, batch {line.batch}, STAN {line.stan}"
     if first.courier_id:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import typer
 
-from acquirer.cli.books import AsJson, Config, Data, open_books, show_time
+from acquirer.cli.books import AsJson, Config, Data, open_books, show_merchant, show_time
 from acquirer.cli.lists import Column, print_list
 from acquirer.cli.operator import By, call_switch, read_settings
 from acquirer.cli.screen import print_json, say
@@ -50,7 +50,7 @@ class Pending:
 
 ORDERS: list[Column[OrderLine]] = [
     Column("order", lambda line: line.order_no),
-    Column("merchant", lambda line: line.merchant_id),
+    Column("merchant", lambda line: show_merchant(line.merchant_id)),
     Column("state", lambda line: STATUS_TEXTS[line.status]),
     Column("amount", lambda line: format_minor(line.amount_minor, line.currency_code), right=True),
     Column("means", lambda line: line.means),
@@ -60,7 +60,7 @@ ORDERS: list[Column[OrderLine]] = [
 ]
 PENDING: list[Column[Pending]] = [
     Column("order", lambda row: row.order.order_no),
-    Column("merchant", lambda row: row.order.merchant_id),
+    Column("merchant", lambda row: show_merchant(row.order.merchant_id)),
     Column("terminal", lambda row: row.order.terminal_id),
     Column("courier", lambda row: row.order.courier_id),
     Column("rrn", lambda row: row.order.rrn),
@@ -78,7 +78,7 @@ EVENTS: list[Column[EventLine]] = [
     Column("id", lambda line: line.id),
     Column("type", lambda line: line.type),
     Column("order", lambda line: line.order_no),
-    Column("merchant", lambda line: line.merchant_id),
+    Column("merchant", lambda line: show_merchant(line.merchant_id)),
     Column("state", lambda line: line.state),
     Column("failed", lambda line: str(line.attempts), right=True),
     Column("next", lambda line: show_time(line.next_at_ms) if line.state == "pending" else ""),
