@@ -26,6 +26,7 @@ class Capture:
         envelope: TPDU and header, empty where there are none.
         raw: the message, MTI to last field.
         message: decoded, or ``None``.
+        trailer: the bytes behind the message, empty where there are none.
         error: why it did not decode, or what is wrong with its framing.
         reading: of a message that did not decode, what could be read of it.
     """
@@ -37,6 +38,7 @@ class Capture:
     message: Message | None = None
     error: CodecError | None = None
     reading: Reading | None = None
+    trailer: bytes = b""
 
     @property
     def framing(self) -> str:
@@ -59,7 +61,9 @@ def open_capture(data: bytes, dialect: Dialect) -> Capture:
         data: one message, with or without the dialect's length prefix and envelope.
         dialect: how to read it.
     """
-    candidates = _candidates(data, dialect)
+    whole = _candidates(data, dialect)
+    cut = [_without_trailer(found, dialect.trailer) for found in whole]
+    candidates = [found for found in cut if found] + whole
     for found in candidates:
         try:
             message = dialect.decode(found.raw)
@@ -99,6 +103,12 @@ def _candidates(data: bytes, dialect: Dialect) -> list[Capture]:
     return found
 
 
+def _without_trailer(found: Capture, trailer: bytes) -> Capture | None:
+    if not trailer or not found.raw.endswith(trailer):
+        return None
+    return replace(found, raw=found.raw[: -len(trailer)], trailer=trailer)
+
+
 def _has_mti(raw: bytes, dialect: Dialect) -> bool:
     mti = dialect.read_loosely(raw).mti
     return mti[:1] in ("0", "1", "2") and mti[1:2] in _CLASSES
@@ -116,7 +126,7 @@ def _envelope(data: bytes, dialect: Dialect) -> tuple[bytes, bytes] | None:
 
 
 def _length_error(found: Capture) -> CodecError | None:
-    follow = len(found.envelope) + len(found.raw)
+    follow = len(found.envelope) + len(found.raw) + len(found.trailer)
     if found.length is None or found.length == follow:
         return None
     text = f"the length says {found.length} bytes, {follow} follow"

@@ -21,7 +21,8 @@ from typing import Any, NoReturn
 import iso8583
 
 from acquirer.codecs.bitmap import BitmapLayout
-from acquirer.codecs.dialect_file import compile_spec, extended, parse_file
+from acquirer.codecs.dialect_checks import extended, parse_file
+from acquirer.codecs.dialect_file import compile_spec
 from acquirer.codecs.errors import DialectError, LocalFormatError, RemoteFormatError
 from acquirer.codecs.framing import LengthHeader
 from acquirer.codecs.loose_reading import LooseReader, Reading
@@ -45,6 +46,7 @@ class _Plan:
     prefixed: tuple[tuple[str, bytes], ...]
     tracks: tuple[str, ...]
     hex_text: tuple[str, ...]
+    formed: tuple[str, ...]
 
 
 class Dialect:
@@ -59,6 +61,7 @@ class Dialect:
         length_header: how this dialect's links frame a message.
         envelope: the bytes that stand before the MTI in a frame (TPDU, fixed header) as we
             write them first; empty where there are none.
+        trailer: the bytes that stand behind each message in a frame; empty where there are none.
         has_tpdu: whether the envelope starts with a TPDU of 5 bytes.
         reversal_mti: ``0400`` or ``0420``; its repeat is one more.
     """
@@ -70,13 +73,14 @@ class Dialect:
             DialectError: the text names file, field and key.
         """
         file = parse_file(source, name)
-        self._compiled = compiled = compile_spec(file, name)
+        self._compiled = compiled = compile_spec(file)
         self.name = name
         self.title = file.title
         self.names = {int(key): f.name or f"field {key}" for key, f in file.fields.items()}
         self.types: dict[int, str] = {int(key): f.type for key, f in file.fields.items()}
         self.length_header = LengthHeader.parse(file.length_header)
         self.envelope = bytes.fromhex(file.tpdu + file.header)
+        self.trailer = bytes.fromhex(file.trailer)
         self.reversal_mti = file.reversal_mti
         self.has_tpdu = bool(file.tpdu)
         self._match_key = file.match_key
@@ -90,6 +94,7 @@ class Dialect:
         self._numeric = frozenset(k for k, n in self._numbers.items() if self.types[n] == "n")
         self._tracks = tuple(k for k, n in self._numbers.items() if self.types[n] == "z")
         self._separators = {k: s.separator for k, s in compiled.items() if s.separator}
+        self._forms = {key: spec.form for key, spec in compiled.items() if spec.form}
         self._hex_text = tuple(key for key, spec in compiled.items() if spec.hex_text)
         self._fills = {key: spec.fill for key, spec in compiled.items() if spec.fill}
         self._prefix_digits = {k: s.prefix_digits for k, s in compiled.items() if s.prefix_digits}
@@ -158,6 +163,11 @@ class Dialect:
         if len(bitmap) > 32:
             self._refuse("65", UNDEFINED, decoded, parts, mti)
         plan = self._plan(bitmap)
+        for key in plan.formed:
+            try:
+                decoded[key] = self._forms[key].read(decoded[key])
+            except ValueError as error:
+                self._refuse(key, str(error), decoded, parts, mti)
         if not (mti.isdigit() and mti.isascii()):
             self._refuse("t", "the MTI is not four digits", {}, parts)
         digits = "".join([decoded[key] for key in plan.numeric])
@@ -217,6 +227,12 @@ class Dialect:
                     values[key] = _as_hex(values[key])
                 except ValueError:
                     raise LocalFormatError("not hexadecimal", field=key) from None
+        for key, form in self._forms.items():
+            if key in values:
+                try:
+                    values[key] = form.write(values[key])
+                except ValueError as error:
+                    raise LocalFormatError(str(error), field=key) from None
         values["t"] = mti
         try:
             encoded, _ = iso8583.encode(values, self._spec)
@@ -248,15 +264,27 @@ class Dialect:
         return raw[: -2 * MAC_BYTES] + mac.hex().upper().encode(self._mac_codec)
 
     def split_envelope(self, frame: bytes) -> tuple[bytes, bytes]:
-        """Cut a frame's body into what stands before the MTI and the message.
+        """Cut a frame's body into what stands before the MTI and the message, without trailer.
 
         Raises:
-            RemoteFormatError: the frame is shorter than this dialect's TPDU and header.
+            RemoteFormatError: the frame is shorter than this dialect's TPDU and header, or does
+                not end with its trailer.
         """
-        size = len(self.envelope)
-        if len(frame) <= size:
+        size, end = len(self.envelope), len(frame) - len(self.trailer)
+        if end <= size:
             raise RemoteFormatError("shorter than TPDU and header", field="h", offset=0)
-        return frame[:size], frame[size:]
+        if frame[end:] != self.trailer:
+            text = f"a message ends with {self.trailer.hex().upper()}"
+            raise RemoteFormatError(text, field="trailer", offset=end)
+        return frame[:size], frame[size:end]
+
+    def frame_body(self, raw: bytes, envelope: bytes | None = None) -> bytes:
+        """A message with what stands before and behind it in a frame.
+
+        Args:
+            envelope: what stands before it, where that is not what we write first.
+        """
+        return (self.envelope if envelope is None else envelope) + raw + self.trailer
 
     def reply_envelope(self, envelope: bytes) -> bytes:
         """A request's envelope as its reply has it: TPDU addresses swapped, the rest echoed."""
@@ -296,6 +324,7 @@ class Dialect:
             prefixed=tuple((k, self._prefix_digits[k]) for k in keys if k in self._prefix_digits),
             tracks=tuple(key for key in keys if key in self._tracks),
             hex_text=tuple(key for key in keys if key in self._hex_text),
+            formed=tuple(key for key in keys if key in self._forms),
         )
 
     def _refuse(
@@ -329,6 +358,8 @@ class Dialect:
         }
 
     def _is_sound(self, key: str, value: str) -> bool:
+        if key in self._forms:
+            return self._compiled[key].fits(self.types[self._numbers[key]], value)
         if key in self._numeric:
             return not value.strip("0123456789")
         if key in self._hex_text:

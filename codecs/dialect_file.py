@@ -1,4 +1,4 @@
-"""Dialect files: their keys, the checks on them, and their compilation to pyiso8583 field specs.
+"""Dialect files: their keys, and their compilation to pyiso8583 field specs.
 
 The user's view of the format is ``docs/dialects.md``. A field is encoding × length prefix ×
 padding, each a key of its own, so that a vendor's habits are data. ``dialect.py`` uses the result.
@@ -7,30 +7,40 @@ Source: docs/interfaces/bank-link.md, "Framing and dialects"; ISO 8583:1987, 4.3
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
 
-import msgspec
-
-from acquirer.codecs.errors import DialectError
-from acquirer.codecs.framing import LengthHeader
+from acquirer.codecs.field_forms import (
+    HEX_DIGITS,
+    Filled,
+    Form,
+    HexDigits,
+    Side,
+    Signed,
+    SignedPacked,
+    WholeBytes,
+)
 from acquirer.codecs.reasons import UNDEFINED
+from acquirer.codecs.wire_codecs import EBCDIC1047, length_codec
 
 TEXT_CODECS = {
     "ascii": "ascii",
     "latin1": "latin-1",
     "ebcdic": "cp500",
     "ebcdic037": "cp037",
+    "ebcdic1047": EBCDIC1047,
     "gb18030": "gb18030",
     "utf8": "utf-8",
 }
-_ALPHABETS = {"n": "0123456789", "z": "0123456789D="}
+_ALPHABETS = {"n": "0123456789", "z": "0123456789D=", "h": HEX_DIGITS}
+_DIGIT_TYPES = ("n", "z", "h", "x+n")
+_BYTE_TYPES = ("b", "raw")
+_PREFIX_DIGITS_MAX = 6
 
-TextEncoding = Literal["ascii", "latin1", "ebcdic", "ebcdic037", "gb18030", "utf8"]
-NumericEncoding = Literal["bcd", "ascii", "ebcdic", "ebcdic037"]
+TextEncoding = Literal["ascii", "latin1", "ebcdic", "ebcdic037", "ebcdic1047", "gb18030", "utf8"]
+NumericEncoding = Literal["bcd", "ascii", "ebcdic", "ebcdic037", "ebcdic1047"]
 BinaryEncoding = Literal["raw", "hex"]
-PrefixEncoding = Literal["bcd", "binary", "ascii", "ebcdic", "ebcdic037"]
-Side = Literal["left", "right"]
+PrefixEncoding = Literal["bcd", "binary", "hex", "ascii", "ebcdic", "ebcdic037", "ebcdic1047"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,21 +61,27 @@ class FieldFormat:
     """``[fields.N]``: one data element.
 
     Attributes:
-        type: ``n`` digits, ``z`` track digits and separators, ``an``/``ans`` text, ``b`` bytes,
-            ``raw`` text whose character set belongs to the terminal (kept as hexadecimal).
-        length: fixed length: digits (n, z), characters (an, ans) or bytes (b, raw).
+        type: ``n`` digits, ``z`` track digits and separators, ``h`` hexadecimal digits, ``x+n``
+            a sign and digits, ``an``/``ans`` text, ``b`` bytes, ``raw`` text whose character set
+            belongs to the terminal (kept as hexadecimal).
+        length: fixed length: digits (n, z, h; x+n without the sign), characters (an, ans) or
+            bytes (b, raw).
         max: largest length, counted alike, of a field with a prefix.
         accept_max: longest that is still read where that is more than ``max``.
-        prefix: digits of the length prefix, 1 to 4 (LL is 2).
+        prefix: digits of the length prefix, 1 to 6 (LL is 2).
+        prefix_counts: what the prefix counts where that is not the usual: bytes of packed digits
+            and of bytes in hexadecimal, digits of bytes.
         encoding: of the value; ``prefix_encoding`` of its length.
         odd: where an odd number of BCD digits stands in its bytes.
         pad: the nibble written beside them; ``accept_pad`` those read.
         separator: how a text ``z`` field writes track separators (both are read).
-        fill: character that fills a short value of a fixed field, on ``fill_side``; without it
-            short values are refused.
+        fill: character that fills a short value to ``length`` or ``max``, on ``fill_side``;
+            without it short values of fixed fields are refused.
+        strip: whether the filling is taken off when a value is read.
+        sign: how an ``x+n`` field writes it: a letter before the digits, or the last digit's zone.
     """
 
-    type: Literal["n", "z", "an", "ans", "b", "raw"]
+    type: Literal["n", "z", "h", "x+n", "an", "ans", "b", "raw"]
     name: str = ""
     length: int | None = None
     max: int | None = None
@@ -79,6 +95,9 @@ class FieldFormat:
     separator: Literal["=", "D"] | None = None
     fill: str | None = None
     fill_side: Side = "right"
+    strip: bool = False
+    prefix_counts: Literal["digits", "bytes"] | None = None
+    sign: Literal["letter", "overpunch"] = "letter"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +111,7 @@ class DialectFile:
     length_header: str = "binary2"
     tpdu: str = ""
     header: str = ""
+    trailer: str = ""
     match_key: tuple[int, ...] = (7, 11, 37)
     reversal_mti: str = "0400"
     defaults: Defaults = Defaults()
@@ -108,7 +128,8 @@ class FieldSpec:
         separator: the track separator on the wire, empty where the field is no text track.
         hex_text: whether bytes travel as hexadecimal text.
         prefix_digits: the ten bytes a text length prefix is made of, or empty.
-        fill: character and side for short fixed values, or ``None``.
+        fill: character and side for short values, or ``None``.
+        form: how the value stands in what pyiso8583 reads, or ``None`` where it is just that.
     """
 
     pyiso: dict[str, Any]
@@ -116,6 +137,7 @@ class FieldSpec:
     hex_text: bool = False
     prefix_digits: bytes = b""
     fill: tuple[str, Side] | None = None
+    form: Form | None = None
 
     def fits(self, kind: str, value: str) -> bool:
         """Whether a value of a field of this type can be written.
@@ -124,7 +146,9 @@ class FieldSpec:
             kind: the field's type, as :class:`FieldFormat` has it.
         """
         codec, size_max = self.pyiso["data_enc"], self.pyiso["max_len"]
-        if kind in ("b", "raw"):
+        if self.form:
+            return self._form_fits(self.form, value)
+        if kind in _BYTE_TYPES:
             size = len(value) if self.hex_text else len(value) // 2
             is_sound = len(value) % 2 == 0 and not value.strip("0123456789ABCDEFabcdef")
         elif kind in ("n", "z"):
@@ -136,6 +160,19 @@ class FieldSpec:
                 return False
         is_fixed = not self.pyiso["len_type"] and self.fill is None
         return is_sound and size <= size_max and (size == size_max or not is_fixed)
+
+    def _form_fits(self, form: Form, value: str) -> bool:
+        try:
+            wire = form.write(value)
+            text = self.pyiso["data_enc"] != "b"
+            size = len(wire.encode(self.pyiso["data_enc"])) if text else len(wire)
+        except ValueError:
+            return False
+        if not text and self.pyiso["len_count"] == "bytes":
+            size //= 2
+        return size == self.pyiso["max_len"] or bool(
+            self.pyiso["len_type"] and size < self.pyiso["max_len"]
+        )
 
 
 class Pads(str):
@@ -159,56 +196,11 @@ class Pads(str):
     __hash__ = str.__hash__
 
 
-def parse_file(source: dict[str, Any], name: str) -> DialectFile:
-    """Check a file's keys and values.
+def compile_spec(file: DialectFile) -> dict[str, FieldSpec]:
+    """Compile all data elements, the MTI (``t``) and the bitmaps (``p``, ``1``) of a file.
 
     Args:
-        source: the TOML document, ``extends`` resolved.
-        name: the file's name, for error texts.
-
-    Raises:
-        DialectError: an unknown key, or a value that is not allowed; the text names both.
-    """
-    try:
-        file = msgspec.convert(source, DialectFile)
-    except msgspec.ValidationError as error:
-        raise DialectError(f"{name}: {error}") from None
-    _refuse_unknown(source, DialectFile, name, "")
-    _refuse_unknown(source.get("defaults", {}), Defaults, name, "defaults.")
-    for key, entry in source.get("fields", {}).items():
-        _refuse_unknown(entry, FieldFormat, name, f"fields.{key}.")
-        if not (key.isascii() and key.isdigit() and 2 <= int(key) <= 128 and int(key) != 65):
-            raise DialectError(f"{name}: data elements are 2 to 128 without 65", field=key)
-    try:
-        LengthHeader.parse(file.length_header)
-    except DialectError as error:
-        raise DialectError(f"{name}: {error}") from None
-    if 11 not in file.match_key or len(file.match_key) < 2:
-        raise DialectError(f"{name}: match_key needs 11 and at least one field more")
-    if file.reversal_mti not in ("0400", "0420", "1420"):
-        raise DialectError(f"{name}: reversal_mti is 0400, 0420 or 1420")
-    for key in ("tpdu", "header"):
-        value = getattr(file, key)
-        if not _is_hex(value) or (key == "tpdu" and len(value) not in (0, 10)):
-            raise DialectError(f"{name}: {key} is no hexadecimal text of the right length")
-    return file
-
-
-def extended(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
-    """Tables are merged entry by entry; an entry, such as a whole field, is replaced."""
-    merged = {**base, **own}
-    for key in ("defaults", "needs", "fields"):
-        tables = base.get(key, {}), own.get(key, {})
-        if all(isinstance(table, dict) for table in tables):
-            merged[key] = {**tables[0], **tables[1]}
-    return merged
-
-
-def compile_spec(file: DialectFile, name: str) -> dict[str, FieldSpec]:
-    """Compile all data elements, the MTI (``t``) and the bitmaps (``p``, ``1``).
-
-    Raises:
-        DialectError: a field's keys contradict each other; the text names file and field.
+        file: one that :func:`~acquirer.codecs.dialect_checks.parse_file` has checked.
     """
     compiled = {"h": FieldSpec({"data_enc": "ascii", "len_type": 0, "max_len": 0})}
     bcd_mti = file.mti == "bcd"
@@ -222,14 +214,19 @@ def compile_spec(file: DialectFile, name: str) -> dict[str, FieldSpec]:
     for number in range(2, 193):
         compiled[str(number)] = FieldSpec({"data_enc": UNDEFINED, "len_type": 0, "max_len": 1})
     for key, field_format in file.fields.items():
-        try:
-            compiled[key] = _field_spec(field_format, file.defaults, hex_codec)
-        except ValueError as error:
-            raise DialectError(f"{name}: {error}", field=key) from error
+        compiled[key] = field_spec(field_format, file.defaults, hex_codec)
     return compiled
 
 
-def _field_spec(entry: FieldFormat, defaults: Defaults, hex_codec: str) -> FieldSpec:
+def field_spec(entry: FieldFormat, defaults: Defaults, hex_codec: str = "ascii") -> FieldSpec:
+    """Compile one data element.
+
+    Args:
+        hex_codec: the encoding of bytes that are written in hexadecimal.
+
+    Raises:
+        ValueError: keys that contradict each other.
+    """
     encoding = _encoding(entry, defaults)
     spec: dict[str, Any] = {"len_type": 0, "len_count": "bytes", "desc": entry.name}
     if encoding == "bcd":
@@ -240,35 +237,88 @@ def _field_spec(entry: FieldFormat, defaults: Defaults, hex_codec: str) -> Field
         spec["data_enc"] = hex_codec
     else:
         spec["data_enc"] = TEXT_CODECS[encoding]
-    if (entry.length is None) == (entry.max is None):
-        raise ValueError("has either length or max")
-    units = 2 if encoding == "hex" else 1
-    size = entry.length if entry.length is not None else entry.max
-    size_max = max(size or 0, entry.accept_max or 0)
-    if not 1 <= size_max <= 9999:
-        raise ValueError("length, max and accept_max are 1 to 9999")
-    spec["max_len"] = size_max * units
+    size_max = _size_max(entry)
+    spec["max_len"] = size_max * (2 if encoding == "hex" else 1)
     prefix_digits = b""
+    form = _form(entry, defaults, encoding)
+    if entry.type == "x+n":
+        spec |= {"len_count": "bytes", "max_len": _signed_bytes(entry, encoding)}
+        _drop_pads(spec)
     if entry.length is None:
-        prefix, prefix_digits = _prefix(entry, defaults, spec["max_len"])
+        if isinstance(form, WholeBytes):
+            spec |= {"len_count": "bytes", "max_len": (size_max + 1) // 2}
+            _drop_pads(spec)
+        elif encoding == "raw" and entry.prefix_counts == "digits":
+            spec |= {"len_count": "nibbles", "max_len": 2 * size_max}
+        prefix, prefix_digits = _prefix(entry, defaults, spec["max_len"], encoding)
         spec |= prefix
-    elif entry.prefix is not None or entry.accept_max is not None:
-        raise ValueError("a field of fixed length has neither prefix nor accept_max")
+    elif entry.prefix is not None or entry.accept_max is not None or entry.prefix_counts:
+        raise ValueError("a field of fixed length has no prefix, prefix_counts and accept_max")
     text_track = entry.type == "z" and encoding != "bcd"
     return FieldSpec(
         pyiso=spec,
         separator=(entry.separator or defaults.separator) if text_track else "",
         hex_text=encoding == "hex",
         prefix_digits=prefix_digits,
-        fill=_fill(entry),
+        fill=None if isinstance(form, Filled) else _fill(entry),
+        form=form,
     )
+
+
+def _drop_pads(spec: dict[str, Any]) -> None:
+    for side in ("left_pad", "right_pad"):
+        spec.pop(side, None)
+
+
+def _size_max(entry: FieldFormat) -> int:
+    if (entry.length is None) == (entry.max is None):
+        raise ValueError("has either length or max")
+    size = entry.length if entry.length is not None else entry.max
+    size_max = max(size or 0, entry.accept_max or 0)
+    if size_max == 0 and entry.length == 0 and entry.type == "ans":
+        return 0
+    if not 1 <= size_max < 10**_PREFIX_DIGITS_MAX:
+        raise ValueError("length, max and accept_max are 1 to 999999")
+    return size_max
+
+
+def _form(entry: FieldFormat, defaults: Defaults, encoding: str) -> Form | None:
+    """The form of a field's values where pyiso8583 cannot give them as they are."""
+    if entry.sign != "letter" and entry.type != "x+n":
+        raise ValueError("sign is of x+n fields")
+    if entry.type == "x+n":
+        if entry.length is None or entry.fill is not None:
+            raise ValueError("an x+n field has a length and no fill")
+        if encoding != "bcd":
+            return Signed(entry.length, overpunched=entry.sign == "overpunch")
+        if entry.sign == "overpunch":
+            raise ValueError("packed digits have no zone for a sign")
+        return SignedPacked(entry.length, TEXT_CODECS[defaults.text])
+    if encoding == "bcd" and entry.prefix_counts == "bytes":
+        side, written, accepted = _pads(entry, defaults)
+        return WholeBytes(_ALPHABETS[entry.type].strip("="), side, written, accepted)
+    nibbles = entry.fill == "F" and encoding == "bcd"
+    if entry.fill is not None and (entry.strip or nibbles or entry.max is not None):
+        _fill(entry, packed=encoding == "bcd")
+        strip = entry.strip or nibbles
+        return Filled(entry.fill, entry.fill_side, _size_max(entry), strip)
+    if entry.strip:
+        raise ValueError("strip needs a fill")
+    return HexDigits() if entry.type == "h" else None
+
+
+def _signed_bytes(entry: FieldFormat, encoding: str) -> int:
+    digits = entry.length or 0
+    if encoding == "bcd":
+        return 1 + (digits + 1) // 2
+    return digits if entry.sign == "overpunch" else digits + 1
 
 
 def _encoding(entry: FieldFormat, defaults: Defaults) -> str:
     allowed: tuple[str, ...]
     default: str
-    if entry.type in ("n", "z"):
-        allowed, default = ("bcd", "ascii", "ebcdic", "ebcdic037"), defaults.numeric
+    if entry.type in _DIGIT_TYPES:
+        allowed, default = get_args(NumericEncoding), defaults.numeric
     elif entry.type == "b":
         allowed, default = ("raw", "hex"), defaults.binary
     elif entry.type == "raw":
@@ -282,45 +332,49 @@ def _encoding(entry: FieldFormat, defaults: Defaults) -> str:
 
 
 def _pad(entry: FieldFormat, defaults: Defaults) -> dict[str, Any]:
+    side, written, accepted = _pads(entry, defaults)
+    return {f"{side}_pad": Pads(written, accepted)}
+
+
+def _pads(entry: FieldFormat, defaults: Defaults) -> tuple[Side, str, str]:
+    """Where the filling nibble of an odd number of digits stands; the one written, those read."""
     written = entry.pad or defaults.pad
-    side = entry.odd or defaults.odd
-    accepted = entry.accept_pad or ("0F" if side == "left" else written)
-    return {"right_pad" if side == "left" else "left_pad": Pads(written, accepted)}
+    is_left = (entry.odd or defaults.odd) == "left"
+    accepted = entry.accept_pad or ("0F" if is_left else written)
+    return "right" if is_left else "left", written, accepted
 
 
-def _prefix(entry: FieldFormat, defaults: Defaults, size_max: int) -> tuple[dict[str, Any], bytes]:
+def _prefix(
+    entry: FieldFormat, defaults: Defaults, size_max: int, encoding: str
+) -> tuple[dict[str, Any], bytes]:
     style = entry.prefix_encoding or defaults.prefix_encoding
-    if entry.prefix is None or not 1 <= entry.prefix <= 4:
-        raise ValueError("a field with max has a prefix of 1 to 4 digits")
+    if entry.prefix is None or not 1 <= entry.prefix <= _PREFIX_DIGITS_MAX:
+        raise ValueError(f"a field with max has a prefix of 1 to {_PREFIX_DIGITS_MAX} digits")
+    usual = "bytes" if entry.type in ("an", "ans", "b", "raw") else "digits"
+    if entry.type in ("an", "ans") and entry.prefix_counts not in (None, usual):
+        raise ValueError("the prefix of text counts bytes")
+    per_unit = 2 if encoding == "hex" and entry.prefix_counts == "bytes" else 1
     in_bytes = style in ("bcd", "binary")
     width = (entry.prefix + 1) // 2 if in_bytes else entry.prefix
-    says_max = 256**width - 1 if style == "binary" else 10**entry.prefix - 1
-    if size_max > says_max:
+    base = {"binary": 256, "hex": 16}.get(style, 10)
+    says_max = base ** (width if style == "binary" else entry.prefix) - 1
+    if size_max > says_max * per_unit:
         raise ValueError(f"a length of {size_max} does not fit its prefix")
+    if style == "hex" or per_unit > 1:
+        name = style if style in ("bcd", "binary", "hex") else TEXT_CODECS[style]
+        return {"len_enc": length_codec(name, per_unit=per_unit), "len_type": width}, b""
     if in_bytes:
         return {"len_enc": "bcd" if style == "bcd" else "b", "len_type": width}, b""
     codec = TEXT_CODECS[style]
     return {"len_enc": codec, "len_type": width}, "0123456789".encode(codec)
 
 
-def _fill(entry: FieldFormat) -> tuple[str, Side] | None:
+def _fill(entry: FieldFormat, *, packed: bool = False) -> tuple[str, Side] | None:
     if entry.fill is None:
         return None
-    if len(entry.fill) != 1 or entry.length is None or entry.type in ("b", "raw", "z"):
-        raise ValueError("fill is one character of a fixed n, an or ans field")
-    if entry.type == "n" and (entry.fill, entry.fill_side) != ("0", "left"):
+    if len(entry.fill) != 1 or entry.type in ("b", "raw", "z", "h") or entry.accept_max:
+        raise ValueError("fill is one character of an n, an or ans field without accept_max")
+    ways = [("0", "left"), ("F", "right")] if packed else [("0", "left")]
+    if entry.type == "n" and (entry.fill, entry.fill_side) not in ways:
         raise ValueError("an n field can only be filled with 0 on the left")
     return entry.fill, entry.fill_side
-
-
-def _refuse_unknown(entry: dict[str, Any], kind: type, name: str, path: str) -> None:
-    unknown = sorted(set(entry) - {f.name for f in fields(kind)})
-    if unknown:
-        raise DialectError(f"{name}: no such key: {path}{unknown[0]}")
-
-
-def _is_hex(text: str) -> bool:
-    try:
-        return bytes.fromhex(text).hex() == text.lower()
-    except ValueError:
-        return False

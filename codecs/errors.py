@@ -29,6 +29,7 @@ class CodecError(ValueError):
         "1": "secondary bitmap",
         "h": "TPDU and header",
         "length": "length",
+        "trailer": "trailer",
     }
 
     def __init__(

@@ -130,7 +130,9 @@ class HostLink(ABC):
             raw = terms.dialect.encode(reply)
         else:
             raw = self._keys.seal(reply, pair)
-        return terms.header.encode(terms.dialect.reply_envelope(envelope) + raw)
+        return terms.header.encode(
+            terms.dialect.frame_body(raw, terms.dialect.reply_envelope(envelope))
+        )
 
     # The wire.
 
@@ -161,8 +163,7 @@ class HostLink(ABC):
 
     def _send(self, raw: bytes, envelope: bytes | None = None) -> None:
         terms = self._terms
-        before = terms.dialect.envelope if envelope is None else envelope
-        self._queue(terms.header.encode(before + raw))
+        self._queue(terms.header.encode(terms.dialect.frame_body(raw, envelope)))
 
     def _queue(self, frame: bytes) -> None:
         if self._is_open:

@@ -119,12 +119,12 @@ class LinkTraffic:
         return self._mux.latest_deadline()
 
     def frame(self, raw: bytes, envelope: bytes | None = None) -> bytes:
-        """A message as it goes out: length header, envelope, message.
+        """A message as it goes out: length header, envelope, message, trailer.
 
         Raises:
             LocalFormatError: it is longer than the length header can say.
         """
-        return self._header.encode((self._dialect.envelope if envelope is None else envelope) + raw)
+        return self._header.encode(self._dialect.frame_body(raw, envelope))
 
     async def exchange(self, message: Message, frame: bytes, deadline: float) -> BankOutcome:
         """Send a request and wait for its reply; cancelling releases the slot.

@@ -316,3 +316,14 @@ def test_endless_line_is_one_error() -> None:
     objects = decoded("-", given="00" * 200_000 + "\n" + SALE + "\n")
 
     assert [x["error"] is None for x in objects] == [False, True]
+
+
+def test_a_trailer_is_told_and_not_taken_for_a_field(tmp_path: Path) -> None:
+    """With a length and without."""
+    path = tmp_path / "vendor.toml"
+    path.write_text('extends = "iso87_ascii"\ntrailer = "03"\n', "utf-8")
+    raw = "30323130" + "0020000002000000" + "313233343536" + "3030" + "03"
+
+    for shown in decoded("-d", str(path), "-", given=f"{raw}\n0015{raw}\n"):
+        assert shown["error"] is None
+        assert (shown["fields"], shown["trailer"]) == ({"11": "123456", "39": "00"}, "03")

@@ -138,6 +138,22 @@ def test_documented_example_compiles(tmp_path: Path) -> None:
     assert "".join(shown[1].split()) == dialect.encode(message).hex().upper()
 
 
+def test_documented_shapes_are_as_shown(tmp_path: Path) -> None:
+    """The second example, with signed amount, byte-counting prefix, filling and trailer."""
+    page = PAGE.read_text("utf-8")
+    example = re.search(r"```toml\n(# shapes.*?)```", page, re.DOTALL)
+    shown = re.search(r"```text\n(0200.*?)```", page, re.DOTALL)
+    assert example
+    assert shown
+
+    dialect = load(tmp_path, example[1])
+    message = Message("0200", {11: "000017", 28: "D00000150", 41: "T1", 60: "005100000005"})
+    frame = bytes.fromhex(shown[1])
+
+    assert dialect.frame_body(dialect.encode(message)) == frame
+    assert dialect.decode(dialect.split_envelope(frame)[1]).fields == message.fields
+
+
 def test_documented_keys_are_all_there() -> None:
     """The page names every key that a file can hold."""
     page = PAGE.read_text("utf-8")

@@ -127,7 +127,7 @@ def test_open_capture_never_raises(data: bytes, name: str) -> None:
     found = open_capture(data, load_dialect(name))
 
     assert (found.message is None) <= isinstance(found.error, CodecError)
-    assert data == found.prefix + found.envelope + found.raw
+    assert data == found.prefix + found.envelope + found.raw + found.trailer
 
 
 @settings(max_examples=400, deadline=None)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import trio
@@ -15,7 +15,7 @@ from certificates import Authority
 from trio.testing import memory_stream_pair
 
 from acquirer.codecs.bank_kinds import BankMessage
-from acquirer.codecs.dialect import load_dialect
+from acquirer.codecs.dialect import Dialect, load_dialect
 from acquirer.codecs.framing import FrameDecoder
 from acquirer.codecs.message import Message
 from acquirer.codecs.pan import Pan
@@ -69,6 +69,8 @@ class ClearSecurity:
 class ScriptedBank:
     """The far end of a link: receives and sends single messages."""
 
+    framing: ClassVar[Dialect] = DIALECT
+
     stream: trio.abc.Stream
     decoder: FrameDecoder = field(default_factory=lambda: FrameDecoder(DIALECT.length_header, 8192))
     received: deque[Message] = field(default_factory=deque)
@@ -79,7 +81,8 @@ class ScriptedBank:
             chunk = await self.stream.receive_some(65536)
             if not chunk:
                 raise EOFError
-            self.received.extend(DIALECT.decode(f) for f in self.decoder.feed(bytes(chunk)))
+            for frame in self.decoder.feed(bytes(chunk)):
+                self.received.append(DIALECT.decode(self.framing.split_envelope(frame)[1]))
         return self.received.popleft()
 
     async def send(self, *messages: Message) -> None:
@@ -89,7 +92,8 @@ class ScriptedBank:
 
     async def send_frames(self, *raws: bytes) -> None:
         """Send any bytes as frames."""
-        await self.stream.send_all(b"".join(DIALECT.length_header.encode(raw) for raw in raws))
+        frames = [DIALECT.length_header.encode(self.framing.frame_body(raw)) for raw in raws]
+        await self.stream.send_all(b"".join(frames))
 
     reply_to = staticmethod(lambda request, code, **more: reply_to(request, code, **more))
 
@@ -198,6 +202,12 @@ def make_sale() -> Callable[..., BankRequest]:
 def reply_of() -> Callable[..., Message]:
     """Builds a reply to a message."""
     return reply_to
+
+
+@pytest.fixture
+def framed_as(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Lets the scripted bank frame its messages as a dialect file says."""
+    return lambda path: monkeypatch.setattr(ScriptedBank, "framing", load_dialect(path))
 
 
 @pytest.fixture

@@ -133,6 +133,7 @@ def _as_object(found: Capture, dialect: Dialect, encoding: str) -> dict[str, Any
         "length": found.length,
         "tpdu": found.envelope[:tpdu_bytes].hex().upper() or None,
         "header": found.envelope[tpdu_bytes:].hex().upper() or None,
+        "trailer": found.trailer.hex().upper() or None,
         "bitmap": dialect.bitmap.read(found.raw).hex().upper() or None,
     }
 
@@ -153,6 +154,8 @@ def _print(found: Capture, dialect: Dialect, encoding: str) -> None:
         lines.append(Line("length", f"{found.length} bytes follow", found.prefix.hex().upper()))
     lines += explain_envelope(found.envelope, dialect)
     lines += explain_found(found, dialect, encoding)
+    if found.trailer:
+        lines.append(Line("trailer", "", found.trailer.hex().upper()))
     if sys.stdout.isatty():
         _print_table(lines)
     else:

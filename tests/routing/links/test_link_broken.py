@@ -209,3 +209,23 @@ async def test_answers_that_nobody_waits_for(make_rig: Any, reply_of: Any) -> No
             await bank.send(Message("0810", {7: "0604123456", 11: "000099", 39: "00", 70: "301"}))
     (line,) = events(logs, "link_message_dropped")
     assert ("0810", "000099", "nobody waits for it") == (line["mti"], line["stan"], line["reason"])
+
+
+async def test_a_trailer_behind_each_message(
+    make_rig: Any, reply_of: Any, framed_as: Any, tmp_path: Path
+) -> None:
+    """Both sides write it; what comes without it is no message."""
+    path = tmp_path / "trailer.toml"
+    path.write_text('extends = "iso87_ascii"\ntrailer = "03"\n', "utf-8")
+    framed_as(str(path))
+    rig = make_rig(dialect=str(path))
+    async with asked(rig) as (bank, request, outcomes):
+        raw = DIALECT.encode(reply_of(request))
+        await bank.stream.send_all(DIALECT.length_header.encode(raw))
+        await wait_all_tasks_blocked()
+        assert [] == outcomes
+        await bank.send_frames(raw)
+        await wait_all_tasks_blocked()
+        (outcome,) = outcomes
+    assert isinstance(outcome, Replied)
+    assert (1, raw) == (rig.counters.malformed, outcome.message.raw)
