@@ -52,6 +52,7 @@ TROUBLES: dict[str, float] = {
     "sibling": 0.2,
     "books_away": 1.0,
     "orders_lie": 0.2,
+    "terms_change": 1.0,
     "restore": 1.0,
 }
 KINDS = {**USUAL, **TROUBLES}
