@@ -11,7 +11,7 @@ Source: ISO 8583:1987 clause 4; docs/interfaces/terminal.md part 2; docs/interfa
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
@@ -22,8 +22,9 @@ import iso8583
 
 from acquirer.codecs.bitmap import BitmapLayout
 from acquirer.codecs.dialect_checks import extended, parse_file
-from acquirer.codecs.dialect_file import compile_spec
+from acquirer.codecs.dialect_file import BYTE_TYPES, TEXT_CODECS, FieldFormat, compile_spec
 from acquirer.codecs.errors import DialectError, LocalFormatError, RemoteFormatError
+from acquirer.codecs.field_parts import FieldParts, inner_source
 from acquirer.codecs.framing import LengthHeader
 from acquirer.codecs.loose_reading import LooseReader, Reading
 from acquirer.codecs.message import Message
@@ -100,6 +101,12 @@ class Dialect:
         self._prefix_digits = {k: s.prefix_digits for k, s in compiled.items() if s.prefix_digits}
         self._plan = lru_cache(maxsize=_PLANS_MAX)(self._make_plan)
         self._mac_codec = self._mac_encoding(name)
+        defaults = source.get("defaults", {})
+        self._parts = {
+            int(key): self._parts_of(key, entry, defaults)
+            for key, entry in file.fields.items()
+            if entry.parts
+        }
         self._loose = LooseReader(self._spec, self.bitmap, self._prefix_digits, self._decode)
 
     def decode(self, raw: bytes) -> Message:
@@ -247,6 +254,46 @@ class Dialect:
         """Whether a field can hold a value, so that :meth:`encode` takes it."""
         spec = self._compiled.get(str(number))
         return number in self.types and spec is not None and spec.fits(self.types[number], value)
+
+    def parts(self, number: int) -> FieldParts | None:
+        """The parts that a field is made of, ``None`` where the file names none."""
+        return self._parts.get(number)
+
+    def split(self, number: int, value: str) -> dict[str, str]:
+        """The parts of a field by number or tag, in their order.
+
+        Raises:
+            RemoteFormatError: the value does not have the shape that the file says; the path names
+                the part.
+            KeyError: the file names no parts of this field.
+        """
+        if self.types[number] in BYTE_TYPES:
+            return self._parts[number].split(bytes.fromhex(value))
+        return self._parts[number].split(value.encode(self.text_codec(number) or "ascii"))
+
+    def join(self, number: int, parts: Mapping[str, str]) -> str:
+        """The reverse of :meth:`split`.
+
+        Raises:
+            LocalFormatError: a part that the field does not have, or that does not fit.
+            KeyError: the file names no parts of this field.
+        """
+        body = self._parts[number].join(parts)
+        if self.types[number] in BYTE_TYPES:
+            return body.hex().upper()
+        return body.decode(self.text_codec(number) or "ascii")
+
+    def _parts_of(self, key: str, entry: FieldFormat, defaults: dict[str, Any]) -> FieldParts:
+        assert entry.parts
+        as_text = entry.type not in BYTE_TYPES
+        coder = None
+        if entry.parts.kind in ("bitmap", "positional"):
+            inner = inner_source(entry.parts, defaults, as_text=as_text)
+            coder = Dialect(inner, f"{self.name}: field {key}")
+        codec = self.text_codec(int(key)) or "ascii"
+        if not as_text:
+            codec = TEXT_CODECS[defaults.get("text", "ascii")]
+        return FieldParts(int(key), entry.parts, codec, coder)
 
     def mac_field(self, fields: Iterable[int]) -> int:
         """The data element that holds the MAC of a message with these fields: 64 or 128."""

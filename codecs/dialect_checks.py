@@ -6,13 +6,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from typing import Any, get_type_hints
 
 import msgspec
 
-from acquirer.codecs.dialect_file import Defaults, DialectFile, FieldFormat, field_spec
+from acquirer.codecs.dialect_file import (
+    BYTE_TYPES,
+    Defaults,
+    DialectFile,
+    FieldFormat,
+    field_spec,
+)
 from acquirer.codecs.errors import DialectError
+from acquirer.codecs.field_parts import PartsFormat, inner_source
 from acquirer.codecs.framing import LengthHeader
 
 _TABLES = ("defaults", "needs", "fields")
@@ -70,9 +77,16 @@ def _contradictions(key: str, entry: dict[str, Any], defaults: Any) -> Iterator[
     except msgspec.ValidationError:
         return
     try:
-        field_spec(msgspec.convert(entry, FieldFormat), shared)
+        whole = msgspec.convert(entry, FieldFormat)
+        field_spec(whole, shared)
+        inner = whole.parts and inner_source(
+            whole.parts, defaults, as_text=whole.type not in BYTE_TYPES
+        )
     except ValueError as error:
         yield f"field {key}: {error}"
+        return
+    for fault in _faults(inner or {}):
+        yield f"field {key}: parts: {fault}"
 
 
 def _table(entry: Any, kind: type, path: str) -> Iterator[str]:
@@ -82,11 +96,14 @@ def _table(entry: Any, kind: type, path: str) -> Iterator[str]:
         return
     yield from _unknown(entry, kind, f"{path}.")
     kinds = get_type_hints(kind)
-    for key in kinds.keys() & entry.keys():
-        yield from _misfit(entry[key], kinds[key], f"{path}.{key}")
+    for key in sorted(kinds.keys() & entry.keys()):
+        if key == "parts":
+            yield from _table(entry[key], PartsFormat, f"{path}.parts")
+        else:
+            yield from _misfit(entry[key], kinds[key], f"{path}.{key}")
     for need in fields(kind):
-        if need.name == "type" and "type" not in entry:
-            yield f"{path}: type is missing"
+        if need.default is need.default_factory is MISSING and need.name not in entry:
+            yield f"{path}: {need.name} is missing"
 
 
 def _unknown(entry: dict[str, Any], kind: type, path: str) -> list[str]:

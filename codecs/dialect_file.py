@@ -20,6 +20,7 @@ from acquirer.codecs.field_forms import (
     SignedPacked,
     WholeBytes,
 )
+from acquirer.codecs.field_parts import PartsFormat
 from acquirer.codecs.reasons import UNDEFINED
 from acquirer.codecs.wire_codecs import EBCDIC1047, length_codec
 
@@ -34,7 +35,7 @@ TEXT_CODECS = {
 }
 _ALPHABETS = {"n": "0123456789", "z": "0123456789D=", "h": HEX_DIGITS}
 _DIGIT_TYPES = ("n", "z", "h", "x+n")
-_BYTE_TYPES = ("b", "raw")
+BYTE_TYPES = ("b", "raw")
 _PREFIX_DIGITS_MAX = 6
 
 TextEncoding = Literal["ascii", "latin1", "ebcdic", "ebcdic037", "ebcdic1047", "gb18030", "utf8"]
@@ -79,6 +80,7 @@ class FieldFormat:
             without it short values of fixed fields are refused.
         strip: whether the filling is taken off when a value is read.
         sign: how an ``x+n`` field writes it: a letter before the digits, or the last digit's zone.
+        parts: the fields that it is made of.
     """
 
     type: Literal["n", "z", "h", "x+n", "an", "ans", "b", "raw"]
@@ -98,6 +100,7 @@ class FieldFormat:
     strip: bool = False
     prefix_counts: Literal["digits", "bytes"] | None = None
     sign: Literal["letter", "overpunch"] = "letter"
+    parts: PartsFormat | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +151,7 @@ class FieldSpec:
         codec, size_max = self.pyiso["data_enc"], self.pyiso["max_len"]
         if self.form:
             return self._form_fits(self.form, value)
-        if kind in _BYTE_TYPES:
+        if kind in BYTE_TYPES:
             size = len(value) if self.hex_text else len(value) // 2
             is_sound = len(value) % 2 == 0 and not value.strip("0123456789ABCDEFabcdef")
         elif kind in ("n", "z"):

@@ -19,7 +19,7 @@ from acquirer.codecs.de59 import De59
 from acquirer.codecs.dialect import Dialect
 from acquirer.codecs.errors import CodecError
 from acquirer.codecs.loose_reading import before_cut
-from acquirer.codecs.masking import mask_fields, mask_objects
+from acquirer.codecs.masking import MASKED, mask_fields, mask_objects
 from acquirer.codecs.private_fields import (
     De53,
     De60,
@@ -180,6 +180,21 @@ def _in_terminals_text(value: str, dialect: Dialect, number: int, encoding: str)
     return text if text.isprintable() and text else value
 
 
+def shown_parts(values: Mapping[int, str], dialect: Dialect) -> dict[int, dict[str, str]]:
+    """The parts of fields that a dialect file names; none of fields whose value is masked, unless
+    the file says that they may be shown.
+
+    Raises:
+        RemoteFormatError: a field does not have the shape that the file says.
+    """
+    found: dict[int, dict[str, str]] = {}
+    for number, value in values.items():
+        inner = dialect.parts(number)
+        if inner is not None and (inner.shown or number not in MASKED):
+            found[number] = dialect.split(number, value)
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class ShownKey:
     """What may be shown of a working key: its length on the wire and its check value."""
@@ -252,6 +267,9 @@ def _parts(
     value, kind = values[number], dialect.types.get(number, "")
     if not value:
         return []
+    if (inner := dialect.parts(number)) is not None:
+        found = shown_parts({number: value}, dialect).get(number, {})
+        return [(f"{key} {inner.name(key)}".rstrip(), text, 1) for key, text in found.items()]
     if number == 39:
         return [("meaning", in_words(value), 1)]
     if number == 48 and kind == "n" and mti[1:2] == "5":

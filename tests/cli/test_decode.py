@@ -1,6 +1,7 @@
 """``acquirer decode``."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -327,3 +328,45 @@ def test_a_trailer_is_told_and_not_taken_for_a_field(tmp_path: Path) -> None:
     for shown in decoded("-d", str(path), "-", given=f"{raw}\n0015{raw}\n"):
         assert shown["error"] is None
         assert (shown["fields"], shown["trailer"]) == ({"11": "123456", "39": "00"}, "03")
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "dialects.md"
+
+
+def test_parts_of_fields_are_shown_as_the_page_says(tmp_path: Path) -> None:
+    """The example of docs/dialects.md."""
+    page = PAGE.read_text("utf-8")
+    example = re.search(r"```toml\n(# postilion.*?)```", page, re.DOTALL)
+    shown = re.search(r"```text\n( +63 .*?)\n```", page, re.DOTALL)
+    assert example
+    assert shown
+    path = tmp_path / "postilion.toml"
+    path.write_text(example[1], "utf-8")
+    dialect = load_dialect(str(path))
+    value = dialect.join(127, {"2": "KEY1", "20": "20261130"})
+    raw = dialect.encode(Message("0200", {63: "AB00207", 127: value})).hex()
+
+    result = run("-d", str(path), raw)
+
+    assert shown[1] in result.stdout
+    assert decoded("-d", str(path), raw)[0]["parts"] == {
+        "63": {"AB": "07"},
+        "127": {"2": "KEY1", "20": "20261130"},
+    }
+
+
+def test_parts_of_a_masked_field_are_not_shown_unasked(tmp_path: Path) -> None:
+    """The file must say that they may be; a part of another shape is said so."""
+    path = tmp_path / "vendor.toml"
+    path.write_text(
+        'extends = "iso87_ascii"\n[fields]\n'
+        '127 = { type = "ans", max = 99, prefix = 2, parts = { kind = "tagged" } }\n'
+        '63 = { type = "ans", max = 99, prefix = 2, parts = { kind = "tagged" } }\n',
+        "utf-8",
+    )
+    raw = load_dialect(str(path)).encode(Message("0200", {63: "ABx", 127: "AB003xyz"})).hex()
+
+    result = run("-d", str(path), raw)
+
+    assert "xyz" not in result.stdout + run("-d", str(path), raw, "--json").stdout
+    assert "unexpected shape" in result.stdout

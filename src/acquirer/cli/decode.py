@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -24,6 +25,7 @@ from acquirer.codecs.explain import (
     plain_text,
     shown_fields,
     shown_keys,
+    shown_parts,
 )
 from acquirer.codecs.explain_broken import explain_found, remains_of
 
@@ -125,6 +127,7 @@ def _as_object(found: Capture, dialect: Dialect, encoding: str) -> dict[str, Any
     return {
         "mti": remains.mti or None,
         "fields": {str(number): text for number, text in shown.items()},
+        "parts": _parts(remains.fields, dialect),
         "keys": _keys(remains.mti, remains.fields, dialect),
         "error": "; ".join(map(str, remains.errors)) or None,
         "broken": {str(number): text for number, text in remains.broken.items()},
@@ -144,6 +147,15 @@ def _keys(mti: str, fields: dict[int, str], dialect: Dialect) -> list[dict[str, 
         return [asdict(key) for key in shown_keys(mti, fields, dialect)]
     except CodecError:
         return []
+
+
+def _parts(fields: dict[int, str], dialect: Dialect) -> dict[str, dict[str, str]]:
+    """The parts of fields that the dialect cuts; none of a field that has another shape."""
+    found: dict[str, dict[str, str]] = {}
+    for number, value in fields.items():
+        with suppress(CodecError):
+            found |= {str(n): parts for n, parts in shown_parts({number: value}, dialect).items()}
+    return found
 
 
 def _print(found: Capture, dialect: Dialect, encoding: str) -> None:
