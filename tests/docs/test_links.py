@@ -13,8 +13,8 @@ PAGES = [
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
 FOLDERS = (
-    "bench", "codecs", "config", "docs", "hosts_sim", "hsm_sim", "ledger", "routing", "simulation",
-    "src", "switch", "terminals_sim", "tests",
+    "bench", "codecs", "config", "deploy", "docs", "hosts_sim", "hsm_sim", "ledger", "routing",
+    "simulation", "src", "switch", "terminals_sim", "tests",
 )  # fmt: skip
 NAMED = re.compile(rf"`((?:{'|'.join(FOLDERS)})/[\w./*…-]*)`")
 

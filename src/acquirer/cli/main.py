@@ -20,6 +20,7 @@ from acquirer.config.private import make_files_private
 COMMANDS = {
     "up": ("acquirer.cli.up", ""),
     "demo": ("acquirer.cli.demo", ""),
+    "init": ("acquirer.cli.init", ""),
     "serve": ("acquirer.cli.serve", ""),
     "ledger": ("acquirer.cli.ledger", "ledger_app"),
     "journal": ("acquirer.cli.journal", "journal_app"),

@@ -1,0 +1,1 @@
+"""The commented files that ``acquirer init`` fills in."""
