@@ -422,7 +422,7 @@ class FinishSaf:
 
 @dataclass(frozen=True, slots=True)
 class ReviveSaf:
-    """Make a dead letter due again, as a repeat; conditional on its being one."""
+    """Make a dead letter due again, as a repeat, as old as it is; conditional on its being one."""
 
     id: int
     at_ms: int

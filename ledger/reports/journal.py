@@ -11,14 +11,29 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, or_, select, true
+from sqlalchemy import ColumnElement, Connection, Row, and_, case, exists, or_, select, true
 
+from acquirer.ledger.journal.details import WriteOff, detail_of
+from acquirer.ledger.journal.entries import State
+from acquirer.ledger.journal.kinds import Kind
 from acquirer.ledger.reports.pages import pages
 from acquirer.ledger.store.schema import journal
 
 _LAST_FOUR = re.compile(r"[0-9]{4}")
 _MASKED = re.compile(r"[0-9]{6}\*+[0-9]{4}")
-_SAME = ("rrn", "stan", "terminal_id", "order_no", "state", "kind")
+_SAME = ("rrn", "stan", "terminal_id", "order_no", "kind")
+WRITTEN_OFF = "written_off"
+_write_offs = journal.alias("write_offs")
+# Whether an operator has given up what its bank was owed of it.
+_IS_WRITTEN_OFF = exists().where(
+    _write_offs.c.original_id == journal.c.id, _write_offs.c.kind == Kind.SAF_WRITE_OFF.value
+)
+_STATE = case(
+    (and_(journal.c.state == State.REVERSED.value, _IS_WRITTEN_OFF), WRITTEN_OFF),
+    else_=journal.c.state,
+)
+# Rows for :func:`line_of`.
+ROWS = select(journal, _STATE.label("shown_state"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +41,10 @@ class JournalLine:
     """What may be shown of a journal entry.
 
     Attributes:
+        state: as the journal has it; ``written_off`` where it was undone by an operator's word
+            alone, since its bank never took the reversal.
         epoch: of the business configuration that it was begun under.
+        by, reason: of a write-off: who decided, and why.
     """
 
     id: int
@@ -50,6 +68,8 @@ class JournalLine:
     created_at_ms: int
     late_response_code: str = ""
     epoch: int = 0
+    by: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +105,8 @@ class Wanted:
         found: list[ColumnElement[bool]] = [
             journal.c[name] == value for name in _SAME if (value := getattr(self, name))
         ]
+        if self.state:
+            found.append(_STATE == self.state)
         if self.merchant_ids:
             found.append(journal.c.merchant_id.in_(self.merchant_ids))
         if self.code:
@@ -133,13 +155,15 @@ def journal_lines(
     Raises:
         ValueError: of :meth:`Wanted.condition`.
     """
-    query = select(journal).where(wanted.condition())
+    query = ROWS.where(wanted.condition())
     rows = pages(connection, query, [journal.c.id], descending=True, limit=limit)
     return (line_of(row) for row in rows)
 
 
 def line_of(row: Row[Any]) -> JournalLine:
-    """What may be shown of a row of the journal."""
+    """What may be shown of one of :data:`ROWS`."""
+    detail = detail_of(row.detail) if row.kind == Kind.SAF_WRITE_OFF else None
+    written_off = detail if isinstance(detail, WriteOff) else None
     return JournalLine(
         id=row.id,
         rrn=row.rrn,
@@ -151,7 +175,7 @@ def line_of(row: Row[Any]) -> JournalLine:
         role=row.role,
         amount_minor=row.amount_minor,
         currency=row.currency_code,
-        state=row.state,
+        state=row.shown_state,
         response_code=row.response_code,
         approval_code=row.approval_code,
         card=row.pan_masked or "",
@@ -162,4 +186,6 @@ def line_of(row: Row[Any]) -> JournalLine:
         created_at_ms=row.created_at_ms,
         late_response_code=row.late_response_code,
         epoch=row.epoch,
+        by=written_off.by if written_off else "",
+        reason=written_off.reason if written_off else "",
     )

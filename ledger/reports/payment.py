@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from sqlalchemy import Connection, select
 
 from acquirer.ledger.journal.details import Detail, detail_of
-from acquirer.ledger.reports.journal import JournalLine, line_of
+from acquirer.ledger.reports.journal import ROWS, JournalLine, line_of
 from acquirer.ledger.store.schema import accounts, journal, outbox, saf, transfers
 
 # More entries than a payment can have; who makes so many is looked at in the journal's list.
@@ -117,7 +117,7 @@ def payment_of(connection: Connection, rrn: str) -> Payment | None:
     if found is None:
         return None
     ids = _family(connection, _first(connection, found.id))
-    rows = connection.execute(select(journal).where(journal.c.id.in_(ids)).order_by(journal.c.id))
+    rows = connection.execute(ROWS.where(journal.c.id.in_(ids)).order_by(journal.c.id))
     entries = tuple(
         PaymentEntry(
             line_of(row),

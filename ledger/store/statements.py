@@ -334,7 +334,6 @@ REVIVE_SAF = Sql(
         dead_at_ms=None,
         dead_reason="",
         attempts=1,
-        created_at_ms=_given("new_at_ms"),
         next_at_ms=_given("new_next_at_ms"),
     )
 )

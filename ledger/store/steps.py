@@ -162,10 +162,7 @@ def _finish_saf(session: Session, _accounting: Accounting, step: FinishSaf) -> b
 
 
 def _revive_saf(session: Session, _accounting: Accounting, step: ReviveSaf) -> bool:
-    changed = session.changed(
-        sql.REVIVE_SAF, key_id=step.id, new_at_ms=step.at_ms, new_next_at_ms=step.at_ms
-    )
-    return changed == 1
+    return session.changed(sql.REVIVE_SAF, key_id=step.id, new_next_at_ms=step.at_ms) == 1
 
 
 def _write_off_saf(session: Session, _accounting: Accounting, step: WriteOffSaf) -> bool:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 
+import structlog
+
 from acquirer.codecs.bank_kinds import BankMessage
 from acquirer.ledger.accounts.postings import scheme_account
 from acquirer.ledger.accounts.transfer_steps import (
@@ -31,6 +33,8 @@ from acquirer.switch.context import Context
 from acquirer.switch.operators.operations import OPERATOR, Done, Refused
 from acquirer.switch.workers.saf import undone_steps
 
+log = structlog.get_logger("acquirer.operator")
+
 WRITE_OFF = Kind.SAF_WRITE_OFF
 LOSS = "expense:loss"
 SUSPENSE = "liabilities:suspense"
@@ -39,7 +43,7 @@ REASON_MAX = 200
 
 
 async def retry_saf(context: Context, id: int) -> Done | Refused:
-    """Make a dead letter due again, as a repeat, with its attempts and age counted anew."""
+    """Make a dead letter due again, as a repeat; its attempts are counted anew, its age is not."""
     if await context.book.commit(ReviveSaf(id, context.clock.now_ms())):
         return _no_dead_letter(id)
     context.ports.saf_queued()
@@ -91,6 +95,16 @@ async def write_off_saf(context: Context, id: int, name: str, reason: str) -> Do
             return Refused(f"somebody else has dealt with dead letter {id} meanwhile")
         # What is not ours to change any more drops out: first the claim, then the entry.
         del after[after.index(failed.step) :]
+    log.warning(
+        "saf_written_off",
+        item=id,
+        rrn=entry.rrn,
+        original_rrn=original.rrn,
+        amount_minor=entry.amount_minor,
+        currency_code=entry.currency_code,
+        by=name,
+        reason=reason.strip(),
+    )
     return {
         "id": id,
         "rrn": entry.rrn,

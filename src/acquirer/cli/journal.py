@@ -25,12 +25,11 @@ from acquirer.cli.books import (
     show_time,
     zone,
 )
-from acquirer.cli.journal_story import print_payment, story
+from acquirer.cli.journal_story import STATES, print_payment, story
 from acquirer.cli.lists import Column, print_list
 from acquirer.cli.process import fail
 from acquirer.cli.screen import print_json
 from acquirer.codecs.money import format_minor, parse_major
-from acquirer.ledger.journal.entries import State
 from acquirer.ledger.journal.kinds import Kind
 from acquirer.ledger.reports.journal import JournalLine, Wanted, journal_lines
 from acquirer.ledger.reports.payment import payment_of
@@ -52,6 +51,8 @@ JOURNAL: list[Column[JournalLine]] = [
     Column("stan", lambda line: line.stan),
     Column("card", lambda line: line.card),
     Column("order", lambda line: line.order_no),
+    Column("by", lambda line: line.by),
+    Column("why", lambda line: line.reason),
 ]
 
 
@@ -76,7 +77,9 @@ def list_journal(
     to: Annotated[
         str, typer.Option("--to", help="To the end of a day, or before an instant.")
     ] = "",
-    state: Annotated[State | None, typer.Option("--state", help="As the list shows it.")] = None,
+    state: Annotated[
+        str, typer.Option("--state", metavar=f"[{'|'.join(STATES)}]", help="As the list shows it.")
+    ] = "",
     kind: Annotated[Kind | None, typer.Option("--kind", help="As the list shows it.")] = None,
     order: Annotated[str, typer.Option("--order", help="Order number.")] = "",
     code: Annotated[str, typer.Option("--code", help="Response code (DE39).")] = "",
@@ -91,6 +94,9 @@ def list_journal(
 
     Example: acquirer journal list --card 0007 --from 2026-11-30 --amount 12.50 --data shop
     """
+    if state and state not in STATES:
+        reason = f"{state!r} is not one of {', '.join(STATES)}"
+        raise typer.BadParameter(reason, param_hint="--state")
     with open_books(data, config) as connection:
         try:
             wanted = Wanted(
@@ -99,7 +105,7 @@ def list_journal(
                 terminal_id=terminal,
                 merchant_ids=_merchants(merchant),
                 order_no=order,
-                state=state or "",
+                state=state,
                 kind=kind or "",
                 card=card,
                 code=code.upper(),

@@ -19,6 +19,7 @@ from acquirer.codecs.response_codes import ResponseCode, in_words
 from acquirer.ledger.journal.details import HandIn, OrderException, Refund, WriteOff
 from acquirer.ledger.journal.entries import State
 from acquirer.ledger.journal.kinds import KINDS, Kind
+from acquirer.ledger.reports.journal import WRITTEN_OFF
 from acquirer.ledger.reports.payment import (
     Payment,
     PaymentDebt,
@@ -39,6 +40,7 @@ STATES: Mapping[str, str] = MappingProxyType(
         State.TIMED_OUT: "its bank has not answered, and is to undo it",
         State.REVERSING: "being undone: its bank is owed the reversal",
         State.REVERSED: "undone",
+        WRITTEN_OFF: "written off by an operator",
         State.VOIDED: "voided",
         State.REFUNDED: "paid back by a refund",
         State.REFUSED: "refused",

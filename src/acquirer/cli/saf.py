@@ -69,7 +69,7 @@ def list_saf(
 def retry(
     id: Id, by: By = "", data: Data = None, config: Config = None, as_json: AsJson = False
 ) -> None:
-    """Send a dead letter again, as a repeat, with its attempts and age counted anew.
+    """Send a dead letter again, as a repeat; its attempts are counted anew, its age is not.
 
     Example: acquirer saf retry 4711 --data shop
     """

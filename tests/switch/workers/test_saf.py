@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any, Literal, cast
 
 import pytest
+import structlog
 import trio
 import trio.testing
 from origins import a_business
@@ -34,6 +35,7 @@ from acquirer.ledger.journal.entries import (
 from acquirer.ledger.journal.kinds import Kind
 from acquirer.ledger.journal.replies import Reply
 from acquirer.ledger.reports.books import trial_balance
+from acquirer.ledger.reports.journal import Wanted, journal_lines
 from acquirer.ledger.reports.saf import saf_lines
 from acquirer.ledger.store.database import Database
 from acquirer.payments.kernel.calendar import Calendar
@@ -362,6 +364,46 @@ async def test_values_that_do_not_fit_a_banks_format_fail_alone(url: str) -> Non
         await desk.send(2)
         assert [State.TIMED_OUT, State.REVERSED] == [await state_of(desk.book, n) for n in (1, 2)]
         assert isinstance(await retry_saf(desk.context, 101), dict)
+
+
+async def test_a_dead_letter_that_is_retried_keeps_its_age(url: str) -> None:
+    """Since when a bank is owed something is not what an operator changes."""
+    async with desk_of(url, NoReply(), replied("00"), attempts_max=1) as desk:
+        await owe(desk.book, 1)
+        (owed,) = await desk.book.saf_pending()
+        await desk.send()
+        desk.now_ms += 3_600_000
+        await retry_saf(desk.context, 101)
+        (again,) = await desk.book.saf_pending()
+        assert owed.created_at_ms == again.created_at_ms
+        assert desk.now_ms == again.next_at_ms
+
+
+async def test_what_was_written_off_says_so(url: str) -> None:
+    """In the journal: not that it was undone, but who has decided that, and why."""
+    async with desk_of(url, replied("12"), replied("00"), at_once=1) as desk:
+        await owe(desk.book, 1)
+        await owe(desk.book, 2)
+        await desk.send(2)
+        with structlog.testing.capture_logs() as logged:
+            done = await write_off_saf(desk.context, 101, "w.chen", "bank confirms by letter")
+        assert isinstance(done, dict)
+        assert State.REVERSED is await state_of(desk.book, 1)
+        with Database(url).read_only_engine().connect() as connection:
+            lines = {line.id: line for line in journal_lines(connection)}
+            found = journal_lines(connection, wanted=Wanted(state="written_off"))
+            assert [1] == [line.id for line in found]
+            found = journal_lines(connection, wanted=Wanted(state="reversed"))
+            assert [2] == [line.id for line in found]
+    assert ("written_off", "reversed") == (lines[1].state, lines[2].state)
+    (own,) = (line for line in lines.values() if line.kind == "saf_write_off")
+    assert ("w.chen", "bank confirms by letter", 1) == (own.by, own.reason, own.original_id)
+    (event,) = (one for one in logged if one["event"] == "saf_written_off")
+    assert ("w.chen", "bank confirms by letter", 101) == (
+        event["by"],
+        event["reason"],
+        event["item"],
+    )
 
 
 async def test_an_operator_retries_a_dead_letter(url: str) -> None:
