@@ -76,6 +76,7 @@ class HsmTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         default_lmk: id of the LMK that serves requests without ``%``; left out, the lowest.
         pci_key_separation: whether TPK and TMK are key types 70D and 80D.
         zmk_length: what a ZMK without scheme letter is.
+        pin_length: the longest PIN, 4 to 12; a PIN under the LMK has one digit more.
         kcv_digits_max: 6 cuts check values of 16 digits to 6 and fills them up with zeros, except
             in the authorised state.
         tr31_version: version of TR-31 blocks made under TDES keys.
@@ -101,6 +102,7 @@ class HsmTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     default_lmk: str = ""
     pci_key_separation: bool = False
     zmk_length: Literal["single", "double"] = "double"
+    pin_length: int = 12
     kcv_digits_max: Literal[6, 16] = 16
     tr31_version: Literal["A", "B", "C"] = "B"
     pin_format_downgrade: bool = False
@@ -158,6 +160,7 @@ class HsmTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             test_lmk=self.test_lmk,
             pci_key_separation=self.pci_key_separation,
             zmk_length=self.zmk_length,
+            pin_digits_max=self.pin_length,
             kcv_digits_max=self.kcv_digits_max,
             tr31_version=self.tr31_version,
             pin_format_downgrade=self.pin_format_downgrade,

@@ -55,7 +55,7 @@ class Settings:
         if not 0 <= self.header_length <= 255:
             raise HsmConfigError("header_length is 0 to 255")
         if not 4 <= self.pin_digits_max <= 12:
-            raise HsmConfigError("pin_digits_max is 4 to 12")
+            raise HsmConfigError("pin_length is 4 to 12")
         if self.pin_tries_max < 0 or self.pin_tries_window_s <= 0:
             raise HsmConfigError("pin_tries_max is 0 or more, pin_tries_window_s more than 0")
         if not all(is_even_table(table) for table in self.decimalisation_tables):

@@ -127,7 +127,8 @@ def random_pin(body: Body) -> str:
     account = body.account()
     size = body.number(2) if body.peek().isdecimal() else 4
     lmk = body.end()
-    if not 4 <= size <= body.state.settings.pin_digits_max:
-        raise Refusal("24", "a PIN has 4 to 12 digits")
+    longest = body.state.settings.pin_digits_max
+    if not 4 <= size <= longest:
+        raise Refusal("24", f"a PIN has 4 to {longest} digits")
     number = int.from_bytes(body.state.random(16), "big") % 10**size
     return lmk.encipher_pin(f"{number:0{size}d}", account)

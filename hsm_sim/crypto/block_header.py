@@ -16,6 +16,8 @@ HEADER_CHARACTERS = 16
 BLOCK_CHARACTERS_MAX = 9999
 OPTIONAL_BLOCKS_MAX = 16
 PADDING_ID = "PB"
+_LONG_HEAD = 10
+_LONG_HEAD_MAX = 14
 COMPONENT = "c"
 
 OptionalBlock = tuple[str, str]
@@ -85,18 +87,35 @@ def read_optional(text: str, count: int) -> tuple[tuple[OptionalBlock, ...], int
         raise KeyBlockError("AB", f"more than {OPTIONAL_BLOCKS_MAX} optional blocks")
     at, blocks = 0, []
     for _ in range(count):
-        size = text[at + 2 : at + 4]
-        try:
-            length = int(size, 16)
-        except ValueError:
-            length = 0
-        if length < 4 or len(text) < at + length or not size.isalnum():
+        length, head = _optional_length(text[at : at + _LONG_HEAD_MAX])
+        if length < head or len(text) < at + length:
             raise KeyBlockError("AC", "an optional block's length cannot be")
         name = text[at : at + 2]
         if name != PADDING_ID:
-            blocks.append((name, text[at + 4 : at + length]))
+            blocks.append((name, text[at + head : at + length]))
         at += length
     return tuple(blocks), at
+
+
+def _optional_length(head: str) -> tuple[int, int]:
+    """How long an optional block is, and how much of that stands before its value.
+
+    A length of 256 and more, or any that its maker writes so, is ``00``, the number of its bytes,
+    and so many times two digits.
+    """
+    length, size = _hexadecimal(head[2:4]), 4
+    if length == 0:
+        size = 6 + 2 * _hexadecimal(head[4:6])
+        if not 6 < size <= len(head):
+            raise KeyBlockError("AC", "an optional block's length cannot be")
+        length = _hexadecimal(head[6:size])
+    return length, size
+
+
+def _hexadecimal(digits: str) -> int:
+    if not digits or digits.strip("0123456789ABCDEFabcdef"):
+        raise KeyBlockError("AC", "an optional block's length is not hexadecimal")
+    return int(digits, 16)
 
 
 def read_header(text: str) -> tuple[BlockHeader, int]:
@@ -150,7 +169,8 @@ def header_text(
 
 
 def _optional_block(name: str, value: str) -> str:
-    length = len(value) + 4
-    if len(name) != 2 or length > 0xFF or not value.isascii():
-        raise KeyBlockError("AC", "an optional block has an id of 2 and up to 251 characters")
-    return f"{name}{length:02X}{value}"
+    if len(name) != 2 or len(value) + _LONG_HEAD > BLOCK_CHARACTERS_MAX or not value.isascii():
+        raise KeyBlockError("AC", "an optional block has an id of 2 characters and ASCII text")
+    if len(value) + 4 <= 0xFF:
+        return f"{name}{len(value) + 4:02X}{value}"
+    return f"{name}0002{len(value) + _LONG_HEAD:04X}{value}"

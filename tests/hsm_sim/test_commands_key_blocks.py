@@ -410,3 +410,39 @@ def test_an_lmk_is_replaced(module: SecurityModule) -> None:
     with pytest.raises(Refusal) as refusal:
         translate_key(aes, variant, "001", moved, "U")
     assert refusal.value.code == "A8"
+
+
+@pytest.mark.parametrize("version_id", ["A", "B", "C"])
+@pytest.mark.parametrize("size", [251, 252, 256, 1000, 4000])
+def test_a6_takes_long_optional_blocks(
+    module: SecurityModule, send: Send, version_id: str, size: int
+) -> None:
+    """Of 252 characters and more the length is written in its long form; psec makes such blocks."""
+    header = psec.tr31.Header(version_id, "P0", "T", "E", "00", "E")
+    header.blocks["10"] = "x" * size
+    clear = des.odd_parity(bytes(range(16)))
+    block = psec.tr31.wrap(ZMK_CLEAR, header, clear)
+    zmk = wrap_key(module.state.default_lmk, "000", ZMK_CLEAR, "U")
+
+    reply = send(f"A6001{zmk}R{block}U")
+
+    assert reply[:4] == "A700"
+    lmk = module.state.lmks["00"]
+    assert clear == lmk.key((KEY_TYPES["001"], reply[4:-6])).clear
+    assert kcv.kcv(clear) == reply[-6:]
+
+
+def test_long_optional_blocks_travel_out_again(module: SecurityModule, send: Send) -> None:
+    """What a key block holds of a long one, psec reads in the block that leaves."""
+    value = "y" * 300
+    master = send("A00FFFS%01#52T2B00E00")[4:-6]
+    key = send(f"A00FFFS%01#72T2B00E01100002{310:04X}{value}")[4:-6]
+    header = opened(module, "01", key).header
+    assert header is not None
+    assert (("10", value),) == header.optional
+
+    reply = send(f"A8FFF{master}{key}R%01")
+
+    assert reply[:4] == "A900"
+    exported, _ = psec.tr31.unwrap(opened(module, "01", master).clear, reply[5:-6])
+    assert value == exported.blocks["10"]

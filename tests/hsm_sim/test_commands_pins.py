@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from acquirer.hsm_sim.configuration import HsmTable
 from acquirer.hsm_sim.crypto import des, pin_storage, pin_verification, pinblock
 from acquirer.hsm_sim.crypto.errors import PinBlockError
+from acquirer.hsm_sim.errors import HsmConfigError
 from acquirer.hsm_sim.module import SecurityModule
-from acquirer.hsm_sim.operator import pin_under_lmk
+from acquirer.hsm_sim.operator import pin_under_lmk, wrap_key
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
 
@@ -224,3 +226,41 @@ def test_card_values_are_psecs(send: Send, key: KeyMaker, service_code: str) -> 
     assert expected == made
     assert send(f"CY{cvk[1]}{made}{pan};3012{service_code}") == "CZ00"
     assert send(f"CY{cvk[1]}{other}{pan};3012{service_code}") == "CZ01"
+
+
+@pytest.mark.parametrize("length", range(4, 13))
+def test_every_command_with_a_pin_under_the_lmk_follows_the_pin_length(length: int) -> None:
+    """The module's setting and one digit: made, sent out, taken in, compared, used."""
+    table = HsmTable(header_length=0, test_lmk=True, pin_length=length, authorised=True)
+    module = table.module()
+    lmk, account = module.state.default_lmk, ACCOUNT
+    zpk, tpk, pvk = (wrap_key(lmk, code, bytes(range(16)), "U") for code in ("001", "002", "002"))
+    single = wrap_key(lmk, "002", bytes(range(8)), "Z")
+
+    def ask(request: str, code: str = "00") -> str:
+        reply = module.execute(request.encode()).decode()
+        assert reply[2:4] == code
+        return reply[4:]
+
+    stored = ask(f"JA{account}{length:02}")
+    assert length + 1 == len(stored)
+    sealed = ask(f"JG{zpk}01{account}{stored}")
+    assert stored == ask(f"JE{zpk}{sealed}01{account}")
+    ask(f"BE{zpk}{sealed}01{account}{stored}")
+    ask(f"BC{tpk}{sealed}01{account}{stored}")
+    assert stored == ask(f"JC{tpk}{sealed}01{account}")
+    assert 4 == len(ask(f"DG{pvk}{stored}{account}1"))
+    offset = ask(f"DE{single}{stored}04{account}{TABLE}{DATA}")
+    assert 12 == len(offset)
+    derived = ask(f"EE{single}{offset}04{account}{TABLE}{DATA}")
+    assert length + 1 == len(derived)
+    assert length + 1 == len(ask(f"BA{'1234'.ljust(length, 'F')}{account}"))
+    if length < 12:
+        ask(f"JA{account}{length + 1:02}", "24")
+
+
+def test_a_pin_length_that_cannot_be_is_refused() -> None:
+    """4 to 12."""
+    for length in (3, 13):
+        with pytest.raises(HsmConfigError, match="pin_length is 4 to 12"):
+            HsmTable(test_lmk=True, pin_length=length).module()

@@ -33,7 +33,7 @@ algorithms_and_keys = st.one_of(
     )
 )
 optional_blocks = st.lists(
-    st.tuples(st.sampled_from(["KS", "KV", "10", "TS"]), st.text("0123456789ABCDEF", max_size=40)),
+    st.tuples(st.sampled_from(["KS", "KV", "10", "TS"]), st.text("0123456789ABCDEF", max_size=400)),
     max_size=3,
     unique_by=lambda block: block[0],
 ).map(tuple)
@@ -225,11 +225,18 @@ def test_headers_are_read_with_their_optional_blocks() -> None:
     """Padding blocks are left out, wrong lengths refused."""
     header, size = read_header("B0040K0TB00E0200KS08ABCDPB1000000000000000000000"[:40])
     assert ((("KS", "ABCD"),), 40) == (header.optional, size)
+    header, size = read_header("B0030K0TB00E0100KS0002000EABCD")
+    assert ((("KS", "ABCD"),), 30) == (header.optional, size)
     for text, code in (
         ("00016K0TB00E0000"[:15], "B2"),
         ("00017K0TB00E0000", "A5"),
         ("00016K0TB00E0X00", "AB"),
         ("00020K0TB00E0100KS03", "AC"),
+        ("00020K0TB00E0100KS0x", "AC"),
+        ("00022K0TB00E0100KS0000", "AC"),
+        ("00026K0TB00E0100KS00020009", "AC"),
+        ("00024K0TB00E0100KS000200", "AC"),
+        ("00030K0TB00E0100KS0004000F0000", "AC"),
     ):
         with pytest.raises(KeyBlockError) as refusal:
             read_header(text)
