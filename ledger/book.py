@@ -321,11 +321,18 @@ class Book:
         )
         return found
 
-    async def finish_event(self, id: str, at_ms: int) -> bool:
-        """The merchant has it; false where that was known already."""
-        return await self._changed(queues.FINISH_EVENT, key=id, new_delivered_at_ms=at_ms)
+    async def finish_event(self, id: str, at_ms: int, attempt: str = "") -> bool:
+        """The merchant has it; false where that was known already.
 
-    async def retry_event(self, id: str, attempts: int, next_at_ms: int) -> bool:
+        Args:
+            attempt: here and below a line of JSON (``EventAttempt``), kept with the notice; empty
+                where it was not tried.
+        """
+        return await self._changed(
+            queues.FINISH_EVENT, key=id, new_delivered_at_ms=at_ms, new_attempt=attempt
+        )
+
+    async def retry_event(self, id: str, attempts: int, next_at_ms: int, attempt: str = "") -> bool:
         """Put a claimed notice back until ``next_at_ms``; false where it is no longer ours."""
         return await self._changed(
             queues.RETRY_EVENT,
@@ -333,11 +340,14 @@ class Book:
             mine=self.owner,
             new_attempts=attempts,
             new_next_at_ms=next_at_ms,
+            new_attempt=attempt,
         )
 
-    async def dead_event(self, id: str, at_ms: int, reason: str) -> bool:
+    async def dead_event(self, id: str, at_ms: int, reason: str, attempt: str = "") -> bool:
         """Give a notice up as a dead letter, for operators to see why; false where delivered."""
-        return await self._changed(queues.KILL_EVENT, key=id, now_ms=at_ms, new_reason=reason)
+        return await self._changed(
+            queues.KILL_EVENT, key=id, now_ms=at_ms, new_reason=reason, new_attempt=attempt
+        )
 
     async def replay_event(self, id: str, next_at_ms: int) -> bool:
         """Make a dead letter due again; false where it is none."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 import h11
 import structlog
@@ -94,6 +95,13 @@ async def serve_http(
     await trio.serve_listeners(server.serve_stream, listeners)
 
 
+class Handler(Protocol):
+    """Answers requests; ``OrderApp`` is one."""
+
+    async def handle(self, request: Request) -> Reply:
+        """Answer a request; never raises for what a request holds."""
+
+
 class OrderServer:
     """What all connections share.
 
@@ -103,7 +111,7 @@ class OrderServer:
         connections_max: connections at once; more wait.
     """
 
-    def __init__(self, app: OrderApp, idle_s: float, connections_max: int) -> None:
+    def __init__(self, app: Handler, idle_s: float, connections_max: int) -> None:
         self._app = app
         self._idle_s = idle_s
         self._places = trio.Semaphore(connections_max)

@@ -15,7 +15,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Table, and_, bindparam, func, or_, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    Table,
+    Text,
+    and_,
+    bindparam,
+    func,
+    literal_column,
+    or_,
+    select,
+    text,
+    update,
+)
 
 from acquirer.ledger.journal.entries import Event, SafItem
 from acquirer.ledger.store.database import Session, Sql
@@ -282,10 +294,24 @@ _DUE_EVENTS = Sql(
 )
 _TAKE_EVENT = _take(outbox, "id")
 
+# The newest attempts of a notice; the text of the oldest is cut off where there are too many.
+ATTEMPT_LOG_CHARACTERS_MAX = 16_384
+_LOGGED = literal_column(
+    f"CASE WHEN length(attempt_log) > {ATTEMPT_LOG_CHARACTERS_MAX} THEN"
+    f" substr(attempt_log, length(attempt_log) - {ATTEMPT_LOG_CHARACTERS_MAX - 1})"
+    " ELSE attempt_log END",
+    Text,
+).op("||")(bindparam("new_attempt", type_=Text))
+
 FINISH_EVENT = Sql(
     update(outbox)
     .where(outbox.c.id == bindparam("key"), outbox.c.delivered_at_ms.is_(None))
-    .values(delivered_at_ms=bindparam("new_delivered_at_ms"), owner="", lease_until_ms=0)
+    .values(
+        delivered_at_ms=bindparam("new_delivered_at_ms"),
+        attempt_log=_LOGGED,
+        owner="",
+        lease_until_ms=0,
+    )
 )
 RETRY_EVENT = Sql(
     update(outbox)
@@ -297,6 +323,7 @@ RETRY_EVENT = Sql(
     .values(
         attempts=bindparam("new_attempts"),
         next_at_ms=bindparam("new_next_at_ms"),
+        attempt_log=_LOGGED,
         owner="",
         lease_until_ms=0,
     )
@@ -307,6 +334,7 @@ KILL_EVENT = Sql(
     .values(
         dead_at_ms=bindparam("now_ms"),
         dead_reason=bindparam("new_reason"),
+        attempt_log=_LOGGED,
         owner="",
         lease_until_ms=0,
     )

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import msgspec
 from sqlalchemy import ColumnElement, Connection, Row, and_, select, true
 
 from acquirer.codecs.order_codes import means_of
@@ -34,6 +35,45 @@ class CourierLine:
     terminal_id: str = ""
     password_tries: int = 0
     locked: bool = False
+
+
+class EventAttempt(msgspec.Struct, frozen=True):
+    """One attempt to tell a merchant a notice.
+
+    Attributes:
+        status: HTTP status or response code; empty where no answer came.
+        reason: why it was not taken; empty where it was.
+        answer: the beginning of what the order system said.
+    """
+
+    at_ms: int
+    status: str
+    reason: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class EventStory:
+    """A notice, the document that is sent, and its attempts, oldest first.
+
+    Attributes:
+        state: ``pending``, ``dead`` or ``delivered``.
+        body: JSON.
+        attempts: the newest, some hundred at most.
+    """
+
+    id: str
+    merchant_id: str
+    order_no: str
+    type: str
+    state: EventState
+    created_at_ms: int
+    next_at_ms: int
+    delivered_at_ms: int | None
+    dead_at_ms: int | None
+    dead_reason: str
+    body: str
+    attempts: tuple[EventAttempt, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +265,34 @@ def event_lines(
             row.next_at_ms,
             row.dead_reason,
         )
+
+
+def event_story(connection: Connection, event_id: str) -> EventStory | None:
+    """One notice with its document and its attempts, or None."""
+    row = connection.execute(select(outbox).where(outbox.c.id == event_id)).first()
+    if row is None:
+        return None
+    return EventStory(
+        id=row.id,
+        merchant_id=row.merchant_id,
+        order_no=row.order_no,
+        type=row.type,
+        state=_event_state(row.delivered_at_ms, row.dead_at_ms),
+        created_at_ms=row.created_at_ms,
+        next_at_ms=row.next_at_ms,
+        delivered_at_ms=row.delivered_at_ms,
+        dead_at_ms=row.dead_at_ms,
+        dead_reason=row.dead_reason,
+        body=row.body,
+        attempts=tuple(_attempts(row.attempt_log)),
+    )
+
+
+def _attempts(log: str) -> Iterator[EventAttempt]:
+    """The attempts, oldest first; of one whose beginning was cut off nothing is told."""
+    for line in log.splitlines():
+        if line.startswith("{"):
+            yield msgspec.json.decode(line, type=EventAttempt)
 
 
 def _event_state(delivered_at_ms: int | None, dead_at_ms: int | None) -> EventState:

@@ -26,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import sqlite
 
 # The migration that creates exactly these tables; a test holds them equal.
-SCHEMA_VERSION = "0013"
+SCHEMA_VERSION = "0014"
 
 # Names of constraints are fixed, so that both databases and later migrations agree on them.
 metadata = MetaData(
@@ -350,6 +350,7 @@ outbox = Table(
     _maybe_integer("delivered_at_ms"),
     _maybe_integer("dead_at_ms"),
     _text("dead_reason", ""),
+    _text("attempt_log", ""),
     Index("uq_outbox_id", "id", unique=True),
     Index(
         "ix_outbox_undelivered",

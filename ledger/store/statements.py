@@ -358,6 +358,7 @@ QUEUE_EVENT = Sql(
             "delivered_at_ms",
             "dead_at_ms",
             "dead_reason",
+            "attempt_log",
         )
     )
 )

@@ -8,6 +8,7 @@ notice that was refused. Choosing among several systems and keeping answers is `
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 import msgspec
@@ -54,15 +55,32 @@ class NotOpened(msgspec.Struct, frozen=True):
 OrderReply = OrderFacts | UnknownOrder | OrderSystemDown | OrderSystemSilent
 
 
-class Delivered(msgspec.Struct, frozen=True):
-    """The order system has stored the event."""
+class EventAnswer(msgspec.Struct, frozen=True):
+    """What an order system answered to an event, for people who look for a fault.
+
+    Attributes:
+        status: HTTP status or response code; empty where no answer came.
+        text: the beginning of what it said, digits as long as a card number masked.
+    """
+
+    status: str = ""
+    text: str = ""
 
 
-class Rejected(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The order system has stored the event; what it said beside makes no difference."""
+
+    answer: EventAnswer = field(default=EventAnswer(), compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
     """The event was not taken; ``permanent`` where trying again cannot help."""
 
     permanent: bool
     reason: str
+    answer: EventAnswer = field(default=EventAnswer(), compare=False)
 
 
 Delivery = Delivered | Rejected

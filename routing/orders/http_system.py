@@ -12,9 +12,12 @@ from urllib.parse import quote
 
 import trio
 
+from acquirer.codecs.pan import mask_runs
+from acquirer.codecs.shown_text import one_line
 from acquirer.routing.orders.adapter import (
     Delivered,
     Delivery,
+    EventAnswer,
     NotOpened,
     OrderReply,
     OrderSystemDown,
@@ -39,9 +42,10 @@ from acquirer.routing.orders.messages import (
 from acquirer.routing.orders.settings import OrderSystemSettings, parse_origin
 from acquirer.routing.orders.webhooks import sign
 
-_QUERY_HEADERS = [("accept", "application/json"), ("user-agent", "acquirer")]
+QUERY_HEADERS = [("accept", "application/json"), ("user-agent", "acquirer")]
 # Statuses after which the same event can never be taken; the rest may be mended within days.
-_PERMANENT = frozenset({400, 410, 413, 422})
+PERMANENT = frozenset({400, 410, 413, 422})
+ANSWER_CHARACTERS_MAX = 300
 _REFUSALS: dict[str, Refusal] = {
     "unknown_item": "unknown_item",
     "part_not_allowed": "part_not_allowed",
@@ -67,10 +71,10 @@ class HttpOrderSystem:
     async def query(self, question: Question, deadline: float) -> OrderReply:
         """GET the order."""
         merchant_id, order_no = question.merchant_id, question.order_no
-        path = f"/orders/{_segment(merchant_id)}/{_segment(order_no)}"
+        path = f"/orders/{path_segment(merchant_id)}/{path_segment(order_no)}"
         with trio.CancelScope(deadline=deadline):
             try:
-                answer = await self._pool.exchange("GET", path, _QUERY_HEADERS)
+                answer = await self._pool.exchange("GET", path, QUERY_HEADERS)
                 if answer.status == 404:
                     return UnknownOrder()
                 return _facts(answer, merchant_id, order_no)
@@ -117,9 +121,10 @@ class HttpOrderSystem:
                 answer = await self._pool.exchange("POST", "/events", headers, body)
             except HttpError as error:
                 return Rejected(False, str(error))
+            said = EventAnswer(str(answer.status), _beginning(answer.body))
             if 200 <= answer.status < 300:
-                return Delivered()
-            return Rejected(answer.status in _PERMANENT, f"status {answer.status}")
+                return Delivered(said)
+            return Rejected(answer.status in PERMANENT, f"status {answer.status}", said)
         return Rejected(False, "no answer in time")
 
     async def aclose(self) -> None:
@@ -167,6 +172,12 @@ def _not_opened(answer: HttpAnswer) -> NotOpened:
     return NotOpened(_REFUSALS.get(problem.error, "refused"), problem.detail)
 
 
-def _segment(text: str) -> str:
+def _beginning(body: bytes) -> str:
+    """So much of an answer as is kept; cut first, since most of it may be long."""
+    text = body[: 4 * ANSWER_CHARACTERS_MAX].decode("utf-8", "replace")
+    return mask_runs(one_line(text))[:ANSWER_CHARACTERS_MAX]
+
+
+def path_segment(text: str) -> str:
     """A path segment; dots are encoded too, so that none reads as ``.`` or ``..``."""
     return quote(text, safe="").replace(".", "%2E")

@@ -18,6 +18,7 @@ from acquirer.routing.links.link_traffic import wire_format
 from acquirer.routing.orders.adapter import (
     Delivered,
     Delivery,
+    EventAnswer,
     NotOpened,
     OrderReply,
     OrderSystemDown,
@@ -123,8 +124,8 @@ class IsoOrderSystem:
             return Rejected(isinstance(reply, _Unfit), reply.reason)
         code = reply.get(39)
         if code == _DONE:
-            return Delivered()
-        return Rejected(code in PERMANENT, f"response code {code}")
+            return Delivered(EventAnswer(code))
+        return Rejected(code in PERMANENT, f"response code {code}", EventAnswer(code))
 
     async def aclose(self) -> None:
         """Nothing: the links are their owner's."""

@@ -51,13 +51,18 @@ class OutboxStore(Protocol):
         dead letter holds back what follows in its order is the store's to decide.
         """
 
-    async def finish_event(self, event_id: str, at_ms: int, /) -> object:
-        """It was delivered."""
+    async def finish_event(self, event_id: str, at_ms: int, attempt: str, /) -> object:
+        """It was delivered by this attempt (:func:`attempt_line`)."""
 
-    async def retry_event(self, event_id: str, attempts: int, next_at_ms: int, /) -> object:
-        """Give the lease back and keep the event until ``next_at_ms``."""
+    async def retry_event(
+        self, event_id: str, attempts: int, next_at_ms: int, attempt: str, /
+    ) -> object:
+        """Give the lease back and keep the event until ``next_at_ms``.
 
-    async def dead_event(self, event_id: str, at_ms: int, reason: str, /) -> object:
+        ``attempt`` is empty where it was not tried.
+        """
+
+    async def dead_event(self, event_id: str, at_ms: int, reason: str, attempt: str, /) -> object:
         """Make it a dead letter, for an operator to see, with the reason, and replay."""
 
 
@@ -142,6 +147,18 @@ def next_attempt_ms(
         return None
     pause_ms = int(settings.schedule().pause_s(failed, random) * 1000)
     return now_ms + min(max(pause_ms, 1), left_ms)
+
+
+def attempt_line(at_ms: int, outcome: Delivery) -> str:
+    """One attempt as the books keep it: a line of JSON with when, status, reason and answer. Pure.
+
+    >>> attempt_line(17, Rejected(False, "no answer in time"))
+    '{"at_ms":17,"status":"","reason":"no answer in time","answer":""}\\n'
+    """
+    reason = outcome.reason if isinstance(outcome, Rejected) else ""
+    said = outcome.answer
+    line = {"at_ms": at_ms, "status": said.status, "reason": reason, "answer": said.text}
+    return msgspec.json.encode(line).decode() + "\n"
 
 
 def chains(events: Sequence[OutboxEvent]) -> list[list[OutboxEvent]]:
@@ -269,7 +286,7 @@ class _Worker:
                 if event.attempts == 0 or age_ms < self.settings.give_up_s * 1000:
                     await self._put_off(chain[index:], now_ms + until_ms - counted_ms)
                     return
-                await self._bury(event, "the receiver keeps failing")
+                await self._bury(event, "the receiver keeps failing", "")
                 continue
             again_at_ms = await self._attempt(event, lane)
             if again_at_ms is not None:
@@ -280,9 +297,10 @@ class _Worker:
         """Deliver once and tell the store; when to try again, or None where it is done with."""
         outcome = await self._deliver(event)
         now_ms = self.clock_ms()
+        attempt = attempt_line(now_ms, outcome)
         if isinstance(outcome, Delivered):
             self.lanes.succeeded(lane)
-            await self.store.finish_event(event.id, now_ms)
+            await self.store.finish_event(event.id, now_ms, attempt)
             return None
         again_at_ms: int | None = None
         failed = event.attempts + 1
@@ -293,9 +311,9 @@ class _Worker:
             age_ms = self.age_ms(event.created_at_ms)
             again_at_ms = next_attempt_ms(self.settings, age_ms, failed, now_ms, self.random())
         if again_at_ms is None:
-            await self._bury(event, outcome.reason)
+            await self._bury(event, outcome.reason, attempt)
         else:
-            await self.store.retry_event(event.id, failed, again_at_ms)
+            await self.store.retry_event(event.id, failed, again_at_ms, attempt)
         return again_at_ms
 
     async def _deliver(self, event: OutboxEvent) -> Delivery:
@@ -309,11 +327,11 @@ class _Worker:
 
     async def _put_off(self, events: Sequence[OutboxEvent], until_ms: int) -> None:
         for event in events:
-            await self.store.retry_event(event.id, event.attempts, until_ms)
+            await self.store.retry_event(event.id, event.attempts, until_ms, "")
 
-    async def _bury(self, event: OutboxEvent, reason: str) -> None:
+    async def _bury(self, event: OutboxEvent, reason: str, attempt: str) -> None:
         _log.error("event_dead", event_id=event.id, type=event.type, reason=reason)
-        await self.store.dead_event(event.id, self.clock_ms(), reason)
+        await self.store.dead_event(event.id, self.clock_ms(), reason, attempt)
 
 
 def _counted_ms() -> int:

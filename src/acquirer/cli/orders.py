@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import typer
 
+from acquirer.cli import order_events, order_trial
 from acquirer.cli.books import AsJson, Config, Data, open_books, show_merchant, show_time
 from acquirer.cli.lists import Column, print_list
 from acquirer.cli.operator import By, call_switch, read_settings
@@ -32,7 +33,9 @@ from acquirer.payments.orders.life import life_table
 
 orders_app = typer.Typer(help="Orders, and what merchants are told.", no_args_is_help=True)
 events_app = typer.Typer(help="Notices to merchants' order systems.", no_args_is_help=True)
+order_events.register(events_app)
 orders_app.add_typer(events_app, name="events")
+orders_app.command("check")(order_trial.check)
 secrets_app = typer.Typer(help="Secrets that sign notices.", no_args_is_help=True)
 orders_app.add_typer(secrets_app, name="secrets")
 

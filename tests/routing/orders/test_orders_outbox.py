@@ -37,6 +37,7 @@ class Row:
         self.next_at_ms = event.next_at_ms
         self.lease_until_ms = -1
         self.state = "waiting"
+        self.attempt_log = ""
 
 
 class FakeStore:
@@ -87,22 +88,30 @@ class FakeStore:
             )
         return claimed
 
-    async def finish_event(self, event_id: str, at_ms: int, /) -> None:
+    async def finish_event(self, event_id: str, at_ms: int, attempt: str, /) -> None:
         """See ``OutboxStore``."""
         await self._step()
+        self._tried(event_id, attempt)
         self._row(event_id).state = "finished"
 
-    async def retry_event(self, event_id: str, attempts: int, next_at_ms: int, /) -> None:
+    async def retry_event(
+        self, event_id: str, attempts: int, next_at_ms: int, attempt: str, /
+    ) -> None:
         """See ``OutboxStore``."""
         await self._step()
+        self._tried(event_id, attempt)
         row = self._row(event_id)
         row.attempts, row.next_at_ms, row.lease_until_ms = attempts, next_at_ms, -1
 
-    async def dead_event(self, event_id: str, at_ms: int, reason: str, /) -> None:
+    async def dead_event(self, event_id: str, at_ms: int, reason: str, attempt: str, /) -> None:
         """See ``OutboxStore``."""
         await self._step()
+        self._tried(event_id, attempt)
         self._row(event_id).state = "dead"
         self.reasons.append(reason)
+
+    def _tried(self, event_id: str, attempt: str) -> None:
+        self._row(event_id).attempt_log += attempt
 
     def _row(self, event_id: str) -> Row:
         return next(row for row in self.rows if row.event.id == event_id)
