@@ -118,7 +118,7 @@ def _settings() -> SwitchSettings:
         http="switch:2",
         hsm="module:1",
         bank="bank:1",
-        orders="orders:1",
+        orders="http://orders:1",
         choice=BankChoice(security="zone"),
         database_url="sqlite://",
         data_key={"data_key": _data_key(dek), "data_key_dek": dek},

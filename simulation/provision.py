@@ -95,6 +95,7 @@ def switch_config(
     """The switch's configuration; keys and passwords under the test LMK.
 
     Args:
+        orders: URL of the order system.
         order_host: where merchants with an order host are asked; empty asks them over HTTP too.
     """
     lmk = variant_test_lmk(test_lmk=True)
@@ -191,7 +192,7 @@ def switch_config(
 def _order_systems(
     estate: Estate, orders: str, order_host: str, key: Callable[[str, str], str]
 ) -> dict[str, Any]:
-    over_http = {"name": "orders", "url": f"http://{orders}"}
+    over_http = {"name": "orders", "url": orders}
     hosted = [merchant.merchant_id for merchant in estate.merchants if merchant.order_host]
     if not (order_host and hosted):
         return {"order_systems": [over_http]}

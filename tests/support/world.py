@@ -228,7 +228,7 @@ class World:
             http=LOOPBACK,
             hsm=self.addresses.get("hsm", LOOPBACK),
             bank=self.addresses["bank"],
-            orders=self.addresses["orders"],
+            orders=f"http://{self.addresses['orders']}",
             choice=BankChoice(timeout_s=self.bank_timeout_s),
             database_url=self.url,
             data_key=self._data_key,

@@ -15,7 +15,7 @@ import msgspec
 import trio
 import typer
 
-from acquirer.cli.books import AsJson, Config, Data, open_books, show_time
+from acquirer.cli.books import AsJson, Config, Data, open_books, show_merchant, show_time
 from acquirer.cli.lists import Column, print_table
 from acquirer.cli.order_trial import (
     EstateFile,
@@ -53,7 +53,7 @@ NAMES: dict[str, tuple[EventType, OrderStatus]] = {
     "exception": ("order.exception", OrderStatus.EXCEPTION),
 }
 ATTEMPTS: list[Column[EventAttempt]] = [
-    Column("time (UTC)", lambda one: show_time(one.at_ms)),
+    Column("time", lambda one: show_time(one.at_ms)),
     Column("status", lambda one: one.status),
     Column("reason", lambda one: one.reason),
     Column("answer", lambda one: one.answer),
@@ -79,14 +79,17 @@ def show(
     """
     with open_books(data, config) as connection:
         story = event_story(connection, event_id)
-    if story is None:
-        fail(f"there is no notice {event_id}; `acquirer orders events list` shows them")
-    if as_json:
-        document = {**asdict(story), "body": msgspec.json.decode(story.body)}
-        print_json({"event": document})
-        return
-    say(f"{story.type} of order {story.order_no}, merchant {story.merchant_id}")
-    say(f"queued {show_time(story.created_at_ms)} UTC, {_standing(story)}")
+        if story is None:
+            fail(f"there is no notice {event_id}; `acquirer orders events list` shows them")
+        if as_json:
+            print_json({"event": {**asdict(story), "body": msgspec.json.decode(story.body)}})
+        else:
+            _tell(story)
+
+
+def _tell(story: EventStory) -> None:
+    say(f"{story.type} of order {story.order_no}, merchant {show_merchant(story.merchant_id)}")
+    say(f"queued {show_time(story.created_at_ms)}, {_standing(story)}")
     say(story.body)
     if story.attempts:
         print_table(f"{len(story.attempts)} attempts", story.attempts, ATTEMPTS)
@@ -96,10 +99,10 @@ def show(
 
 def _standing(story: EventStory) -> str:
     if story.delivered_at_ms is not None:
-        return f"delivered {show_time(story.delivered_at_ms)} UTC"
+        return f"delivered {show_time(story.delivered_at_ms)}"
     if story.dead_at_ms is not None:
-        return f"given up {show_time(story.dead_at_ms)} UTC: {story.dead_reason}"
-    return f"to be sent again {show_time(story.next_at_ms)} UTC"
+        return f"given up {show_time(story.dead_at_ms)}: {story.dead_reason}"
+    return f"to be sent again {show_time(story.next_at_ms)}"
 
 
 class Listener:

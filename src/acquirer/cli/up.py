@@ -34,6 +34,8 @@ from acquirer.config.estate import Estate, demo_estate_path, load_estate
 from acquirer.config.loading import ConfigError, load
 from acquirer.config.private import own_folder
 from acquirer.ledger.store.book_files import book_files
+from acquirer.routing.orders.errors import OrderSettingsError
+from acquirer.routing.orders.settings import parse_origin
 from acquirer.simulation.provision import (
     HEADER_LENGTH,
     LOOPBACK,
@@ -56,6 +58,7 @@ class _Kept(msgspec.Struct, frozen=True):
     data_key: str
     data_key_dek: str
     operator_token: str = ""
+    order_hosts: list[dict[str, Any]] = []
 
 
 BOOKS, SHOWN = "switch.sqlite3", "up.json"
@@ -68,6 +71,7 @@ class UpOptions:
 
     Attributes:
         hsm_port: of the security module; None opens none, unless ``port_base`` does.
+        orders: URL of an order system that runs elsewhere, or empty for the simulator.
     """
 
     data: Path
@@ -76,6 +80,7 @@ class UpOptions:
     port_base: int = 0
     hsm_port: int | None = None
     bank: BankChoice = field(default_factory=BankChoice)
+    orders: str = ""
 
     def listen(self, part: str) -> str:
         """Where a part shall listen; port 0 takes a free one."""
@@ -130,6 +135,9 @@ def up(
     bank_security: Annotated[
         str, typer.Option("--bank-security", help="zone: key exchange and MACs; none: neither.")
     ] = "zone",
+    orders: Annotated[
+        str, typer.Option("--orders", help="URL of an order system that runs elsewhere.")
+    ] = "",
     estate: Annotated[
         str, typer.Option("--estate", help="Estate file; the shipped demo estate if absent.")
     ] = "",
@@ -152,9 +160,16 @@ def up(
       acquirer up --data shop --hsm-port 1500
 
       acquirer up --data shop --bank 127.0.0.1:7000 --bank-security none
+
+      acquirer up --data shop --orders http://127.0.0.1:8080
     """
     if bank_security not in ("zone", "none"):
         fail("--bank-security is zone or none")
+    if orders:
+        try:
+            parse_origin(orders)
+        except OrderSettingsError as error:
+            fail(f"--orders: {error}")
     configure_logging(log_level)
     folder = data or Path(tempfile.mkdtemp(prefix="acquirer-"))
     options = UpOptions(
@@ -164,6 +179,7 @@ def up(
         port_base,
         hsm_port,
         BankChoice(bank, bank_dialect, bank_security),
+        orders,
     )
     try:
         run_service(_up, options)
@@ -222,7 +238,10 @@ async def _start_all(
 ) -> dict[str, str]:
     """Start the simulators side by side, then the switch; gives the addresses by part."""
     hsm = f"{UNIX}{hsm_socket}"
-    addresses = {"bank": options.bank.address}
+    if options.orders and kept is not None and kept.order_hosts:
+        reason = "this folder was begun with the simulator's order host; take an empty one"
+        raise ConfigError("--orders", "", reason)
+    addresses = {"bank": options.bank.address, "orders": options.orders, "order_host": ""}
     async with trio.open_nursery() as starting:
         for name, document in _simulators(options, estate, estate_path, hsm).items():
 
@@ -238,7 +257,7 @@ async def _start_all(
         http=options.listen("http"),
         hsm=hsm,
         bank=addresses["bank"],
-        orders=addresses["orders"],
+        orders=options.orders or f"http://{addresses['orders']}",
         order_host=addresses["order_host"],
         choice=options.bank,
         database_url=url,
@@ -325,7 +344,7 @@ def _checked(estate: Estate, path: str) -> Estate:
 def _check_ports(options: UpOptions) -> None:
     """See that the ports that were asked for are free, before any part is started."""
     for part in PARTS if options.port_base else ("hsm",) if options.hsm_port else ():
-        if part == "bank" and options.bank.address:
+        if {"bank": options.bank.address, "orders": options.orders}.get(part):
             continue
         host, _, port = options.listen(part).partition(":")
         with socket.socket() as probe:
@@ -359,8 +378,9 @@ def _simulators(
                 "test_lmk": True,
             }
         },
-        "order-sim": {"listen": options.listen("orders"), "iso": host, **books},
     }
+    if not options.orders:
+        documents["order-sim"] = {"listen": options.listen("orders"), "iso": host, **books}
     if not options.bank.address:
         documents["bank-sim"] = {
             **demo_file("bank-sim.toml"),
