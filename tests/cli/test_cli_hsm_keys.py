@@ -52,11 +52,11 @@ def printed(*arguments: str, env: dict[str, str] | None = None, text: str = "") 
 @pytest.mark.parametrize("scheme", ["variant", "tdes", "aes"])
 def test_production_lmk(tmp_path: Path, scheme: str) -> None:
     """Components, loaded under a passphrase, make an LMK that serves; nothing lies in clear."""
-    parts = tmp_path / "parts"
-    parts.mkdir()
+    parts = tmp_path / "safe" / "parts"
     made = printed("lmk", "generate", str(parts), "--scheme", scheme, env=WORDS)
     files = sorted(str(path) for path in parts.iterdir())
     assert (3, scheme) == (len(files), made["scheme"])
+    assert 0 == parts.stat().st_mode & 0o077
     options = [word for file in files for word in ("--component", file)]
     stored = tmp_path / "lmk.json"
     loaded = printed("lmk", "load", str(stored), *options, env=WORDS)

@@ -1,6 +1,7 @@
 """The parts of ``acquirer up``: who can reach the security module, and what outlives a fault."""
 
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -8,12 +9,15 @@ import subprocess
 import tomllib
 from contextlib import suppress
 from functools import partial
+from importlib import resources
 from pathlib import Path
 
-from estate_process import PROGRAM, children, gone, part, runs, sells, terminal, up
+import pytest
+from estate_process import PROGRAM, acquirer, children, gone, part, runs, sells, terminal, up
 from limits import HANG_S, comes
 
 from acquirer.config.addresses import UnixAddress, parse_address
+from acquirer.config.estate import demo_estate_path
 
 LISTENS = "0A"
 NC = b"\x00\x0a00000000NC"
@@ -122,3 +126,19 @@ def test_a_stop_while_it_starts_is_a_stop(tmp_path: Path) -> None:
     output, _ = process.communicate(timeout=HANG_S)
     assert (0, b"") == (process.returncode, output)
     assert all(gone(pid) for pid in parts)
+
+
+def test_paths_of_the_command_line_are_relative_to_where_one_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Estate, dialect and SQLite books, whatever folder the parts keep theirs in."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(demo_estate_path(), "est.toml")
+    dialect = resources.files("acquirer.codecs").joinpath("dialects/iso87_ascii.toml").read_text()
+    Path("mine.toml").write_text(dialect)
+    files = ("--estate", "est.toml", "--bank-dialect", "mine.toml")
+    with up(Path("up3"), *files, "--database-url", "sqlite:///books.sqlite3"):
+        assert "approved" == terminal(Path("up3"), "sign-on")["outcome"]
+        assert sells(Path("up3"))
+    assert Path("books.sqlite3").exists()
+    assert 0 == acquirer("ledger", "verify", "--data", "up3").returncode

@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 
 from acquirer.cli.books import AsJson, Config, Data, database_of, open_books
 from acquirer.cli.process import fail
-from acquirer.cli.screen import print_json, say
+from acquirer.cli.screen import counted, print_json, say
 from acquirer.ledger.accounts.verify import Verified, verify
 from acquirer.ledger.errors import BooksDiffer, LedgerError
 from acquirer.ledger.store.database import Database
@@ -100,4 +100,4 @@ def _tell(found: Verified, as_json: bool, text: str) -> None:
     if as_json:
         print_json({"verified": True, "counts": counts})
     else:
-        say(f"{text}: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
+        say(f"{text}: {counted(counts)}")

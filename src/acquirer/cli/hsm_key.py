@@ -23,6 +23,7 @@ from acquirer.cli.hsm_output import (
     hexadecimal,
     open_module,
     read_secret,
+    secret_folder,
     show,
     telling_refusals,
     write_secret,
@@ -170,6 +171,7 @@ def components(
         if make:
             if directory is None:
                 raise HsmConfigError("--make needs --directory")
+            secret_folder(directory)
             size = wanted.key_bytes if wanted else 16
             parts = operator.new_components(size, make, secrets.token_bytes, is_aes=is_aes)
             for number, part in enumerate(parts, 1):

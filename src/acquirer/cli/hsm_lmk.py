@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from acquirer.cli.hsm_output import JsonOption, passphrase, show, telling_refusals
+from acquirer.cli.hsm_output import JsonOption, passphrase, secret_folder, show, telling_refusals
 from acquirer.hsm_sim import lmk_store
 from acquirer.hsm_sim.configuration import PASSPHRASE_VARIABLE
 from acquirer.hsm_sim.errors import HsmConfigError
@@ -59,8 +59,7 @@ def generate(
     with telling_refusals():
         chosen = _scheme(scheme)
         _one_each(component_passphrase_file, components)
-        if not directory.is_dir():
-            raise HsmConfigError(f"{directory}: no folder")
+        secret_folder(directory)
         facts = [("scheme", scheme)]
         for number in range(1, components + 1):
             path = directory / f"component-{number}.json"

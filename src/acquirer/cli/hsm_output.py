@@ -139,6 +139,18 @@ def read_secret(path: Path) -> bytes:
         raise HsmConfigError(f"{path}: holds no hexadecimal digits") from None
 
 
+def secret_folder(folder: Path) -> None:
+    """Make the folder for files of custodians, its owner's alone, if it is not there.
+
+    Raises:
+        HsmConfigError: it cannot be made, or is none.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise HsmConfigError(f"{folder}: {error.strerror}") from None
+
+
 def write_secret(path: Path, secret: bytes) -> None:
     """A clear component to a new file that only its owner can read.
 

@@ -16,7 +16,7 @@ from acquirer.cli.backup import backup, restored
 from acquirer.cli.books import AsJson, Config, Data, console, open_books, show_time
 from acquirer.cli.lists import Column, print_table
 from acquirer.cli.process import fail
-from acquirer.cli.screen import print_json, say
+from acquirer.cli.screen import counted, print_json, say
 from acquirer.codecs.money import format_minor
 from acquirer.ledger.accounts.verify import verify
 from acquirer.ledger.errors import BooksDiffer, LedgerError
@@ -130,7 +130,7 @@ def run_verify(data: Data = None, config: Config = None, as_json: AsJson = False
     elif difference:
         say(f"The books differ: {difference}", err=True)
     else:
-        summary = ", ".join(f"{number} {name}" for name, number in counts.items())
+        summary = counted(counts)
         say(f"The books agree: {summary}.")
     raise typer.Exit(1 if difference else 0)
 

@@ -12,6 +12,7 @@ from importlib import import_module
 import typer
 
 from acquirer.cli.examples import show_examples_last
+from acquirer.cli.option_order import OrderlyGroup
 from acquirer.config.children import die_with_parent
 from acquirer.config.private import make_files_private
 
@@ -46,6 +47,7 @@ def application(*commands: str) -> typer.Typer:
     """The application with these commands, or with all."""
     app = typer.Typer(
         name="acquirer",
+        cls=OrderlyGroup,
         help="An ISO 8583 acquiring switch and order-payment platform.",
         no_args_is_help=True,
         pretty_exceptions_enable=False,

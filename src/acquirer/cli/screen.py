@@ -7,7 +7,7 @@ given as a style, never in a text. ``tests/cli/test_screen.py`` holds all comman
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -63,6 +63,21 @@ def write_lines(lines: Iterable[str], style: str = "") -> None:
     """
     shown = "\n".join(map(printable, lines))
     typer.echo(typer.style(shown, fg=style) if style else shown)
+
+
+def counted(counts: Mapping[str, int]) -> str:
+    """Numbers of things by their plurals, as people say them.
+
+    >>> counted({"chains": 1, "entries": 1, "accounts": 0})
+    '1 chain, 1 entry, 0 accounts'
+    """
+    return ", ".join(
+        f"{count} {_one(things) if count == 1 else things}" for things, count in counts.items()
+    )
+
+
+def _one(things: str) -> str:
+    return f"{things[:-3]}y" if things.endswith("ies") else things.removesuffix("s")
 
 
 def print_json(value: Any) -> None:

@@ -26,6 +26,7 @@ import typer
 from acquirer.cli.logs import configure_logging
 from acquirer.cli.operator import ask_switch, owner_headers
 from acquirer.cli.process import fail, print_ready, run_service, until_signalled
+from acquirer.cli.serve import SQLITE
 from acquirer.cli.supervisor import Part
 from acquirer.codecs.pan import luhn_ok, mask_digits
 from acquirer.config.addresses import UNIX
@@ -174,11 +175,11 @@ def up(
     folder = data or Path(tempfile.mkdtemp(prefix="acquirer-"))
     options = UpOptions(
         folder.resolve(),
-        estate,
-        database_url,
+        str(Path(estate).resolve()) if estate else "",
+        _here(database_url),
         port_base,
         hsm_port,
-        BankChoice(bank, bank_dialect, bank_security),
+        BankChoice(bank, _dialect(bank_dialect), bank_security),
         orders,
     )
     try:
@@ -186,6 +187,19 @@ def up(
     finally:
         if data is None:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _here(database_url: str) -> str:
+    """A URL whose SQLite file is relative to where we stand, as every path of a command line."""
+    file = database_url.removeprefix(SQLITE)
+    if file in ("", database_url) or file.startswith((":", "/")):
+        return database_url
+    return f"{SQLITE}{Path(file).resolve()}"
+
+
+def _dialect(name: str) -> str:
+    """A dialect's name, or its file wherever the parts look from."""
+    return str(Path(name).resolve()) if name.endswith(".toml") else name
 
 
 async def _up(options: UpOptions) -> None:
