@@ -65,6 +65,7 @@ class MerchantSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         refund: whether its terminals may refund.
         blind_refund: whether they may without naming the payment.
         refund_days: how old the payment may be.
+        offline_sale: whether its terminals may tell of sales that were approved by phone.
         debt_limit_minor: what it may owe us after a refund that its takings do not cover.
         suspended: whether payments at its terminals are refused (03).
     """
@@ -84,6 +85,7 @@ class MerchantSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     refund: bool = False
     blind_refund: bool = False
     refund_days: NotNegative = 90
+    offline_sale: bool = False
     debt_limit_minor: NotNegative = 0
     suspended: bool = False
 

@@ -56,7 +56,8 @@ class Merchant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ask: what a courier must key in before a payment.
         order_host: whether its order system speaks ISO 8583.
         part_payment: whether its order system lets an order be paid in parts.
-        refund_fee, refund, blind_refund, refund_days, debt_limit_minor: as of the switch's file.
+        refund_fee, refund, blind_refund, refund_days, debt_limit_minor, offline_sale: as of the
+            switch's file.
     """
 
     merchant_id: str
@@ -75,6 +76,7 @@ class Merchant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     refund: bool = False
     blind_refund: bool = False
     refund_days: NotNegative = 90
+    offline_sale: bool = False
     debt_limit_minor: NotNegative = 0
 
 

@@ -27,6 +27,9 @@ FAVOURITE = 150
 # On some days tills give back what they took.
 REFUNDS = {"refund": 14}
 REFUNDS_EACH_DAYS = 7
+# On some days the card's bank is asked by phone.
+OFFLINE_SALES = {"offline_sale": 14}
+OFFLINE_EACH_DAYS, OFFLINE_DAY = 13, 10
 RIVALS = {"part": ("order", "cash")}
 SHARE_WITH_FAVOURITE = 0.2
 # What may come before it.
@@ -50,12 +53,14 @@ MORE_ASIDES = {"strangers": {"courier_off": 4}}
 
 def payments_of(draw: Random, seed: int) -> dict[str, int]:
     """What the payments of a day are drawn from, with weights."""
-    refunds = REFUNDS if seed % REFUNDS_EACH_DAYS == 0 else {}
+    more = REFUNDS if seed % REFUNDS_EACH_DAYS == 0 else {}
+    if seed % OFFLINE_EACH_DAYS == OFFLINE_DAY:
+        more = more | OFFLINE_SALES
     has_favourite, favourite = draw.random() < SHARE_WITH_FAVOURITE, draw.choice(list(PAYMENTS))
     if not has_favourite:
-        return PAYMENTS | refunds
+        return PAYMENTS | more
     rivals = dict.fromkeys(RIVALS.get(favourite, ()), FAVOURITE // 2)
-    return PAYMENTS | refunds | rivals | {favourite: FAVOURITE}
+    return PAYMENTS | more | rivals | {favourite: FAVOURITE}
 
 
 class Budget:

@@ -206,8 +206,10 @@ class Player:
 
     async def _refund(self) -> None:
         """Give a card back what it paid, or a part; or what a void may give back too."""
-        sales = [e for e in self.state.journal if e.kind == "sale" and e.state == "approved"]
-        sales = [sale for sale in sales if sale.rrn in self._cards_of]
+        taken = [
+            e for e in self.state.journal if e.kind in kinds.REFUNDABLE and e.state == "approved"
+        ]
+        sales = [sale for sale in taken if sale.rrn in self._cards_of]
         if not sales:
             await self._sale()
             return
@@ -218,6 +220,14 @@ class Player:
             amount_minor += sale.amount_minor
         card = self._cards_of[sale.rrn]
         self._note(await self._client.refund(amount_minor, card, sale.rrn))
+
+    async def _offline_sale(self) -> None:
+        """A sale that the card's bank has approved by phone."""
+        card = self._draw.choice(self._cards)
+        amount_minor = self._draw.randint(1, 10_000)
+        code = f"T{self._draw.randrange(100_000):05d}"
+        result = self._note(await self._client.offline_sale(amount_minor, card, code))
+        self._cards_of[result.rrn] = card
 
     async def _sale_reversed(self) -> None:
         if (await self._sale()).approved:

@@ -139,6 +139,7 @@ def switch_config(
                 "refund": m.refund,
                 "blind_refund": m.blind_refund,
                 "refund_days": m.refund_days,
+                "offline_sale": m.offline_sale,
                 "debt_limit_minor": m.debt_limit_minor,
                 "order_text": m.order_text,
                 "ask": m.ask,

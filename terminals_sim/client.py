@@ -138,6 +138,13 @@ class TerminalClient:
             kinds.REFUND, lambda: self.terminal.refund(amount_minor, shown, rrn)
         )
 
+    async def offline_sale(self, amount_minor: int, card: Card, code: str) -> Result:
+        """Tell of a sale that was approved by phone with a code of 6 characters."""
+        shown = present(card, pin="")
+        return await self.perform(
+            kinds.OFFLINE_SALE, lambda: self.terminal.offline_sale(amount_minor, shown, code)
+        )
+
     async def reverse(self) -> Result:
         """Reverse what waits for it, else the last approved reversible transaction."""
         return await self.perform(kinds.REVERSAL, self.terminal.reverse)

@@ -59,6 +59,7 @@ BALANCE = Kind("balance", "0200", "310000", "01", condition_code="00", journaled
 SALE = Kind("sale", "0200", "000000", "22", condition_code="00", reversible=True)
 VOID = Kind("void", "0200", "200000", "23", condition_code="00", reversible=True)
 REFUND = Kind("refund", "0220", "200000", "25", condition_code="00", repeated=True)
+OFFLINE_SALE = Kind("offline_sale", "0220", "000000", "30", condition_code="00", repeated=True)
 REVERSAL = Kind("reversal", "0400", "", "", journaled=False)
 ORDER_QUERY = Kind("order_query", "0200", "380000", "71", journaled=False)
 ORDER_CARD = Kind("order_payment", "0200", "000000", "72", condition_code="00", reversible=True)
@@ -74,6 +75,7 @@ REPEATED = {
     kind.name: kind
     for kind in (
         REFUND,
+        OFFLINE_SALE,
         ORDER_CONFIRM,
         ORDER_RECEIPT,
         ORDER_CANCEL,
@@ -81,4 +83,6 @@ REPEATED = {
         ORDER_EXCEPTION,
     )
 }
+# Kinds of payments that a refund gives back.
+REFUNDABLE = frozenset({SALE.name, OFFLINE_SALE.name})
 WAYS = {"card": ORDER_CARD, "cash": ORDER_CASH, "delivery": ORDER_DELIVERY}

@@ -78,6 +78,10 @@ ACTIONS: dict[str, tuple[Kind, Builder]] = {
         kinds.REFUND,
         lambda e, t, s: t.refund(parse_amount(s.amount), _card(e, s), s.rrn),
     ),
+    "offline": (
+        kinds.OFFLINE_SALE,
+        lambda e, t, s: t.offline_sale(parse_amount(s.amount), _card(e, s), s.code),
+    ),
     "reverse": (kinds.REVERSAL, lambda e, t, s: t.reverse()),
     "courier-sign-on": (kinds.COURIER_SIGN_ON, _courier_sign_on),
     "courier-sign-off": (kinds.COURIER_SIGN_OFF, lambda e, t, s: t.courier_sign_off(s.courier)),

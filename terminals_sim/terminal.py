@@ -32,6 +32,8 @@ from acquirer.terminals_sim.state import (
 CURRENCY = "156"
 NO_ANSWER = "98"
 OTHER_REASON = "06"
+# DE61.4 of a sale that was approved by phone.
+BY_PHONE = "01"
 MORE_TAGS = outcomes.ORDER_TAGS[1:]
 _NOT_IN_REVERSAL = frozenset({2, 14, 23, 26, 35, 36, 37, 38, 41, 42, 52, 53, 55, 61, 64})
 
@@ -164,7 +166,7 @@ class Terminal:
         Raises:
             LocalRefusal: no RRN, and no sale here.
         """
-        sales = [e for e in self.state.journal if e.kind == kinds.SALE.name]
+        sales = [e for e in self.state.journal if e.kind in kinds.REFUNDABLE]
         sale = next((e for e in reversed(sales) if rrn in ("", e.rrn)), None)
         if sale is None and not rrn:
             raise LocalRefusal("no sale to refund")
@@ -174,6 +176,12 @@ class Terminal:
         if sale and sale.approval_code:
             fields[38] = sale.approval_code
         return self._request(kinds.REFUND, fields)
+
+    def offline_sale(self, amount_minor: int, presented: Presented, code: str) -> Request:
+        """0220 000000, type 30: a sale that was approved by phone, with the code given there."""
+        named = De61("0" * 6, "0" * 6, "0" * 4, BY_PHONE, "0" * 11)
+        fields = _money(amount_minor) | self._card(presented, amount_minor)
+        return self._request(kinds.OFFLINE_SALE, fields | {38: code, 61: named.format()})
 
     def reverse(self) -> Request:
         """0400 for what waits to be reversed, else for the last approved transaction.

@@ -22,6 +22,7 @@ class Kind(StrEnum):
     VOID = "void"
     BALANCE = "balance"
     REFUND = "refund"
+    OFFLINE_SALE = "offline_sale"
     REVERSAL = "reversal"
     UNKNOWN_ORIGINAL = "unknown_original"
     UNSUPPORTED = "unsupported"
@@ -86,6 +87,9 @@ KINDS: Mapping[Kind, KindRow] = MappingProxyType(
         Kind.VOID: KindRow("void", BankMessage.VOID, Undo.BANK, undoes=True, gives_back="void"),
         Kind.BALANCE: KindRow("balance inquiry", BankMessage.BALANCE),
         Kind.REFUND: KindRow("refund", BankMessage.REFUND, posts=True, gives_back="refund"),
+        Kind.OFFLINE_SALE: KindRow(
+            "offline sale", BankMessage.ADVICE, posts=True, payment="sale", ruled_as=Kind.SALE
+        ),
         Kind.REVERSAL: KindRow("reversal", gives_back="reversal"),
         Kind.UNKNOWN_ORIGINAL: KindRow("original of a reversal, never seen"),
         Kind.UNSUPPORTED: KindRow("not supported"),

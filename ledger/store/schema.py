@@ -162,7 +162,7 @@ transfers = Table(
 
 # Written out wherever it is asked for, so that SQLite sees that the partial index serves.
 UNSETTLED = text("state IN ('received', 'sent')")
-TAKEN = text("kind IN ('sale', 'order_payment', 'order_payment_group', 'refund')")
+TAKEN = text("kind IN ('sale', 'offline_sale', 'order_payment', 'order_payment_group', 'refund')")
 
 journal = Table(
     "journal",

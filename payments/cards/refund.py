@@ -49,7 +49,7 @@ TRIES_MAX = 20
 CLAIMED_WAIT_S = 0.25
 DAY_MS = 86_400_000
 # Of the payments that may be given back to a card in this way.
-REFUNDABLE = frozenset({Kind.SALE})
+REFUNDABLE = frozenset({Kind.SALE, Kind.OFFLINE_SALE})
 
 
 class RefundRequested(Command, frozen=True):

@@ -68,11 +68,9 @@ async def ready_card(
 
     if card.is_pin_unfit:
         return await refused(ResponseCode.PIN_FORMAT)
-    bank = _route(ports, origin, kind, card)
-    if bank is None:
-        return await refused(ResponseCode.NO_ROUTE)
-    if _cannot_carry(ports, origin, kind, bank, card):
-        return await refused(ResponseCode.FORMAT_ERROR)
+    bank = bank_for(ports, origin, kind, card)
+    if isinstance(bank, ResponseCode):
+        return await refused(bank)
     zpk = _zpk_for(ports, origin, kind, bank, card)
     if zpk is None:
         return await refused(ResponseCode.UNAVAILABLE)
@@ -83,11 +81,17 @@ async def ready_card(
     return ReadyCard(card, bank, pin)
 
 
-def _route(ports: Ports, origin: Origin, kind: Kind, card: PresentedCard) -> str | None:
-    """The bank for this card and transaction, or None where no rule covers it (92)."""
+def bank_for(ports: Ports, origin: Origin, kind: Kind, card: PresentedCard) -> str | ResponseCode:
+    """The bank for this card and transaction, or why there is none.
+
+    No rule covers it (92), or the bank's dialect cannot hold what was presented (30).
+    """
     facts = RouteFacts(card.pan, ruled_as(kind), origin.merchant_id)
     chosen = choose(facts, origin.business.routes)
-    return chosen.first_up(ports.banks.is_up) if isinstance(chosen, Route) else None
+    if not isinstance(chosen, Route):
+        return ResponseCode.NO_ROUTE
+    bank = chosen.first_up(ports.banks.is_up)
+    return ResponseCode.FORMAT_ERROR if _cannot_carry(ports, origin, kind, bank, card) else bank
 
 
 def _cannot_carry(ports: Ports, origin: Origin, kind: Kind, bank: str, card: PresentedCard) -> bool:

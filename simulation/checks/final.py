@@ -127,7 +127,7 @@ def _standing(auditor: Auditor) -> dict[str, int]:
 def _with_bank(auditor: Auditor) -> dict[str, tuple[int, bool]]:
     rows = auditor.rows(
         "SELECT rrn, " + _LEFT.format("journal") + " AS left_minor, bank <> '' FROM journal"
-        " WHERE kind IN ('sale', 'order_payment', 'order_payment_group')"
+        " WHERE kind IN ('sale', 'offline_sale', 'order_payment', 'order_payment_group')"
         " AND state IN ('approved', 'refunded')"
         " AND (left_minor <> 0 OR amount_minor = 0)"
     )

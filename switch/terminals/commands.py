@@ -18,6 +18,7 @@ from acquirer.codecs.private_fields import De53, De61
 from acquirer.codecs.shown_text import one_line
 from acquirer.codecs.track2 import Track2
 from acquirer.payments.cards.balance import BalanceRequested
+from acquirer.payments.cards.offline_sale import OfflineSaleTold
 from acquirer.payments.cards.refund import RefundRequested
 from acquirer.payments.cards.reversal import ReversalRequested
 from acquirer.payments.cards.sale import SaleRequested
@@ -50,6 +51,8 @@ MORE_TAGS = tuple(f"N{place}" for place in range(2, 10))
 PART_DIGITS_MAX = 12
 SEPARATOR, TIMES = "|", "*"
 ITEM_HEAD_BYTES = 5
+# DE61.4 of an offline sale: approved by phone, or by the terminal in its bank's place.
+OFFLINE_MODES = frozenset({"01", "02"})
 CARD = PROCESSING_CODES[Means.CARD]
 
 
@@ -197,6 +200,26 @@ def refund_requested(request: Request) -> RefundRequested:
         message.get(38),
         message.get(25),
     )
+
+
+def offline_sale_told(request: Request) -> OfflineSaleTold:
+    """MTI 0220, DE3 000000, type 30; DE61 names no payment, and says how it was approved.
+
+    Raises:
+        RemoteFormatError: it has a PIN, no such DE38, or another DE61.
+    """
+    message, card = request.message, card_of(request)
+    de61 = De61.parse(message.get(61))
+    if (de61.original_batch + de61.original_stan).strip("0"):
+        raise RemoteFormatError("an offline sale names no other payment", field="61.1")
+    if de61.auth_mode not in OFFLINE_MODES:
+        raise RemoteFormatError("approved by phone is 01, in the bank's place 02", field="61.4")
+    if card.pin_block:
+        raise RemoteFormatError("an offline sale has no PIN", field="52")
+    approval_code = message.get(38)
+    if not approval_code.strip():
+        raise RemoteFormatError("an approval code is not blank", field="38")
+    return OfflineSaleTold(request.origin, card, approval_code)
 
 
 def reversal_requested(request: Request) -> ReversalRequested:

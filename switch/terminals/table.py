@@ -16,6 +16,7 @@ from acquirer.codecs.private_fields import De60
 from acquirer.ledger.journal.entries import Role
 from acquirer.ledger.journal.kinds import Kind
 from acquirer.payments.cards.balance import balance
+from acquirer.payments.cards.offline_sale import offline_sale
 from acquirer.payments.cards.refund import refund
 from acquirer.payments.cards.reversal import reversal
 from acquirer.payments.cards.sale import sale
@@ -105,6 +106,7 @@ _BALANCE = _pays(balance, commands.balance_requested)
 _SALE = _pays(sale, commands.sale_requested)
 _VOID = _pays(void, commands.void_requested)
 _REFUND = _pays(refund, commands.refund_requested)
+_OFFLINE_SALE = _pays(offline_sale, commands.offline_sale_told)
 _ORDER_QUERY = _pays(order_query, commands.order_queried)
 _ORDER_PAYMENT = _pays(order_payment, commands.order_payment_requested)
 _PAYMENT_CONFIRMATION = _pays(payment_confirmation, commands.payment_confirmed)
@@ -135,6 +137,9 @@ FINANCIAL: dict[tuple[str, str, str], Transaction] = {
     ),
     ("0220", "200000", "25"): Transaction(
         Kind.REFUND, _REFUND, (3, 4, 11, 25, 41, 42, 49), looks_back=True, any_batch=True
+    ),
+    ("0220", "000000", "30"): Transaction(
+        Kind.OFFLINE_SALE, _OFFLINE_SALE, (*_CARD, 38, 61), any_batch=True
     ),
     ("0200", "380000", "71"): Transaction(Kind.ORDER_QUERY, _ORDER_QUERY, (*_ORDER, 59)),
     ("0200", "000000", "72"): Transaction(

@@ -33,7 +33,7 @@ from acquirer.ledger.journal.states import change_is_legal
 from acquirer.ledger.reports.takings import Takings
 from acquirer.ledger.store.rows import EntryRow
 
-_TAKEN = (Kind.SALE, Kind.ORDER_PAYMENT, Kind.ORDER_GROUP, Kind.REFUND)
+_TAKEN = (Kind.SALE, Kind.OFFLINE_SALE, Kind.ORDER_PAYMENT, Kind.ORDER_GROUP, Kind.REFUND)
 
 
 class MemoryBooks:

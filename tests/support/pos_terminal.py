@@ -352,6 +352,17 @@ class PosTerminal:
             }
         return self.frame("0220", fields)
 
+    def offline_sale(
+        self, card: Card, amount_minor: int, code: str = "A1B2C3", mode: str = "01", **more: Any
+    ) -> bytes:
+        """0220, DE3 000000, type 30, with an approval code."""
+        fields = self.sale_fields(card, amount_minor, pin="", **more) | {
+            38: code,
+            60: f"30{self.batch}00050",
+            61: "0" * 16 + mode + "0" * 11,
+        }
+        return self.frame("0220", fields)
+
     def reversal(self, frame: bytes, reason: str = "98") -> bytes:
         """0400 of the request in ``frame``: its STAN, DE3, DE4, DE25 and DE60."""
         original = Reply.of(frame[2:])

@@ -130,6 +130,7 @@ async def _talk(desk: Desk) -> None:
     await _orders(desk, card)
     third = await desk.ask("sale that is refunded", pos.sale(card, 1444))
     await desk.ask("refund", pos.refund(card, 444, third))
+    await desk.ask("offline sale", pos.offline_sale(card, 1555))
     await desk.ask("sign-off", pos.sign_off())
 
 

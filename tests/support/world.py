@@ -420,7 +420,7 @@ class World:
         theirs = {
             row["rrn"]: row["amount_minor"]
             for row in self.bank_rows()
-            if row["state"] == "approved" and row["kind"] == "sale"
+            if row["state"] == "approved" and row["kind"] in ("sale", "advice")
         }
         assert theirs == ours
         refunds = [

@@ -179,6 +179,22 @@ def refund(
 
 
 @terminal_app.command()
+def offline(
+    context: typer.Context,
+    amount: Annotated[str, typer.Option("--amount", help="Such as 12.50.")],
+    card: CardOption,
+    code: Annotated[str, typer.Option("--code", help="Approval code given by phone, 6 letters.")],
+) -> None:
+    """Tell of a sale that was approved by phone.
+
+    Example: acquirer terminal --tid 10000001 --data shop offline --amount 12.50 --card alice --code
+    A1B2C3
+    """
+    amount_minor, shown = amount_of(amount), card_of(context.obj, card)
+    play(context.obj, lambda client: client.offline_sale(amount_minor, shown, code))
+
+
+@terminal_app.command()
 def reverse(context: typer.Context) -> None:
     """Send the pending reversal, or reverse the last approved transaction.
 

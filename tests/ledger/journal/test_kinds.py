@@ -1,5 +1,6 @@
 """The table of kinds says of each what the books and the banks need to know."""
 
+from acquirer.codecs.bank_kinds import BankMessage
 from acquirer.ledger.journal.kinds import KINDS, PAYMENTS, POSTING, REVERSIBLE, UNDOING, Kind, Undo
 from acquirer.ledger.store.schema import TAKEN
 
@@ -17,9 +18,9 @@ def test_what_a_bank_undoes_it_was_asked() -> None:
 
 
 def test_payments_post_what_they_are_for_and_can_be_undone() -> None:
-    """A payment's transfers come to its amount, and a bank takes each back."""
+    """A payment's transfers come to its amount; a bank takes each back, or it is an advice."""
     assert PAYMENTS <= POSTING
-    assert PAYMENTS <= REVERSIBLE
+    assert all(KINDS[kind].bank_message is BankMessage.ADVICE for kind in PAYMENTS - REVERSIBLE)
     assert not {kind for kind in PAYMENTS if KINDS[kind].undo is Undo.NONE}
 
 
