@@ -10,19 +10,18 @@ Source: ISO 8583:1987 clause 4; docs/interfaces/terminal.md part 2; docs/interfa
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib import resources
-from pathlib import Path
 from typing import Any, NoReturn
 
 import iso8583
 
 from acquirer.codecs.bitmap import BitmapLayout
-from acquirer.codecs.dialect_checks import extended, parse_file
+from acquirer.codecs.compiled import SEEN_MIN, CompiledMessages
+from acquirer.codecs.dialect_checks import parse_file
 from acquirer.codecs.dialect_file import BYTE_TYPES, TEXT_CODECS, FieldFormat, compile_spec
+from acquirer.codecs.dialect_source import dialect_source
 from acquirer.codecs.errors import DialectError, LocalFormatError, RemoteFormatError
 from acquirer.codecs.field_parts import FieldParts, inner_source
 from acquirer.codecs.framing import LengthHeader
@@ -31,7 +30,6 @@ from acquirer.codecs.message import Message
 from acquirer.codecs.reasons import UNDEFINED, reason, reason_ours
 
 MAC_BYTES = 8
-_EXTENDS_MAX = 4
 _PLANS_MAX = 512
 
 
@@ -65,10 +63,15 @@ class Dialect:
         trailer: the bytes that stand behind each message in a frame; empty where there are none.
         has_tpdu: whether the envelope starts with a TPDU of 5 bytes.
         reversal_mti: ``0400`` or ``0420``; its repeat is one more.
+        compiled: reads and writes what comes often and is beyond doubt.
     """
 
-    def __init__(self, source: dict[str, Any], name: str) -> None:
+    def __init__(self, source: dict[str, Any], name: str, *, seen_min: int = SEEN_MIN) -> None:
         """Compile a TOML document whose ``extends`` is resolved.
+
+        Args:
+            seen_min: how often a bitmap or a sequence of fields must be seen before functions
+                for it are made.
 
         Raises:
             DialectError: the text names file, field and key.
@@ -101,6 +104,7 @@ class Dialect:
         self._prefix_digits = {k: s.prefix_digits for k, s in compiled.items() if s.prefix_digits}
         self._plan = lru_cache(maxsize=_PLANS_MAX)(self._make_plan)
         self._mac_codec = self._mac_encoding(name)
+        self.compiled = CompiledMessages(file, compiled, self.bitmap, seen_min)
         defaults = source.get("defaults", {})
         self._parts = {
             int(key): self._parts_of(key, entry, defaults)
@@ -118,11 +122,16 @@ class Dialect:
         Raises:
             RemoteFormatError: with the field's path, the offset and the fields read before it.
         """
+        message = self.compiled.decode(raw)
+        if message is not None:
+            return message
         try:
-            return self._decode(raw)
+            message = self._decode(raw)
         except RemoteFormatError as error:
             self._look_around(raw, error)
             raise
+        self.compiled.decoded(raw)
+        return message
 
     def decode_around(self, raw: bytes) -> tuple[Message, tuple[RemoteFormatError, ...]]:
         """As :meth:`decode`, without the fields at fault whose length is certain.
@@ -137,7 +146,7 @@ class Dialect:
             RemoteFormatError: as for :meth:`decode`: the lengths do not lead to the last byte.
         """
         try:
-            return self._decode(raw), ()
+            return self.compiled.decode(raw) or self._decode(raw), ()
         except RemoteFormatError as error:
             found = self._look_around(raw, error)
             if not (found.is_whole and found.faults):
@@ -202,6 +211,14 @@ class Dialect:
         Raises:
             LocalFormatError: a value does not fit its field.
         """
+        raw = self.compiled.encode(message)
+        if raw is None:
+            raw = self._encode(message)
+            self.compiled.encoded(message)
+        message.raw = raw
+        return raw
+
+    def _encode(self, message: Message) -> bytes:
         keys = self._keys
         try:
             values = {keys[number]: value for number, value in message.fields.items()}
@@ -247,8 +264,7 @@ class Dialect:
             text = reason_ours(error.msg, self._spec[error.field]["data_enc"])
             raise LocalFormatError(text, field=error.field) from None
         raw = bytes(encoded)
-        message.raw = self.bitmap.without_flag(raw) if self.bitmap.always_both else raw
-        return message.raw
+        return self.bitmap.without_flag(raw) if self.bitmap.always_both else raw
 
     def fits(self, number: int, value: str) -> bool:
         """Whether a field can hold a value, so that :meth:`encode` takes it."""
@@ -446,38 +462,4 @@ def load_dialect(name: str) -> Dialect:
     Raises:
         DialectError: no such dialect, or the file is wrong; the text names file and field.
     """
-    source, depth = _read(name), 0
-    while "extends" in source:
-        base, depth = source.pop("extends"), depth + 1
-        if not isinstance(base, str) or depth > _EXTENDS_MAX:
-            raise DialectError(f"{name}: extends names one file, {_EXTENDS_MAX} deep at most")
-        if base.endswith(".toml") and name.endswith(".toml"):
-            base = str(Path(name).parent / base)
-        try:
-            source = extended(_read(base), source)
-        except DialectError as error:
-            raise DialectError(f"{name}: extends: {error}") from None
-    return Dialect(source, name)
-
-
-def _read(name: str) -> dict[str, Any]:
-    file: Any
-    if name.endswith(".toml"):
-        file = Path(name)
-        if not file.is_file():
-            raise DialectError(f"no dialect file {name}")
-    else:
-        file = resources.files("acquirer.codecs").joinpath("dialects", f"{name}.toml")
-        if not (name.isidentifier() and file.is_file()):
-            shipped = ", ".join(shipped_dialects())
-            raise DialectError(f"no dialect {name!r}; shipped are {shipped}")
-    try:
-        return tomllib.loads(file.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError, OSError) as error:
-        raise DialectError(f"{name}: {error}") from error
-
-
-def shipped_dialects() -> list[str]:
-    """The names of the dialects that come with the package, sorted."""
-    folder = resources.files("acquirer.codecs").joinpath("dialects")
-    return sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if f.name[-5:] == ".toml")
+    return Dialect(dialect_source(name), name)

@@ -190,6 +190,11 @@ class Pads(str):
         pads._accepted = accepted
         return pads
 
+    @property
+    def accepted(self) -> str:
+        """Those that are read."""
+        return self._accepted
+
     def __getitem__(self, _key: object) -> Pads:
         return self
 

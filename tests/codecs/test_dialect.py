@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from acquirer.codecs.dialect import Dialect, load_dialect, shipped_dialects
+from acquirer.codecs.dialect import Dialect, load_dialect
+from acquirer.codecs.dialect_source import shipped_dialects
 from acquirer.codecs.errors import LocalFormatError, RemoteFormatError
 from acquirer.codecs.message import Message
 

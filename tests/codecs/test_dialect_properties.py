@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from acquirer.codecs.capture import open_capture
-from acquirer.codecs.dialect import Dialect, load_dialect, shipped_dialects
+from acquirer.codecs.dialect import Dialect, load_dialect
+from acquirer.codecs.dialect_source import shipped_dialects
 from acquirer.codecs.errors import CodecError, LocalFormatError, RemoteFormatError
 from acquirer.codecs.explain import explain_message, plain_text
 from acquirer.codecs.message import Message

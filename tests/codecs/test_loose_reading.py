@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from acquirer.codecs.dialect import Dialect, load_dialect, shipped_dialects
+from acquirer.codecs.dialect import Dialect, load_dialect
+from acquirer.codecs.dialect_source import shipped_dialects
 from acquirer.codecs.errors import RemoteFormatError
 from acquirer.codecs.message import Message
 
