@@ -42,6 +42,8 @@ class ReportLine:
         net_minor: what is due to the merchant: paid less fees and refunds.
         unconfirmed_count: payments of these that nobody has confirmed yet.
         returned_count: payments that were voided, reversed or cancelled, and refunds.
+        voided_count: of these, the payments: they are not in what was paid, while what a refund
+            gives back is.
         exception_count: exceptions told.
         cash_in_hand_minor: what couriers of this group owe now, whatever the dates.
     """
@@ -59,6 +61,8 @@ class ReportLine:
     unconfirmed_minor: int = 0
     returned_count: int = 0
     returned_minor: int = 0
+    voided_count: int = 0
+    voided_minor: int = 0
     exception_count: int = 0
     cash_in_hand_minor: int = 0
 
@@ -177,6 +181,9 @@ def _count(line: ReportLine, row: Any) -> None:
         if row.kind == Kind.REFUND:
             line.fee_minor += fee_minor
             line.net_minor -= row.amount_minor + fee_minor
+        else:
+            line.voided_count += 1
+            line.voided_minor += row.amount_minor
         return
     means = _means(row)
     if means == "card":

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable, Iterator, Mapping
 
+from acquirer.codecs.currencies import ALPHABETIC
 from acquirer.config.loading import ConfigError
 from acquirer.config.tls import server_context
 from acquirer.payments.kernel.calendar import time_zone
@@ -183,6 +184,9 @@ def _unusable(
                 secret_key(secret)
         except OrderSettingsError as error:
             yield Fault(place(MERCHANT, index, "event_secret"), str(error))
+        if merchant.currency_code not in ALPHABETIC:
+            reason = f"{merchant.currency_code!r} is no numeric code of ISO 4217, such as 156"
+            yield Fault(place(MERCHANT, index, "currency_code"), reason)
         try:
             OrderTypes((), [merchant])
         except ValueError as error:

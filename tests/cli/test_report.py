@@ -174,6 +174,8 @@ async def test_by_merchant(run: Any) -> None:
         "unconfirmed_minor": 20_000,
         "returned_count": 2,
         "returned_minor": 5_000,
+        "voided_count": 1,
+        "voided_minor": 3_000,
         "exception_count": 1,
         "cash_in_hand_minor": 5_000,
     } == line
@@ -200,6 +202,39 @@ async def test_csv_and_table(run: Any) -> None:
     (line,) = csv.DictReader(io.StringIO(run("--csv")))
     assert ("32000", "34660") == (line["card_minor"], line["net_minor"])
     assert "346.60" in run()
+
+
+async def test_the_table_has_no_empty_columns(run: Any) -> None:
+    """Of couriers who took no cash nothing is said of cash; what is nothing in a column is 0.00."""
+    shown = run("--by", "station")
+    assert "exceptions" in shown
+    north = next(line for line in shown.splitlines() if "north" in line)
+    south = next(line for line in shown.splitlines() if "south" in line)
+    assert "CNY" in north
+    assert "200.00" in north
+    assert "0.00" in south
+    for_nothing = run("--by", "means")
+    assert "nothing to pay" in for_nothing
+    by_day = run("--by", "day")
+    assert "cash in hand" not in by_day
+
+
+async def test_a_voided_sale_is_not_in_what_was_paid(run: Any) -> None:
+    """It is counted among what came back, and for itself; a refund's payment stays paid."""
+    (line,) = json.loads(run("--json"))["lines"]
+    paid_minor = line["card_minor"] + line["cash_minor"]
+    refunded_minor = line["returned_minor"] - line["voided_minor"]
+    assert line["net_minor"] == paid_minor - refunded_minor - line["fee_minor"]
+
+
+async def test_an_empty_report_says_so(run: Any, tmp_path: Path) -> None:
+    """No table without lines; the chart is made all the same."""
+    # No cash is owed by day, so that nothing is left of the books.
+    nothing = ("--by", "day", "--from", "2025-01-01")
+    assert "By day, 2025-01-01: no payments" == run(*nothing).strip()
+    assert [] == json.loads(run(*nothing, "--json"))["lines"]
+    run(*nothing, "--png", str(tmp_path / "r.png"))
+    assert (tmp_path / "r.png").stat().st_size
 
 
 async def test_workbook_and_chart(run: Any, tmp_path: Path) -> None:

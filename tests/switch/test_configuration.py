@@ -90,7 +90,9 @@ def test_only_the_kinds_that_are_asked_for_are_taken() -> None:
 WRONG = Configuration(
     merchants=(
         MERCHANT,
-        msgspec.structs.replace(MERCHANT, event_secret="whsec_x", order_text="{{"),
+        msgspec.structs.replace(
+            MERCHANT, event_secret="whsec_x", currency_code="999", order_text="{{"
+        ),
     ),
     terminals=(
         TERMINAL,
@@ -113,6 +115,7 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
         "routes[1].bank",
         "routes[2].bins",
         "merchant 898110053310001: event_secret",
+        "merchant 898110053310001: currency_code",
         "merchant 898110053310001: order_text",
         "terminal[1].terminal_id",
     ] == [fault.place for fault in faults]

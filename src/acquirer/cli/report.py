@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import date, datetime
 from functools import partial
@@ -24,6 +24,7 @@ from acquirer.cli.operator import read_settings
 from acquirer.cli.process import fail
 from acquirer.cli.report_files import write_chart, write_workbook
 from acquirer.cli.screen import print_json, say
+from acquirer.codecs.currencies import currency_name
 from acquirer.codecs.money import format_minor
 from acquirer.ledger.reports.settlement import (
     COLUMNS,
@@ -47,6 +48,8 @@ HEADINGS = {
     "unconfirmed_minor": "unconfirmed",
     "returned_count": "back",
     "returned_minor": "returned",
+    "voided_count": "of these voids",
+    "voided_minor": "voided",
     "exception_count": "exceptions",
     "cash_in_hand_minor": "cash in hand",
 }
@@ -71,7 +74,9 @@ def report(
     as_json: AsJson = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="CSV on standard output.")] = False,
     xlsx: Annotated[Path | None, typer.Option("--xlsx", help="Write an Excel workbook.")] = None,
-    png: Annotated[Path | None, typer.Option("--png", help="Write a chart of the net due.")] = None,
+    png: Annotated[
+        Path | None, typer.Option("--png", help="Write a chart: gross by means, net due.")
+    ] = None,
 ) -> None:
     """Print what was paid, by means, with fees and net due; what is open, returned, outstanding.
 
@@ -104,7 +109,9 @@ def report(
         reason = f"no merchant {merchant!r}; there are {', '.join(known)}"
         raise typer.BadParameter(reason, param_hint="--merchant")
     title = f"By {by}, {first_date}" + (f" to {last_date}" if last_date != first_date else "")
-    for path, write in ((xlsx, partial(write_workbook, headings=HEADINGS)), (png, write_chart)):
+    names = {m.merchant_id: m.name for m in current.merchants} if by == "merchant" else {}
+    chart = partial(write_chart, names=names)
+    for path, write in ((xlsx, partial(write_workbook, headings=HEADINGS)), (png, chart)):
         if path is not None:
             _write(path, write, title, lines, to_stderr=as_json or as_csv)
     if as_json:
@@ -112,7 +119,7 @@ def report(
     elif as_csv:
         _print_csv(lines)
     elif xlsx is None and png is None:
-        _print_table(title, lines)
+        _print_table(title, lines, names)
 
 
 def _write(
@@ -155,28 +162,29 @@ def _plain(text: str) -> str:
     return "'" + text if text[:1] in ("=", "+", "@", "\t") else text
 
 
-def _print_table(title: str, lines: list[ReportLine]) -> None:
+def _print_table(title: str, lines: list[ReportLine], names: Mapping[str, str]) -> None:
+    """Print the columns in which there is something."""
+    if not lines:
+        say(f"{title}: no payments")
+        return
+    shown = [name for name in COLUMNS if any(getattr(line, name) for line in lines)]
     table = Table("", "currency", title=title)
-    for name in COLUMNS:
+    for name in shown:
         table.add_column(HEADINGS[name], justify="right")
     for line in lines:
-        table.add_row(*_cells(line))
+        table.add_row(names.get(line.group, line.group), *_cells(line, shown))
     for currency in sorted({line.currency_code for line in lines}):
         table.add_section()
-        table.add_row(*_cells(total(lines, currency)), style="bold")
+        table.add_row("total", *_cells(total(lines, currency), shown), style="bold")
     console().print(table)
 
 
-def _cells(line: ReportLine) -> list[str]:
-    cells = [line.group, line.currency_code]
-    for name in COLUMNS:
+def _cells(line: ReportLine, shown: list[str]) -> list[str]:
+    cells = [currency_name(line.currency_code)]
+    for name in shown:
         value = getattr(line, name)
-        if not value:
-            cells.append("")
-        elif name.endswith("_minor"):
-            cells.append(format_minor(value, line.currency_code))
-        else:
-            cells.append(str(value))
+        is_amount = name.endswith("_minor")
+        cells.append(format_minor(value, line.currency_code) if is_amount else str(value))
     return cells
 
 
