@@ -20,8 +20,9 @@ def test_what_a_bank_undoes_it_was_asked() -> None:
 def test_payments_post_what_they_are_for_and_can_be_undone() -> None:
     """A payment's transfers come to its amount; a bank takes each back, or it is an advice."""
     assert PAYMENTS <= POSTING
-    assert all(KINDS[kind].bank_message is BankMessage.ADVICE for kind in PAYMENTS - REVERSIBLE)
-    assert not {kind for kind in PAYMENTS if KINDS[kind].undo is Undo.NONE}
+    told = {kind for kind in PAYMENTS if KINDS[kind].bank_message is BankMessage.ADVICE}
+    assert told == PAYMENTS - REVERSIBLE
+    assert told == {kind for kind in PAYMENTS if KINDS[kind].undo is Undo.NONE}
 
 
 def test_the_index_of_takings_has_payments_and_refunds() -> None:
