@@ -157,6 +157,14 @@ class Dialect:
         """Whatever can be read, for people who look at a message; never raises on bad bytes."""
         return self._loose.read(raw)
 
+    def wire_fields(self, raw: bytes) -> dict[int, tuple[bytes, bytes]]:
+        """The bytes of each field of a message that decodes: length prefix and value.
+
+        Args:
+            raw: MTI to last field.
+        """
+        return self._loose.wire_fields(raw)
+
     def text_codec(self, number: int) -> str:
         """The encoding of a field's text, empty where it has none or is not part of this."""
         is_text = self.types.get(number) in ("an", "ans")

@@ -106,6 +106,15 @@ class LooseReader:
             found.faults.append(RemoteFormatError(end[1], field=end[0], offset=offset))
         return found
 
+    def wire_fields(self, raw: bytes) -> dict[int, tuple[bytes, bytes]]:
+        """The bytes of each field, as far as lengths lead: length prefix and value."""
+        parts, _ = self._split(self._bitmap.with_flag(raw))
+        return {
+            int(key): (part["len"], part["data"])
+            for key, part in parts.items()
+            if key not in ("t", "p", "1")
+        }
+
     def _split(self, raw: bytes) -> tuple[Parts, tuple[str, str] | None]:
         """The bytes of each field as far as lengths lead; where that is not to the end, at which
         field they stop, and why."""

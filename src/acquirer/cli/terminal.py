@@ -25,6 +25,7 @@ from acquirer.cli.terminal_options import (
     play,
 )
 from acquirer.cli.terminal_orders import order_app
+from acquirer.cli.terminal_self_test import self_test
 from acquirer.cli.terminal_setup import USAGE, Setup
 from acquirer.cli.terminal_shop import shop_app
 from acquirer.terminals_sim.client import TIMEOUT_S
@@ -68,6 +69,9 @@ def terminal(
         str, typer.Option("--estate", help="Estate file; the demo estate by default.")
     ] = "",
     trace: Annotated[bool, typer.Option("--trace", help="Show each message, masked.")] = False,
+    in_hex: Annotated[
+        bool, typer.Option("--hex", help="With --trace, its bytes too; those of card data as dots.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
     ignore_demands: Annotated[
         bool, typer.Option("--ignore-demands", help="Do not follow processing demands.")
@@ -78,7 +82,17 @@ def terminal(
 ) -> None:
     """A POS terminal in software: each call is one transaction, its state lies in a file."""
     context.obj = Setup(
-        tid, host, port, data, state, estate, trace, as_json, not ignore_demands, timeout
+        tid,
+        host,
+        port,
+        data,
+        state,
+        estate,
+        trace or in_hex,
+        in_hex,
+        as_json,
+        not ignore_demands,
+        timeout,
     )
 
 
@@ -223,3 +237,6 @@ def status(context: typer.Context) -> None:
 terminal_app.command("run")(terminal_run.run)
 terminal_app.add_typer(order_app)
 terminal_app.add_typer(shop_app)
+
+
+terminal_app.command("self-test")(self_test)

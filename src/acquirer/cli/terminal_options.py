@@ -49,7 +49,7 @@ def play(setup: Setup, action: Action) -> None:
     try:
         with FileStore(path) as store:
             saved = store.load() or TerminalState(setup.terminal_id, next_stan=fresh_stan())
-            watch = view.tracer(me.encoding, to_stderr=setup.as_json) if setup.trace else None
+            watch = setup.watch(me.encoding)
             client = TerminalClient(
                 Terminal(me, saved),
                 store,

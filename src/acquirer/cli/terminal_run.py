@@ -82,7 +82,7 @@ def _play(setup: Setup, script: Scenario) -> list[StepReport]:
                 store = file = files.enter_context(FileStore(path))
                 saved = file.load()
             fresh = saved or TerminalState(entry.tid, next_stan=fresh_stan())
-            watch = view.tracer(me.encoding, to_stderr=setup.as_json) if setup.trace else None
+            watch = setup.watch(me.encoding)
             clients[entry.name or entry.tid] = TerminalClient(
                 Terminal(me, fresh),
                 store,

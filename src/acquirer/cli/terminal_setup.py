@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,7 @@ class Setup:
     state: Path | None
     estate_file: str
     trace: bool
+    in_hex: bool
     as_json: bool
     follow_demands: bool
     timeout_s: float
@@ -51,6 +53,12 @@ class Setup:
     def connect(self) -> Connect:
         """The way to the switch."""
         return tcp(*address(self.host, self.port, self.data))
+
+    def watch(self, encoding: str) -> Callable[[str, bytes], None] | None:
+        """What looks at each message, where that was asked for."""
+        if not self.trace:
+            return None
+        return view.tracer(encoding, in_hex=self.in_hex, to_stderr=self.as_json)
 
     def state_path(self) -> Path:
         """Where this terminal's state lies."""

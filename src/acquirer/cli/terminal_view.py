@@ -21,6 +21,7 @@ from acquirer.codecs.explain import (
     plain_text,
 )
 from acquirer.codecs.explain_broken import explain_found
+from acquirer.codecs.masked_hex import masked_hex
 from acquirer.codecs.response_codes import in_words
 from acquirer.codecs.tpdu import ProcessingDemand
 from acquirer.terminals_sim.amounts import format_amount
@@ -115,11 +116,12 @@ def _rows(result: Result) -> list[tuple[str, str]]:
     return [(name, value) for name, value in rows if value]
 
 
-def tracer(encoding: str, *, to_stderr: bool) -> Callable[[str, bytes], None]:
+def tracer(encoding: str, *, in_hex: bool, to_stderr: bool) -> Callable[[str, bytes], None]:
     """A watch for a link that prints each message decoded and masked.
 
     Args:
         encoding: character set of DE59.
+        in_hex: whether its bytes are shown too, field by field; those of masked fields as dots.
         to_stderr: keep standard output for something else.
     """
     dialect = load_dialect(DIALECT)
@@ -130,7 +132,8 @@ def tracer(encoding: str, *, to_stderr: bool) -> Callable[[str, bytes], None]:
         say(f"{arrow}, {len(frame)} bytes", err=to_stderr)
         lines = explain_envelope(found.envelope, dialect)
         lines += explain_found(found, dialect, encoding)
-        for line in (*plain_text(lines).splitlines(), ""):
+        bytes_too = masked_hex(found, dialect) if in_hex else []
+        for line in (*plain_text(lines).splitlines(), *bytes_too, ""):
             say(line, err=to_stderr)
 
     return show
