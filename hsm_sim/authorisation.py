@@ -25,7 +25,7 @@ _SUB_CATEGORIES = {
     "component": "[0-9A-Z]{2,3}",
     "import": "[0-9A-Z]{2,3}",
     "export": "[0-9A-Z]{2,3}",
-    "command": "M[24]",
+    "command": "M[24]|BG|BW|LO|QK",
     "pin": "CLEAR",
     "diag": "",
 }

@@ -23,6 +23,7 @@ _OUT_KCV: Row = (("key under the ZMK", KEY), *_KCV)
 _PAIR: Row = (("key under the master key", KEY), ("key under the LMK", KEY_OR_NONE))
 _PIN: Row = (("PIN length", 2), ("PIN block", -2), ("PIN block format", 2))
 _PIN_BODY = "block, format 2N, account 12N"
+_PERIOD: Row = (("serial number", 12), ("begun", 12), ("ended", 12), ("now", 12))
 _TO_LMK = "ZMK, key [; scheme ZMK, scheme LMK, KCV type] [Atalla variant]"
 _FROM_LMK = "ZMK or TMK, key [; scheme ZMK, scheme LMK, KCV type] [Atalla variant]"
 _IBM_TAIL = "check length 2N, account 12N, decimalisation table 16, validation data 12A, offset 12H"
@@ -65,6 +66,7 @@ LAYOUTS: dict[str, Layout] = {
     "BA": Layout("PIN, account 12N", (("PIN under the LMK", REST),)),
     "BC": Layout(f"TPK, {_PIN_BODY}, PIN under the LMK"),
     "BE": Layout(f"ZPK, {_PIN_BODY}, PIN under the LMK"),
+    "BG": Layout("account 12N, PIN under the old LMK", (("PIN under the LMK", REST),)),
     "BI": Layout("[; 0, scheme LMK, KCV type]", _KEY_KCV),
     "BK": Layout(
         "key type 3H, key, PVK, block, format 2N, check length 2N, account 12N, table 16, "
@@ -72,6 +74,11 @@ LAYOUTS: dict[str, Layout] = {
         (("offset", 12),),
     ),
     "BU": Layout("type 2, length flag 1, key [; key type 3H if FF] [; 00, KCV type]", _KCV),
+    "BW": Layout(
+        "key type code 2, length flag 1, key under the old LMK [; key type 3H] [; 0, scheme LMK, "
+        "0] [# attributes]",
+        (("key under the LMK", KEY),),
+    ),
     "BY": Layout(_TO_LMK, _KEY_KCV),
     "CA": Layout(
         "TPK, [* or ~], ZPK or BDK, [KSN descriptor 3H, KSN], max PIN 2N, block, source format "
@@ -119,6 +126,7 @@ LAYOUTS: dict[str, Layout] = {
         _PIN,
     ),
     "GC": Layout(_FROM_LMK, _OUT_KCV),
+    "GM": Layout("hash identifier 2N, length 5N, data", (("hash", REST),)),
     "GO": Layout(f"mode 1, BDK, PVK, descriptor 3H, KSN, block, format 2N, {_IBM_TAIL}"),
     "GQ": Layout(f"mode 1, BDK, PVK, descriptor 3H, KSN, {_PIN_BODY}, PVKI 1N, PVV 4N"),
     "GW": Layout(
@@ -127,10 +135,37 @@ LAYOUTS: dict[str, Layout] = {
     "HA": Layout("TMK [; schemes, KCV type]", _PAIR),
     "HC": Layout("current TMK, TPK or PVK [; schemes, KCV type]", _PAIR),
     "IA": Layout("ZMK [; scheme ZMK, scheme LMK, KCV type]", (*_PAIR, *_KCV)),
+    "J2": Layout("-", (*_PERIOD, ("seconds", 10), ("seconds by load", REST))),
+    "J4": Layout("-", (*_PERIOD, ("seconds", 10), ("calls by command", REST))),
+    "J6": Layout("-"),
+    "J8": Layout(
+        "-",
+        (
+            *_PERIOD,
+            ("reboots", 10),
+            ("tampers", 10),
+            ("PIN failures a minute exceeded", 7),
+            ("PIN failures an hour exceeded", 5),
+            ("PIN attacks", 8),
+        ),
+    ),
     "JA": Layout("account 12N [, PIN length 2N]", (("PIN under the LMK", REST),)),
     "JC": Layout(f"TPK, {_PIN_BODY}", (("PIN under the LMK", REST),)),
     "JE": Layout(f"ZPK, {_PIN_BODY}", (("PIN under the LMK", REST),)),
     "JG": Layout("ZPK, format 2N, account 12N, PIN under the LMK", (("PIN block", REST),)),
+    "JI": Layout("-"),
+    "JK": Layout(
+        "-",
+        (
+            ("serial number", 12),
+            ("date and time", 12),
+            ("states", 7),
+            ("LMKs", 2),
+            ("test LMKs", 2),
+            ("old LMKs", 2),
+            ("each LMK", REST),
+        ),
+    ),
     "KA": Layout("key, type 2 [; ZZ, KCV type]", _KCV),
     "KQ": Layout(
         "mode 1, scheme 1, MK-AC, PAN/PSN 8B, ATC 2B, UN 4B, length 2H, data, ;, ARQC 8B "
@@ -142,6 +177,7 @@ LAYOUTS: dict[str, Layout] = {
         ";, ARQC 8B [, ARC or CSU]",
         (("ARPC", REST),),
     ),
+    "LO": Layout("table under the old LMK 16H", (("table under the LMK", 16),)),
     "M0": Layout(
         "mode 2, input 1, output 1, key type 3H, key, [KSN], [IV], length 4H, data",
         (("next initial value", CHAINING), ("ciphertext", COUNTED)),
@@ -188,6 +224,9 @@ LAYOUTS: dict[str, Layout] = {
             ("reserved", 1),
             ("reserved", 4),
         ),
+    ),
+    "QK": Layout(
+        "PIN under the LMK, account 12N, other account 12N", (("PIN under the LMK", REST),)
     ),
     "RA": Layout("-"),
 }

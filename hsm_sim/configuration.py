@@ -22,7 +22,7 @@ from acquirer.hsm_sim import lmk_store
 from acquirer.hsm_sim.conversation import FRAME_BYTES_MAX
 from acquirer.hsm_sim.errors import HsmConfigError
 from acquirer.hsm_sim.lmk import LocalMasterKey
-from acquirer.hsm_sim.module import SecurityModule, published_lmks
+from acquirer.hsm_sim.module import SecurityModule, published_lmks, published_old_lmks
 from acquirer.hsm_sim.server import ServerLimits
 from acquirer.hsm_sim.state import Settings
 from acquirer.hsm_sim.tls import server_context
@@ -43,12 +43,15 @@ class LmkTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         file: made by ``acquirer hsm lmk load``; relative to the configuration file.
         passphrase_file: its first line is the passphrase; without it the environment variable
             ``ACQUIRER_LMK_PASSPHRASE`` serves.
+        replaced_by: id of the LMK that takes its place: keys, PINs and tables go there by BW, BG
+            and LO.
     """
 
     id: str
     scheme: lmk_store.Scheme
     file: str
     passphrase_file: str = ""
+    replaced_by: str = ""
 
 
 class TlsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -169,7 +172,12 @@ class HsmTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             pin_tries_window_s=self.pin_tries_window_s,
         )
         lmks = self._local_master_keys(settings)
-        module = SecurityModule(lmks, default_lmk=self.default_lmk or min(lmks), settings=settings)
+        module = SecurityModule(
+            lmks,
+            default_lmk=self.default_lmk or min(lmks),
+            settings=settings,
+            old_lmks=self._old_lmks(lmks),
+        )
         if isinstance(self.authorised, bool):
             module.state.authorised = self.authorised
         else:
@@ -201,6 +209,23 @@ class HsmTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 "test_lmk = true for the published test LMKs"
             )
         return lmks
+
+    def _old_lmks(self, lmks: dict[str, LocalMasterKey]) -> dict[str, LocalMasterKey]:
+        old = published_old_lmks(lmks) if self.test_lmk else {}
+        for table in self.lmks:
+            if not table.replaced_by:
+                continue
+            if table.replaced_by == table.id or table.replaced_by not in lmks:
+                raise HsmConfigError(
+                    f"hsm.lmks.replaced_by: LMK {table.id} is replaced by {table.replaced_by}, "
+                    "which is no other LMK here"
+                )
+            if table.replaced_by in old:
+                raise HsmConfigError(
+                    f"hsm.lmks.replaced_by: LMK {table.replaced_by} takes the place of two"
+                )
+            old[table.replaced_by] = lmks[table.id]
+        return old
 
     def limits(self) -> ServerLimits:
         """Limits of the server."""

@@ -44,6 +44,7 @@ class KeyBlockLmk:
         check_value: 16 digits for NC. AES: CMAC of the empty message; TDES: the key's KCV, the
             published key apart, whose value (165126) is a constant of unknown making.
         uses_blocks: true.
+        algorithm: as JK tells it, ``1`` TDES or ``2`` AES.
     """
 
     uses_blocks = True
@@ -61,6 +62,7 @@ class KeyBlockLmk:
         self.is_test = key in (TEST_TDES_LMK, TEST_AES_LMK)
         self._key = key
         self._version_id = thales_block.TDES if len(key) == 24 else thales_block.AES
+        self.algorithm = "1" if len(key) == 24 else "2"
         self._lmk_id = lmk_id
         self._random = random
         self._pin_digits_max = pin_digits_max

@@ -111,11 +111,13 @@ class LocalMasterKey(Protocol):
         is_test: whether it is a published test key.
         check_value: 16 digits for NC.
         uses_blocks: whether keys under it are Thales key blocks.
+        algorithm: as JK tells it: ``0`` double-length TDES, ``1`` triple-length, ``2`` AES.
     """
 
     is_test: bool
     check_value: str
     uses_blocks: bool
+    algorithm: str
 
     def key(self, field: KeyField, parity: str = "10") -> WorkingKey:
         """Open a key; ``parity`` is the error code for wrong parity (10 source, 11 destination)."""
@@ -148,9 +150,11 @@ class VariantLmk:
         is_test: whether these are the published test keys.
         check_value: 16 digits for NC.
         uses_blocks: false.
+        algorithm: as JK tells it, ``0`` double-length TDES.
     """
 
     uses_blocks = False
+    algorithm = "0"
 
     def __init__(
         self,

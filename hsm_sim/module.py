@@ -24,6 +24,7 @@ from acquirer.hsm_sim.key_block_lmk import TEST_AES_LMK, TEST_TDES_LMK, KeyBlock
 from acquirer.hsm_sim.lmk import TEST_VARIANT_PAIRS, LocalMasterKey, VariantLmk
 from acquirer.hsm_sim.pin_policy import PinTries
 from acquirer.hsm_sim.state import ModuleState, Settings
+from acquirer.hsm_sim.utilisation import Utilisation
 
 log = structlog.get_logger("acquirer.hsm_sim")
 
@@ -102,19 +103,22 @@ class SecurityModule:
         commands: Mapping[str, Command] = COMMANDS,
         now: Callable[[], float] = time.monotonic,
         clock: Callable[[], float] = time.perf_counter,
+        wall: Callable[[], float] = time.time,
+        old_lmks: Mapping[str, LocalMasterKey] | None = None,
     ) -> None:
-        self.state = ModuleState(lmks, default_lmk, settings or Settings(), random, now)
+        chosen = settings or Settings()
+        self.state = ModuleState(lmks, default_lmk, chosen, random, now, old_lmks)
         self._header_length = self.state.settings.header_length
         self._clock = clock
         chained = Command(chain.TITLE, chain.chain(self._execute, self._header_length))
         self.commands = {**commands, chain.CODE: chained}
         self._entries = {code: _Entry(code, command) for code, command in self.commands.items()}
-        chosen = self.state.settings
         if chosen.pin_tries_max:
             tries = PinTries(chosen.pin_tries_max, chosen.pin_tries_window_s, now)
             for code in PIN_VERIFYING & self._entries.keys():
                 self._entries[code].handler = _watched(self._entries[code].handler, tries)
         self.counts = {code: entry.count for code, entry in self._entries.items()}
+        self.state.utilisation = self._utilisation = Utilisation(self.counts, wall)
         self.unknown_count = 0
         self.last_refusal: Refusal | None = None
         self._now = now
@@ -136,8 +140,13 @@ class SecurityModule:
             HsmConfigError: the settings do not allow test LMKs, or there is no such default.
         """
         chosen = settings or Settings(test_lmk=True)
+        lmks = published_lmks(chosen, random)
         return cls(
-            published_lmks(chosen, random), default_lmk=default_lmk, settings=chosen, random=random
+            lmks,
+            default_lmk=default_lmk,
+            settings=chosen,
+            random=random,
+            old_lmks=published_old_lmks(lmks),
         )
 
     def execute(self, request: bytes) -> bytes:
@@ -180,7 +189,9 @@ class SecurityModule:
         except Exception as fault:
             return self._refused(text, size, entry, body, self._internal(fault))
         finally:
-            count.took(clock() - started)
+            seconds = clock() - started
+            count.took(seconds)
+            self._utilisation.took(seconds)
         if type(fields) is Advisory:
             return text[:size] + entry.reply + fields.code + fields.fields + body.trailer
         return f"{text[:size]}{entry.reply_ok}{fields}{body.trailer}"
@@ -197,6 +208,7 @@ class SecurityModule:
 
     def _refused(self, text: str, size: int, entry: _Entry, body: Body, refusal: Refusal) -> str:
         entry.count.errors += 1
+        self._utilisation.refused_accounts += refusal.code == "39"
         # A copy: the one that was raised keeps the command's frames, and clear keys in them.
         self.last_refusal = Refusal(refusal.code, refusal.reason, refusal.fields)
         body.echo_trailer()
@@ -242,6 +254,11 @@ def published_lmks(
         "01": KeyBlockLmk(TEST_TDES_LMK, "01", pin_digits_max=longest, random=random),
         "02": KeyBlockLmk(TEST_AES_LMK, "02", pin_digits_max=longest, random=random),
     }
+
+
+def published_old_lmks(lmks: Mapping[str, LocalMasterKey]) -> dict[str, LocalMasterKey]:
+    """Which published LMK is the old one of which: 00 of 01 and 02."""
+    return dict.fromkeys(("01", "02"), lmks["00"])
 
 
 def _watched(handler: Handler, tries: PinTries) -> Handler:

@@ -12,6 +12,7 @@ from acquirer.hsm_sim.authorisation import Activities, Category
 from acquirer.hsm_sim.errors import HsmConfigError, Refusal
 from acquirer.hsm_sim.lmk import LocalMasterKey
 from acquirer.hsm_sim.pin_policy import is_even_table
+from acquirer.hsm_sim.utilisation import Utilisation
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +77,21 @@ class ModuleState:
         authorised: whether an operator has put the module into the authorised state, in which
             every activity is allowed.
         activities: those that he has allowed by name.
+        old_lmks: by the id of the one that has taken its place.
+        utilisation: what commands have taken.
     """
 
-    __slots__ = ("activities", "authorised", "default_lmk", "lmks", "random", "settings")
+    __slots__ = (
+        "activities",
+        "authorised",
+        "default_lmk",
+        "lmks",
+        "old_lmks",
+        "random",
+        "settings",
+        "utilisation",
+    )
+    utilisation: Utilisation
 
     def __init__(
         self,
@@ -87,6 +100,7 @@ class ModuleState:
         settings: Settings,
         random: Callable[[int], bytes] = secrets.token_bytes,
         now: Callable[[], float] = time.monotonic,
+        old_lmks: Mapping[str, LocalMasterKey] | None = None,
     ) -> None:
         if default_lmk not in lmks:
             loaded = ", ".join(sorted(lmks))
@@ -98,6 +112,7 @@ class ModuleState:
                         f"LMK {lmk_id} is a published test key; set test_lmk = true to allow that"
                     )
         self.lmks = dict(lmks)
+        self.old_lmks = dict(old_lmks or {})
         self.default_lmk = lmks[default_lmk]
         self.settings = settings
         self.random = random
@@ -136,6 +151,17 @@ class ModuleState:
         if self.settings.kcv_digits_max == 6 and not self.authorised:
             return check_value[:6] + "0" * 10
         return check_value
+
+    def old_lmk(self, lmk: LocalMasterKey) -> LocalMasterKey:
+        """The local master key whose place another has taken.
+
+        Raises:
+            Refusal: 33, there is none.
+        """
+        for lmk_id, old in self.old_lmks.items():
+            if self.lmks[lmk_id] is lmk:
+                return old
+        raise Refusal("33", "no LMK of the configuration is replaced_by this one")
 
     def lmk(self, lmk_id: str) -> LocalMasterKey:
         """The local master key with this id.

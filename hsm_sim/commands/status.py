@@ -1,9 +1,21 @@
-"""Commands about the module itself: NC, NO, B2, RA, N0."""
+"""Commands about the module itself and about no key: NC, NO, B2, RA, N0, GM."""
 
 from __future__ import annotations
 
+import hashlib
+
 from acquirer.hsm_sim.body import Body
 from acquirer.hsm_sim.errors import Refusal
+from acquirer.hsm_sim.state import Settings
+
+_HASHES = {
+    "01": "sha1",
+    "02": "md5",
+    "05": "sha224",
+    "06": "sha256",
+    "07": "sha384",
+    "08": "sha512",
+}
 
 
 def diagnostics(body: Body) -> str:
@@ -13,11 +25,35 @@ def diagnostics(body: Body) -> str:
 
 
 def status(body: Body) -> str:
-    """NO, mode 00: buffer size 32 K, Ethernet, 64 sockets, firmware, two reserved fields."""
-    if body.take(2) != "00":
-        raise Refusal("15", "the status mode is 00")
+    """NO, mode 00: buffer size 32 K, Ethernet, 64 sockets, firmware, two reserved fields.
+
+    Mode 01: 1 where all settings are as PCI HSM has them; else 2, or 0 where key type 002 is not
+    separated.
+    """
+    mode = body.take(2)
     body.end()
+    if mode == "01":
+        return _compliance(body.state.settings)
+    if mode != "00":
+        raise Refusal("15", "the status mode is 00 or 01")
     return "3" + "1" + "64" + body.state.settings.firmware + "0" + "0000"
+
+
+def _compliance(settings: Settings) -> str:
+    if not settings.pci_key_separation:
+        return "0"
+    strict = settings.kcv_digits_max == 6 and not settings.pin_format_downgrade
+    return "1" if strict and not settings.test_lmk else "2"
+
+
+def hash_data(body: Body) -> str:
+    """GM: a hash of data, raw."""
+    name = _HASHES.get(body.take(2))
+    if name is None:
+        raise Refusal("05", f"the hash identifiers are {', '.join(_HASHES)}")
+    data = body.binary(body.number(5), "80")
+    body.end()
+    return hashlib.new(name, data, usedforsecurity=False).digest().decode("latin-1")
 
 
 def echo(body: Body) -> str:

@@ -18,13 +18,16 @@ from acquirer.hsm_sim.crypto.block_header import BlockHeader
 from acquirer.hsm_sim.errors import ERROR_TEXTS
 from acquirer.hsm_sim.key_types import PAIR_OF_CODE
 from acquirer.hsm_sim.lmk import WorkingKey
-from acquirer.hsm_sim.module import SecurityModule, published_lmks, reply_code
+from acquirer.hsm_sim.module import SecurityModule, published_lmks, published_old_lmks, reply_code
 from acquirer.hsm_sim.state import Settings
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "hsm.md"
 
 _EXAMPLE = re.compile(r"^```hsm(?P<flags>[^\n]*)\n> (?P<request>.*)\n< (?P<reply>.*)\n```$", re.M)
 _ESCAPE = re.compile(r"\\x([0-9A-F]{2})")
+
+
+NOON = 1_796_040_000.0
 
 
 class Example(NamedTuple):
@@ -76,12 +79,15 @@ def counting_random() -> Callable[[int], bytes]:
 def module(example: Example) -> SecurityModule:
     """A fresh module as the example wants it, on whose clock each log line has its own second."""
     chosen, random = Settings(header_length=0, test_lmk=True), counting_random()
+    lmks = published_lmks(chosen, random)
     made = SecurityModule(
-        published_lmks(chosen, random),
+        lmks,
         settings=chosen,
         random=random,
         default_lmk=example.lmk,
         now=count().__next__,
+        wall=lambda: NOON,
+        old_lmks=published_old_lmks(lmks),
     )
     made.state.authorised = example.authorised
     return made

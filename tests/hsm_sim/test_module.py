@@ -50,7 +50,7 @@ def test_header_is_echoed(length: int) -> None:
         (b"NC%09\x19end", b"ND13\x19end"),
         (b"NC\x19" + b"x" * 33, b"ND15"),
         (b"NCx", b"ND15"),
-        (b"NO01", b"NP15"),
+        (b"NO02", b"NP15"),
         (b"NO00", b"NP0031640007-E00000000"),
         (b"QQ\x19end", b"QR68\x19end"),
         (b"\xfe\xff", b"\xfe\x0068"),
