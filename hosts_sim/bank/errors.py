@@ -9,3 +9,7 @@ class BankSimError(Exception):
 
 class BooksError(BankSimError):
     """The books cannot be opened or read; the operator must mend it."""
+
+
+class ControlError(BankSimError):
+    """No simulator answers, or it refuses a change of its rules; the text says why."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
+from typing import Any
 
 from acquirer.codecs.message import Message
 from acquirer.hosts_sim.bank.settings import Fault, Match, Rule
@@ -44,6 +45,27 @@ class RuleBook:
         self._rules = list(rules)
         self._left = [rule.times or -1 for rule in rules]
         self._random = random
+
+    def __len__(self) -> int:
+        return len(self._rules)
+
+    def listed(self) -> list[dict[str, Any]]:
+        """The rules in their order: ``rule``, and how many messages it still takes, or None."""
+        return [
+            {"rule": rule, "left": left if rule.times else None}
+            for rule, left in zip(self._rules, self._left, strict=True)
+        ]
+
+    def add(self, rule: Rule) -> None:
+        """Put a rule before all others."""
+        self._rules.insert(0, rule)
+        self._left.insert(0, rule.times or -1)
+
+    def clear(self, number: int) -> None:
+        """Take a rule away, from 1 in their order, or with 0 all."""
+        gone = slice(number - 1, number) if number else slice(None)
+        del self._rules[gone]
+        del self._left[gone]
 
     def decide(self, message: Message) -> Verdict:
         """The verdict of the first rule that takes this message."""

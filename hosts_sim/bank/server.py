@@ -10,6 +10,7 @@ import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
+from pathlib import Path
 from random import Random
 
 import trio
@@ -22,6 +23,7 @@ from acquirer.config.loading import ConfigError
 from acquirer.hosts_sim.bank.books import Books
 from acquirer.hosts_sim.bank.cards import CardFile
 from acquirer.hosts_sim.bank.connection import Connection, Core
+from acquirer.hosts_sim.bank.control import serve_control
 from acquirer.hosts_sim.bank.rules import RuleBook
 from acquirer.hosts_sim.bank.schema import open_for_writing
 from acquirer.hosts_sim.bank.settings import BankSimSettings
@@ -48,6 +50,11 @@ class BankSim:
             await connection.serve()
         finally:
             self._connections.discard(connection)
+
+    @property
+    def rules(self) -> RuleBook:
+        """What makes it fail."""
+        return self._core.rules
 
     def announce(self, code: str) -> None:
         """Start network management on every link, such as ``101`` for new keys.
@@ -128,6 +135,7 @@ async def serve(
     *,
     inline: bool = False,
     wall: Callable[[], datetime] = datetime.now,
+    control: bool = False,
     task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Listen and serve until cancelled.
@@ -136,6 +144,7 @@ async def serve(
         settings: the whole configuration.
         inline: see :func:`open_bank`.
         wall: local time.
+        control: whether its rules may be changed by its owner while it runs.
         task_status: ``started`` is called with the address, ``host:port``, when listening.
 
     Raises:
@@ -154,6 +163,8 @@ async def serve(
             trio.open_nursery() as nursery,
         ):
             await nursery.start(trio.serve_listeners, bank.serve_stream, listeners)
+            if control:
+                await nursery.start(serve_control, bank.rules, Path(settings.data))
             for other in settings.connect:
                 nursery.start_soon(_dial, bank, other)
             task_status.started(address)

@@ -127,12 +127,16 @@ def load_settings(path: str | Path) -> BankSimSettings:
     """
     settings = load(path, BankSimSettings)
     for index, rule in enumerate(settings.rules):
-        if not rule.response_code and not rule.fault:
-            reason = "needs response_code or fault"
+        if reason := rule_fault(rule):
             raise ConfigError(path, f"rules[{index}]", reason)
     folder = Path(path).resolve().parent
     estate = str(folder / settings.estate) if settings.estate else ""
     return msgspec.structs.replace(settings, data=str(folder / settings.data), estate=estate)
+
+
+def rule_fault(rule: Rule) -> str:
+    """Why a rule cannot be used, or nothing."""
+    return "" if rule.response_code or rule.fault else "needs response_code or fault"
 
 
 def demo_settings_path() -> Path:

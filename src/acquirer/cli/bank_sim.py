@@ -11,6 +11,7 @@ import msgspec
 import trio
 import typer
 
+from acquirer.cli.bank_sim_rules import rules_app
 from acquirer.cli.lists import Column, print_table
 from acquirer.cli.process import fail, first_of, print_ready, until_signalled
 from acquirer.cli.screen import print_json, say
@@ -26,6 +27,7 @@ bank_sim_app = typer.Typer(
     invoke_without_command=True,
     pretty_exceptions_enable=False,
 )
+bank_sim_app.add_typer(rules_app, name="rules")
 
 DataOption = Annotated[Path, typer.Option("--data", help="Folder of the bank's books.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -120,7 +122,7 @@ async def _run(settings: BankSimSettings) -> None:
 
 
 async def _serve(settings: BankSimSettings, task_status: trio.TaskStatus[str]) -> None:
-    await serve(settings, task_status=task_status)
+    await serve(settings, control=True, task_status=task_status)
 
 
 def _columns(names: str) -> list[Column[report.Row]]:
