@@ -23,6 +23,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How a kind of terminal talks.
 
     Attributes:
+        name: how terminals name it.
         key_scheme: ``tmk`` for session keys under a terminal master key.
         mac: DE64's algorithm.
         encoding: Python name of the character set of texts.
@@ -37,18 +38,30 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Terminal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A terminal; ``tmk`` is its clear double-length test key, 32 hexadecimal digits."""
+    """A terminal.
+
+    Attributes:
+        terminal_id: DE41.
+        merchant_id: DE42.
+        tmk: its clear double-length test key, 32 hexadecimal digits.
+        profile: how it talks.
+    """
 
     terminal_id: Annotated[str, msgspec.Meta(pattern="^[0-9A-Za-z]{8}$")]
     merchant_id: str
     tmk: DoubleKey
-    profile: str
+    profile: str = "cup"
 
 
 class Merchant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A merchant.
 
     Attributes:
+        merchant_id: DE42.
+        name: for people.
+        mcc: merchant category code, four digits.
+        event_secret: signs what its order system is told, whsec_ and base64 of 24 to 64 bytes.
+        currency_code: ISO 4217 number.
         mdr_basis_points: the fee on a card payment, in hundredths of a percent.
         cod_basis_points: the fee on an order paid in cash.
         cod_fixed_minor: added to that, minor units.
@@ -81,14 +94,24 @@ class Merchant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A test card: expiry YYMM; ``status`` is empty for a good card."""
+    """A test card.
+
+    Attributes:
+        name: how commands call it.
+        pan: its number, made up; the last digit is the Luhn digit.
+        expiry: YYMM.
+        service_code: of track 2.
+        pin: what the customer types; none where it is empty.
+        balance_minor: what its bank has of it at first, minor units.
+        status: empty for a good card.
+    """
 
     name: str
     pan: Annotated[str, msgspec.Meta(pattern="^[0-9]{8,19}$")]
     expiry: Annotated[str, msgspec.Meta(pattern="^[0-9]{2}(0[1-9]|1[0-2])$")]
-    service_code: Annotated[str, msgspec.Meta(pattern="^[0-9]{3}$")]
-    pin: Annotated[str, msgspec.Meta(pattern="^[0-9]{4,12}$")]
-    balance_minor: NotNegative
+    service_code: Annotated[str, msgspec.Meta(pattern="^[0-9]{3}$")] = "101"
+    pin: Annotated[str, msgspec.Meta(pattern="^([0-9]{4,12})?$")] = ""
+    balance_minor: NotNegative = 0
     status: Literal["", "lost", "stolen", "restricted", "closed"] = ""
 
     @property
@@ -104,6 +127,7 @@ class OrderType(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A kind of order, such as a utility bill, chosen by merchant and order number.
 
     Attributes:
+        name: for people.
         merchants: whose orders; empty for all.
         order_no_pattern: regular expression of the whole order number; empty for all.
         text: Jinja2 template of what terminals show.
@@ -125,6 +149,8 @@ class Courier(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A courier.
 
     Attributes:
+        courier_id: how terminals call him.
+        merchant_id: whose orders.
         password: the clear numeric test password, 4 to 12 digits.
         station: where the cash is handed in.
         cash_limit_minor: most cash that may be in hand, minor units; None for no limit.
@@ -141,7 +167,15 @@ class Courier(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An order of a merchant; ``pay_ways`` is a string of ``OW`` digits, ``text`` has ``|``."""
+    """An order of a merchant.
+
+    Attributes:
+        order_no: 1 to 40 characters.
+        merchant_id: whose.
+        amount_minor: what is to pay, minor units; 0 for nothing.
+        pay_ways: any of 1 card, 2 cash, 3 delivery.
+        text: lines for a terminal's screen, split by a bar.
+    """
 
     order_no: str
     merchant_id: str
@@ -151,7 +185,16 @@ class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Item(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An item of a merchant's price list; ``stock`` is what is there at first."""
+    """An item of a merchant's price list.
+
+    Attributes:
+        merchant_id: whose.
+        code: what is keyed in.
+        name: what is shown.
+        price_minor: of one, minor units.
+        stock: how many there are at first.
+        barcode: another code of it.
+    """
 
     merchant_id: str
     code: Annotated[str, msgspec.Meta(pattern=r"^[^|*]{1,20}\Z")]
@@ -162,7 +205,15 @@ class Item(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Bank(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A bank core: ``zmk`` for zone security, ``zpk`` for security none; clear test keys."""
+    """A bank core.
+
+    Attributes:
+        name: of its link.
+        acquirer_id: DE32.
+        zmk: clear test key under which keys are exchanged, security zone.
+        zpk: clear test key of PIN blocks, security none.
+        bins: what its cards' numbers begin with.
+    """
 
     name: str
     acquirer_id: str
@@ -172,7 +223,13 @@ class Bank(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Operator(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Somebody who runs commands under a name of his own; ``token`` is clear, for tests only."""
+    """Somebody who runs commands under a name of his own.
+
+    Attributes:
+        name: for `--by`.
+        token: clear, for tests only.
+        roles: what he may do.
+    """
 
     name: str
     token: str
@@ -183,25 +240,41 @@ class Operator(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class BusinessDay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """By whose time days are told: ``zone`` as of the switch's file."""
+    """By whose time days are told.
+
+    Attributes:
+        zone: as of the switch's file, such as `Asia/Shanghai`.
+    """
 
     zone: str
 
 
 class Estate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Everything that exists in one test world.
+    """Everything that exists in one test world; terminals alone are enough for a terminal.
 
     Attributes:
+        terminals: `[[terminals]]`.
+        profiles: `[[profiles]]`; one of the name `cup` with the defaults where there is none.
+        cards: `[[cards]]`, what `--card` names.
+        couriers: `[[couriers]]`, where orders are paid.
+        merchants: `[[merchants]]`; `acquirer up` needs one.
+        banks: `[[banks]]`; `acquirer up` needs one.
+        orders: `[[orders]]` of the order system simulator.
+        order_types: `[[order_types]]`, kinds of orders and what terminals show of them.
+        items: `[[items]]`, price lists of the order system simulator.
+        operators: `[[operators]]` of the switch of `acquirer up`.
         business_day: an estate without one has that of the demo estate.
     """
 
-    profiles: list[Profile]
-    banks: list[Bank]
-    merchants: list[Merchant]
-    terminals: list[Terminal]
-    cards: list[Card]
-    couriers: list[Courier]
-    orders: list[Order]
+    terminals: Annotated[list[Terminal], msgspec.Meta(min_length=1)]
+    profiles: Annotated[list[Profile], msgspec.Meta(min_length=1)] = msgspec.field(
+        default_factory=lambda: [Profile("cup")]
+    )
+    cards: list[Card] = []
+    couriers: list[Courier] = []
+    merchants: list[Merchant] = []
+    banks: list[Bank] = []
+    orders: list[Order] = []
     order_types: list[OrderType] = []
     items: list[Item] = []
     operators: list[Operator] = []

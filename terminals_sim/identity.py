@@ -38,11 +38,16 @@ def identity(estate: Estate, terminal_id: str) -> Identity:
     """The terminal of an estate.
 
     Raises:
-        EstateError: the estate has no such terminal; the text names those it has.
+        EstateError: the estate has no such terminal, or not its profile; the text names those
+            it has.
     """
     for terminal in estate.terminals:
         if terminal.terminal_id == terminal_id:
-            profile = next(p for p in estate.profiles if p.name == terminal.profile)
+            profile = next((p for p in estate.profiles if p.name == terminal.profile), None)
+            if profile is None:
+                known = ", ".join(one.name for one in estate.profiles)
+                reason = f"terminal {terminal_id} has profile {terminal.profile!r}"
+                raise EstateError(f"{reason}; the estate has {known}")
             return Identity(
                 terminal_id,
                 terminal.merchant_id,

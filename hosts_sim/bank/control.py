@@ -1,8 +1,8 @@
 """The bank simulator's rules, listed, added and cleared while it runs.
 
 A loopback port of its own, named with a token in a file of the books' folder that only its owner
-can read. A request is one line of JSON, and so is the answer. Rules that were added are gone with the
-process; those of its settings file come back.
+can read. A request is one line of JSON, and so is the answer. Rules that were added are gone with
+the process; those of its settings file come back.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The tables of ``docs/configuration.md``, made from the settings types; run it to write them."""
+"""The tables of two pages of settings, made from the types; run it to write them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import inspect as types
 
-from acquirer.config import business
+from acquirer.config import business, estate
 from acquirer.config.tls import TlsSettings
 from acquirer.payments.kernel.stand_in import StandInRule
 from acquirer.routing.banks.choice import RouteRule
@@ -19,6 +19,7 @@ from acquirer.routing.settings import BankSettings, LinkSettings
 from acquirer.switch import settings as switch
 
 PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
+ESTATE_PAGE = PAGE.with_name("estate.md")
 # The table's heading in the page → its type.
 TABLES: dict[str, type[msgspec.Struct]] = {
     "top level": switch.SwitchSettings,
@@ -41,6 +42,20 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "[[couriers]]": business.CourierSettings,
     "[[order_types]]": business.OrderTypeSettings,
     "[[order_systems]]": OrderSystemSettings,
+}
+ESTATE_TABLES: dict[str, type[msgspec.Struct]] = {
+    "estate": estate.Estate,
+    "estate [[terminals]]": estate.Terminal,
+    "estate [[profiles]]": estate.Profile,
+    "estate [[cards]]": estate.Card,
+    "estate [[couriers]]": estate.Courier,
+    "estate [[merchants]]": estate.Merchant,
+    "estate [[banks]]": estate.Bank,
+    "estate [[orders]]": estate.Order,
+    "estate [[order_types]]": estate.OrderType,
+    "estate [[items]]": estate.Item,
+    "estate [[operators]]": estate.Operator,
+    "estate [business_day]": estate.BusinessDay,
 }
 MARK = re.compile(r"<!-- table (.+?) -->\n(.*?)<!-- /table -->", re.S)
 
@@ -112,9 +127,13 @@ def table(one: type[msgspec.Struct]) -> str:
 def page_with_tables(text: str) -> str:
     """The page with its tables made anew."""
     return MARK.sub(
-        lambda found: f"<!-- table {found[1]} -->\n{table(TABLES[found[1]])}<!-- /table -->", text
+        lambda found: (
+            f"<!-- table {found[1]} -->\n{table((TABLES | ESTATE_TABLES)[found[1]])}<!-- /table -->"
+        ),
+        text,
     )
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page_with_tables(PAGE.read_text("utf-8")), "utf-8")
+    for page in (PAGE, ESTATE_PAGE):
+        page.write_text(page_with_tables(page.read_text("utf-8")), "utf-8")

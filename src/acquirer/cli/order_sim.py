@@ -144,7 +144,10 @@ async def _run(
         async with trio.open_nursery() as nursery:
             addresses = {"orders": await nursery.start(partial(serve_http, app, settings))}
             if settings.iso is not None:
-                zmk = bytes.fromhex(load_estate(settings.estate).banks[0].zmk)
+                banks = load_estate(settings.estate).banks
+                if not banks:
+                    raise ConfigError(settings.estate, "banks", "iso needs one, for its zmk")
+                zmk = bytes.fromhex(banks[0].zmk)
                 serve = partial(serve_iso, app, settings.iso, zmk, time.time)
                 addresses["order_host"] = await nursery.start(serve)
             task_status.started(addresses)

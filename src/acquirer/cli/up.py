@@ -347,11 +347,23 @@ def _lock(data: Path) -> IO[bytes]:
 
 
 def _checked(estate: Estate, path: str) -> Estate:
-    """Hold card numbers to their check digit, which the switch asks of every payment."""
+    """Hold an estate to what a switch needs beside what a terminal does."""
+    for name, rows in (("banks", estate.banks), ("merchants", estate.merchants)):
+        if not rows:
+            raise ConfigError(path, name, "needs one at least; a terminal alone needs none")
+    merchants = {one.merchant_id for one in estate.merchants}
+    profiles = {one.name for one in estate.profiles}
+    for index, terminal in enumerate(estate.terminals):
+        if terminal.merchant_id not in merchants:
+            raise ConfigError(path, f"terminals[{index}].merchant_id", "no such merchant")
+        if terminal.profile not in profiles:
+            raise ConfigError(path, f"terminals[{index}].profile", "no such profile")
     for index, card in enumerate(estate.cards):
         if not luhn_ok(card.pan):
             reason = f"{card.name}, {mask_digits(card.pan)}: the last digit is not the Luhn digit"
             raise ConfigError(path, f"cards[{index}].pan", reason)
+        if not card.pin:
+            raise ConfigError(path, f"cards[{index}].pin", "its bank needs it")
     return estate
 
 
