@@ -27,6 +27,7 @@ import msgspec
 import trio
 
 from acquirer.bench.children import child
+from acquirer.bench.processor import resident_kib
 from acquirer.bench.switch_file import bench_switch
 from acquirer.config.estate import Courier, Estate, load_estate
 from acquirer.simulation.provision import write_config
@@ -143,12 +144,6 @@ async def watch(http: str) -> None:
                 with suppress(httpx.TransportError):
                     await client.get(path)
             await trio.sleep(WATCH_EVERY_S)
-
-
-def resident_kib(process: int) -> int:
-    """Memory of a process that is in use."""
-    status = Path(f"/proc/{process}/status").read_text()
-    return int(status.partition("VmRSS:")[2].split()[0])
 
 
 async def measure(process: int, load: Load, http: str, minutes: float) -> int:
