@@ -10,8 +10,7 @@ Source: ISO 8583:1987 clause 4; docs/interfaces/terminal.md part 2; docs/interfa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, NoReturn
 
@@ -20,32 +19,17 @@ import iso8583
 from acquirer.codecs.bitmap import BitmapLayout
 from acquirer.codecs.compiled import SEEN_MIN, CompiledMessages
 from acquirer.codecs.dialect_checks import parse_file
-from acquirer.codecs.dialect_file import BYTE_TYPES, TEXT_CODECS, FieldFormat, compile_spec
+from acquirer.codecs.dialect_file import compile_spec
+from acquirer.codecs.dialect_parts import parts_of
 from acquirer.codecs.dialect_source import dialect_source
 from acquirer.codecs.errors import DialectError, LocalFormatError, RemoteFormatError
-from acquirer.codecs.field_parts import FieldParts, inner_source
 from acquirer.codecs.framing import LengthHeader
 from acquirer.codecs.loose_reading import LooseReader, Reading
 from acquirer.codecs.message import Message
+from acquirer.codecs.reading_plan import plans_of
 from acquirer.codecs.reasons import UNDEFINED, reason, reason_ours
 
 MAC_BYTES = 8
-_PLANS_MAX = 512
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """The data elements of one bitmap: all numbers, and the keys that need a check.
-
-    A peer sends few different bitmaps, so plans are kept; how many is limited.
-    """
-
-    numbers: tuple[int, ...]
-    numeric: tuple[str, ...]
-    prefixed: tuple[tuple[str, bytes], ...]
-    tracks: tuple[str, ...]
-    hex_text: tuple[str, ...]
-    formed: tuple[str, ...]
 
 
 class Dialect:
@@ -64,6 +48,7 @@ class Dialect:
         has_tpdu: whether the envelope starts with a TPDU of 5 bytes.
         reversal_mti: ``0400`` or ``0420``; its repeat is one more.
         compiled: reads and writes what comes often and is beyond doubt.
+        parts: data element number → the fields that it is made of, where the file says so.
     """
 
     def __init__(self, source: dict[str, Any], name: str, *, seen_min: int = SEEN_MIN) -> None:
@@ -102,15 +87,10 @@ class Dialect:
         self._hex_text = tuple(key for key, spec in compiled.items() if spec.hex_text)
         self._fills = {key: spec.fill for key, spec in compiled.items() if spec.fill}
         self._prefix_digits = {k: s.prefix_digits for k, s in compiled.items() if s.prefix_digits}
-        self._plan = lru_cache(maxsize=_PLANS_MAX)(self._make_plan)
+        self._plan = plans_of(compiled, self.types)
         self._mac_codec = self._mac_encoding(name)
         self.compiled = CompiledMessages(file, compiled, self.bitmap, seen_min)
-        defaults = source.get("defaults", {})
-        self._parts = {
-            int(key): self._parts_of(key, entry, defaults)
-            for key, entry in file.fields.items()
-            if entry.parts
-        }
+        self.parts = parts_of(file, compiled, name, Dialect)
         self._loose = LooseReader(self._spec, self.bitmap, self._prefix_digits, self._decode)
 
     def decode(self, raw: bytes) -> Message:
@@ -279,46 +259,6 @@ class Dialect:
         spec = self._compiled.get(str(number))
         return number in self.types and spec is not None and spec.fits(self.types[number], value)
 
-    def parts(self, number: int) -> FieldParts | None:
-        """The parts that a field is made of, ``None`` where the file names none."""
-        return self._parts.get(number)
-
-    def split(self, number: int, value: str) -> dict[str, str]:
-        """The parts of a field by number or tag, in their order.
-
-        Raises:
-            RemoteFormatError: the value does not have the shape that the file says; the path names
-                the part.
-            KeyError: the file names no parts of this field.
-        """
-        if self.types[number] in BYTE_TYPES:
-            return self._parts[number].split(bytes.fromhex(value))
-        return self._parts[number].split(value.encode(self.text_codec(number) or "ascii"))
-
-    def join(self, number: int, parts: Mapping[str, str]) -> str:
-        """The reverse of :meth:`split`.
-
-        Raises:
-            LocalFormatError: a part that the field does not have, or that does not fit.
-            KeyError: the file names no parts of this field.
-        """
-        body = self._parts[number].join(parts)
-        if self.types[number] in BYTE_TYPES:
-            return body.hex().upper()
-        return body.decode(self.text_codec(number) or "ascii")
-
-    def _parts_of(self, key: str, entry: FieldFormat, defaults: dict[str, Any]) -> FieldParts:
-        assert entry.parts
-        as_text = entry.type not in BYTE_TYPES
-        coder = None
-        if entry.parts.kind in ("bitmap", "positional"):
-            inner = inner_source(entry.parts, defaults, as_text=as_text)
-            coder = Dialect(inner, f"{self.name}: field {key}")
-        codec = self.text_codec(int(key)) or "ascii"
-        if not as_text:
-            codec = TEXT_CODECS[defaults.get("text", "ascii")]
-        return FieldParts(int(key), entry.parts, codec, coder)
-
     def mac_field(self, fields: Iterable[int]) -> int:
         """The data element that holds the MAC of a message with these fields: 64 or 128."""
         secondary = self.bitmap.always_both or max(fields, default=0) > 64
@@ -383,20 +323,6 @@ class Dialect:
         """
         for number in self._needs.get(message.mti, ()):
             message.need(number)
-
-    def _make_plan(self, bitmap: str) -> _Plan:
-        """What to check in a message that has decoded, by its bitmap in hexadecimal."""
-        bits, width = int(bitmap, 16), 4 * len(bitmap)
-        present = {n: str(n) for n in range(2, width + 1) if bits >> (width - n) & 1}
-        keys = tuple(present.values())
-        return _Plan(
-            numbers=tuple(present),
-            numeric=tuple(key for key in keys if key in self._numeric),
-            prefixed=tuple((k, self._prefix_digits[k]) for k in keys if k in self._prefix_digits),
-            tracks=tuple(key for key in keys if key in self._tracks),
-            hex_text=tuple(key for key in keys if key in self._hex_text),
-            formed=tuple(key for key in keys if key in self._forms),
-        )
 
     def _refuse(
         self,

@@ -189,9 +189,9 @@ def shown_parts(values: Mapping[int, str], dialect: Dialect) -> dict[int, dict[s
     """
     found: dict[int, dict[str, str]] = {}
     for number, value in values.items():
-        inner = dialect.parts(number)
+        inner = dialect.parts.get(number)
         if inner is not None and (inner.shown or number not in MASKED):
-            found[number] = dialect.split(number, value)
+            found[number] = inner.split(value)
     return found
 
 
@@ -267,7 +267,7 @@ def _parts(
     value, kind = values[number], dialect.types.get(number, "")
     if not value:
         return []
-    if (inner := dialect.parts(number)) is not None:
+    if (inner := dialect.parts.get(number)) is not None:
         found = shown_parts({number: value}, dialect).get(number, {})
         return [(f"{key} {inner.name(key)}".rstrip(), text, 1) for key, text in found.items()]
     if number == 39:

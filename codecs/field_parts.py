@@ -92,13 +92,23 @@ class FieldParts:
         entry: what it is made of.
         codec: of its text and tags.
         coder: of parts with a bitmap or by position.
+        as_text: whether the field's value is text, and not bytes in hexadecimal.
     """
 
-    def __init__(self, number: int, entry: PartsFormat, codec: str, coder: Coder | None) -> None:
+    def __init__(
+        self,
+        number: int,
+        entry: PartsFormat,
+        codec: str,
+        coder: Coder | None,
+        *,
+        as_text: bool,
+    ) -> None:
         self._path = str(number)
         self._entry = entry
         self._codec = codec
         self._coder = coder
+        self._as_text = as_text
         self.shown = entry.shown
 
     def name(self, key: str) -> str:
@@ -107,12 +117,28 @@ class FieldParts:
             return bertlv.TAG_NAMES.get(key, "") if self._entry.kind == "ber" else self._named(key)
         return self._coder.names.get(int(key) + self._shift, "")
 
-    def split(self, body: bytes) -> dict[str, str]:
+    def split(self, value: str) -> dict[str, str]:
         """The parts by number or tag, in their order.
 
+        Args:
+            value: the field's, as in ``Message.fields``.
+
         Raises:
-            RemoteFormatError: the path names the part.
+            RemoteFormatError: the value does not have the shape that the file says; the path names
+                the part.
         """
+        return self._split(value.encode(self._codec) if self._as_text else bytes.fromhex(value))
+
+    def join(self, parts: Mapping[str, str]) -> str:
+        """The reverse of :meth:`split`.
+
+        Raises:
+            LocalFormatError: a part that the field does not have, or that does not fit.
+        """
+        body = self._join(parts)
+        return body.decode(self._codec) if self._as_text else body.hex().upper()
+
+    def _split(self, body: bytes) -> dict[str, str]:
         if self._entry.kind == "ber":
             return {item.tag: item.value.hex().upper() for item in bertlv.parse(body)}
         if self._coder is None:
@@ -120,12 +146,7 @@ class FieldParts:
         fields = self._message(self._coder, body).fields
         return {str(number - self._shift): value for number, value in fields.items()}
 
-    def join(self, parts: Mapping[str, str]) -> bytes:
-        """The reverse of :meth:`split`.
-
-        Raises:
-            LocalFormatError: a part that the field does not have, or that does not fit.
-        """
+    def _join(self, parts: Mapping[str, str]) -> bytes:
         try:
             if self._entry.kind == "ber":
                 return bertlv.build([(tag, bytes.fromhex(value)) for tag, value in parts.items()])

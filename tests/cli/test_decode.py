@@ -343,7 +343,7 @@ def test_parts_of_fields_are_shown_as_the_page_says(tmp_path: Path) -> None:
     path = tmp_path / "postilion.toml"
     path.write_text(example[1], "utf-8")
     dialect = load_dialect(str(path))
-    value = dialect.join(127, {"2": "KEY1", "20": "20261130"})
+    value = dialect.parts[127].join({"2": "KEY1", "20": "20261130"})
     raw = dialect.encode(Message("0200", {63: "AB00207", 127: value})).hex()
 
     result = run("-d", str(path), raw)

@@ -1,8 +1,11 @@
 """Shapes that hosts use beyond plain digits and text, each as a dialect file says it."""
 
+import tomllib
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from acquirer.codecs.dialect import Dialect, load_dialect
 from acquirer.codecs.errors import DialectError, LocalFormatError, RemoteFormatError
@@ -241,3 +244,76 @@ def test_a_trailer_stands_behind_each_message(tmp_path: Path) -> None:
     assert dialect.split_envelope(raw + b"\x03") == (b"", raw)
     with pytest.raises(RemoteFormatError, match="trailer: a message ends with 03"):
         dialect.split_envelope(raw)
+
+
+EVERY_SHAPE = """
+[fields]
+11 = { type = "n", length = 6, encoding = "bcd" }
+28 = { type = "x+n", length = 8, encoding = "bcd" }
+29 = { type = "x+n", length = 8, encoding = "ebcdic", sign = "overpunch" }
+39 = { type = "an", length = 2 }
+41 = { type = "ans", length = 8, fill = " ", strip = true }
+42 = { type = "n", length = 16, encoding = "bcd", fill = "F" }
+46 = { type = "ans", max = 255, prefix = 2, prefix_encoding = "hex", encoding = "ebcdic1047" }
+48 = { type = "h", max = 20, prefix = 2, prefix_encoding = "binary", encoding = "bcd" }
+55 = { type = "b", max = 99, prefix = 2, encoding = "hex", prefix_counts = "bytes" }
+60 = { type = "n", max = 40, prefix = 2, encoding = "bcd", prefix_counts = "bytes", pad = "F" }
+62 = { type = "b", max = 20, prefix = 2, prefix_counts = "digits" }
+63 = { type = "ans", max = 9999, prefix = 5 }
+"""
+SHAPED = {
+    11: st.text("0123456789", min_size=6, max_size=6),
+    28: st.from_regex(r"[CD][0-9]{8}", fullmatch=True),
+    29: st.from_regex(r"[CD][0-9]{8}", fullmatch=True),
+    39: st.text("0123456789", min_size=2, max_size=2),
+    41: st.from_regex(r"[A-Z0-9]{0,8}", fullmatch=True),
+    42: st.text("0123456789", max_size=16),
+    46: st.text("abc[]^XYZ", max_size=30),
+    48: st.text("0123456789ABCDEF", max_size=20),
+    55: st.binary(max_size=40).map(lambda raw: raw.hex().upper()),
+    60: st.text("0123456789", max_size=20).map(lambda text: text[: len(text) // 2 * 2]),
+    62: st.binary(max_size=20).map(lambda raw: raw.hex().upper()),
+    63: st.text("abc", max_size=30),
+}
+
+
+@pytest.fixture(name="shaped", scope="module", params=[1, 1_000_000], ids=["compiled", "plain"])
+def make_shaped(request: pytest.FixtureRequest) -> Dialect:
+    """A dialect of all shapes at once, with functions of its own where these are possible."""
+    return Dialect(tomllib.loads(EVERY_SHAPE), "shaped", seen_min=request.param)
+
+
+@settings(max_examples=150, deadline=None)
+@given(fields=st.fixed_dictionaries({}, optional=SHAPED))
+def test_all_shapes_stand_beside_each_other(shaped: Dialect, fields: dict[int, str]) -> None:
+    """What is written is read back, and around, with functions of the dialect's own or without."""
+    message = Message("0200", dict(sorted(fields.items())))
+    for _ in range(2):
+        raw = shaped.encode(message)
+        assert message == shaped.decode(raw)
+        assert (message, ()) == shaped.decode_around(raw)
+    assert message.fields == shaped.read_loosely(raw).fields
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    fields=st.fixed_dictionaries({}, optional=SHAPED),
+    cuts=st.lists(st.tuples(st.integers(0, 200), st.integers(0, 3), st.binary(max_size=3))),
+)
+def test_whatever_is_damaged_the_error_is_the_codecs_own(
+    shaped: Dialect, fields: dict[int, str], cuts: list[tuple[int, int, bytes]]
+) -> None:
+    """Any bytes give a message that can be written again, or an error with a place."""
+    raw = bytearray(shaped.encode(Message("0200", dict(sorted(fields.items())))))
+    for at, size, more in cuts:
+        raw[at : at + size] = more
+    refused: RemoteFormatError | None = None
+    try:
+        message = shaped.decode(bytes(raw))
+    except RemoteFormatError as error:
+        refused = error
+    if refused:
+        assert refused.field
+        assert refused.partial.items() <= refused.readable.items()
+        return
+    assert message.fields == shaped.decode(shaped.encode(message)).fields

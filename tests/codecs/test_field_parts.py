@@ -69,8 +69,8 @@ def test_a_bitmap_inside_a_field(dialect: Dialect) -> None:
 
     value = dialect.decode(raw).get(127)
 
-    assert dialect.split(127, value) == {"2": "KEY1", "20": "20261130"}
-    assert dialect.join(127, {"20": "20261130", "2": "KEY1"}) == value
+    assert dialect.parts[127].split(value) == {"2": "KEY1", "20": "20261130"}
+    assert dialect.parts[127].join({"20": "20261130", "2": "KEY1"}) == value
     assert dialect.encode(Message("0800", {127: value})) == raw
 
 
@@ -86,8 +86,8 @@ def test_parts_by_position_may_end_early(
     dialect: Dialect, value: str, parts: dict[str, str]
 ) -> None:
     """The terminals' DE60 is of this kind."""
-    assert parts == dialect.split(60, value)
-    assert dialect.join(60, parts) == value
+    assert parts == dialect.parts[60].split(value)
+    assert dialect.parts[60].join(parts) == value
 
 
 @pytest.mark.parametrize(
@@ -100,8 +100,8 @@ def test_parts_by_position_may_end_early(
 )
 def test_tagged_parts(dialect: Dialect, number: int, value: str, parts: dict[str, str]) -> None:
     """Tag before length, length before tag, BER."""
-    assert parts == dialect.split(number, value)
-    assert dialect.join(number, parts) == value
+    assert parts == dialect.parts[number].split(value)
+    assert dialect.parts[number].join(parts) == value
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_tagged_parts(dialect: Dialect, number: int, value: str, parts: dict[str
 def test_parts_of_another_shape(dialect: Dialect, number: int, value: str, field: str) -> None:
     """The error names the part."""
     with pytest.raises(RemoteFormatError) as caught:
-        dialect.split(number, value)
+        dialect.parts[number].split(value)
 
     assert field == caught.value.field
 
@@ -144,7 +144,7 @@ def test_parts_that_do_not_fit_are_not_sent(
 ) -> None:
     """Ours to mend."""
     with pytest.raises(LocalFormatError):
-        dialect.join(number, parts)
+        dialect.parts[number].join(parts)
 
 
 @given(number=st.sampled_from([48, 60, 61, 62, 127]), data=st.binary(max_size=60))
@@ -156,10 +156,10 @@ def test_whatever_a_field_holds_is_cut_or_refused(
     if number == 60:
         value = "".join(str(byte % 10) for byte in data)
     try:
-        parts = dialect.split(number, value)
+        parts = dialect.parts[number].split(value)
     except CodecError:
         return
-    assert dialect.split(number, dialect.join(number, parts)) == parts
+    assert dialect.parts[number].split(dialect.parts[number].join(parts)) == parts
 
 
 @pytest.mark.parametrize(
