@@ -20,13 +20,15 @@ from acquirer.ledger.accounts.transfer_steps import Post
 from acquirer.ledger.journal.entries import (
     CardRecord,
     Entry,
-    InsertEntry,
     Role,
     State,
-    UpdateEntry,
 )
 from acquirer.ledger.journal.kinds import Kind
 from acquirer.ledger.journal.replies import Reply
+from acquirer.ledger.journal.steps import (
+    InsertEntry,
+    UpdateEntry,
+)
 from acquirer.ledger.store.database import Database, Session
 from acquirer.ledger.store.migrate import migrate
 from acquirer.ledger.store.writer import Unit, Writer

@@ -20,7 +20,12 @@ from typing import Any
 import trio
 
 from acquirer.ledger.book import open_book
-from acquirer.ledger.journal.entries import CardRecord, Entry, Role, State
+from acquirer.ledger.journal.entries import (
+    CardRecord,
+    Entry,
+    Role,
+    State,
+)
 from acquirer.ledger.journal.kinds import Kind
 from acquirer.ledger.journal.replies import Reply
 from acquirer.ledger.store import statements as sql

@@ -15,7 +15,6 @@ from acquirer.ledger.accounts.anchors import anchor
 from acquirer.ledger.accounts.transfer_steps import Posting
 from acquirer.ledger.errors import UnitRefused
 from acquirer.ledger.journal.entries import (
-    CommitResult,
     CourierRow,
     Desk,
     Entry,
@@ -24,11 +23,14 @@ from acquirer.ledger.journal.entries import (
     OrderRow,
     Role,
     SafItem,
-    Step,
     TerminalRow,
-    UpdateEntry,
 )
 from acquirer.ledger.journal.states import change_is_legal
+from acquirer.ledger.journal.steps import (
+    CommitResult,
+    Step,
+    UpdateEntry,
+)
 from acquirer.ledger.owed import leases, queues
 from acquirer.ledger.owed.leases import Lease
 from acquirer.ledger.owed.open_work import OpenWork, open_work

@@ -17,7 +17,9 @@ sys.path.insert(0, str(Path(__file__).parent / "support"))
 from ledger_entries import sale_entry
 from patient_clock import PatientClock
 
-from acquirer.ledger.journal.entries import Entry
+from acquirer.ledger.journal.entries import (
+    Entry,
+)
 from acquirer.ledger.store.database import Database, Session
 from acquirer.ledger.store.migrate import migrate
 

@@ -17,7 +17,9 @@ from sqlalchemy import Connection, Row, case, func, literal, select
 from acquirer.ledger.accounts.anchors import anchor_link
 from acquirer.ledger.accounts.transfers import GENESIS, Staged, chain_link, effect, normal_side
 from acquirer.ledger.errors import BooksDiffer
-from acquirer.ledger.journal.entries import State
+from acquirer.ledger.journal.entries import (
+    State,
+)
 from acquirer.ledger.journal.kinds import POSTING, Kind
 from acquirer.ledger.store.schema import (
     CHAIN_LENGTH_MAX,

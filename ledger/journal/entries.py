@@ -1,10 +1,7 @@
-"""The journal's vocabulary: states, rows, and what a commit may consist of.
+"""The journal's vocabulary: states, and the rows of the books' tables as values.
 
-Pure values, no SQL and no I/O. A *unit* is a tuple of steps that commit together or not at all.
-Some steps are conditional (a unique key, a compare-and-set): if one does not hold, nothing of its
-unit is written and the caller is told which step it was, so that every decision stays with the
-caller, who reads, decides and tries again. Times are integer milliseconds since 1970 UTC.
-Start reading at :class:`Entry` and :class:`Step`; ``book.py`` commits them.
+Pure values, no SQL and no I/O. Times are integer milliseconds since 1970 UTC. Start reading at
+:class:`Entry`; ``steps.py`` beside this says what a commit may do with them.
 """
 
 from __future__ import annotations
@@ -13,19 +10,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from acquirer.codecs.bank_kinds import BankMessage
-from acquirer.ledger.accounts.transfer_steps import (
-    LimitBalance,
-    OpenAccount,
-    Post,
-    PostPending,
-    PostPendingResolve,
-    PostReversed,
-)
 from acquirer.ledger.journal.details import Detail
 from acquirer.ledger.journal.kinds import Kind
 from acquirer.ledger.journal.replies import NO_REPLY, Reply
-from acquirer.ledger.owed.advices import LimitAdvised, LimitRefunded
-from acquirer.ledger.store.configuration import ChangeConfiguration
 
 
 class State(StrEnum):
@@ -305,183 +292,3 @@ class Event:
 
 
 # --- steps of a unit -------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class InsertEntry:
-    """Conditional on (terminal_id, batch, stan, role) being free, and on the entry's
-    ``key_version``: another process may have changed the terminal's keys, or ended them."""
-
-    entry: Entry
-
-
-@dataclass(frozen=True, slots=True)
-class UpdateEntry:
-    """Compare-and-set on a journal entry.
-
-    Holds only while the entry's state is one of ``expected`` and, where ``owner`` is given, it
-    still owns the entry; ``claimed_by`` is compared where ``check_claim`` is true. The fields
-    that are not None are written.
-    """
-
-    id: int
-    expected: tuple[State, ...]
-    state: State | None = None
-    owner: str | None = None
-    check_claim: bool = False
-    expected_claim: int | None = None
-    set_claim: bool = False
-    claimed_by: int | None = None
-    response_code: str | None = None
-    approval_code: str | None = None
-    late_response_code: str | None = None
-    reply: Reply | None = None
-    new_owner: str | None = None
-    lease_until_ms: int | None = None
-
-    @classmethod
-    def claim(cls, id: int, by: int) -> UpdateEntry:
-        """An approved entry that nobody is undoing is claimed by the entry that will."""
-        return cls(id, (State.APPROVED,), check_claim=True, set_claim=True, claimed_by=by)
-
-    @classmethod
-    def release(cls, id: int, by: int, state: State | None = None) -> UpdateEntry:
-        """The claim on an approved entry ends; it becomes ``state``, or stays as it was."""
-        return cls(
-            id,
-            (State.APPROVED,),
-            state=state,
-            check_claim=True,
-            expected_claim=by,
-            set_claim=True,
-            claimed_by=None,
-        )
-
-    @classmethod
-    def unclaimed(cls, id: int, state: State | None = None) -> UpdateEntry:
-        """An approved entry that nobody is undoing becomes ``state``, or stays as it was."""
-        return cls(id, (State.APPROVED,), state=state, check_claim=True)
-
-
-@dataclass(frozen=True, slots=True)
-class PutOrder:
-    """Write the order system's answer: insert, or refresh a row that is still unpaid.
-
-    A row with a payment, or with one in flight, keeps its status, amount and payment. One that has
-    changed since the question (``changes`` differ) stays as it is: the answer is out of date.
-    """
-
-    order: OrderRow
-
-
-@dataclass(frozen=True, slots=True)
-class UpdateOrder:
-    """Compare-and-set on an order: all three of status, paying_id and payment_id must be as
-    ``expected``; they are then written as ``new`` says. Where ``expected_changes`` is not None, the
-    order's count of changes must be that too. Any such step adds one to it."""
-
-    merchant_id: str
-    order_no: str
-    expected: tuple[str, int | None, int | None]
-    new: tuple[str, int | None, int | None]
-    expected_changes: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class PutTerminal:
-    """Insert or replace a terminal row; conditional on ``expected_version`` of its keys where
-    that is not None (a row that does not exist yet has version 0)."""
-
-    row: TerminalRow
-    expected_version: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class PutCourier:
-    """Compare-and-set on a courier row, which one that does not exist yet equals by default."""
-
-    row: CourierRow
-    expected: CourierRow
-
-
-@dataclass(frozen=True, slots=True)
-class QueueSaf:
-    """Queue a message for a bank; conditional on there being none of its kind and original."""
-
-    item: SafItem
-
-
-@dataclass(frozen=True, slots=True)
-class FinishSaf:
-    """A bank has answered: take the item off the queue and keep the answer beside it."""
-
-    id: int
-    response_code: str
-    finished_at_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class ReviveSaf:
-    """Make a dead letter due again, as a repeat, as old as it is; conditional on its being one."""
-
-    id: int
-    at_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class WriteOffSaf:
-    """Give a dead letter up for good; conditional on its being one. Posts nothing by itself."""
-
-    id: int
-    at_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class QueueEvent:
-    """Put a notice into the outbox."""
-
-    event: Event
-
-
-Step = (
-    InsertEntry
-    | UpdateEntry
-    | Post
-    | PostReversed
-    | PostPending
-    | PostPendingResolve
-    | LimitBalance
-    | OpenAccount
-    | PutOrder
-    | UpdateOrder
-    | PutTerminal
-    | PutCourier
-    | QueueSaf
-    | FinishSaf
-    | ReviveSaf
-    | WriteOffSaf
-    | LimitAdvised
-    | LimitRefunded
-    | QueueEvent
-    | ChangeConfiguration
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """A unit that wrote nothing.
-
-    Attributes:
-        step: the first conditional step that did not hold.
-    """
-
-    step: Step
-
-    @property
-    def is_taken(self) -> bool:
-        """Whether an entry of this (terminal, batch, STAN) is there already, or the keys of its
-        message are to be looked at again."""
-        return isinstance(self.step, InsertEntry)
-
-
-CommitResult = Failed | None

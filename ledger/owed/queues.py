@@ -29,7 +29,10 @@ from sqlalchemy import (
     update,
 )
 
-from acquirer.ledger.journal.entries import Event, SafItem
+from acquirer.ledger.journal.entries import (
+    Event,
+    SafItem,
+)
 from acquirer.ledger.store.database import Session, Sql
 from acquirer.ledger.store.rows import ENTRY_COLUMNS, EntryRow, entry_or_bad, event_of, saf_of
 from acquirer.ledger.store.schema import UNSETTLED, journal, outbox, saf

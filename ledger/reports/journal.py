@@ -14,7 +14,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, and_, case, exists, or_, select, true
 
 from acquirer.ledger.journal.details import WriteOff, detail_of
-from acquirer.ledger.journal.entries import State
+from acquirer.ledger.journal.entries import (
+    State,
+)
 from acquirer.ledger.journal.kinds import Kind
 from acquirer.ledger.reports.pages import pages
 from acquirer.ledger.store.schema import journal

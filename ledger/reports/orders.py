@@ -16,7 +16,9 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, select, true
 
 from acquirer.codecs.order_codes import means_of
 from acquirer.ledger.accounts.postings import courier_account
-from acquirer.ledger.journal.entries import State
+from acquirer.ledger.journal.entries import (
+    State,
+)
 from acquirer.ledger.journal.kinds import Kind
 from acquirer.ledger.reports.pages import pages
 from acquirer.ledger.store.schema import accounts, couriers, journal, orders, outbox

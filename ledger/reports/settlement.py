@@ -15,7 +15,9 @@ from sqlalchemy import Connection, case, func, select
 
 from acquirer.codecs.order_codes import means_of
 from acquirer.ledger.accounts.postings import MDR_RETURNED
-from acquirer.ledger.journal.entries import State
+from acquirer.ledger.journal.entries import (
+    State,
+)
 from acquirer.ledger.journal.kinds import PAYMENTS, Kind
 from acquirer.ledger.reports.orders import PAID, cash_in_hand
 from acquirer.ledger.reports.pages import PAGE_ROWS

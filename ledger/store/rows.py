@@ -21,10 +21,12 @@ from acquirer.ledger.journal.entries import (
     SafItem,
     State,
     TerminalRow,
-    UpdateEntry,
 )
 from acquirer.ledger.journal.kinds import Kind
 from acquirer.ledger.journal.replies import reply_of, reply_text
+from acquirer.ledger.journal.steps import (
+    UpdateEntry,
+)
 
 Row = tuple[Any, ...]
 

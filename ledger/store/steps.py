@@ -19,7 +19,7 @@ from acquirer.ledger.accounts.transfer_steps import (
     PostPendingResolve,
     PostReversed,
 )
-from acquirer.ledger.journal.entries import (
+from acquirer.ledger.journal.steps import (
     FinishSaf,
     InsertEntry,
     PutCourier,

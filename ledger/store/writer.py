@@ -23,7 +23,7 @@ from acquirer.ledger.errors import (
     BookUncertain,
     UnitRefused,
 )
-from acquirer.ledger.journal.entries import (
+from acquirer.ledger.journal.steps import (
     CommitResult,
     Failed,
     InsertEntry,

@@ -5,8 +5,13 @@ Source: docs/interfaces/terminal.md, part 4; docs/interfaces/bank-link.md, "bala
 
 from __future__ import annotations
 
-from acquirer.ledger.journal.entries import InsertEntry, State
+from acquirer.ledger.journal.entries import (
+    State,
+)
 from acquirer.ledger.journal.kinds import Kind
+from acquirer.ledger.journal.steps import (
+    InsertEntry,
+)
 from acquirer.payments.kernel.commands import Command, Outcome, PresentedCard, Repeat
 from acquirer.payments.kernel.commits import card_request, forward, settle
 from acquirer.payments.kernel.ports import Ports

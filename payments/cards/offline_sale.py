@@ -15,8 +15,14 @@ import msgspec
 from acquirer.codecs.response_codes import ResponseCode
 from acquirer.ledger.accounts.postings import card_sale
 from acquirer.ledger.accounts.transfer_steps import Post
-from acquirer.ledger.journal.entries import Entry, InsertEntry, State
+from acquirer.ledger.journal.entries import (
+    Entry,
+    State,
+)
 from acquirer.ledger.journal.kinds import Kind
+from acquirer.ledger.journal.steps import (
+    InsertEntry,
+)
 from acquirer.payments.kernel.commands import Answer, Command, Outcome, PresentedCard, Repeat
 from acquirer.payments.kernel.ports import Ports
 from acquirer.payments.kernel.ready_card import bank_for

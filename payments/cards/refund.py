@@ -27,8 +27,17 @@ from acquirer.ledger.accounts.transfer_steps import (
 )
 from acquirer.ledger.errors import BookBusy
 from acquirer.ledger.journal.details import Refund
-from acquirer.ledger.journal.entries import Entry, InsertEntry, Role, State, Step, UpdateEntry
+from acquirer.ledger.journal.entries import (
+    Entry,
+    Role,
+    State,
+)
 from acquirer.ledger.journal.kinds import Kind
+from acquirer.ledger.journal.steps import (
+    InsertEntry,
+    Step,
+    UpdateEntry,
+)
 from acquirer.ledger.owed.advices import LimitRefunded
 from acquirer.payments.kernel.bank_codes import TO_BE_SENT_AGAIN, reading_of
 from acquirer.payments.kernel.bank_reply import brought_by

@@ -16,9 +16,18 @@ import trio
 from acquirer.codecs.response_codes import ResponseCode
 from acquirer.ledger.accounts.transfer_steps import PostReversed
 from acquirer.ledger.errors import BookBusy
-from acquirer.ledger.journal.entries import Entry, InsertEntry, Role, State, Step, UpdateEntry
+from acquirer.ledger.journal.entries import (
+    Entry,
+    Role,
+    State,
+)
 from acquirer.ledger.journal.kinds import REVERSIBLE, Kind
 from acquirer.ledger.journal.replies import NO_REPLY
+from acquirer.ledger.journal.steps import (
+    InsertEntry,
+    Step,
+    UpdateEntry,
+)
 from acquirer.payments.kernel.commands import Answer, Command, Outcome, answer_of
 from acquirer.payments.kernel.holds import NO_ANSWER, freed
 from acquirer.payments.kernel.ports import Ports

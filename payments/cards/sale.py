@@ -9,8 +9,13 @@ from __future__ import annotations
 from acquirer.codecs.response_codes import ResponseCode
 from acquirer.ledger.accounts.postings import card_sale
 from acquirer.ledger.accounts.transfer_steps import Post
-from acquirer.ledger.journal.entries import InsertEntry, State
+from acquirer.ledger.journal.entries import (
+    State,
+)
 from acquirer.ledger.journal.kinds import Kind
+from acquirer.ledger.journal.steps import (
+    InsertEntry,
+)
 from acquirer.payments.kernel.commands import Command, Outcome, PresentedCard, Repeat
 from acquirer.payments.kernel.commits import card_request, forward, settle
 from acquirer.payments.kernel.ports import Ports

@@ -15,13 +15,15 @@ from acquirer.codecs.response_codes import ResponseCode
 from acquirer.ledger.accounts.transfer_steps import PostReversed
 from acquirer.ledger.journal.entries import (
     Entry,
-    InsertEntry,
     Role,
     State,
+)
+from acquirer.ledger.journal.kinds import Kind
+from acquirer.ledger.journal.steps import (
+    InsertEntry,
     Step,
     UpdateEntry,
 )
-from acquirer.ledger.journal.kinds import Kind
 from acquirer.ledger.owed.advices import LimitRefunded
 from acquirer.payments.kernel.commands import Command, Named, Outcome, Repeat
 from acquirer.payments.kernel.commits import forward, settle, undo_request

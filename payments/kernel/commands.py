@@ -16,7 +16,10 @@ from acquirer.codecs.response_codes import ResponseCode
 from acquirer.codecs.track2 import Track2
 from acquirer.config.business import MerchantSettings
 from acquirer.ledger.accounts.postings import FeeRate
-from acquirer.ledger.journal.entries import Entry, Role
+from acquirer.ledger.journal.entries import (
+    Entry,
+    Role,
+)
 from acquirer.ledger.journal.replies import NO_REPLY, Reply
 from acquirer.payments.kernel.business import Business
 

@@ -15,9 +15,16 @@ import structlog
 
 from acquirer.codecs.pan import Pan
 from acquirer.codecs.response_codes import ResponseCode
-from acquirer.ledger.journal.entries import Entry, State, Step, UpdateEntry
+from acquirer.ledger.journal.entries import (
+    Entry,
+    State,
+)
 from acquirer.ledger.journal.kinds import KINDS
 from acquirer.ledger.journal.replies import Reply
+from acquirer.ledger.journal.steps import (
+    Step,
+    UpdateEntry,
+)
 from acquirer.payments.kernel.bank_codes import OF_THE_LINK, reading_of
 from acquirer.payments.kernel.bank_reply import brought_by
 from acquirer.payments.kernel.commands import Answer, Origin, Outcome

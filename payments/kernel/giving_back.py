@@ -9,7 +9,13 @@ from __future__ import annotations
 from acquirer.codecs.bank_kinds import BankMessage
 from acquirer.ledger.accounts.postings import merchant_account, merchant_debt_account, refund
 from acquirer.ledger.accounts.transfer_steps import LimitBalance, Posting
-from acquirer.ledger.journal.entries import Entry, QueueSaf, SafItem
+from acquirer.ledger.journal.entries import (
+    Entry,
+    SafItem,
+)
+from acquirer.ledger.journal.steps import (
+    QueueSaf,
+)
 from acquirer.payments.kernel.ports import Ports
 
 

@@ -6,8 +6,17 @@ from dataclasses import replace
 
 from acquirer.codecs.order_codes import OrderStatus
 from acquirer.codecs.response_codes import ResponseCode
-from acquirer.ledger.journal.entries import Entry, OrderRow, State, Step, UpdateEntry, UpdateOrder
+from acquirer.ledger.journal.entries import (
+    Entry,
+    OrderRow,
+    State,
+)
 from acquirer.ledger.journal.kinds import Kind
+from acquirer.ledger.journal.steps import (
+    Step,
+    UpdateEntry,
+    UpdateOrder,
+)
 from acquirer.payments.kernel.ports import Ports
 
 NO_ANSWER = ResponseCode.NO_ANSWER

@@ -12,16 +12,18 @@ from typing import Protocol
 from acquirer.codecs.bank_kinds import BankMessage
 from acquirer.ledger.accounts.transfer_steps import Posting
 from acquirer.ledger.journal.entries import (
-    CommitResult,
     CourierRow,
     Desk,
     Entry,
     OrderPayments,
     OrderRow,
     Role,
-    Step,
 )
 from acquirer.ledger.journal.kinds import Kind
+from acquirer.ledger.journal.steps import (
+    CommitResult,
+    Step,
+)
 from acquirer.ledger.reports.takings import Takings
 from acquirer.ledger.store.rows import EntryRow
 from acquirer.payments.kernel.business import Business

@@ -9,9 +9,16 @@ import msgspec
 from acquirer.codecs.pan import Pan
 from acquirer.codecs.response_codes import ResponseCode
 from acquirer.ledger.journal.details import Detail
-from acquirer.ledger.journal.entries import Entry, InsertEntry, Role, State
+from acquirer.ledger.journal.entries import (
+    Entry,
+    Role,
+    State,
+)
 from acquirer.ledger.journal.kinds import Kind
 from acquirer.ledger.journal.replies import Reply
+from acquirer.ledger.journal.steps import (
+    InsertEntry,
+)
 from acquirer.payments.kernel.calendar import Stamp
 from acquirer.payments.kernel.commands import Answer, Origin, Repeat, answer_of
 from acquirer.payments.kernel.numbers import bank_stan_of, rrn_of

@@ -16,8 +16,14 @@ import msgspec
 
 from acquirer.codecs.bank_kinds import BankMessage
 from acquirer.config.constraints import Positive
-from acquirer.ledger.journal.entries import Entry, QueueSaf, SafItem
+from acquirer.ledger.journal.entries import (
+    Entry,
+    SafItem,
+)
 from acquirer.ledger.journal.kinds import Kind, ruled_as
+from acquirer.ledger.journal.steps import (
+    QueueSaf,
+)
 from acquirer.ledger.owed.advices import LimitAdvised
 
 KNOWN_CARDS_MAX = 100_000

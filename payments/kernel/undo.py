@@ -9,13 +9,15 @@ from acquirer.codecs.bank_kinds import BankMessage
 from acquirer.ledger.journal.entries import (
     Entry,
     OrderRow,
-    QueueSaf,
     SafItem,
     State,
+)
+from acquirer.ledger.journal.kinds import REVERSIBLE, UNDOING
+from acquirer.ledger.journal.steps import (
+    QueueSaf,
     Step,
     UpdateEntry,
 )
-from acquirer.ledger.journal.kinds import REVERSIBLE, UNDOING
 from acquirer.ledger.store.rows import EntryRow
 from acquirer.payments.kernel.holds import NO_ANSWER, free_order_steps, freed
 from acquirer.payments.kernel.numbers import bank_stan_of

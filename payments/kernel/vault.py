@@ -18,7 +18,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from acquirer.codecs.pan import Pan
-from acquirer.ledger.journal.entries import CardRecord
+from acquirer.ledger.journal.entries import (
+    CardRecord,
+)
 from acquirer.payments.kernel.errors import CardUnreadable
 
 TOKEN_BYTES = 16

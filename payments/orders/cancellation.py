@@ -20,15 +20,17 @@ from acquirer.ledger.errors import BookBusy, BookUncertain
 from acquirer.ledger.journal.entries import (
     CardRecord,
     Entry,
-    InsertEntry,
     OrderRow,
-    QueueEvent,
     State,
-    Step,
-    UpdateEntry,
 )
 from acquirer.ledger.journal.kinds import Kind
 from acquirer.ledger.journal.replies import twelve_digits
+from acquirer.ledger.journal.steps import (
+    InsertEntry,
+    QueueEvent,
+    Step,
+    UpdateEntry,
+)
 from acquirer.payments.kernel.commands import (
     APPROVED,
     Answer,

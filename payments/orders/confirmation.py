@@ -13,14 +13,16 @@ from acquirer.codecs.response_codes import ResponseCode
 from acquirer.ledger.journal.entries import (
     Entry,
     Event,
-    InsertEntry,
     OrderRow,
-    PutOrder,
-    QueueEvent,
     State,
-    Step,
 )
 from acquirer.ledger.journal.kinds import Kind
+from acquirer.ledger.journal.steps import (
+    InsertEntry,
+    PutOrder,
+    QueueEvent,
+    Step,
+)
 from acquirer.payments.kernel.commands import (
     APPROVED,
     Answer,

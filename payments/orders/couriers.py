@@ -13,8 +13,15 @@ from dataclasses import replace
 from acquirer.codecs.response_codes import ResponseCode
 from acquirer.config.business import CourierSettings
 from acquirer.ledger.errors import BookBusy
-from acquirer.ledger.journal.entries import CourierRow, InsertEntry, PutCourier, State
+from acquirer.ledger.journal.entries import (
+    CourierRow,
+    State,
+)
 from acquirer.ledger.journal.kinds import Kind
+from acquirer.ledger.journal.steps import (
+    InsertEntry,
+    PutCourier,
+)
 from acquirer.payments.kernel.commands import (
     APPROVED,
     Command,

@@ -16,7 +16,13 @@ from acquirer.codecs.order_codes import RESCHEDULED
 from acquirer.codecs.response_codes import ResponseCode
 from acquirer.ledger.errors import BookBusy
 from acquirer.ledger.journal.details import OrderException
-from acquirer.ledger.journal.entries import CourierRow, Desk, Entry, OrderRow, State
+from acquirer.ledger.journal.entries import (
+    CourierRow,
+    Desk,
+    Entry,
+    OrderRow,
+    State,
+)
 from acquirer.ledger.journal.kinds import Kind
 from acquirer.payments.kernel.commands import Named, Origin
 from acquirer.payments.kernel.errors import InvalidCommand

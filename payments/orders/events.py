@@ -6,7 +6,11 @@ Every notice of one payment carries the payment's RRN. Source: docs/orders.md.
 from __future__ import annotations
 
 from acquirer.codecs.order_codes import Means, OrderStatus, means_of
-from acquirer.ledger.journal.entries import Entry, Event, OrderRow
+from acquirer.ledger.journal.entries import (
+    Entry,
+    Event,
+    OrderRow,
+)
 from acquirer.payments.kernel.ports import Ports
 from acquirer.routing.orders.messages import (
     EventData,

@@ -13,8 +13,10 @@ import msgspec
 
 from acquirer.codecs.response_codes import ResponseCode
 from acquirer.ledger.journal.details import OrderException
-from acquirer.ledger.journal.entries import PutOrder
 from acquirer.ledger.journal.kinds import Kind
+from acquirer.ledger.journal.steps import (
+    PutOrder,
+)
 from acquirer.payments.kernel.commands import Answer, Command, Outcome, Shown
 from acquirer.payments.kernel.ports import Ports
 from acquirer.payments.kernel.records import refuse

@@ -15,14 +15,16 @@ from acquirer.ledger.accounts.transfer_steps import LimitBalance, Post, Posting
 from acquirer.ledger.journal.details import GroupPayment
 from acquirer.ledger.journal.entries import (
     Entry,
-    InsertEntry,
     OrderRow,
-    PutOrder,
-    QueueEvent,
     State,
-    Step,
 )
 from acquirer.ledger.journal.kinds import Kind
+from acquirer.ledger.journal.steps import (
+    InsertEntry,
+    PutOrder,
+    QueueEvent,
+    Step,
+)
 from acquirer.payments.kernel.commands import (
     APPROVED,
     Answer,

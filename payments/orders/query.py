@@ -8,9 +8,17 @@ Source: docs/interfaces/terminal.md, part 5, row 3.
 from __future__ import annotations
 
 from acquirer.codecs.response_codes import ResponseCode
-from acquirer.ledger.journal.entries import InsertEntry, PutOrder, Role, State, Step
+from acquirer.ledger.journal.entries import (
+    Role,
+    State,
+)
 from acquirer.ledger.journal.kinds import Kind
 from acquirer.ledger.journal.replies import twelve_digits
+from acquirer.ledger.journal.steps import (
+    InsertEntry,
+    PutOrder,
+    Step,
+)
 from acquirer.payments.kernel.commands import (
     Answer,
     Command,

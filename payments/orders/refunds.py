@@ -19,12 +19,14 @@ from acquirer.ledger.accounts.transfer_steps import Post
 from acquirer.ledger.journal.details import Refund
 from acquirer.ledger.journal.entries import (
     Entry,
-    InsertEntry,
     Role,
     State,
-    Step,
 )
 from acquirer.ledger.journal.kinds import Kind
+from acquirer.ledger.journal.steps import (
+    InsertEntry,
+    Step,
+)
 from acquirer.payments.kernel.giving_back import owe_refund, taken
 from acquirer.payments.kernel.numbers import bank_stan_of, rrn_of
 from acquirer.payments.kernel.ports import Ports

@@ -21,16 +21,18 @@ from acquirer.ledger.journal.details import Share
 from acquirer.ledger.journal.entries import (
     Entry,
     Event,
-    InsertEntry,
     OrderRow,
-    PutOrder,
-    QueueEvent,
     Role,
     State,
+)
+from acquirer.ledger.journal.kinds import Kind
+from acquirer.ledger.journal.steps import (
+    InsertEntry,
+    PutOrder,
+    QueueEvent,
     Step,
     UpdateEntry,
 )
-from acquirer.ledger.journal.kinds import Kind
 from acquirer.payments.kernel.bank_reply import approval_code_of
 from acquirer.payments.kernel.commands import APPROVED, Answer, Origin, Outcome, Repeat
 from acquirer.payments.kernel.commits import settle

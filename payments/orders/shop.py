@@ -12,7 +12,9 @@ from typing import cast
 
 from acquirer.codecs.money import format_minor
 from acquirer.codecs.response_codes import ResponseCode
-from acquirer.ledger.journal.entries import OrderRow
+from acquirer.ledger.journal.entries import (
+    OrderRow,
+)
 from acquirer.ledger.reports.takings import Takings
 from acquirer.payments.kernel.business import OrderRules
 from acquirer.payments.kernel.commands import Origin

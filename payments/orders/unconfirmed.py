@@ -21,15 +21,17 @@ from acquirer.ledger.accounts.transfer_steps import PostReversed
 from acquirer.ledger.errors import BookError
 from acquirer.ledger.journal.entries import (
     Entry,
-    InsertEntry,
     OrderRow,
-    QueueEvent,
     Role,
     State,
+)
+from acquirer.ledger.journal.kinds import Kind
+from acquirer.ledger.journal.steps import (
+    InsertEntry,
+    QueueEvent,
     Step,
     UpdateEntry,
 )
-from acquirer.ledger.journal.kinds import Kind
 from acquirer.ledger.store.rows import BadRow, EntryRow
 from acquirer.payments.kernel.bank_codes import reading_of
 from acquirer.payments.kernel.commits import original_data

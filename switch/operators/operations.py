@@ -18,10 +18,12 @@ from acquirer.ledger.journal.details import HandIn
 from acquirer.ledger.journal.entries import (
     CourierRow,
     Entry,
+)
+from acquirer.ledger.journal.kinds import Kind
+from acquirer.ledger.journal.steps import (
     InsertEntry,
     PutCourier,
 )
-from acquirer.ledger.journal.kinds import Kind
 from acquirer.payments.kernel.records import own_entry
 from acquirer.switch.context import Context
 

@@ -21,13 +21,15 @@ from acquirer.ledger.errors import UnitRefused
 from acquirer.ledger.journal.details import WriteOff
 from acquirer.ledger.journal.entries import (
     Entry,
+    SafItem,
+)
+from acquirer.ledger.journal.kinds import UNDOING, Kind
+from acquirer.ledger.journal.steps import (
     InsertEntry,
     ReviveSaf,
-    SafItem,
     Step,
     WriteOffSaf,
 )
-from acquirer.ledger.journal.kinds import UNDOING, Kind
 from acquirer.payments.kernel.records import own_entry
 from acquirer.switch.context import Context
 from acquirer.switch.operators.operations import OPERATOR, Done, Refused

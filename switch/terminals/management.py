@@ -13,7 +13,9 @@ import structlog
 from acquirer.codecs.private_fields import De60, WorkingKeys
 from acquirer.codecs.response_codes import ResponseCode
 from acquirer.ledger.errors import BookBusy
-from acquirer.ledger.journal.entries import HandedKeys
+from acquirer.ledger.journal.entries import (
+    HandedKeys,
+)
 from acquirer.payments.kernel.numbers import unnumbered_rrn
 from acquirer.switch.context import Context
 from acquirer.switch.terminals.request import Request, Told

@@ -12,7 +12,11 @@ import trio
 
 from acquirer.codecs.response_codes import ResponseCode
 from acquirer.ledger.errors import BookUncertain
-from acquirer.ledger.journal.entries import Entry, Role, State
+from acquirer.ledger.journal.entries import (
+    Entry,
+    Role,
+    State,
+)
 from acquirer.payments.kernel.commands import APPROVED, Repeat, answer_of
 from acquirer.switch.context import Context
 from acquirer.switch.terminals.request import KeysChanged, Request, Silence, Told

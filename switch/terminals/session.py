@@ -22,7 +22,9 @@ from acquirer.codecs.response_codes import ResponseCode
 from acquirer.codecs.tpdu import PosEnvelope, ProcessingDemand
 from acquirer.config.log_limit import LogLimit
 from acquirer.ledger.errors import BookBusy, BookError, BookUnavailable, BookUncertain
-from acquirer.ledger.journal.entries import Role
+from acquirer.ledger.journal.entries import (
+    Role,
+)
 from acquirer.ledger.journal.kinds import UNDOING, Kind
 from acquirer.payments.kernel.commands import Origin, Repeat
 from acquirer.payments.kernel.errors import (

@@ -13,7 +13,9 @@ from typing import TypeVar
 
 from acquirer.codecs.message import Message
 from acquirer.codecs.private_fields import De60
-from acquirer.ledger.journal.entries import Role
+from acquirer.ledger.journal.entries import (
+    Role,
+)
 from acquirer.ledger.journal.kinds import Kind
 from acquirer.payments.cards.balance import balance
 from acquirer.payments.cards.offline_sale import offline_sale

@@ -14,7 +14,13 @@ from dataclasses import dataclass, replace
 
 from acquirer.config.business import MerchantSettings, ProfileSettings, TerminalSettings
 from acquirer.ledger.book import Book
-from acquirer.ledger.journal.entries import HandedKeys, PutTerminal, TerminalRow
+from acquirer.ledger.journal.entries import (
+    HandedKeys,
+    TerminalRow,
+)
+from acquirer.ledger.journal.steps import (
+    PutTerminal,
+)
 from acquirer.payments.kernel.business import Business
 from acquirer.payments.kernel.turns import Turns
 

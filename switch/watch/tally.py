@@ -16,14 +16,16 @@ from acquirer.codecs.order_codes import means_of
 from acquirer.ledger.accounts.transfer_steps import PostReversed
 from acquirer.ledger.journal.entries import (
     Entry,
+    State,
+)
+from acquirer.ledger.journal.kinds import KINDS, Kind
+from acquirer.ledger.journal.steps import (
     InsertEntry,
     QueueEvent,
     QueueSaf,
-    State,
     Step,
     UpdateEntry,
 )
-from acquirer.ledger.journal.kinds import KINDS, Kind
 
 UNDER_WAY_MAX = 10_000
 _COUNTED = frozenset(

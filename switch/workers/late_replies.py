@@ -17,7 +17,12 @@ from acquirer.codecs.message import Message
 from acquirer.codecs.response_codes import is_code
 from acquirer.ledger.book import Book
 from acquirer.ledger.errors import BookError
-from acquirer.ledger.journal.entries import State, UpdateEntry
+from acquirer.ledger.journal.entries import (
+    State,
+)
+from acquirer.ledger.journal.steps import (
+    UpdateEntry,
+)
 from acquirer.payments.kernel.bank_reply import is_approval_code
 
 log = structlog.get_logger("acquirer.switch")

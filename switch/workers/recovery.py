@@ -15,8 +15,14 @@ import trio
 
 from acquirer.codecs.response_codes import ResponseCode
 from acquirer.ledger.errors import BookError
-from acquirer.ledger.journal.entries import Entry, State, UpdateEntry
+from acquirer.ledger.journal.entries import (
+    Entry,
+    State,
+)
 from acquirer.ledger.journal.kinds import Kind
+from acquirer.ledger.journal.steps import (
+    UpdateEntry,
+)
 from acquirer.ledger.owed.leases import LeaseWatch
 from acquirer.ledger.store.rows import BadRow, EntryRow
 from acquirer.payments.kernel.errors import reason_of

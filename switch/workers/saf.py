@@ -18,7 +18,16 @@ import trio
 
 from acquirer.codecs.bank_kinds import BankMessage
 from acquirer.ledger.errors import BookError
-from acquirer.ledger.journal.entries import Entry, FinishSaf, SafItem, State, Step, UpdateEntry
+from acquirer.ledger.journal.entries import (
+    Entry,
+    SafItem,
+    State,
+)
+from acquirer.ledger.journal.steps import (
+    FinishSaf,
+    Step,
+    UpdateEntry,
+)
 from acquirer.payments.kernel.bank_codes import TAKEN, TO_BE_SENT_AGAIN
 from acquirer.payments.kernel.commits import original_data
 from acquirer.payments.kernel.errors import reason_of

@@ -19,7 +19,9 @@ from typer.testing import CliRunner
 from acquirer.cli.ledger import ledger_app
 from acquirer.ledger.book import Book, open_book
 from acquirer.ledger.errors import BookUnavailable, InstanceTaken
-from acquirer.ledger.journal.entries import InsertEntry
+from acquirer.ledger.journal.steps import (
+    InsertEntry,
+)
 from acquirer.ledger.store.database import Database, Session
 from acquirer.ledger.store.instances import lock_books
 from acquirer.ledger.store.migrate import migrate

@@ -12,7 +12,12 @@ from typer.testing import CliRunner, Result
 from acquirer.cli.journal import journal_app
 from acquirer.cli.ledger import ledger_app
 from acquirer.ledger.accounts.transfer_steps import Post, Posting
-from acquirer.ledger.journal.entries import InsertEntry, State
+from acquirer.ledger.journal.entries import (
+    State,
+)
+from acquirer.ledger.journal.steps import (
+    InsertEntry,
+)
 from acquirer.ledger.store.database import Database
 from acquirer.ledger.store.migrate import migrate
 from acquirer.ledger.store.writer import Writer

@@ -22,15 +22,17 @@ from acquirer.ledger.journal.entries import (
     CardRecord,
     Entry,
     Event,
-    InsertEntry,
-    QueueEvent,
-    QueueSaf,
     Role,
     SafItem,
     State,
-    Step,
 )
 from acquirer.ledger.journal.kinds import Kind
+from acquirer.ledger.journal.steps import (
+    InsertEntry,
+    QueueEvent,
+    QueueSaf,
+    Step,
+)
 from acquirer.ledger.store.configuration import ChangeConfiguration, ConfigVersion
 
 # 2026-11-30 23:30:00.250 in Shanghai.

@@ -23,13 +23,15 @@ from acquirer.ledger.accounts.transfer_steps import (
 from acquirer.ledger.book import Book, open_book
 from acquirer.ledger.journal.entries import (
     Entry,
-    InsertEntry,
     OrderRow,
-    PutOrder,
     Role,
     State,
 )
 from acquirer.ledger.journal.kinds import Kind
+from acquirer.ledger.journal.steps import (
+    InsertEntry,
+    PutOrder,
+)
 
 pytestmark = pytest.mark.anyio
 

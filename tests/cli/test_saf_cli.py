@@ -12,7 +12,14 @@ from typer.testing import CliRunner
 from acquirer.cli.saf import saf_app
 from acquirer.codecs.bank_kinds import BankMessage
 from acquirer.ledger.book import open_book
-from acquirer.ledger.journal.entries import InsertEntry, QueueSaf, SafItem, State
+from acquirer.ledger.journal.entries import (
+    SafItem,
+    State,
+)
+from acquirer.ledger.journal.steps import (
+    InsertEntry,
+    QueueSaf,
+)
 
 pytestmark = pytest.mark.anyio
 

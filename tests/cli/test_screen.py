@@ -30,14 +30,16 @@ from acquirer.hosts_sim.orders.store import EventRow
 from acquirer.ledger.book import open_book
 from acquirer.ledger.journal.entries import (
     Event,
-    InsertEntry,
     OrderRow,
-    PutOrder,
-    QueueEvent,
-    QueueSaf,
     Role,
     SafItem,
     State,
+)
+from acquirer.ledger.journal.steps import (
+    InsertEntry,
+    PutOrder,
+    QueueEvent,
+    QueueSaf,
 )
 from acquirer.terminals_sim.results import OrderView, Result
 

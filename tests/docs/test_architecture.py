@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from acquirer.ledger.journal.entries import State
+from acquirer.ledger.journal.entries import (
+    State,
+)
 from acquirer.ledger.journal.states import CHANGES
 
 PAGE = Path(__file__).parents[2] / "ARCHITECTURE.md"

@@ -24,21 +24,23 @@ from acquirer.ledger.errors import (
     UnitRefused,
 )
 from acquirer.ledger.journal.entries import (
-    CommitResult,
     CourierRow,
     Entry,
-    Failed,
-    InsertEntry,
     OrderRow,
-    PutCourier,
-    PutOrder,
-    PutTerminal,
     Role,
     State,
     TerminalRow,
-    UpdateEntry,
 )
 from acquirer.ledger.journal.replies import Reply
+from acquirer.ledger.journal.steps import (
+    CommitResult,
+    Failed,
+    InsertEntry,
+    PutCourier,
+    PutOrder,
+    PutTerminal,
+    UpdateEntry,
+)
 from acquirer.ledger.store.database import Database, Session
 
 pytestmark = pytest.mark.anyio

@@ -17,7 +17,14 @@ from sqlalchemy import make_url
 from acquirer.ledger.accounts.transfer_steps import Post, Posting
 from acquirer.ledger.book import Book, open_book
 from acquirer.ledger.errors import BooksGone, BooksMissing, BookUnavailable
-from acquirer.ledger.journal.entries import Entry, InsertEntry, State, UpdateEntry
+from acquirer.ledger.journal.entries import (
+    Entry,
+    State,
+)
+from acquirer.ledger.journal.steps import (
+    InsertEntry,
+    UpdateEntry,
+)
 from acquirer.ledger.store import book_files
 from acquirer.ledger.store.database import Database, Session
 

@@ -8,7 +8,10 @@ import pytest
 
 from acquirer.ledger.accounts.verify import verify
 from acquirer.ledger.book import open_book
-from acquirer.ledger.journal.entries import Entry, State
+from acquirer.ledger.journal.entries import (
+    Entry,
+    State,
+)
 from acquirer.ledger.store.database import Database
 
 pytestmark = pytest.mark.anyio

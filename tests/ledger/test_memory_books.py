@@ -31,24 +31,26 @@ from acquirer.ledger.journal.entries import (
     CourierRow,
     Entry,
     Event,
-    InsertEntry,
     OrderRow,
+    Role,
+    SafItem,
+    State,
+    TerminalRow,
+)
+from acquirer.ledger.journal.kinds import Kind
+from acquirer.ledger.journal.replies import Reply
+from acquirer.ledger.journal.states import CHANGES
+from acquirer.ledger.journal.steps import (
+    InsertEntry,
     PutCourier,
     PutOrder,
     PutTerminal,
     QueueEvent,
     QueueSaf,
-    Role,
-    SafItem,
-    State,
     Step,
-    TerminalRow,
     UpdateEntry,
     UpdateOrder,
 )
-from acquirer.ledger.journal.kinds import Kind
-from acquirer.ledger.journal.replies import Reply
-from acquirer.ledger.journal.states import CHANGES
 from acquirer.ledger.owed.advices import LimitAdvised, LimitRefunded
 from acquirer.payments.kernel.ports import Books
 

@@ -11,9 +11,11 @@ from acquirer.ledger.book import open_book
 from acquirer.ledger.journal.entries import (
     Entry,
     Event,
+    OrderRow,
+)
+from acquirer.ledger.journal.steps import (
     Failed,
     InsertEntry,
-    OrderRow,
     PutOrder,
     QueueEvent,
     Step,

@@ -32,9 +32,11 @@ from acquirer.ledger.journal.entries import (
     CourierRow,
     Entry,
     OrderRow,
-    PutCourier,
     Role,
     State,
+)
+from acquirer.ledger.journal.steps import (
+    PutCourier,
 )
 from acquirer.payments.cards.reversal import ReversalRequested, reversal
 from acquirer.payments.cards.sale import SaleRequested, sale

@@ -12,7 +12,13 @@ from ledger_entries import sale_entry
 from acquirer.ledger.accounts.postings import FeeRate, card_sale
 from acquirer.ledger.accounts.transfer_steps import Post
 from acquirer.ledger.book import Book, open_book
-from acquirer.ledger.journal.entries import InsertEntry, State, UpdateEntry
+from acquirer.ledger.journal.entries import (
+    State,
+)
+from acquirer.ledger.journal.steps import (
+    InsertEntry,
+    UpdateEntry,
+)
 
 TASKS = 8
 

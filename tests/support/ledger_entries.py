@@ -2,7 +2,12 @@
 
 from typing import Any
 
-from acquirer.ledger.journal.entries import CardRecord, Entry, Role, State
+from acquirer.ledger.journal.entries import (
+    CardRecord,
+    Entry,
+    Role,
+    State,
+)
 from acquirer.ledger.journal.kinds import Kind
 from acquirer.ledger.journal.replies import Reply
 

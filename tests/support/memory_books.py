@@ -16,20 +16,22 @@ from acquirer.codecs.order_codes import Means, OrderStatus, means_of
 from acquirer.ledger.accounts.transfer_steps import Posting
 from acquirer.ledger.errors import UnitRefused
 from acquirer.ledger.journal.entries import (
-    CommitResult,
     CourierRow,
     Desk,
     Entry,
-    Failed,
     OrderPayments,
     OrderRow,
     Role,
     State,
-    Step,
-    UpdateEntry,
 )
 from acquirer.ledger.journal.kinds import Kind
 from acquirer.ledger.journal.states import change_is_legal
+from acquirer.ledger.journal.steps import (
+    CommitResult,
+    Failed,
+    Step,
+    UpdateEntry,
+)
 from acquirer.ledger.reports.takings import Takings
 from acquirer.ledger.store.rows import EntryRow
 

@@ -27,19 +27,21 @@ from acquirer.ledger.journal.entries import (
     CourierRow,
     Entry,
     Event,
-    InsertEntry,
     OrderRow,
+    Role,
+    SafItem,
+    State,
+)
+from acquirer.ledger.journal.kinds import Kind
+from acquirer.ledger.journal.steps import (
+    InsertEntry,
     PutCourier,
     PutOrder,
     QueueEvent,
     QueueSaf,
-    Role,
-    SafItem,
-    State,
     UpdateEntry,
     UpdateOrder,
 )
-from acquirer.ledger.journal.kinds import Kind
 from acquirer.ledger.owed.advices import LimitAdvised, LimitRefunded
 
 

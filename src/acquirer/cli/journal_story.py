@@ -17,7 +17,9 @@ from acquirer.cli.screen import Screen, say
 from acquirer.codecs.money import format_minor
 from acquirer.codecs.response_codes import ResponseCode, in_words
 from acquirer.ledger.journal.details import HandIn, OrderException, Refund, WriteOff
-from acquirer.ledger.journal.entries import State
+from acquirer.ledger.journal.entries import (
+    State,
+)
 from acquirer.ledger.journal.kinds import KINDS, Kind
 from acquirer.ledger.reports.journal import WRITTEN_OFF
 from acquirer.ledger.reports.payment import (

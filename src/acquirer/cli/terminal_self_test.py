@@ -27,7 +27,9 @@ from acquirer.codecs.explain_broken import explain_found
 from acquirer.codecs.masked_hex import masked_run
 from acquirer.hsm_sim.errors import Refusal
 from acquirer.hsm_sim.operator import role_of, variant_test_lmk
-from acquirer.ledger.journal.entries import TerminalRow
+from acquirer.ledger.journal.entries import (
+    TerminalRow,
+)
 from acquirer.ledger.store.rows import terminal_of
 from acquirer.ledger.store.schema import terminals
 from acquirer.terminals_sim.messages import DIALECT

@@ -23,9 +23,11 @@ from acquirer.ledger.accounts.transfer_steps import (
 from acquirer.ledger.accounts.verify import verify
 from acquirer.ledger.journal.entries import (
     Entry,
+    State,
+)
+from acquirer.ledger.journal.steps import (
     Failed,
     InsertEntry,
-    State,
     Step,
 )
 from acquirer.ledger.store.database import Database

@@ -25,13 +25,15 @@ from acquirer.ledger.errors import BooksDiffer
 from acquirer.ledger.journal.entries import (
     Entry,
     Event,
-    InsertEntry,
     OrderRow,
+    SafItem,
+    State,
+)
+from acquirer.ledger.journal.steps import (
+    InsertEntry,
     PutOrder,
     QueueEvent,
     QueueSaf,
-    SafItem,
-    State,
     UpdateOrder,
 )
 from acquirer.ledger.store.database import Database, Session

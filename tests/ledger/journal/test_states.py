@@ -1,6 +1,8 @@
 """The journal's state table."""
 
-from acquirer.ledger.journal.entries import State
+from acquirer.ledger.journal.entries import (
+    State,
+)
 from acquirer.ledger.journal.states import CHANGES, FINAL, change_is_legal
 
 

@@ -14,10 +14,12 @@ from acquirer.codecs.bank_kinds import BankMessage
 from acquirer.ledger.book import Book, open_book
 from acquirer.ledger.journal.entries import (
     Entry,
-    InsertEntry,
-    QueueSaf,
     SafItem,
     State,
+)
+from acquirer.ledger.journal.steps import (
+    InsertEntry,
+    QueueSaf,
     Step,
     UpdateEntry,
 )

@@ -7,7 +7,12 @@ import pytest
 from sqlalchemy import create_engine
 
 from acquirer.ledger.book import Book, open_book
-from acquirer.ledger.journal.entries import Event, QueueEvent
+from acquirer.ledger.journal.entries import (
+    Event,
+)
+from acquirer.ledger.journal.steps import (
+    QueueEvent,
+)
 from acquirer.ledger.owed.queues import ATTEMPT_LOG_CHARACTERS_MAX
 from acquirer.ledger.reports.orders import EventAttempt, event_story
 from acquirer.ledger.store.database import Database

@@ -10,13 +10,15 @@ from acquirer.ledger.book import Book, open_book
 from acquirer.ledger.journal.entries import (
     Entry,
     Event,
+    SafItem,
+    State,
+)
+from acquirer.ledger.journal.steps import (
     Failed,
     FinishSaf,
     InsertEntry,
     QueueEvent,
     QueueSaf,
-    SafItem,
-    State,
     UpdateEntry,
 )
 from acquirer.ledger.owed.leases import LEASE_S, Lease, LeaseWatch

@@ -15,6 +15,8 @@ from acquirer.ledger.accounts.transfers import normal_side
 from acquirer.ledger.errors import LedgerError
 from acquirer.ledger.journal.entries import (
     Entry,
+)
+from acquirer.ledger.journal.steps import (
     InsertEntry,
 )
 from acquirer.ledger.reports.books import BalanceLine, statements, trial_balance

@@ -2,7 +2,13 @@
 
 from collections.abc import Callable
 
-from acquirer.ledger.journal.entries import Entry, InsertEntry, State
+from acquirer.ledger.journal.entries import (
+    Entry,
+    State,
+)
+from acquirer.ledger.journal.steps import (
+    InsertEntry,
+)
 from acquirer.ledger.reports.takings import Takings, takings
 from acquirer.ledger.store.database import Session
 from acquirer.ledger.store.writer import Writer

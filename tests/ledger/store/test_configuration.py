@@ -5,7 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from acquirer.ledger.journal.entries import Entry, InsertEntry
+from acquirer.ledger.journal.entries import (
+    Entry,
+)
+from acquirer.ledger.journal.steps import (
+    InsertEntry,
+)
 from acquirer.ledger.store import reads
 from acquirer.ledger.store.configuration import (
     ChangeConfiguration,

@@ -16,13 +16,15 @@ from acquirer.ledger.accounts.transfer_steps import (
 from acquirer.ledger.accounts.verify import verify
 from acquirer.ledger.journal.entries import (
     Entry,
-    Failed,
-    InsertEntry,
     OrderRow,
-    PutOrder,
-    QueueSaf,
     SafItem,
     State,
+)
+from acquirer.ledger.journal.steps import (
+    Failed,
+    InsertEntry,
+    PutOrder,
+    QueueSaf,
     Step,
     UpdateEntry,
     UpdateOrder,

@@ -19,8 +19,15 @@ from acquirer.ledger.accounts.postings import FeeRate, card_sale
 from acquirer.ledger.accounts.transfer_steps import Post
 from acquirer.ledger.accounts.verify import verify
 from acquirer.ledger.journal.details import GroupPayment, HandIn, OrderException, Share, WriteOff
-from acquirer.ledger.journal.entries import Entry, InsertEntry, Role, State
+from acquirer.ledger.journal.entries import (
+    Entry,
+    Role,
+    State,
+)
 from acquirer.ledger.journal.kinds import Kind
+from acquirer.ledger.journal.steps import (
+    InsertEntry,
+)
 from acquirer.ledger.store import migrate as migrate_module
 from acquirer.ledger.store.database import Database, Session
 from acquirer.ledger.store.migrate import migrate

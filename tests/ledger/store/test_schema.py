@@ -19,6 +19,8 @@ from acquirer.ledger.accounts.transfer_steps import (
 from acquirer.ledger.errors import SchemaError
 from acquirer.ledger.journal.entries import (
     Entry,
+)
+from acquirer.ledger.journal.steps import (
     InsertEntry,
 )
 from acquirer.ledger.store import migrate as migrate_module

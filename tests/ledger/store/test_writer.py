@@ -15,23 +15,25 @@ from acquirer.ledger.journal.entries import (
     CourierRow,
     Entry,
     Event,
+    OrderRow,
+    SafItem,
+    State,
+    TerminalRow,
+)
+from acquirer.ledger.journal.replies import NO_REPLY
+from acquirer.ledger.journal.steps import (
     Failed,
     FinishSaf,
     InsertEntry,
-    OrderRow,
     PutCourier,
     PutOrder,
     PutTerminal,
     QueueEvent,
     QueueSaf,
-    SafItem,
-    State,
     Step,
-    TerminalRow,
     UpdateEntry,
     UpdateOrder,
 )
-from acquirer.ledger.journal.replies import NO_REPLY
 from acquirer.ledger.store.database import Session
 from acquirer.ledger.store.reads import account_sums, entry, order
 from acquirer.ledger.store.writer import Query, Writer

@@ -8,7 +8,9 @@ from counter import CARD, NOTHING, Counter, answered, code_of
 from ports import kinds_of, replied
 
 from acquirer.codecs.bank_kinds import BankMessage
-from acquirer.ledger.journal.entries import State
+from acquirer.ledger.journal.entries import (
+    State,
+)
 from acquirer.payments.cards.balance import BalanceRequested, balance
 from acquirer.payments.kernel.commands import Repeat
 from acquirer.routing.outcomes import BankOutcome, NoReply, NotSent

@@ -19,7 +19,9 @@ from ports import kinds_of, replied
 
 from acquirer.codecs.bank_kinds import BankMessage
 from acquirer.ledger.accounts.postings import merchant_debt_account
-from acquirer.ledger.journal.entries import Entry
+from acquirer.ledger.journal.entries import (
+    Entry,
+)
 from acquirer.payments.cards.refund import RefundRequested, refund
 from acquirer.routing.banks.choice import RouteRule, route_table
 from acquirer.routing.outcomes import NoReply

@@ -11,7 +11,9 @@ from origins import BANK, MERCHANT
 
 from acquirer.codecs.bank_kinds import BankMessage
 from acquirer.ledger.errors import BookUnavailable
-from acquirer.ledger.journal.entries import State
+from acquirer.ledger.journal.entries import (
+    State,
+)
 from acquirer.payments.cards.offline_sale import OfflineSaleTold, offline_sale
 from acquirer.payments.cards.refund import RefundRequested, refund
 from acquirer.payments.kernel.commands import Repeat

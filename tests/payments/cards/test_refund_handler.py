@@ -31,7 +31,13 @@ from acquirer.ledger.accounts.postings import MDR_INCOME, merchant_debt_account
 from acquirer.ledger.accounts.transfer_steps import Post, Posting
 from acquirer.ledger.errors import BookUnavailable
 from acquirer.ledger.journal.details import Refund
-from acquirer.ledger.journal.entries import Entry, State, UpdateEntry
+from acquirer.ledger.journal.entries import (
+    Entry,
+    State,
+)
+from acquirer.ledger.journal.steps import (
+    UpdateEntry,
+)
 from acquirer.payments.cards.balance import BalanceRequested, balance
 from acquirer.payments.cards.refund import RefundRequested, refund
 from acquirer.payments.cards.void import VoidRequested, void

@@ -11,8 +11,15 @@ from counter import CARD, NOTHING, SOLD, Counter, code_of, named, reversal_of
 from ports import replied
 
 from acquirer.ledger.errors import BookBusy, BookUnavailable
-from acquirer.ledger.journal.entries import Entry, Role, State, UpdateEntry
+from acquirer.ledger.journal.entries import (
+    Entry,
+    Role,
+    State,
+)
 from acquirer.ledger.journal.kinds import Kind
+from acquirer.ledger.journal.steps import (
+    UpdateEntry,
+)
 from acquirer.payments.cards.balance import BalanceRequested, balance
 from acquirer.payments.cards.sale import SaleRequested, sale
 from acquirer.payments.cards.void import VoidRequested, void

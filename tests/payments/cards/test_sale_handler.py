@@ -13,7 +13,12 @@ from ports import kinds_of, replied
 from acquirer.codecs.bank_kinds import BankMessage
 from acquirer.ledger.accounts.postings import MDR_INCOME
 from acquirer.ledger.errors import BookUnavailable
-from acquirer.ledger.journal.entries import State, UpdateEntry
+from acquirer.ledger.journal.entries import (
+    State,
+)
+from acquirer.ledger.journal.steps import (
+    UpdateEntry,
+)
 from acquirer.payments.cards.sale import SaleRequested, sale
 from acquirer.payments.kernel.bank_codes import OF_THE_LINK, REFUSALS
 from acquirer.payments.kernel.commands import Repeat

@@ -24,7 +24,13 @@ from ports import kinds_of, replied
 
 from acquirer.codecs.bank_kinds import BankMessage
 from acquirer.ledger.errors import BookUnavailable
-from acquirer.ledger.journal.entries import Entry, State, UpdateEntry
+from acquirer.ledger.journal.entries import (
+    Entry,
+    State,
+)
+from acquirer.ledger.journal.steps import (
+    UpdateEntry,
+)
 from acquirer.payments.cards.balance import BalanceRequested, balance
 from acquirer.payments.cards.void import VoidRequested, void
 from acquirer.payments.kernel.commands import Origin, Repeat

@@ -12,7 +12,11 @@ import trio
 
 from acquirer.codecs.bank_kinds import BankMessage
 from acquirer.codecs.message import Message
-from acquirer.ledger.journal.entries import Entry, Role, State
+from acquirer.ledger.journal.entries import (
+    Entry,
+    Role,
+    State,
+)
 from acquirer.ledger.journal.kinds import Kind
 from acquirer.payments.kernel.bank_codes import TAKEN, TO_BE_SENT_AGAIN, reading_of
 from acquirer.payments.kernel.calendar import Calendar

@@ -22,7 +22,15 @@ from counter import (
 from ports import replied
 
 from acquirer.codecs.bank_kinds import BankMessage
-from acquirer.ledger.journal.entries import Entry, InsertEntry, QueueSaf, SafItem, State
+from acquirer.ledger.journal.entries import (
+    Entry,
+    SafItem,
+    State,
+)
+from acquirer.ledger.journal.steps import (
+    InsertEntry,
+    QueueSaf,
+)
 from acquirer.payments.cards.balance import BalanceRequested, balance
 from acquirer.payments.cards.sale import SaleRequested, sale
 from acquirer.payments.cards.void import VoidRequested, void

@@ -8,7 +8,12 @@ import pytest
 from counter import NOTHING, SOLD, Counter, Notice, code_of, named
 
 from acquirer.codecs.order_codes import Means
-from acquirer.ledger.journal.entries import Entry, UpdateOrder
+from acquirer.ledger.journal.entries import (
+    Entry,
+)
+from acquirer.ledger.journal.steps import (
+    UpdateOrder,
+)
 from acquirer.payments.kernel.commands import Repeat
 from acquirer.payments.orders.cancellation import (
     CancellationConfirmed,

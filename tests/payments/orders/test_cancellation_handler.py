@@ -28,8 +28,10 @@ from acquirer.ledger.errors import BookUnavailable
 from acquirer.ledger.journal.entries import (
     Entry,
     OrderRow,
-    PutOrder,
     State,
+)
+from acquirer.ledger.journal.steps import (
+    PutOrder,
     UpdateEntry,
     UpdateOrder,
 )

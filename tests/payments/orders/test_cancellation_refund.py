@@ -28,9 +28,11 @@ from acquirer.ledger.journal.entries import (
     Entry,
     Role,
     State,
-    UpdateEntry,
 )
 from acquirer.ledger.journal.kinds import Kind
+from acquirer.ledger.journal.steps import (
+    UpdateEntry,
+)
 from acquirer.payments.orders.cancellation import order_cancellation
 
 pytestmark = pytest.mark.anyio

@@ -14,7 +14,9 @@ from origins import COURIER, MERCHANT
 from acquirer.codecs.order_codes import Means
 from acquirer.ledger.accounts.postings import COD_FEE_INCOME
 from acquirer.ledger.accounts.transfer_steps import Post, Posting
-from acquirer.ledger.journal.entries import State
+from acquirer.ledger.journal.entries import (
+    State,
+)
 
 pytestmark = pytest.mark.anyio
 

@@ -13,7 +13,15 @@ from ports import replied
 
 from acquirer.codecs.order_codes import Means
 from acquirer.ledger.errors import BookBusy, BookUnavailable
-from acquirer.ledger.journal.entries import Entry, OrderRow, PutOrder, State, UpdateOrder
+from acquirer.ledger.journal.entries import (
+    Entry,
+    OrderRow,
+    State,
+)
+from acquirer.ledger.journal.steps import (
+    PutOrder,
+    UpdateOrder,
+)
 from acquirer.payments.kernel.commands import Repeat
 from acquirer.payments.orders.cancellation import OrderCancellationRequested, order_cancellation
 from acquirer.payments.orders.confirmation import (

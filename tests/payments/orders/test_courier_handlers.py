@@ -11,7 +11,13 @@ from origins import COURIER
 
 from acquirer.config.business import CourierSettings
 from acquirer.ledger.errors import BookBusy, BookUnavailable
-from acquirer.ledger.journal.entries import CourierRow, PutCourier, State
+from acquirer.ledger.journal.entries import (
+    CourierRow,
+    State,
+)
+from acquirer.ledger.journal.steps import (
+    PutCourier,
+)
 from acquirer.payments.kernel.commands import Repeat
 from acquirer.payments.kernel.errors import HsmRefused, HsmUnavailable
 from acquirer.payments.orders.couriers import (

@@ -9,7 +9,14 @@ from counter import NOTHING, Counter, Notice, code_of
 
 from acquirer.ledger.errors import BookBusy
 from acquirer.ledger.journal.details import OrderException
-from acquirer.ledger.journal.entries import OrderRow, PutOrder, State, UpdateOrder
+from acquirer.ledger.journal.entries import (
+    OrderRow,
+    State,
+)
+from acquirer.ledger.journal.steps import (
+    PutOrder,
+    UpdateOrder,
+)
 from acquirer.payments.kernel.commands import Repeat
 from acquirer.payments.orders.exception import OrderNotDelivered, order_exception
 from acquirer.routing.orders.client import (

@@ -10,8 +10,16 @@ from ports import replied
 
 from acquirer.codecs.bank_kinds import BankMessage
 from acquirer.ledger.journal.details import GroupPayment
-from acquirer.ledger.journal.entries import Entry, OrderRow, PutOrder, State, UpdateOrder
+from acquirer.ledger.journal.entries import (
+    Entry,
+    OrderRow,
+    State,
+)
 from acquirer.ledger.journal.kinds import Kind
+from acquirer.ledger.journal.steps import (
+    PutOrder,
+    UpdateOrder,
+)
 from acquirer.routing.orders.client import OrderSystemDown, UnknownOrder
 from acquirer.routing.outcomes import BankOutcome, NoReply, NotSent
 

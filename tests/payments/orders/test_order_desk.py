@@ -7,7 +7,9 @@ from dataclasses import replace
 import pytest
 
 from acquirer.codecs.order_codes import OrderStatus
-from acquirer.ledger.journal.entries import OrderRow
+from acquirer.ledger.journal.entries import (
+    OrderRow,
+)
 from acquirer.payments.orders.desk import Found, overlay
 from acquirer.routing.orders.messages import OrderFacts
 

@@ -7,7 +7,14 @@ from counter import IN_CASH, NOTHING, SOLD, Counter, Notice, named, reversal_of
 from ports import replied
 
 from acquirer.codecs.order_codes import Means
-from acquirer.ledger.journal.entries import Entry, Role, State, UpdateOrder
+from acquirer.ledger.journal.entries import (
+    Entry,
+    Role,
+    State,
+)
+from acquirer.ledger.journal.steps import (
+    UpdateOrder,
+)
 from acquirer.payments.kernel.commands import Answer, Origin
 from acquirer.payments.orders.cancellation import OrderCancellationRequested, order_cancellation
 from acquirer.routing.outcomes import NoReply

@@ -9,7 +9,14 @@ from counter import CARD, NOTHING, SCHEME, Counter, answered, code_of, reversal_
 from ports import replied
 
 from acquirer.codecs.order_codes import Means
-from acquirer.ledger.journal.entries import Entry, OrderRow, PutOrder, UpdateOrder
+from acquirer.ledger.journal.entries import (
+    Entry,
+    OrderRow,
+)
+from acquirer.ledger.journal.steps import (
+    PutOrder,
+    UpdateOrder,
+)
 from acquirer.payments.kernel.commands import Answer, Repeat
 from acquirer.payments.orders.payment import OrderPaymentRequested, order_payment
 from acquirer.payments.orders.query import OrderQueried, order_query

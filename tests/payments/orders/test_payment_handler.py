@@ -26,7 +26,13 @@ from acquirer.codecs.bank_kinds import BankMessage
 from acquirer.codecs.order_codes import Means
 from acquirer.config.business import CourierSettings, OrderTypeSettings
 from acquirer.ledger.errors import BookUnavailable
-from acquirer.ledger.journal.entries import State, UpdateEntry, UpdateOrder
+from acquirer.ledger.journal.entries import (
+    State,
+)
+from acquirer.ledger.journal.steps import (
+    UpdateEntry,
+    UpdateOrder,
+)
 from acquirer.payments.kernel.commands import Repeat
 from acquirer.payments.kernel.errors import InvalidCommand
 from acquirer.payments.orders.confirmation import PaymentConfirmed, payment_confirmation

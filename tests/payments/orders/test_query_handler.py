@@ -12,7 +12,14 @@ from origins import MERCHANT
 
 from acquirer.codecs.order_codes import Means
 from acquirer.ledger.errors import BookUnavailable
-from acquirer.ledger.journal.entries import OrderRow, PutOrder, State, UpdateOrder
+from acquirer.ledger.journal.entries import (
+    OrderRow,
+    State,
+)
+from acquirer.ledger.journal.steps import (
+    PutOrder,
+    UpdateOrder,
+)
 from acquirer.payments.kernel.commands import Answer, Repeat, Shown
 from acquirer.payments.orders.exception import OrderNotDelivered, order_exception
 from acquirer.payments.orders.query import OrderQueried, order_query

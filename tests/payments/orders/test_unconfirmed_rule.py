@@ -11,7 +11,14 @@ from ports import kinds_of, replied
 from acquirer.codecs.bank_kinds import BankMessage
 from acquirer.codecs.order_codes import Means
 from acquirer.config.business import OrderSettings
-from acquirer.ledger.journal.entries import Entry, Role, State, UpdateOrder
+from acquirer.ledger.journal.entries import (
+    Entry,
+    Role,
+    State,
+)
+from acquirer.ledger.journal.steps import (
+    UpdateOrder,
+)
 from acquirer.payments.orders.confirmation import PaymentConfirmed, payment_confirmation
 from acquirer.payments.orders.unconfirmed import DECIDED_A_LOOK_MAX, look
 from acquirer.routing.outcomes import BankOutcome, NoReply, NotSent

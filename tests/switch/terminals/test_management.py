@@ -12,7 +12,12 @@ from origins import an_origin
 from acquirer.codecs.message import Message
 from acquirer.codecs.private_fields import De60
 from acquirer.config.business import MerchantSettings, ProfileSettings, TerminalSettings
-from acquirer.ledger.journal.entries import PutTerminal, TerminalRow
+from acquirer.ledger.journal.entries import (
+    TerminalRow,
+)
+from acquirer.ledger.journal.steps import (
+    PutTerminal,
+)
 from acquirer.payments.kernel.calendar import Calendar
 from acquirer.switch.hsm.client import WorkingKey
 from acquirer.switch.terminals.management import sign_on

@@ -10,7 +10,9 @@ from acquirer.codecs.errors import RemoteFormatError
 from acquirer.codecs.message import Message
 from acquirer.codecs.private_fields import De60
 from acquirer.config.business import MerchantSettings, ProfileSettings, TerminalSettings
-from acquirer.ledger.journal.entries import TerminalRow
+from acquirer.ledger.journal.entries import (
+    TerminalRow,
+)
 from acquirer.payments.kernel.commands import Named
 from acquirer.switch.terminals.commands import (
     receipt_confirmed,

@@ -9,7 +9,9 @@ import pytest
 import trio
 
 from acquirer.config.business import MerchantSettings, ProfileSettings, TerminalSettings
-from acquirer.ledger.journal.entries import TerminalRow
+from acquirer.ledger.journal.entries import (
+    TerminalRow,
+)
 from acquirer.switch.terminals.seals import Seals
 from acquirer.switch.terminals.terminals import Terminal, Terminals
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 
 from acquirer.config.business import MerchantSettings, ProfileSettings, TerminalSettings
-from acquirer.ledger.journal.entries import HandedKeys, TerminalRow
+from acquirer.ledger.journal.entries import (
+    HandedKeys,
+    TerminalRow,
+)
 from acquirer.switch.terminals.terminals import (
     HANDED_AGAIN_MS,
     WAITING_PER_CODE_MAX,

@@ -13,7 +13,13 @@ import trio
 import trio.testing
 
 from acquirer.ledger.book import open_book
-from acquirer.ledger.journal.entries import Entry, InsertEntry, State
+from acquirer.ledger.journal.entries import (
+    Entry,
+    State,
+)
+from acquirer.ledger.journal.steps import (
+    InsertEntry,
+)
 from acquirer.ledger.owed.leases import LEASE_S
 from acquirer.payments.kernel.calendar import Calendar
 from acquirer.switch.workers.recovery import EVERY_S, keep_recovering

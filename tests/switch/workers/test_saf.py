@@ -25,15 +25,17 @@ from acquirer.ledger.journal.details import WriteOff
 from acquirer.ledger.journal.entries import (
     CardRecord,
     Entry,
-    InsertEntry,
-    QueueSaf,
     Role,
     SafItem,
     State,
-    UpdateEntry,
 )
 from acquirer.ledger.journal.kinds import Kind
 from acquirer.ledger.journal.replies import Reply
+from acquirer.ledger.journal.steps import (
+    InsertEntry,
+    QueueSaf,
+    UpdateEntry,
+)
 from acquirer.ledger.reports.books import trial_balance
 from acquirer.ledger.reports.journal import Wanted, journal_lines
 from acquirer.ledger.reports.saf import saf_lines
