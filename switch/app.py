@@ -40,6 +40,7 @@ from acquirer.switch.configuration.snapshot import Builder
 from acquirer.switch.context import Context
 from acquirer.switch.hsm.client import Hsm
 from acquirer.switch.hsm.failover import FailoverTransport, ModuleStatus
+from acquirer.switch.hsm.key_checks import new_key_faults
 from acquirer.switch.hsm.link_security import HsmLinkSecurity
 from acquirer.switch.hsm.modules import Execute, open_data_key, open_modules
 from acquirer.switch.hsm.transport import HsmTransport
@@ -209,7 +210,14 @@ async def _open(start: _Start, execute: Execute | None) -> _Switch:
         )
     )
     terminals = Terminals(book)
-    live = await Live.start(book, settings, opened, Builder(settings, terminals, orders))
+    live = await Live.start(
+        book,
+        settings,
+        opened,
+        Builder(settings, terminals, orders),
+        # A key that an operator mistypes is none of ours: no alarm.
+        partial(new_key_faults, Hsm(module)),
+    )
     wake = Wake()
     workers: list[SafWorker] = []
     ports = Ports(

@@ -24,6 +24,7 @@ from acquirer.switch.configuration.changes import SYSTEM, Author, configuration_
 from acquirer.switch.configuration.checks import FILE_TABLES, configuration_faults, refuse
 from acquirer.switch.configuration.documents import Difference, Document, Fault, differences
 from acquirer.switch.configuration.kinds import KINDS, ConfigKind, Configuration
+from acquirer.switch.configuration.new_bodies import ProveKeys, new_faults, no_proof
 from acquirer.switch.open_work import unserved
 from acquirer.switch.settings import SwitchSettings
 
@@ -63,6 +64,7 @@ class Live(Generic[T]):
 
     Args:
         build: makes what the process works with.
+        prove: tries the keys of what an operator brings.
 
     Attributes:
         now: what was built of the newest configuration that could be.
@@ -72,8 +74,15 @@ class Live(Generic[T]):
     """
 
     def __init__(
-        self, book: Book, settings: SwitchSettings, opened: Opened, build: Build[T], now: T
+        self,
+        book: Book,
+        settings: SwitchSettings,
+        opened: Opened,
+        build: Build[T],
+        now: T,
+        prove: ProveKeys = no_proof,
     ) -> None:
+        self._prove = prove
         self._book = book
         self._settings = settings
         self._build = build
@@ -84,7 +93,12 @@ class Live(Generic[T]):
 
     @classmethod
     async def start(
-        cls, book: Book, settings: SwitchSettings, opened: Opened, build: Build[T]
+        cls,
+        book: Book,
+        settings: SwitchSettings,
+        opened: Opened,
+        build: Build[T],
+        prove: ProveKeys = no_proof,
     ) -> Live[T]:
         """Begin with what a start has opened.
 
@@ -92,7 +106,7 @@ class Live(Generic[T]):
             BookError: it cannot be built, since the books cannot be read.
         """
         now = await build(opened.epoch, opened.configuration, None)
-        return cls(book, settings, opened, build, now)
+        return cls(book, settings, opened, build, now, prove)
 
     @property
     def is_stale(self) -> bool:
@@ -162,6 +176,8 @@ class Live(Generic[T]):
                 faults += configuration_faults(self._settings, after, wanted.names)
             if not faults:
                 faults += await self._unserved(after)
+                faults += new_faults(self._settings, before, after, wanted.names)
+                faults += await self._prove(before, after, wanted.names)
             if faults:
                 return faults
             versions = versions_for(stored, wanted.bodies, author, now_ms)

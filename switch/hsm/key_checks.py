@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import trio
 
 from acquirer.payments.kernel.errors import HsmRefused, HsmUnavailable
+from acquirer.switch.configuration.documents import Fault
 from acquirer.switch.configuration.kinds import KINDS, ConfigKind, Configuration
 from acquirer.switch.hsm.client import TMK, Hsm
 
@@ -54,6 +55,23 @@ def terminal_keys(
         name = terminal.terminal_id
         place = f"{names[kind]}[{index}].tmk" if kind in names else f"terminal {name}: tmk"
         yield NamedKey(place, f"terminal {name}'s master key", terminal.tmk, TMK, TMK_CURE)
+
+
+async def new_key_faults(
+    hsm: Hsm, before: Configuration, after: Configuration, names: Mapping[ConfigKind, str]
+) -> list[Fault]:
+    """What is wrong with the keys of terminals that are new, or have a new one."""
+    known = {(terminal.terminal_id, terminal.tmk) for terminal in before.terminals}
+    keys = [
+        key
+        for terminal, key in zip(after.terminals, terminal_keys(after, names), strict=True)
+        if (terminal.terminal_id, terminal.tmk) not in known
+    ]
+    try:
+        checked = await checked_keys(hsm, keys)
+    except HsmUnavailable as error:
+        return [Fault(keys[0].place, f"the key cannot be tried: {error}; try again")]
+    return [Fault(key.place, fault) for key, _, fault in checked if fault]
 
 
 async def checked_keys(hsm: Hsm, keys: Iterable[NamedKey]) -> list[tuple[NamedKey, str, str]]:

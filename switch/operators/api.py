@@ -50,6 +50,7 @@ log = structlog.get_logger("acquirer.operator")
 # Headers: an operator's name, and the machine's user who runs the owner's command; percent-encoded.
 BY, USER = "acquirer-by", "acquirer-user"
 USER_MAX = 40
+NUL = "a NUL character has no place in a name or a reason"
 NO_RIGHT = "R06"
 NOT_HIS_TOKEN = (
     "ACQUIRER_TOKEN is not the token of an operator of that name in [[operators]] of the "
@@ -187,6 +188,8 @@ async def _change(desk: Desk, request: Request) -> Outcome:
 
 
 def _author(request: Request, reason: str) -> Author:
+    if "\0" in reason:
+        raise msgspec.DecodeError(NUL)
     return Author(request.state.caller.name, reason)
 
 
@@ -206,6 +209,12 @@ OPERATIONS: dict[str, Operation] = {
 }
 
 
+def _has_nul(request: Request) -> bool:
+    """Whether who asks, or what is asked about, has a character that PostgreSQL does not store."""
+    said = any("%00" in request.headers.get(name, "") for name in (BY, USER))
+    return said or "\0" in request.scope["path"]
+
+
 def operator_routes(desk: Desk, access: Access) -> list[Route]:
     """The routes of all operator calls; none where nobody has a token."""
     if not access:
@@ -215,6 +224,8 @@ def operator_routes(desk: Desk, access: Access) -> list[Route]:
         async def endpoint(request: Request) -> Response:
             if not _from_here(request):
                 return JSONResponse({"error": "operators call from this machine"}, 403)
+            if _has_nul(request):
+                return JSONResponse({"error": NUL}, 400)
             caller = _caller(request, access)
             if caller is None and not request.headers.get(BY):
                 return JSONResponse({"error": "the token is wrong"}, 401)
@@ -290,4 +301,6 @@ async def _body(request: Request) -> bytes:
         body += part
         if len(body) > BODY_BYTES_MAX:
             raise msgspec.DecodeError("the body is too long")
+    if b"\\u0000" in body:
+        raise msgspec.DecodeError(NUL)
     return body

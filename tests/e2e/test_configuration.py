@@ -12,6 +12,7 @@ import msgspec
 import pytest
 import tomli_w
 import trio
+from limits import HANG_S
 from operated import operated, run
 from pos_terminal import PosTerminal
 from world import OpenWorld, World, card
@@ -189,6 +190,56 @@ async def test_the_daily_commands(open_world: OpenWorld) -> None:
         assert (1, "R12") == (code, told["error"]["code"])
         assert (0, True) == await had_keys(world, "10000099")
         assert "77" == await code_of(world, fresh.sale(SYBIL, 1_000))
+
+
+async def operator(world: World, path: str, body: dict[str, Any]) -> httpx.Response:
+    """What the switch answers to an operator's call."""
+    headers = {"authorization": "Bearer demo-admin-token", "acquirer-by": "demo-admin"}
+    async with httpx.AsyncClient(trust_env=False, timeout=HANG_S) as client:
+        url = f"http://{world.http}/operator/{path}"
+        return await client.post(url, headers=headers, json=body)
+
+
+async def test_what_could_never_work_is_refused_with_its_place(world: World) -> None:
+    """A key that the module does not take, an id that DE41 is not, kinds and banks of nowhere."""
+    terminals = await bodies_of(world, "terminals")
+    one = next(one for one in terminals if one["terminal_id"] == TILL)
+
+    async def places(path: str, **body: Any) -> list[str]:
+        reply = await operator(world, path, {**body, "reason": "try"})
+        assert 422 == reply.status_code, reply.text
+        return [fault["place"] for fault in reply.json()["error"]["faults"]]
+
+    zeros, other = "U" + "0" * 32, {**one, "terminal_id": "10000099"}
+    for bad in (zeros, "U1", "", "U" + one["tmk"][1:].swapcase()[:-1] + "!"):
+        added = {"kind": "terminal", "members": {**other, "tmk": bad}}
+        assert ["terminal 10000099: tmk"] == await places("config/add", **added)
+    added = {"kind": "terminal", "members": {**other, "terminal_id": "99"}}
+    assert ["terminal 99: terminal_id"] == await places("config/add", **added)
+    changed = {"kind": "terminal", "key": TILL, "members": {"tmk": zeros}}
+    assert [f"terminal {TILL}: tmk"] == await places("config/change", **changed)
+    document = {
+        "terminal": [*terminals, {**other, "tmk": zeros}],
+        "route": [{"bank": "demo", "kinds": ["sael"]}],
+        "stand_in": [{"floor_limit_minor": 1, "banks": ["nobody"]}],
+    }
+    assert [
+        "route[0].kinds",
+        "stand_in[0].banks",
+        f"terminal[{len(terminals)}].tmk",
+    ] == await places("config/import", document=document)
+
+
+@pytest.mark.parametrize("path", ["config/import", "config/change", "saf/1/write-off"])
+async def test_a_nul_in_a_reason_is_the_callers_fault(world: World, path: str) -> None:
+    """400, on either database; nothing is stored."""
+    bodies: dict[str, dict[str, Any]] = {
+        "config/import": {"document": {"terminal": []}},
+        "config/change": {"kind": "terminal", "key": TILL, "members": {"on_hold": True}},
+        "saf/1/write-off": {"name": "w.chen"},
+    }
+    reply = await operator(world, path, {**bodies[path], "reason": "a\0b"})
+    assert (400, True) == (reply.status_code, "NUL" in reply.json()["error"])
 
 
 async def had_keys(world: World, terminal_id: str) -> tuple[int, bool]:

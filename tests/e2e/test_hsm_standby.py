@@ -11,7 +11,6 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 import httpx
-import msgspec
 import pytest
 import trio
 from world import OpenWorld, World
@@ -22,6 +21,7 @@ from acquirer.hsm_sim.lmk import TEST_VARIANT_PAIRS, VariantLmk
 from acquirer.hsm_sim.module import SecurityModule
 from acquirer.hsm_sim.server import HsmServer
 from acquirer.hsm_sim.state import Settings
+from acquirer.simulation.provision import BankChoice, switch_config
 
 pytestmark = pytest.mark.anyio
 
@@ -203,15 +203,17 @@ async def test_a_terminals_key_under_another_local_master_key_is_an_alarm(
     """The terminal is refused A7; the module fits, so that it stays and all others are served."""
     monkeypatch.setattr("acquirer.switch.watch.alarms.EVERY_S", 0.05)
     hsm = {"transport": "tcp", "header_length": HEADER, "check_every_s": 0.05}
-    async with open_world(changes={"hsm": hsm}) as world:
-        settings = msgspec.to_builtins(await world.settings())
-        settings["terminals"][0]["tmk"] = "U" + "0" * 32
-        name = settings["terminals"][0]["terminal_id"]
-        world.changes["terminals"] = settings["terminals"]
-        await world.take_over()
-        async with watched(world) as shows:
-            refused = await world.ask(world.terminal(name).sign_on("003"))
-            assert "A7" == refused.code
-            await world.until(lambda: shows(200, {"hsm_key_refused"}))
-            terminal = await world.signed_on("10000002")
-            assert "00" == (await world.ask(terminal.sale(SYBIL, 1_000))).code
+    places = dict.fromkeys(("pos", "http", "hsm", "bank", "orders", "database_url"), "")
+    document = switch_config(load_estate(), **places, choice=BankChoice(), data_key={})
+    terminals = document["terminals"]
+    terminals[0]["tmk"] = "U" + "0" * 32
+    name = terminals[0]["terminal_id"]
+    async with (
+        open_world(changes={"hsm": hsm, "terminals": terminals}) as world,
+        watched(world) as shows,
+    ):
+        refused = await world.ask(world.terminal(name).sign_on("003"))
+        assert "A7" == refused.code
+        await world.until(lambda: shows(200, {"hsm_key_refused"}))
+        terminal = await world.signed_on("10000002")
+        assert "00" == (await world.ask(terminal.sale(SYBIL, 1_000))).code

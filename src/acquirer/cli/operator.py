@@ -32,7 +32,7 @@ By = Annotated[
         help="The operator who does it, with his token in ACQUIRER_TOKEN; else the file's owner.",
     ),
 ]
-Reason = Annotated[str, typer.Option("--reason", help="Why, 1 to 200 characters.")]
+Reason = Annotated[str, typer.Option("--reason", help="Needed: why, 1 to 200 characters.")]
 
 TOKEN = "ACQUIRER_TOKEN"
 TIMEOUT_S = 30.0
