@@ -8,6 +8,7 @@ happens in trio's own order, so that one seed decides a simulated run. trio shel
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
@@ -18,6 +19,9 @@ import trio
 
 from acquirer.ledger.errors import BookBusy, BookError, BooksGone, BookUnavailable
 from acquirer.ledger.store.writer import Result, Unit, Writer
+
+GROUP_WAIT_S = 0.002
+ARRIVING_S = 0.0005
 
 
 class Ticket:
@@ -77,6 +81,25 @@ def _commit(writer: Writer, tickets: list[Ticket]) -> None:
         ticket.result = result
 
 
+def group_patience_s(units: int, units_before: int, waited_s: float) -> float:
+    """How long to wait for another unit before a group is committed.
+
+    A commit costs the same for one unit as for many, so while units are arriving it is worth
+    waiting for the next; a lone terminal's unit waits for nobody.
+
+    Args:
+        units: in the group so far.
+        units_before: in the group before.
+        waited_s: time since the group's first unit was taken.
+
+    >>> group_patience_s(1, 1, 0.0), group_patience_s(2, 1, 0.0), group_patience_s(9, 9, 0.003)
+    (0.0, 0.0005, 0.0)
+    """
+    if units == 1 and units_before <= 1:
+        return 0.0
+    return max(min(ARRIVING_S, GROUP_WAIT_S - waited_s), 0.0)
+
+
 class ThreadDriver:
     """The writer in a thread of its own; nothing of SQL ever runs on the trio thread."""
 
@@ -86,6 +109,7 @@ class ThreadDriver:
         self._group_units_max = group_units_max
         self._queue: SimpleQueue[Ticket | None] = SimpleQueue()
         self._waiting = 0
+        self._group_before = 0
         self._token = trio.lowlevel.current_trio_token()
         self._opened: outcome.Outcome[Any] | None = None
         self._ready = trio.Event()
@@ -132,18 +156,27 @@ class ThreadDriver:
         """Commit one group; false once the end of the queue was seen."""
         tickets: list[Ticket] = []
         item = self._queue.get()
+        since_s = time.monotonic()
         try:
             while item is not None:
                 tickets.append(item)
                 if len(tickets) >= self._group_units_max:
                     break
-                item = self._queue.get_nowait()
+                item = self._next_of_group(len(tickets), since_s)
         except Empty:
             pass
+        self._group_before = len(tickets)
         if tickets:
             _commit(self._writer, tickets)
             self._token.run_sync_soon(self._deliver, tickets)
         return item is not None
+
+    def _next_of_group(self, units: int, since_s: float) -> Ticket | None:
+        """What comes next in the queue, waiting for it while others arrive."""
+        if not self._queue.empty():
+            return self._queue.get_nowait()
+        patience_s = group_patience_s(units, self._group_before, time.monotonic() - since_s)
+        return self._queue.get(patience_s > 0, patience_s)
 
     def _deliver(self, tickets: list[Ticket]) -> None:
         self._waiting -= len(tickets)
