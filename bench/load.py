@@ -90,9 +90,7 @@ class _Lane:
     """One terminal and its connection."""
 
     def __init__(self, job: Job, terminal: Terminal, sale: Callable[[], Request]) -> None:
-        host, _, port = job.address.rpartition(":")
-        self.socket = socket.create_connection((host, int(port)))
-        self.socket.setblocking(False)
+        self.socket = socket.socket()
         self.terminal = terminal
         self.sent: list[Request] = []
         self.replies: list[bytes] = []
@@ -103,6 +101,12 @@ class _Lane:
         self._unsent = chain(ready, more)
         self._sent_at = 0.0
         self._unread = b""
+
+    def connect(self, address: str) -> None:
+        """Open the connection."""
+        host, _, port = address.rpartition(":")
+        self.socket.connect((host, int(port)))
+        self.socket.setblocking(False)
 
     def send(self) -> None:
         """The next request: only one is on its way, so that there is room for it."""
@@ -170,6 +174,8 @@ def run(job: Job) -> Measured:
 
 def _play(job: Job, lanes: Sequence[_Lane]) -> tuple[_Count, _Count]:
     """Send and receive; what was there when the time that counts began and ended."""
+    for lane in lanes:
+        lane.connect(job.address)
     poll = select.epoll()
     by_file = {lane.socket.fileno(): lane for lane in lanes}
     for file, lane in by_file.items():

@@ -15,6 +15,7 @@ from acquirer.switch.hsm.client import DEK, Hsm
 from acquirer.switch.hsm.transport import InProcessTransport
 
 NOBODY = "127.0.0.1:1"
+CONNECTIONS_MAX = 10_000
 
 
 def bench_switch(estate: Estate, bank: str, orders: str = NOBODY) -> dict[str, Any]:
@@ -36,6 +37,13 @@ def bench_switch(estate: Estate, bank: str, orders: str = NOBODY) -> dict[str, A
         database_url="sqlite:///switch.sqlite3",
         data_key=_data_key(),
     )
+    # All terminals of a measurement have one address.
+    document["limits"] = {
+        "connections_max": CONNECTIONS_MAX,
+        "per_address_max": CONNECTIONS_MAX,
+        "in_flight_max": CONNECTIONS_MAX,
+        "sign_ons_per_minute": 100 * CONNECTIONS_MAX,
+    }
     document["hsm"] = {
         "transport": "in_process",
         "header_length": HEADER_LENGTH,
