@@ -2,7 +2,7 @@
 
 What else runs on a machine changes how much processor time the same work takes. So a fixed loop
 runs beside each measurement, and figures of two measurements are compared by what it took.
-Source: proc(5), /proc/pid/task/tid/stat and /proc/pid/status.
+What the files of /proc hold is told by proc(5).
 """
 
 from __future__ import annotations
