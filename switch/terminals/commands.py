@@ -23,6 +23,7 @@ from acquirer.payments.cards.refund import RefundRequested
 from acquirer.payments.cards.reversal import ReversalRequested
 from acquirer.payments.cards.sale import SaleRequested
 from acquirer.payments.cards.void import VoidRequested
+from acquirer.payments.kernel.bank_reply import is_approval_code
 from acquirer.payments.kernel.commands import Display, Named, PresentedCard, Shown
 from acquirer.payments.orders.cancellation import (
     CancellationConfirmed,
@@ -217,8 +218,8 @@ def offline_sale_told(request: Request) -> OfflineSaleTold:
     if card.pin_block:
         raise RemoteFormatError("an offline sale has no PIN", field="52")
     approval_code = message.get(38)
-    if not approval_code.strip():
-        raise RemoteFormatError("an approval code is not blank", field="38")
+    if not is_approval_code(approval_code):
+        raise RemoteFormatError("an approval code is printable and not blank", field="38")
     return OfflineSaleTold(request.origin, card, approval_code)
 
 

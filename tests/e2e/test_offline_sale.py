@@ -9,6 +9,8 @@ pytestmark = pytest.mark.anyio
 
 SYBIL = card("sybil")
 WITHOUT_RIGHT = "10000004"
+# PostgreSQL takes no NUL, no bank should, and escapes steer screens and printers.
+NO_CODES = ("      ", "A\x00B123", "\x00" * 6, "\x1b[31mA", "A12\n34", "A1234\x7f")
 
 
 async def test_it_reaches_the_bank_once(world: World) -> None:
@@ -59,7 +61,7 @@ async def test_refusals(world: World) -> None:
     stranger = await world.signed_on(WITHOUT_RIGHT)
     assert "58" == (await world.ask(stranger.offline_sale(SYBIL, 100))).code
     terminal = await world.signed_on()
-    for changes in ({"mode": "03"}, {"code": "      "}):
+    for changes in ({"mode": "03"}, *({"code": code} for code in NO_CODES)):
         assert "30" == (await world.ask(terminal.offline_sale(SYBIL, 100, **changes))).code
     fields = terminal.sale_fields(SYBIL, 100) | {
         38: "A1B2C3",
