@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -292,8 +293,9 @@ def event_story(connection: Connection, event_id: str) -> EventStory | None:
 
 def _attempts(log: str) -> Iterator[EventAttempt]:
     """The attempts, oldest first; of one whose beginning was cut off nothing is told."""
-    for line in log.splitlines():
-        if line.startswith("{"):
+    for line in log.split("\n"):
+        # What is left of an answer may begin as an attempt does, but is none.
+        with suppress(msgspec.DecodeError):
             yield msgspec.json.decode(line, type=EventAttempt)
 
 

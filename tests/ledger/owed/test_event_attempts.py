@@ -62,11 +62,12 @@ async def test_each_attempt_is_kept_with_its_answer(url: str) -> None:
     )
 
 
-async def test_of_many_attempts_the_newest_are_kept(url: str) -> None:
-    """However often a dead letter is replayed, the row stays bounded."""
+@pytest.mark.parametrize("sign", ["x", "{", "\x85", "\u2028"])
+async def test_of_many_attempts_the_newest_are_kept(url: str, sign: str) -> None:
+    """However often a dead letter is replayed, the row stays bounded; wherever it is cut."""
     async with book_of(url) as book:
         for number in range(100):
-            said = EventAnswer("500", "x" * 300)
+            said = EventAnswer("500", sign * 300)
             line = attempt_line(number, Rejected(False, "status 500", said))
             assert await book.retry_event("a1", number, 0, line)
             await book.claim_events(0, 100, 5)
