@@ -20,7 +20,7 @@ PAGE = re.compile(r"(?:docs/[\w/-]+\.(?:md|yaml)|ARCHITECTURE\.md)")
 PUBLIC = re.compile(
     r"\b(?:ISO(?:/IEC)? \d|ANSI X9|ASC X9|X9\.\d|NIST SP|FIPS \d|RFC \d|PCI (?:DSS|PIN)|EMV \d"
     r"|ECMA-\d|Visa|Unicode Standard|Standard Webhooks|TOML 1|ASGI 3|Prometheus|SQLite|nginx|CACM"
-    r"|unix\(7\)|z/OS ICSF|IBM 4758|payShield|programmer's manual|jinja2)"
+    r"|unix\(7\)|proc\(5\)|z/OS ICSF|IBM 4758|payShield|programmer's manual|jinja2)"
 )
 
 
