@@ -7,7 +7,6 @@ under ``--data``. The switch reaches the module over a Unix socket in a folder o
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import socket
@@ -17,7 +16,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPException
 from pathlib import Path
-from typing import IO, Annotated, Any
+from typing import Annotated, Any
 
 import msgspec
 import trio
@@ -28,41 +27,31 @@ from acquirer.cli.operator import ask_switch, owner_headers
 from acquirer.cli.process import fail, print_ready, run_service, until_signalled
 from acquirer.cli.serve import SQLITE
 from acquirer.cli.supervisor import Part
+from acquirer.cli.up_folder import (
+    BOOKS,
+    SHOWN,
+    Kept,
+    folder_secrets,
+    kept_settings,
+    lock_folder,
+    socket_folder,
+)
 from acquirer.codecs.pan import luhn_ok, mask_digits
 from acquirer.config.addresses import UNIX
 from acquirer.config.demo import demo_file
 from acquirer.config.estate import Estate, demo_estate_path, load_estate
-from acquirer.config.loading import ConfigError, load
+from acquirer.config.loading import ConfigError
 from acquirer.config.private import own_folder
-from acquirer.ledger.store.book_files import book_files
 from acquirer.routing.orders.errors import OrderSettingsError
 from acquirer.routing.orders.settings import parse_origin
 from acquirer.simulation.provision import (
     HEADER_LENGTH,
     LOOPBACK,
     BankChoice,
-    new_data_key,
-    new_operator_token,
     only_bank,
     switch_config,
 )
 
-
-class _KeptDatabase(msgspec.Struct, frozen=True):
-    url: str
-
-
-class _Kept(msgspec.Struct, frozen=True):
-    """What a folder's switch file, of whatever release, has that must not change."""
-
-    database: _KeptDatabase
-    data_key: str
-    data_key_dek: str
-    operator_token: str = ""
-    order_hosts: list[dict[str, Any]] = []
-
-
-BOOKS, SHOWN = "switch.sqlite3", "up.json"
 PARTS = ("pos", "hsm", "bank", "orders", "http")
 
 
@@ -220,9 +209,9 @@ async def running_estate(options: UpOptions) -> AsyncGenerator[dict[str, str]]:
     estate_path = options.estate or str(demo_estate_path())
     estate = _checked(load_estate(options.estate), estate_path)
     own_folder(options.data)
-    with _lock(options.data), _socket_folder() as sockets, _pipe() as parent_pipe:
+    with lock_folder(options.data), socket_folder() as sockets, _pipe() as parent_pipe:
         _check_ports(options)
-        kept = _kept(options.data)
+        kept = kept_settings(options.data)
         parts: list[Part] = []
         try:
             async with trio.open_nursery() as supervising:
@@ -247,7 +236,7 @@ async def _start_all(
     estate: Estate,
     estate_path: str,
     hsm_socket: Path,
-    kept: _Kept | None,
+    kept: Kept | None,
     start: Callable[[str, dict[str, Any], str], Awaitable[dict[str, str]]],
 ) -> dict[str, str]:
     """Start the simulators side by side, then the switch; gives the addresses by part."""
@@ -275,7 +264,7 @@ async def _start_all(
         order_host=addresses["order_host"],
         choice=options.bank,
         database_url=url,
-        data_key=await _secrets(kept, hsm),
+        data_key=await folder_secrets(kept, hsm),
     )
     had_books = kept is not None and kept.database.url == url and shown_at.exists()
     document["database"]["create"] = not had_books
@@ -314,17 +303,6 @@ def _tell_order_systems(http: str, document: dict[str, Any]) -> None:
 
 
 @contextmanager
-def _socket_folder() -> Iterator[Path]:
-    """A folder of mode 0700 for sockets; not the data folder, since books are copied with it."""
-    runtime = Path(os.environ.get("XDG_RUNTIME_DIR", ""))
-    is_ours = runtime.is_absolute() and runtime.is_dir() and runtime.stat().st_uid == os.geteuid()
-    with tempfile.TemporaryDirectory(
-        prefix="acquirer-", dir=runtime if is_ours else None, ignore_cleanup_errors=True
-    ) as folder:
-        yield Path(folder)
-
-
-@contextmanager
 def _pipe() -> Iterator[int]:
     """The end of a pipe that children hold; they end when this process does."""
     read_end, write_end = os.pipe()
@@ -333,17 +311,6 @@ def _pipe() -> Iterator[int]:
     finally:
         os.close(write_end)
         os.close(read_end)
-
-
-def _lock(data: Path) -> IO[bytes]:
-    """Keep a second ``up`` off a folder before it writes anything there."""
-    lock = (data / ".up.lock").open("ab")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        lock.close()
-        raise ConfigError(data, "", "another acquirer up is running on this folder") from None
-    return lock
 
 
 def _checked(estate: Estate, path: str) -> Estate:
@@ -417,29 +384,3 @@ def _simulators(
             "security": options.bank.security,
         }
     return documents
-
-
-def _kept(data: Path) -> _Kept | None:
-    """The switch's file of an earlier start; None in a folder that there was none in.
-
-    Raises:
-        ConfigError: it is gone, and books are there whose card numbers only its data key opens.
-    """
-    config = data / "switch.toml"
-    if config.exists():
-        return load(config, _Kept)
-    if left := [path.name for path in (*book_files(data / BOOKS), data / SHOWN) if path.exists()]:
-        reason = (
-            f"is gone, but {', '.join(left)} says that there are books, whose card numbers only "
-            "its data_key opens; put it back from the backup, or take an empty folder"
-        )
-        raise ConfigError(config, "", reason)
-    return None
-
-
-async def _secrets(kept: _Kept | None, hsm: str) -> dict[str, str]:
-    """Data key and operator token of a folder, made at its first start and kept ever after."""
-    if kept is not None:
-        keys = {"data_key": kept.data_key, "data_key_dek": kept.data_key_dek}
-        return {**keys, "operator_token": kept.operator_token or new_operator_token()}
-    return {**await new_data_key(hsm), "operator_token": new_operator_token()}
