@@ -288,7 +288,7 @@ class Books:
         approved = response_code == "00"
         key = entry.key
         (last,) = self._db.execute("SELECT coalesce(max(id), 0) FROM transactions").fetchone()
-        approval_code = f"{(last + 1) % 1_000_000:06d}" if approved else ""
+        approval_code = entry.told_approval or f"{(last + 1) % 1_000_000:06d}" if approved else ""
         self._db.execute(
             _INSERT,
             (

@@ -43,6 +43,7 @@ class Entry:
         original: what a void, refund, reversal or inquiry refers to.
         at: local time, ISO 8601 to the second.
         business_day: the wall clock's date, ISO 8601.
+        told_approval: of an advice, the code with which it was approved elsewhere, or empty.
     """
 
     kind: EntryKind
@@ -61,6 +62,7 @@ class Entry:
     reason: str
     at: str
     business_day: str
+    told_approval: str = ""
 
 
 @dataclass(frozen=True, slots=True)

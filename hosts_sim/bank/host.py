@@ -84,6 +84,7 @@ def entry_of(
         reason=message.get(39),
         at=now.isoformat(timespec="seconds"),
         business_day=now.date().isoformat(),
+        told_approval=message.get(38) if kind == "advice" else "",
     )
 
 

@@ -29,6 +29,7 @@ async def test_it_reaches_the_bank_once(world: World) -> None:
     await world.until(lambda: world.bank_rows(reply[37]))
     (row,) = world.bank_rows(reply[37])
     assert ("advice", "approved", 10_000) == (row["kind"], row["state"], row["amount_minor"])
+    assert "Q1W2E3" == row["approval_code"]
     moved = {name: net - before.get(name, 0) for name, net in world.balances().items()}
     assert (10_000, -120) == (moved["assets:scheme:demo"], moved["income:mdr"])
 
