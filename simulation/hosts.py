@@ -61,7 +61,7 @@ class _BankWriter:
         busy = self._faults.strikes("bank_busy")
         if code := self.refuses(unit):
             result = Result(code)
-        elif busy and unit.kind in ("reversal", "refund"):
+        elif busy and unit.kind in ("reversal", "refund", "advice"):
             result = Result("96")
         else:
             # A bank remembers what it has declined, for whatever reason.
