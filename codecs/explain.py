@@ -191,7 +191,7 @@ def shown_parts(values: Mapping[int, str], dialect: Dialect) -> dict[int, dict[s
     for number, value in values.items():
         inner = dialect.parts.get(number)
         if inner is not None and (inner.shown or number not in MASKED):
-            found[number] = inner.split(value)
+            found[number] = inner.shown_parts(value)
     return found
 
 

@@ -14,6 +14,7 @@ from typing import Any, Literal, Protocol
 
 from acquirer.codecs import bertlv
 from acquirer.codecs.errors import CodecError, LocalFormatError, RemoteFormatError
+from acquirer.codecs.masking import mask_objects
 from acquirer.codecs.message import Message
 
 _HEAD = b"0800"
@@ -127,7 +128,13 @@ class FieldParts:
             RemoteFormatError: the value does not have the shape that the file says; the path names
                 the part.
         """
-        return self._split(value.encode(self._codec) if self._as_text else bytes.fromhex(value))
+        return self._split(self._body(value))
+
+    def shown_parts(self, value: str) -> dict[str, str]:
+        """As :meth:`split`, with card data in BER-TLV objects hidden."""
+        if self._entry.kind != "ber":
+            return self.split(value)
+        return {tag: text for _, tag, text in mask_objects(self._body(value))}
 
     def join(self, parts: Mapping[str, str]) -> str:
         """The reverse of :meth:`split`.
@@ -137,6 +144,9 @@ class FieldParts:
         """
         body = self._join(parts)
         return body.decode(self._codec) if self._as_text else body.hex().upper()
+
+    def _body(self, value: str) -> bytes:
+        return value.encode(self._codec) if self._as_text else bytes.fromhex(value)
 
     def _split(self, body: bytes) -> dict[str, str]:
         if self._entry.kind == "ber":

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from acquirer.codecs.dialect import Dialect, load_dialect
 from acquirer.codecs.errors import CodecError, DialectError, LocalFormatError, RemoteFormatError
+from acquirer.codecs.explain import explain_message, plain_text, shown_parts
 from acquirer.codecs.message import Message
 
 POSTILION = """
@@ -176,3 +177,19 @@ def test_mistakes_inside_parts_are_named(tmp_path: Path, parts: str, words: str)
     """With the place, at start."""
     with pytest.raises(DialectError, match=words):
         load(tmp_path, f"[fields]\n60 = {{ type = 'n', max = 9, prefix = 3, parts = {parts} }}\n")
+
+
+def test_card_data_in_objects_is_never_shown(tmp_path: Path) -> None:
+    """Parts of DE55 that may be shown, but for the PAN and the track in them, however deep."""
+    dialect = load(
+        tmp_path,
+        'extends = "iso87_ascii"\n[fields.55]\ntype = "b"\nmax = 255\nprefix = 3\n'
+        'parts = { kind = "ber", shown = true }\n',
+    )
+    pan = "5A0A6225882202982730907F"
+    value = f"9F3602001C{pan}700C{pan}"
+
+    shown = shown_parts({55: value}, dialect)[55]
+
+    assert shown == {"9F36": "001C", "5A": "[10 bytes hidden]", "70": ""}
+    assert "2202982730" not in plain_text(explain_message("0200", {55: value}, dialect))
