@@ -73,7 +73,8 @@ def _bank_or_refusal(ports: Ports, command: OfflineSaleTold) -> str | ResponseCo
     origin, card = command.origin, command.card
     if not origin.merchant.offline_sale:
         return ResponseCode.NOT_PERMITTED_TO_TERMINAL
-    if not origin.named_minor:
+    # No bank is asked, which else would say in what currency it pays.
+    if origin.currency_code not in ("", origin.merchant.currency_code) or not origin.named_minor:
         return ResponseCode.INVALID_AMOUNT
     return bank_for(ports, origin, KIND, card)
 

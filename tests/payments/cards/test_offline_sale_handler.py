@@ -58,12 +58,16 @@ async def test_told_again_it_is_a_repeat(counter: Counter) -> None:
 
 @pytest.mark.parametrize(
     ("changes", "amount_minor", "code"),
-    [({"merchant": MERCHANT}, 100, "58"), ({}, 0, "13")],
+    [
+        ({"merchant": MERCHANT}, 100, "58"),
+        ({}, 0, "13"),
+        ({"currency_code": "840"}, 100, "13"),
+    ],
 )
 async def test_what_is_refused(
     counter: Counter, changes: dict[str, Any], amount_minor: int, code: str
 ) -> None:
-    """A merchant without the right, and a sale of nothing: neither posts nor owes."""
+    """No right, a sale of nothing, a currency that is not the merchant's: none posts or owes."""
     command = told(counter, amount_minor, **changes)
     assert code == await code_of(offline_sale(counter.ports, command))
     assert (NOTHING, [], State.REFUSED) == (
