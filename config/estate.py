@@ -16,7 +16,7 @@ import msgspec
 from acquirer.config.constraints import BasisPoints, NotNegative, PositiveSeconds
 from acquirer.config.loading import load
 
-DoubleKey = Annotated[str, msgspec.Meta(pattern="^[0-9A-Fa-f]{32}$")]
+DoubleKey = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Fa-f]{32}\Z")]
 
 
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -47,7 +47,7 @@ class Terminal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         profile: how it talks.
     """
 
-    terminal_id: Annotated[str, msgspec.Meta(pattern="^[0-9A-Za-z]{8}$")]
+    terminal_id: Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z]{8}\Z")]
     merchant_id: str
     tmk: DoubleKey
     profile: str = "cup"
@@ -107,10 +107,10 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     name: str
-    pan: Annotated[str, msgspec.Meta(pattern="^[0-9]{8,19}$")]
-    expiry: Annotated[str, msgspec.Meta(pattern="^[0-9]{2}(0[1-9]|1[0-2])$")]
-    service_code: Annotated[str, msgspec.Meta(pattern="^[0-9]{3}$")] = "101"
-    pin: Annotated[str, msgspec.Meta(pattern="^([0-9]{4,12})?$")] = ""
+    pan: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{8,19}\Z")]
+    expiry: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{2}(0[1-9]|1[0-2])\Z")]
+    service_code: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{3}\Z")] = "101"
+    pin: Annotated[str, msgspec.Meta(pattern=r"^([0-9]{4,12})?\Z")] = ""
     balance_minor: NotNegative = 0
     status: Literal["", "lost", "stolen", "restricted", "closed"] = ""
 
@@ -180,7 +180,7 @@ class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     order_no: str
     merchant_id: str
     amount_minor: NotNegative
-    pay_ways: Annotated[str, msgspec.Meta(pattern="^[123]{1,3}$")]
+    pay_ways: Annotated[str, msgspec.Meta(pattern=r"^[123]{1,3}\Z")]
     text: str
 
 

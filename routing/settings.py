@@ -43,7 +43,7 @@ class LinkSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     window: NotNegative = 0
     priority: NotNegative = 0
     weight: Positive = 1
-    bins: list[Annotated[str, msgspec.Meta(pattern="^[0-9]{1,12}$")]] = []
+    bins: list[Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,12}\Z")]] = []
     cost_fixed_minor: NotNegative = 0
     cost_basis_points: NotNegative = 0
 
@@ -78,7 +78,7 @@ class BankSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     name: str
-    acquirer_id: Annotated[str, msgspec.Meta(pattern="^[0-9]{1,11}$")]
+    acquirer_id: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,11}\Z")]
     address: str = ""
     dialect: str = "iso87_ascii"
     length_header: str = ""

@@ -41,10 +41,10 @@ class Match(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     amount_minor: NotNegative | None = None
-    pan_suffix: Annotated[str, msgspec.Meta(pattern="^[0-9]{0,4}$")] = ""
+    pan_suffix: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{0,4}\Z")] = ""
     terminal_id: str = ""
-    mti: Annotated[str, msgspec.Meta(pattern="^[0-9]{0,4}$")] = ""
-    processing_code: Annotated[str, msgspec.Meta(pattern="^[0-9]{0,6}$")] = ""
+    mti: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{0,4}\Z")] = ""
+    processing_code: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{0,6}\Z")] = ""
     probability: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0
 
 
@@ -61,7 +61,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     match: Match = Match()
-    response_code: Annotated[str, msgspec.Meta(pattern="^([0-9A-Z]{2})?$")] = ""
+    response_code: Annotated[str, msgspec.Meta(pattern=r"^([0-9A-Z]{2})?\Z")] = ""
     fault: Fault = ""
     delay_s: NotNegativeSeconds | None = None
     times: NotNegative = 0
@@ -99,7 +99,7 @@ class BankSimSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     listen: str = "127.0.0.1:0"
-    connect: list[Annotated[str, msgspec.Meta(pattern="^.+:[0-9]{1,5}$")]] = []
+    connect: list[Annotated[str, msgspec.Meta(pattern=r"^.+:[0-9]{1,5}\Z")]] = []
     data: str = "bank-sim"
     estate: str = ""
     bank: str = "demo"

@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
@@ -113,3 +114,18 @@ def test_the_place_is_named(tmp_path: Any) -> None:
     file.write_text(text.replace("mdr_basis_points = ", "mdr_basis_points = 9999", 1), "utf-8")
     with pytest.raises(ConfigError, match=r"mdr_basis_points"):
         load(file, estate.Estate)
+
+
+def _patterns(schema: Any) -> Iterator[str]:
+    """All patterns of a JSON schema, however deep."""
+    if isinstance(schema, dict):
+        yield from (text for text in [schema.get("pattern")] if isinstance(text, str))
+    for part in schema.values() if isinstance(schema, dict) else schema:
+        if isinstance(part, dict | list):
+            yield from _patterns(part)
+
+
+@pytest.mark.parametrize("one", TYPES, ids=lambda one: f"{one.__module__}.{one.__name__}")
+def test_what_a_text_must_match_takes_no_newline_behind_it(one: type[msgspec.Struct]) -> None:
+    r"""``$`` matches before a newline at the end, ``\Z`` at the end alone."""
+    assert [] == [text for text in _patterns(msgspec.json.schema(one)) if text.endswith("$")]
