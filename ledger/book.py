@@ -31,7 +31,7 @@ from acquirer.ledger.journal.steps import (
     Step,
     UpdateEntry,
 )
-from acquirer.ledger.owed import leases, queues
+from acquirer.ledger.owed import advices, leases, queues
 from acquirer.ledger.owed.leases import Lease
 from acquirer.ledger.owed.open_work import OpenWork, open_work
 from acquirer.ledger.reports import gauges
@@ -270,6 +270,10 @@ class Book:
         """A dead letter for a bank."""
         found: SafItem | None = await self._read(queues.dead_saf, id)
         return found
+
+    async def advice_is_owed(self, payment_id: int) -> bool:
+        """Whether a payment's bank has not taken its advice yet, or has refused it."""
+        return bool(await self._read(advices.advice_is_owed, payment_id))
 
     async def gauges(self) -> gauges.Gauges:
         """Queue lengths, unconfirmed payments and couriers' cash, now."""

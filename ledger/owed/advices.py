@@ -35,6 +35,17 @@ _REFUNDED = Sql(
     )
 )
 
+_ADVICE_OWED = Sql(
+    select(saf.c.id).where(
+        ADVICE, saf.c.original_id == bindparam("payment_id"), saf.c.finished_at_ms.is_(None)
+    )
+)
+
+
+def advice_is_owed(session: Session, payment_id: int) -> bool:
+    """Whether a payment's bank has not taken its advice yet, or has refused it."""
+    return session.row(_ADVICE_OWED, payment_id=payment_id) is not None
+
 
 @dataclass(frozen=True, slots=True)
 class LimitRefunded:

@@ -99,6 +99,9 @@ async def refund(ports: Ports, command: RefundRequested) -> Outcome:
             return await _refuse(ports, command, ResponseCode.NO_ORIGINAL)
         elif code := _refusal(ports, command, payment):
             return await _refuse(ports, command, code)
+        elif await ports.book.advice_is_owed(payment.id):
+            # Its bank does not know of it yet, and would refuse the refund for good.
+            return await _refuse(ports, command, ResponseCode.INVALID_TRANSACTION)
         elif payment.claimed_by is not None:
             await trio.sleep(CLAIMED_WAIT_S)
             continue

@@ -67,6 +67,9 @@ class Books(Protocol):
     async def entries_of_original(self, original_id: int) -> list[Entry]:
         """Entries that refer to one, oldest first."""
 
+    async def advice_is_owed(self, payment_id: int) -> bool:
+        """Whether a payment's bank has not taken its advice yet, or has refused it."""
+
     async def entries_of_order(self, merchant_id: str, order_no: str) -> list[Entry]:
         """Every entry about an order, oldest first."""
 

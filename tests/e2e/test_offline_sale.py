@@ -5,12 +5,21 @@ from __future__ import annotations
 import pytest
 from world import World, card
 
+from acquirer.ledger.reports.saf import SafLine, saf_lines
+from acquirer.ledger.store.database import Database
+
 pytestmark = pytest.mark.anyio
 
 SYBIL = card("sybil")
 WITHOUT_RIGHT = "10000004"
 # PostgreSQL takes no NUL, no bank should, and escapes steer screens and printers.
 NO_CODES = ("      ", "A\x00B123", "\x00" * 6, "\x1b[31mA", "A12\n34", "A1234\x7f")
+
+
+def owed(world: World) -> list[SafLine]:
+    """What banks have not answered."""
+    with Database(world.url).read_only_engine().connect() as connection:
+        return list(saf_lines(connection))
 
 
 async def test_it_reaches_the_bank_once(world: World) -> None:
@@ -39,7 +48,7 @@ async def test_neither_reversed_nor_voided_but_refunded(world: World) -> None:
     terminal, before = await world.signed_on(), world.receivable()
     frame = terminal.offline_sale(SYBIL, 10_000)
     sale = await world.ask(frame)
-    await world.until(lambda: world.bank_rows(sale[37]))
+    await world.until(lambda: not owed(world))
     assert "12" == (await world.ask(terminal.reversal(frame))).code
     assert "25" == (await world.ask(terminal.void(SYBIL, 10_000, sale))).code
     assert "approved" == world.state(sale)
@@ -53,6 +62,7 @@ async def test_a_bank_that_is_away_is_told_later(world: World) -> None:
     await world.stop("bank")
     sale = await world.ask(terminal.offline_sale(SYBIL, 700))
     assert ("00", "approved", []) == (sale.code, world.state(sale), world.bank_rows(sale[37]))
+    assert "12" == (await world.ask(terminal.refund(SYBIL, 700, sale))).code
     await world.start("bank")
     await world.until(lambda: world.bank_rows(sale[37]))
 

@@ -264,6 +264,7 @@ class World:
         for id in self.ids:
             said += [await books.entry(id), await books.postings_of_event(id)]
             said.append(await books.entries_of_original(id))
+            said.append(await books.advice_is_owed(id))
             said.append(await books.entry_by_rrn(f"{id:012d}"))
         for number in ORDER_NOS:
             said.append(await books.order(self.merchant, number))

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 
 from memory_steps import RUN, Tables, entry_named, sums
 
+from acquirer.codecs.bank_kinds import BankMessage
 from acquirer.codecs.order_codes import Means, OrderStatus, means_of
 from acquirer.ledger.accounts.transfer_steps import Posting
 from acquirer.ledger.errors import UnitRefused
@@ -116,6 +117,11 @@ class MemoryBooks:
     async def entries_of_original(self, original_id: int) -> list[Entry]:
         """See ``Books``."""
         return self._entries(lambda entry: entry.original_id == original_id)
+
+    async def advice_is_owed(self, payment_id: int) -> bool:
+        """See ``Books``."""
+        owed = [(item.kind, item.original_id) for item in self.rows.saf.values()]
+        return (BankMessage.ADVICE, payment_id) in owed
 
     async def entries_of_order(self, merchant_id: str, order_no: str) -> list[Entry]:
         """See ``Books``."""

@@ -104,13 +104,16 @@ async def test_without_books_nothing_is_answered(
         await offline_sale(counter.ports, told(counter))
 
 
-async def test_a_refund_gives_it_back(counter: Counter) -> None:
-    """As any payment by card."""
+async def test_a_refund_gives_it_back_once_its_bank_knows_of_it(counter: Counter) -> None:
+    """Before that a bank would refuse the refund for good (12); after it, as any payment."""
     command = told(counter)
     assert "00" == await code_of(offline_sale(counter.ports, command))
     (sale,) = counter.entries
-    origin = counter.origin(10_000, merchant=ALLOWED)
-    assert "00" == await code_of(
-        refund(counter.ports, RefundRequested(origin, CARD.pan, rrn=sale.rrn))
-    )
+    asked = [
+        RefundRequested(counter.origin(10_000, merchant=ALLOWED), CARD.pan, rrn=sale.rrn)
+        for _ in range(2)
+    ]
+    assert "12" == await code_of(refund(counter.ports, asked[0]))
+    counter.books.rows.saf.clear()
+    assert "00" == await code_of(refund(counter.ports, asked[1]))
     assert State.REFUNDED is counter.state(sale)
