@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -22,12 +23,13 @@ from acquirer.codecs.explain import (
 )
 from acquirer.codecs.explain_broken import explain_found
 from acquirer.codecs.masked_hex import masked_hex
+from acquirer.codecs.masking import mask_fields
 from acquirer.codecs.response_codes import in_words
 from acquirer.codecs.tpdu import ProcessingDemand
 from acquirer.terminals_sim.amounts import format_amount
 from acquirer.terminals_sim.messages import DIALECT
 from acquirer.terminals_sim.results import Result
-from acquirer.terminals_sim.state import TerminalState
+from acquirer.terminals_sim.state import StoredRequest, TerminalState
 
 _COLOURS = {"approved": "green", "declined": "red", "invalid": "magenta"}
 _JOURNAL_ROWS = 15
@@ -140,9 +142,16 @@ def tracer(encoding: str, *, in_hex: bool, to_stderr: bool) -> Callable[[str, by
 
 
 def show_state(state: TerminalState, *, as_json: bool) -> None:
-    """Print what a terminal remembers; cryptograms of keys are left out."""
+    """Print what a terminal remembers, masked; cryptograms of keys are left out."""
     if as_json:
-        values = msgspec.to_builtins(state, str_keys=True)
+        waiting = {
+            "reversal": _masked(state.reversal),
+            "last_reversible": _masked(state.last_reversible),
+            "advices": tuple(_masked(advice) for advice in state.advices),
+        }
+        values = msgspec.to_builtins(state, str_keys=True) | msgspec.to_builtins(
+            waiting, str_keys=True
+        )
         values["signed_on"] = bool(values.pop("wrapped_keys"))
         print_json(values)
         return
@@ -174,6 +183,10 @@ def show_state(state: TerminalState, *, as_json: bool) -> None:
     if len(state.journal) > _JOURNAL_ROWS:
         rest = "`acquirer terminal … --json status` shows all"
         say(f"the last {_JOURNAL_ROWS} of {len(state.journal)}; {rest}")
+
+
+def _masked(request: StoredRequest | None) -> StoredRequest | None:
+    return request and replace(request, fields=mask_fields(request.mti, request.fields))
 
 
 def _facts(state: TerminalState) -> list[tuple[str, str]]:
