@@ -153,6 +153,10 @@ class ReviveSaf:
     at_ms: int
 
 
+# In place of a bank's DE39, which has digits and letters of its own.
+WRITTEN_OFF = "WO"
+
+
 @dataclass(frozen=True, slots=True)
 class WriteOffSaf:
     """Give a dead letter up for good; conditional on its being one. Posts nothing by itself."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 from sqlalchemy import Connection, select
 
 from acquirer.ledger.journal.details import Detail, detail_of
+from acquirer.ledger.journal.steps import WRITTEN_OFF
 from acquirer.ledger.reports.journal import ROWS, JournalLine, line_of
 from acquirer.ledger.store.schema import accounts, journal, outbox, saf, transfers
 
@@ -71,6 +72,11 @@ class PaymentDebt:
     finished_at_ms: int | None
     dead_at_ms: int | None
     dead_reason: str
+
+    @property
+    def is_written_off(self) -> bool:
+        """Whether an operator ended it, not its bank."""
+        return self.response_code == WRITTEN_OFF
 
 
 @dataclass(frozen=True, slots=True)

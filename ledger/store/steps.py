@@ -20,6 +20,7 @@ from acquirer.ledger.accounts.transfer_steps import (
     PostReversed,
 )
 from acquirer.ledger.journal.steps import (
+    WRITTEN_OFF,
     FinishSaf,
     InsertEntry,
     PutCourier,
@@ -190,9 +191,6 @@ def _queue_event(session: Session, _accounting: Accounting, step: QueueEvent) ->
     )
     return True
 
-
-# In place of a bank's DE39, which has digits and letters of its own.
-WRITTEN_OFF = "WO"
 
 RUN: Mapping[type[Any], Callable[[Session, Accounting, Any], bool]] = MappingProxyType(
     {

@@ -6,15 +6,19 @@ import csv
 import io
 import json
 import zipfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import tomli_w
 from PIL import Image
+from rich.cells import cell_len
 from typer.testing import CliRunner, Result
 
+from acquirer.cli import lists
 from acquirer.cli.main import application
+from acquirer.cli.screen import Screen
 from acquirer.ledger.accounts.postings import FeeRate, card_sale, cash_on_delivery, refund
 from acquirer.ledger.accounts.transfer_steps import (
     Post,
@@ -219,6 +223,15 @@ async def test_the_table_has_no_empty_columns(run: Any) -> None:
     assert "nothing to pay" in for_nothing
     by_day = run("--by", "day")
     assert "cash in hand" not in by_day
+
+
+async def test_a_narrow_screen_cuts_nothing(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On 80 columns a line of the report takes several lines, with every amount whole."""
+    monkeypatch.setattr(lists, "Screen", partial(Screen, pipe_columns=80))
+    shown = run()
+    assert max(map(cell_len, shown.splitlines())) <= 80
+    assert "346.60" in shown
+    assert "…" not in shown
 
 
 async def test_a_voided_sale_is_not_in_what_was_paid(run: Any) -> None:

@@ -162,10 +162,10 @@ def show_merchant(merchant_id: str) -> str:
 
 
 def merchants_named(text: str) -> list[str]:
-    """Ids of the merchants of that id or name, whose case does not matter."""
+    """Ids of the merchants of that id, or with that in their names, whose case does not matter."""
     names = {id: one.name.casefold() for id, one in _MERCHANTS.get().items()}
     is_id = text in names or _MERCHANT_ID.fullmatch(text)
-    return [text] if is_id else [id for id, name in names.items() if name == text.casefold()]
+    return [text] if is_id else [id for id, name in names.items() if text.casefold() in name]
 
 
 def merchants_currencies() -> list[str]:

@@ -7,16 +7,18 @@
 from __future__ import annotations
 
 import uuid
+from functools import partial
+from operator import itemgetter
 from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
-from rich.table import Table
 
-from acquirer.cli.books import AsJson, Config, Data, console, open_books
+from acquirer.cli.books import AsJson, Config, Data, open_books
 from acquirer.cli.config import read_current
+from acquirer.cli.lists import Column, print_table
 from acquirer.cli.operator import By, call_switch
-from acquirer.cli.screen import print_json, say, styled
+from acquirer.cli.screen import print_json, say
 from acquirer.codecs.money import format_minor, parse_major
 from acquirer.ledger.reports.orders import CourierLine, cash_in_hand, courier_lines
 
@@ -55,22 +57,27 @@ def list_couriers(data: Data = None, config: Config = None, as_json: AsJson = Fa
     if as_json:
         print_json({"couriers": rows})
         return
-    table = Table("courier", "merchant", "station", "signed on at", "password", title="Couriers")
-    table.add_column("cash in hand", justify="right")
-    table.add_column("limit", justify="right")
-    for row in rows:
-        limit = row["cash_limit_minor"]
-        tries = f"{row['password_tries']} wrong" if row["password_tries"] else ""
-        table.add_row(
-            row["courier_id"],
-            row["merchant_id"],
-            row["station"],
-            row["terminal_id"],
-            styled("locked", "red") if row["locked"] else tries,
-            format_minor(row["cash_minor"], row["currency"]),
-            "" if limit is None else format_minor(limit, row["currency"]),
-        )
-    console().print(table)
+    print_table("Couriers", rows, COURIERS, lambda row: "red" if row["locked"] else "")
+
+
+def _password(row: dict[str, Any]) -> str:
+    tries = f"{row['password_tries']} wrong" if row["password_tries"] else ""
+    return "locked" if row["locked"] else tries
+
+
+def _money(name: str, row: dict[str, Any]) -> str:
+    return "" if row[name] is None else format_minor(row[name], row["currency"])
+
+
+COURIERS: list[Column[dict[str, Any]]] = [
+    Column("courier", itemgetter("courier_id")),
+    Column("merchant", itemgetter("merchant_id")),
+    Column("station", itemgetter("station")),
+    Column("signed on at", itemgetter("terminal_id")),
+    Column("password", _password),
+    Column("cash in hand", partial(_money, "cash_minor"), right=True),
+    Column("limit", partial(_money, "cash_limit_minor"), right=True),
+]
 
 
 @couriers_app.command("unlock")

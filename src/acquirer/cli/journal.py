@@ -66,7 +66,9 @@ def list_journal(
     rrn: Annotated[str, typer.Option("--rrn", help="DE37.")] = "",
     stan: Annotated[str, typer.Option("--stan", help="DE11, of the terminal.")] = "",
     terminal: Annotated[str, typer.Option("--terminal", help="Terminal id (DE41).")] = "",
-    merchant: Annotated[str, typer.Option("--merchant", help="Its id (DE42), or name.")] = "",
+    merchant: Annotated[
+        str, typer.Option("--merchant", help="Its id (DE42), or some of its name.")
+    ] = "",
     card: Annotated[
         str, typer.Option("--card", help="Last four digits, or as 622588******0007.")
     ] = "",
@@ -90,7 +92,7 @@ def list_journal(
 ) -> None:
     """Print the journal's transactions, newest first; only those that fit all that is asked.
 
-    Times are local: those of the switch's [business_day] zone.
+    Times are local, in the zone of the switch's ``business_day``.
 
     Example: acquirer journal list --card 0007 --from 2026-11-30 --amount 12.50 --data shop
     """

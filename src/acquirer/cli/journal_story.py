@@ -218,7 +218,10 @@ def _of_debt(debt: PaymentDebt) -> Iterator[Step]:
     if debt.dead_at_ms is not None:
         why = f": {debt.dead_reason}" if debt.dead_reason else ""
         yield Step(debt.dead_at_ms, SWITCH, f"gives {what} up, sent {times}{why}")
-    if debt.finished_at_ms is not None and debt.response_code:
+    if debt.finished_at_ms is not None and debt.is_written_off:
+        text = f"ends {what}, which was sent {times} and given up: {debt.dead_reason}"
+        yield Step(debt.finished_at_ms, SWITCH, text)
+    elif debt.finished_at_ms is not None and debt.response_code:
         text = f"answers {what} with {_code(debt.response_code)}, sent {times}"
         yield Step(debt.finished_at_ms, who, text)
     if debt.finished_at_ms is None and debt.dead_at_ms is None:

@@ -6,14 +6,14 @@ Read-only: works beside a running switch, takes no lock, writes nothing. Exit co
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from acquirer.cli.backup import backup, restored
-from acquirer.cli.books import AsJson, Config, Data, console, open_books, show_time
+from acquirer.cli.books import AsJson, Config, Data, open_books, show_time
 from acquirer.cli.lists import Column, print_table
 from acquirer.cli.process import fail
 from acquirer.cli.screen import counted, print_json, say
@@ -21,6 +21,7 @@ from acquirer.codecs.money import format_minor
 from acquirer.ledger.accounts.verify import verify
 from acquirer.ledger.errors import BooksDiffer, LedgerError
 from acquirer.ledger.reports.books import (
+    BalanceLine,
     Statement,
     StatementLine,
     statements,
@@ -52,29 +53,24 @@ def print_trial_balance(data: Data = None, config: Config = None, as_json: AsJso
         ]
         print_json({"balanced": found.balanced, "lines": lines})
     else:
-        table = Table("account", "currency", title="Trial balance")
-        table.add_column("debit", justify="right")
-        table.add_column("credit", justify="right")
-        for line in found.lines:
-            table.add_row(
-                line.account,
-                line.currency_code,
-                _side(line.debit_minor, line.currency_code),
-                _side(line.credit_minor, line.currency_code),
-            )
-        for currency in sorted({line.currency_code for line in found.lines}):
-            own = [line for line in found.lines if line.currency_code == currency]
-            table.add_section()
-            table.add_row(
-                "total",
-                currency,
-                format_minor(sum(line.debit_minor for line in own), currency),
-                format_minor(sum(line.credit_minor for line in own), currency),
-                style="bold",
-            )
-        console().print(table)
+        print_table("Trial balance", [*found.lines, *_totals(found.lines)], BALANCES)
         say("balanced") if found.balanced else say("NOT BALANCED", style="red")
     raise typer.Exit(0 if found.balanced else 1)
+
+
+BALANCES: list[Column[BalanceLine]] = [
+    Column("account", lambda line: line.account),
+    Column("currency", lambda line: line.currency_code),
+    Column("debit", lambda line: _side(line.debit_minor, line.currency_code), right=True),
+    Column("credit", lambda line: _side(line.credit_minor, line.currency_code), right=True),
+]
+
+
+def _totals(lines: Sequence[BalanceLine]) -> Iterator[BalanceLine]:
+    for currency in sorted({line.currency_code for line in lines}):
+        own = [line for line in lines if line.currency_code == currency]
+        debit_minor = sum(line.debit_minor for line in own)
+        yield BalanceLine("total", currency, debit_minor, sum(line.credit_minor for line in own))
 
 
 @ledger_app.command("statement")

@@ -6,13 +6,15 @@ Everything is asked of the switch itself, over its operator interface. Exit code
 
 from __future__ import annotations
 
+from functools import partial
+from operator import itemgetter
 from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
-from rich.table import Table
 
-from acquirer.cli.books import AsJson, Config, Data, console
+from acquirer.cli.books import AsJson, Config, Data
+from acquirer.cli.lists import Column, print_table
 from acquirer.cli.operator import By, call_switch
 from acquirer.cli.screen import print_json, say
 from acquirer.codecs.money import format_minor
@@ -50,13 +52,9 @@ def show_links(
     if as_json:
         print_json({"links": links})
         return
-    table = Table("bank", "link", "address", "state", title="Bank links")
-    for name in ("in_flight", *COUNTERS):
-        table.add_column(name, justify="right")
-    for link in links:
-        row = [link["bank"], link["link"], link["address"], link["state"]]
-        table.add_row(*row, *(str(link[name]) for name in ("in_flight", *COUNTERS)))
-    console().print(table)
+    texts = [Column(name, itemgetter(name)) for name in ("bank", "link", "address", "state")]
+    counts = [Column(name, partial(_count, name), right=True) for name in ("in_flight", *COUNTERS)]
+    print_table("Bank links", links, texts + counts)
 
 
 @links_app.command("unmatched")
@@ -72,13 +70,23 @@ def show_unmatched(data: Data = None, config: Config = None, as_json: AsJson = F
         print_json({"unmatched": unmatched})
         return
     columns = ("at", "link", "mti", "stan", "rrn", "terminal_id", "response_code", "approval_code")
-    table = Table(*columns, title="Replies that nothing waited for")
-    table.add_column("amount", justify="right")
-    table.add_column("why")
-    for reply in unmatched:
-        amount = format_minor(reply["amount_minor"], reply["currency_code"])
-        table.add_row(*(reply[name] for name in columns), amount, reply["reason"])
-    console().print(table)
+    print_table(
+        "Replies that nothing waited for",
+        unmatched,
+        [
+            *(Column(name, itemgetter(name)) for name in columns),
+            Column("amount", _amount, right=True),
+            Column("why", itemgetter("reason")),
+        ],
+    )
+
+
+def _count(name: str, link: dict[str, Any]) -> str:
+    return str(link[name])
+
+
+def _amount(reply: dict[str, Any]) -> str:
+    return format_minor(reply["amount_minor"], reply["currency_code"])
 
 
 @links_app.command("hold")

@@ -27,7 +27,7 @@ from acquirer.cli.order_trial import (
     sample_of,
 )
 from acquirer.cli.process import fail, print_ready, run_service, until_signalled
-from acquirer.cli.screen import print_json, say
+from acquirer.cli.screen import counted, print_json, say
 from acquirer.codecs.order_codes import Means, OrderStatus
 from acquirer.config.estate import load_estate
 from acquirer.config.loading import ConfigError
@@ -92,7 +92,7 @@ def _tell(story: EventStory) -> None:
     say(f"queued {show_time(story.created_at_ms)}, {_standing(story)}")
     say(story.body)
     if story.attempts:
-        print_table(f"{len(story.attempts)} attempts", story.attempts, ATTEMPTS)
+        print_table(counted({"attempts": len(story.attempts)}), story.attempts, ATTEMPTS)
     else:
         say("no attempt yet")
 
@@ -102,7 +102,8 @@ def _standing(story: EventStory) -> str:
         return f"delivered {show_time(story.delivered_at_ms)}"
     if story.dead_at_ms is not None:
         return f"given up {show_time(story.dead_at_ms)}: {story.dead_reason}"
-    return f"to be sent again {show_time(story.next_at_ms)}"
+    again = " again" if story.attempts else ""
+    return f"to be sent{again} {show_time(story.next_at_ms)}"
 
 
 class Listener:

@@ -15,9 +15,8 @@ from typing import Annotated
 import msgspec
 import trio
 import typer
-from rich.table import Table
 
-from acquirer.cli.books import console
+from acquirer.cli.lists import Column, print_table
 from acquirer.cli.logs import configure_logging
 from acquirer.cli.process import fail, print_ready, run_service, until_signalled
 from acquirer.cli.screen import print_json
@@ -173,11 +172,16 @@ def _list(
         for column in row_type.__struct_fields__
         if column not in NOT_SHOWN and (not rows or any(getattr(row, column) != "" for row in rows))
     ]
-    table = Table(title=title.capitalize())
-    for column in columns:
-        numeric = any(isinstance(getattr(row, column), int) for row in rows)
-        heading = HEADINGS.get(column, column.replace("_", " "))
-        table.add_column(heading, justify="right" if numeric else "left")
-    for row in rows:
-        table.add_row(*(str(getattr(row, column)) for column in columns))
-    console().print(table)
+    shown = [
+        Column(
+            HEADINGS.get(column, column.replace("_", " ")),
+            partial(_cell, column),
+            right=any(isinstance(getattr(row, column), int) for row in rows),
+        )
+        for column in columns
+    ]
+    print_table(title.capitalize(), rows, shown)
+
+
+def _cell(column: str, row: msgspec.Struct) -> str:
+    return str(getattr(row, column))

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
-from acquirer.cli.books import AsJson, Config, Data, console, open_books
+from acquirer.cli.books import AsJson, Config, Data, open_books
 from acquirer.cli.config import read_current
+from acquirer.cli.lists import Column, print_table
 from acquirer.cli.operator import read_settings
 from acquirer.cli.process import fail
 from acquirer.cli.report_files import write_chart, write_workbook
@@ -168,24 +168,18 @@ def _print_table(title: str, lines: list[ReportLine], names: Mapping[str, str]) 
         say(f"{title}: no payments")
         return
     shown = [name for name in COLUMNS if any(getattr(line, name) for line in lines)]
-    table = Table("", "currency", title=title)
-    for name in shown:
-        table.add_column(HEADINGS[name], justify="right")
-    for line in lines:
-        table.add_row(names.get(line.group, line.group), *_cells(line, shown))
-    for currency in sorted({line.currency_code for line in lines}):
-        table.add_section()
-        table.add_row("total", *_cells(total(lines, currency), shown), style="bold")
-    console().print(table)
+    columns: list[Column[ReportLine]] = [
+        Column("", lambda line: names.get(line.group, line.group)),
+        Column("currency", lambda line: currency_name(line.currency_code)),
+        *(Column(HEADINGS[name], partial(_cell, name=name), right=True) for name in shown),
+    ]
+    totals = [total(lines, currency) for currency in sorted({x.currency_code for x in lines})]
+    print_table(title, [*lines, *totals], columns)
 
 
-def _cells(line: ReportLine, shown: list[str]) -> list[str]:
-    cells = [currency_name(line.currency_code)]
-    for name in shown:
-        value = getattr(line, name)
-        is_amount = name.endswith("_minor")
-        cells.append(format_minor(value, line.currency_code) if is_amount else str(value))
-    return cells
+def _cell(line: ReportLine, name: str) -> str:
+    value = getattr(line, name)
+    return format_minor(value, line.currency_code) if name.endswith("_minor") else str(value)
 
 
 def _date(text: str, option: str) -> str:
