@@ -21,6 +21,7 @@ from sqlalchemy import (
     Text,
     and_,
     bindparam,
+    case,
     func,
     literal_column,
     or_,
@@ -299,12 +300,17 @@ _TAKE_EVENT = _take(outbox, "id")
 
 # The newest attempts of a notice; the text of the oldest is cut off where there are too many.
 ATTEMPT_LOG_CHARACTERS_MAX = 16_384
+_NEW_ATTEMPT = bindparam("new_attempt", type_=Text)
 _LOGGED = literal_column(
     f"CASE WHEN length(attempt_log) > {ATTEMPT_LOG_CHARACTERS_MAX} THEN"
     f" substr(attempt_log, length(attempt_log) - {ATTEMPT_LOG_CHARACTERS_MAX - 1})"
     " ELSE attempt_log END",
     Text,
-).op("||")(bindparam("new_attempt", type_=Text))
+).op("||")(_NEW_ATTEMPT)
+# A notice may be given up without a further attempt.
+_ONE_MORE = case(
+    (_NEW_ATTEMPT == literal_column("''"), literal_column("0")), else_=literal_column("1")
+)
 
 FINISH_EVENT = Sql(
     update(outbox)
@@ -337,6 +343,7 @@ KILL_EVENT = Sql(
     .values(
         dead_at_ms=bindparam("now_ms"),
         dead_reason=bindparam("new_reason"),
+        attempts=outbox.c.attempts + _ONE_MORE,
         attempt_log=_LOGGED,
         owner="",
         lease_until_ms=0,

@@ -27,6 +27,8 @@ def test_a_terminal_sells_with_the_page_s_smallest_estate(tmp_path: Path, mine: 
             options = ("--tid", "10000001", "--port", port, *state, "--estate", str(mine))
             ran = acquirer("terminal", *options, "--json", *step.split())
             assert "approved" == msgspec.json.decode(ran.stdout)["outcome"], ran.stderr
+        ran = acquirer("terminal", *options, "order-pay", "SP20261121001", "--cash")
+        assert (1, True) == (ran.returncode, b"no courier of merchant" in ran.stderr), ran.stderr
 
 
 @pytest.mark.parametrize(

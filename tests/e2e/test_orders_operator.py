@@ -224,9 +224,9 @@ async def test_an_id_that_no_row_can_have_is_malformed(open_world: OpenWorld) ->
                     assert (400, "no id") == (reply.status_code, reply.json()["error"][:5])
             reply = await client.post(f"{base}/saf/{2**63 - 1}/retry", headers=headers)
             assert 409 == reply.status_code
-            for id in ("%00", "evt_%F0%9F%98%80", "x" * 300):
+            for id, status in (("%00", 400), ("evt_%F0%9F%98%80", 409), ("x" * 300, 409)):
                 reply = await client.post(f"{base}/events/{id}/replay", headers=headers)
-                assert 409 == reply.status_code
+                assert status == reply.status_code
 
 
 async def test_what_cannot_be_done_is_named(open_world: OpenWorld) -> None:

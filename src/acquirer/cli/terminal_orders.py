@@ -26,7 +26,7 @@ from acquirer.cli.terminal_options import (
 from acquirer.cli.terminal_setup import Setup
 from acquirer.terminals_sim import identity as who
 from acquirer.terminals_sim.client import TerminalClient
-from acquirer.terminals_sim.errors import EstateError
+from acquirer.terminals_sim.errors import EstateError, LocalRefusal
 from acquirer.terminals_sim.results import Result
 
 order_app = typer.Typer()
@@ -220,6 +220,10 @@ def with_courier(setup: Setup, courier_id: str, action: Action) -> Action:
             if courier.merchant_id == merchant_id:
                 await client.courier_sign_on(courier.courier_id, courier.password)
                 return
+        raise LocalRefusal(
+            f"nobody is signed on, and the estate has no courier of merchant {merchant_id};"
+            " add one under [[couriers]], or name one with --courier"
+        )
 
     async def acted(client: TerminalClient) -> Result:
         if courier_id or not client.state.wrapped_keys:

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
+from sqlalchemy import create_engine
 
 from acquirer.codecs.bank_kinds import BankMessage
 from acquirer.ledger.book import Book, open_book
@@ -22,6 +23,7 @@ from acquirer.ledger.journal.steps import (
     UpdateEntry,
 )
 from acquirer.ledger.owed.leases import LEASE_S, Lease, LeaseWatch
+from acquirer.ledger.reports.orders import event_lines
 
 pytestmark = pytest.mark.anyio
 MakeEntry = Callable[..., Entry]
@@ -128,6 +130,18 @@ async def test_a_dead_letter_holds_its_order_until_it_is_replayed(url: str) -> N
         assert not await book.replay_event("a2", 1000)
         assert await book.replay_event("a1", 1000)
         assert await book.claim_events(1000, 2000, 5) == [notice("a1", next_at_ms=1000)]
+
+
+async def test_an_attempt_that_ends_a_notice_counts(url: str) -> None:
+    """One that is given up without a further attempt failed as often as before."""
+    async with book_of(url) as book:
+        await book.commit(QueueEvent(notice("a1")), QueueEvent(notice("b1")))
+        await book.claim_events(0, 100, 5)
+        assert await book.dead_event("a1", 3, "refused", '{"at_ms":3}\n')
+        assert await book.dead_event("b1", 3, "the receiver keeps failing", "")
+    with create_engine(url).connect() as connection:
+        failed = {line.id: line.attempts for line in event_lines(connection, "dead", None)}
+    assert {"a1": 1, "b1": 0} == failed
 
 
 async def test_a_new_incarnation_takes_over_at_once(url: str, make_entry: MakeEntry) -> None:
