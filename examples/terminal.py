@@ -95,9 +95,9 @@ def decode(message: bytes) -> tuple[str, dict[int, str]]:
 class Terminal:
     """One terminal on one connection; ``stan`` must not repeat within a batch."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, stan: int = 0) -> None:
         self.connection = socket.create_connection((host, port), 30)
-        self.stan = int(time.time()) % 900_000 + 1
+        self.stan = stan or int(time.time()) % 900_000 + 1
         self.batch, self.pin_key, self.mac_key = "000001", b"", b""
 
     def ask(self, mti: str, fields: dict[int, str | bytes]) -> dict[int, str]:
@@ -157,7 +157,7 @@ class Terminal:
 
 
 if __name__ == "__main__":
-    till = Terminal(sys.argv[1], int(sys.argv[2]))
+    till = Terminal(sys.argv[1], *map(int, sys.argv[2:]))
     print("sign-on ", till.sign_on()[39])
     sent, reply = till.sale(1250)
     print("sale    ", reply[39], "RRN", reply.get(37, ""), "approval", reply.get(38, ""))

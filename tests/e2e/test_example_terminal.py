@@ -16,7 +16,7 @@ def test_it_signs_on_sells_and_reverses(tmp_path: Path) -> None:
     """Three transactions with a running switch, each approved."""
     with up(tmp_path / "data") as (_, ready):
         command = [sys.executable, str(EXAMPLE), *ready["pos"].split(":")]
-        ran = subprocess.run(command, capture_output=True, text=True, check=False)
+        ran = subprocess.run([*command, "100"], capture_output=True, text=True, check=False)
         again = subprocess.run(command, capture_output=True, text=True, check=False)
     for one in (ran, again):
         assert "" == one.stderr

@@ -52,7 +52,7 @@ async def test_killed_at_random_instants_under_load_all_books_agree(tmp_path: Pa
             http="127.0.0.1:0",
             hsm=hsm["hsm"],
             bank=bank["bank"],
-            orders=orders["orders"],
+            orders=f"http://{orders['orders']}",
             choice=BankChoice(security="zone"),
             database_url="sqlite:///switch.sqlite3",
             data_key=await new_data_key(hsm["hsm"]),
