@@ -58,7 +58,7 @@ class Route:
         serve: takes the far end of each connection.
         is_framed: whether frames with a two-byte length travel.
         twins: whether frames of callers may be sent again on a connection of their own.
-        said: sees every whole frame that the service sends.
+        said: sees every whole frame that the service sends, and by ``to_copy`` whether to a copy.
         heard: sees every whole frame that callers send, as somebody on the way does.
     """
 
@@ -66,7 +66,7 @@ class Route:
     serve: Callable[[SimStream], None]
     is_framed: bool = True
     twins: bool = False
-    said: Tap | None = None
+    said: Callable[..., None] | None = None
     heard: Tap | None = None
 
 
@@ -125,8 +125,9 @@ class Network:
         near.is_framed = far.is_framed = route.is_framed
         if route.twins:
             near.twin = partial(self._twin, name)
-        far.said = route.said
-        near.said = route.heard if host.name != TWIN else None
+        is_copy = host.name == TWIN
+        far.said = partial(route.said, to_copy=is_copy) if route.said else None
+        near.said = None if is_copy else route.heard
         route.serve(far)
         return near
 

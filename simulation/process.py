@@ -47,7 +47,7 @@ class Parts:
         settings: as the configuration stands when it starts.
         hsm: makes the way to the security module, for each life.
         wall_ms: the switch's wall clock, which may jump.
-        said: sees every frame that it sends to terminals.
+        said: sees every frame that it sends to terminals, as :class:`Route` has it.
         heard: sees every frame that terminals send to it.
         books_are_away: whether its database cannot be reached.
     """
@@ -60,7 +60,7 @@ class Parts:
     draw: Random
     hsm: Callable[[], HsmTransport]
     wall_ms: WallClock
-    said: Tap
+    said: Callable[..., None]
     heard: Tap | None = None
     books_are_away: bool = False
 

@@ -110,8 +110,12 @@ class Auditor:
 
     # While the day goes on.
 
-    def said(self, frame: bytes) -> None:
-        """The switch sends this to a terminal: what it approves must be in the books by now."""
+    def said(self, frame: bytes, *, to_copy: bool) -> None:
+        """The switch sends this to a terminal: what it approves must be in the books by now.
+
+        Args:
+            to_copy: whether it answers a copy, which the terminal's next sign-on may overtake.
+        """
         try:
             message = self._dialect.decode(PosEnvelope.split(frame[_FRAME_HEADER_BYTES:])[1])
         except RemoteFormatError as error:
@@ -122,7 +126,7 @@ class Auditor:
         name = (message.get(41), message.get(60)[2:8], message.get(11))
         if message.mti not in _ANSWERS:
             return
-        self.codes[message.get(39)] += 1
+        self.codes[message.get(39)] += not to_copy
         if message.get(39) != "00":
             # A duplicate says nothing of the first; a terminal that took it for a refusal of that
             # differs from the switch at the end.
