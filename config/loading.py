@@ -69,6 +69,9 @@ def load_document(path: str | Path) -> dict[str, Any]:
         raise ConfigError(path, "", f"is not TOML: {error}") from None
 
 
+NO_SUCH_KEY = "no such key"
+
+
 def readable(
     table: Mapping[str, Any], kind: type[msgspec.Struct], place: str = ""
 ) -> tuple[dict[str, Any], list[tuple[str, str]]]:
@@ -79,12 +82,12 @@ def readable(
         place: where it stands; empty for the whole file.
 
     Returns:
-        The keys that are right, lists with those of their tables that are; and key and reason of
-        every fault.
+        The keys that are right, lists with those of their tables that are, without keys that
+        nobody knows; and key and reason of every fault.
     """
     fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
     found: dict[str, Any] = {}
-    faults = [(_below(place, name), "no such key") for name in table if name not in fields]
+    faults = [(_below(place, name), NO_SUCH_KEY) for name in table if name not in fields]
     for name, field in fields.items():
         if name in table:
             taken, wrong = _taken(table[name], field.type, _below(place, name))
@@ -104,12 +107,15 @@ def _taken(value: Any, kind: Any, place: str) -> tuple[Any, list[tuple[str, str]
     inner = next((one for one in get_args(kind) if _is_struct(one)), kind)
     if isinstance(value, list) and _is_struct(inner):
         parts = [_taken(one, inner, f"{place}[{n}]") for n, one in enumerate(value)]
-        kept = [part for part, wrong in parts if not wrong]
+        kept = [part for part, _ in parts if part is not _NOTHING]
         return kept, [fault for _, wrong in parts for fault in wrong]
     if isinstance(value, dict) and _is_struct(inner):
-        _, faults = readable(value, inner, place)
-        if faults:
+        known, faults = readable(value, inner, place)
+        if any(reason != NO_SUCH_KEY for _, reason in faults):
             return _NOTHING, faults
+        if faults:
+            taken, more = _taken(known, kind, place)
+            return taken, faults + more
     try:
         msgspec.convert(value, kind)
     except msgspec.ValidationError as error:

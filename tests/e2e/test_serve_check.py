@@ -103,6 +103,19 @@ async def test_all_faults_are_told_at_once(world: World, tmp_path: Path) -> None
     assert expected.keys() == faults.keys()
 
 
+async def test_a_key_that_nobody_knows_hides_nothing(world: World, tmp_path: Path) -> None:
+    """Nor does a table without rows: what else is wrong, of whatever table, is told beside it."""
+    code, faults = await checked(
+        world,
+        tmp_path,
+        lambda found: found.pop("business_day"),
+        lambda found: found["terminals"][0].update(foo=1, tmk=ZEROS),
+        lambda found: found["routes"][0].update(bank="nobody"),
+    )
+    assert 2 == code
+    assert {"business_day", "terminals[0].foo", "terminals[0].tmk", "routes[0].bank"} <= set(faults)
+
+
 async def test_no_module(world: World, tmp_path: Path) -> None:
     """Where none answers, what needs none is told all the same, and that keys were not tried."""
     code, faults = await checked(

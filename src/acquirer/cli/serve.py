@@ -15,7 +15,7 @@ import typer
 from acquirer.cli.logs import configure_logging
 from acquirer.cli.process import USAGE_ERROR, first_of, print_ready, run_service, until_signalled
 from acquirer.cli.screen import print_json, say
-from acquirer.config.loading import ConfigError, load, load_document, readable
+from acquirer.config.loading import NO_SUCH_KEY, ConfigError, load, load_document, readable
 from acquirer.config.tls import TlsSettings
 from acquirer.hsm_sim.configuration import HsmTable
 from acquirer.hsm_sim.errors import HsmConfigError
@@ -35,6 +35,10 @@ UNREAD: dict[str, Any] = {
     "banks": [],
     "profiles": [],
 }
+# Tables whose rows others name: where one cannot be read, what names it is not told of.
+NAMED = frozenset(
+    {"banks", "profiles", "merchants", "terminals", "couriers", "order_systems", "order_hosts"}
+)
 SQLITE = "sqlite:///"
 # Rarer than Python's own: most of what a payment makes is gone when it is answered.
 GC_THRESHOLDS = (50_000, 50, 100)
@@ -173,7 +177,9 @@ def _tried(path: Path) -> list[Tried]:
         execute = embedded_module(settings.hsm, str(path))
     except ConfigError as error:
         return [*unread, Tried(error.key, "embedded security module", error.reason)]
-    tried = trio.run(partial(try_start, settings, str(path), execute, whole=not faults))
+    lost = {key.partition(".")[0].partition("[")[0] for key, why in faults if why != NO_SUCH_KEY}
+    whole = lost.isdisjoint(NAMED)
+    tried = trio.run(partial(try_start, settings, str(path), execute, whole=whole))
     missing = {fault.place.partition(".")[0] for fault in unread}
     return [
         *unread,
