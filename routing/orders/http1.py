@@ -28,6 +28,7 @@ ANSWER_BYTES_MAX = 131_072
 EVENTS_MAX = 1_000
 HEAD_BYTES_MAX = 8_192
 _RECEIVE_BYTES = 8_192
+NO_CONNECTION = "no connection"
 
 
 HttpConnect = Callable[[Origin], Awaitable[trio.abc.Stream]]
@@ -137,7 +138,7 @@ class HttpPool:
         try:
             return _Connection(await self._open(self._origin))
         except OSError:
-            raise HttpError("no connection") from None
+            raise HttpError(NO_CONNECTION) from None
 
     async def _close_idle(self) -> None:
         idle, self._idle = self._idle, []

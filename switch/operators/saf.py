@@ -112,6 +112,7 @@ async def write_off_saf(context: Context, id: int, name: str, reason: str) -> Do
         "rrn": entry.rrn,
         "original_rrn": original.rrn,
         "amount_minor": entry.amount_minor,
+        "currency_code": entry.currency_code,
         "debit": posting.debit,
         "credit": posting.credit,
         "name": name,

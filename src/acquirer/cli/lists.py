@@ -80,9 +80,12 @@ def print_table(
     columns: Sequence[Column[R]],
     style: Callable[[R], str] = lambda row: "",
 ) -> None:
-    """Print rows in columns; as :func:`print_list` without JSON."""
+    """Print rows in columns, or that there are none; as :func:`print_list` without JSON."""
     source = iter(rows)
     page = list(islice(source, PAGE_ROWS))
+    if not page:
+        say(f"{title}: none")
+        return
     headings = [column.heading for column in columns]
     cells = [_cells(row, columns) for row in page]
     places = fit(headings, cells, [column.right for column in columns], Screen().width)

@@ -108,7 +108,8 @@ def write_off(
     if as_json:
         print_json(answer)
     else:
+        amount = format_minor(answer["amount_minor"], answer["currency_code"])
         say(
             f"{id} written off, rrn {answer['rrn']}: debit {answer['debit']},"
-            f" credit {answer['credit']}, {answer['amount_minor']} minor units"
+            f" credit {answer['credit']}, {amount} (currency {answer['currency_code']})"
         )
