@@ -138,3 +138,7 @@ REVERSIBLE = frozenset(kind for kind, row in KINDS.items() if row.undo is Undo.B
 UNDOING = frozenset(kind for kind, row in KINDS.items() if row.undoes)
 POSTING = frozenset(kind for kind, row in KINDS.items() if row.posts)
 PAYMENTS = frozenset(kind for kind, row in KINDS.items() if row.payment)
+# Payments, and what gives back by postings of its own.
+TAKINGS = frozenset(
+    kind for kind, row in KINDS.items() if row.payment or (row.posts and row.gives_back)
+)

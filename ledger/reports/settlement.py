@@ -18,7 +18,7 @@ from acquirer.ledger.accounts.postings import MDR_RETURNED
 from acquirer.ledger.journal.entries import (
     State,
 )
-from acquirer.ledger.journal.kinds import PAYMENTS, Kind
+from acquirer.ledger.journal.kinds import KINDS, TAKINGS, Kind
 from acquirer.ledger.reports.orders import PAID, cash_in_hand
 from acquirer.ledger.reports.pages import PAGE_ROWS
 from acquirer.ledger.store.schema import journal, orders, transfers
@@ -162,7 +162,7 @@ def _payments(first_date: str, last_date: str, merchant_id: str) -> Any:
         .outerjoin(unconfirmed, unconfirmed.c.payment_id == journal.c.id)
         .where(
             journal.c.business_date.between(first_date, last_date),
-            journal.c.kind.in_(sorted({*PAYMENTS, Kind.REFUND, Kind.ORDER_EXCEPTION})),
+            journal.c.kind.in_(sorted({*TAKINGS, Kind.ORDER_EXCEPTION})),
             journal.c.state.in_((*STANDING, *RETURNED)),
             # One that was never approved has not come back either.
             journal.c.response_code == APPROVED_CODE,
@@ -177,10 +177,11 @@ def _count(line: ReportLine, row: Any) -> None:
         return
     # PostgreSQL sums integers to a decimal.
     fee_minor = int(row.fee_minor)
-    if row.kind == Kind.REFUND or row.state not in STANDING:
+    gives_back = KINDS[Kind(row.kind)].gives_back
+    if gives_back or row.state not in STANDING:
         line.returned_count += 1
         line.returned_minor += row.amount_minor
-        if row.kind == Kind.REFUND:
+        if gives_back:
             line.fee_minor += fee_minor
             line.net_minor -= row.amount_minor + fee_minor
         else:

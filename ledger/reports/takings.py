@@ -1,6 +1,6 @@
 """What a merchant took in on one business day, by means of payment: a till's own report.
 
-One read of a partial index over payments, run by the writer on its own connection, so that a
+One read of an index by merchant, day and kind, run by the writer on its own connection, so that a
 terminal may ask for it while others pay. ``acquirer report`` has more, for whoever can wait.
 """
 
@@ -8,19 +8,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, func, select, text
+from sqlalchemy import bindparam, func, literal_column, select, text
 
 from acquirer.codecs.order_codes import means_of
-from acquirer.ledger.journal.kinds import Kind
+from acquirer.ledger.journal.kinds import KINDS, TAKINGS, Kind
 from acquirer.ledger.store.database import Session, Sql
-from acquirer.ledger.store.schema import TAKEN, journal
+from acquirer.ledger.store.schema import journal
 
-_TAKINGS = Sql(
+QUERY = Sql(
     select(
         journal.c.kind, journal.c.processing_code, func.count(), func.sum(journal.c.amount_minor)
     )
     .where(
-        TAKEN,
+        journal.c.kind.in_([literal_column(f"'{kind}'") for kind in sorted(TAKINGS)]),
         journal.c.merchant_id == bindparam("merchant"),
         journal.c.business_date == bindparam("day"),
         journal.c.currency_code == bindparam("currency"),
@@ -56,8 +56,9 @@ def takings(session: Session, merchant_id: str, business_date: str, currency_cod
     """Payments that stand, and refunds, of one business date (YYYY-MM-DD) and currency."""
     found = Takings()
     names = {"merchant": merchant_id, "day": business_date, "currency": currency_code}
-    for kind, processing_code, count, amount_minor in session.rows(_TAKINGS, **names):
-        means = kind if kind == Kind.REFUND else means_of(processing_code)
+    for kind, processing_code, count, amount_minor in session.rows(QUERY, **names):
+        gives_back = bool(KINDS[Kind(kind)].gives_back)
+        means = "back" if gives_back else means_of(processing_code)
         # PostgreSQL sums integers to a decimal.
         if means == "card":
             found.card_count += count
@@ -65,7 +66,7 @@ def takings(session: Session, merchant_id: str, business_date: str, currency_cod
         elif means == "cash":
             found.cash_count += count
             found.cash_minor += int(amount_minor)
-        elif means == Kind.REFUND:
+        elif means == "back":
             found.refund_count += count
             found.refund_minor += int(amount_minor)
         else:

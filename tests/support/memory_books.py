@@ -25,7 +25,7 @@ from acquirer.ledger.journal.entries import (
     Role,
     State,
 )
-from acquirer.ledger.journal.kinds import Kind
+from acquirer.ledger.journal.kinds import KINDS, TAKINGS
 from acquirer.ledger.journal.states import change_is_legal
 from acquirer.ledger.journal.steps import (
     CommitResult,
@@ -35,8 +35,6 @@ from acquirer.ledger.journal.steps import (
 )
 from acquirer.ledger.reports.takings import Takings
 from acquirer.ledger.store.rows import EntryRow
-
-_TAKEN = (Kind.SALE, Kind.OFFLINE_SALE, Kind.ORDER_PAYMENT, Kind.ORDER_GROUP, Kind.REFUND)
 
 
 class MemoryBooks:
@@ -195,10 +193,10 @@ class MemoryBooks:
         for entry in self.rows.entries.values():
             of = (entry.merchant_id, entry.business_date, entry.currency_code)
             is_standing = entry.state in (State.APPROVED, State.REFUNDED)
-            if of != key or entry.kind not in _TAKEN or not is_standing:
+            if of != key or entry.kind not in TAKINGS or not is_standing:
                 continue
             means = means_of(entry.processing_code)
-            if entry.kind is Kind.REFUND:
+            if KINDS[entry.kind].gives_back:
                 found.refund_count += 1
                 found.refund_minor += entry.amount_minor
             elif means is Means.CARD:

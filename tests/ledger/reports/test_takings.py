@@ -9,7 +9,7 @@ from acquirer.ledger.journal.entries import (
 from acquirer.ledger.journal.steps import (
     InsertEntry,
 )
-from acquirer.ledger.reports.takings import Takings, takings
+from acquirer.ledger.reports.takings import QUERY, Takings, takings
 from acquirer.ledger.store.database import Session
 from acquirer.ledger.store.writer import Writer
 
@@ -38,3 +38,15 @@ def test_takings_are_what_stands_by_means(
     assert Takings(2, 1_000, 1, 40, 1, 1, 100) == found
     assert 940 == found.total_minor
     assert Takings() == takings(session, "M1", "2026-01-04", "156")
+
+
+def test_takings_are_found_by_their_index(session: Session) -> None:
+    """On both databases by merchant, day and kind; PostgreSQL walks few rows unless told not to."""
+    text, names, _ = QUERY.compiled(session.dialect)
+    if session.is_postgresql:
+        session.cursor.execute("SET enable_seqscan = off")
+    explain = "EXPLAIN " if session.is_postgresql else "EXPLAIN QUERY PLAN "
+    session.cursor.execute(explain + text, ["1"] * len(names))
+    plan = " ".join(str(row[-1]) for row in session.cursor.fetchall())
+    conditions = plan.partition("ix_journal_takings")[2].partition("Filter")[0]
+    assert all(name in conditions for name in ("merchant_id", "business_date", "kind"))

@@ -20,6 +20,7 @@ from acquirer.ledger.errors import SchemaError
 from acquirer.ledger.journal.entries import (
     Entry,
 )
+from acquirer.ledger.journal.kinds import Kind
 from acquirer.ledger.journal.steps import (
     InsertEntry,
 )
@@ -35,6 +36,22 @@ def test_migrations_make_the_tables_of_the_schema(writer: Writer, url: str) -> N
     with create_engine(Database(url).url).connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
+
+
+JOURNAL_RULES = {
+    False: "SELECT sql FROM sqlite_master WHERE tbl_name = 'journal' AND sql IS NOT NULL",
+    True: "SELECT indexdef FROM pg_indexes WHERE tablename = 'journal' UNION ALL"
+    " SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 'journal'::regclass",
+}
+
+
+def test_no_rule_of_the_journal_names_a_kind(session: Session) -> None:
+    """A kind that is added needs no migration: tables, indexes and checks know none by name."""
+    migrate(session)
+    session.cursor.execute(JOURNAL_RULES[session.is_postgresql])
+    rules = [str(row[0]) for row in session.cursor.fetchall()]
+    assert any("ix_journal_takings" in rule for rule in rules)
+    assert [] == [rule for rule in rules for kind in Kind if f"'{kind}'" in rule]
 
 
 def test_the_newest_migration_is_the_schema_version() -> None:
