@@ -24,8 +24,8 @@ from acquirer.ledger.accounts.transfer_steps import (
 from acquirer.ledger.accounts.transfers import GENESIS, Staged, chain_link, effect, normal_side
 from acquirer.ledger.errors import BookUnavailable
 from acquirer.ledger.store import statements as sql
+from acquirer.ledger.store.columns import CHAIN_LENGTH_MAX
 from acquirer.ledger.store.database import Row, Session, Sql
-from acquirer.ledger.store.schema import CHAIN_LENGTH_MAX
 
 ACCOUNTS_CACHED_MAX = 50_000
 REVERSALS_IN_A_ROW_MAX = 100

@@ -21,8 +21,8 @@ from acquirer.ledger.journal.entries import (
     State,
 )
 from acquirer.ledger.journal.kinds import POSTING, Kind
+from acquirer.ledger.store.columns import CHAIN_LENGTH_MAX
 from acquirer.ledger.store.schema import (
-    CHAIN_LENGTH_MAX,
     accounts,
     chain_anchors,
     chains,

@@ -9,21 +9,19 @@ all this (a test holds both equal); start reading at :data:`transfers` and :data
 
 from __future__ import annotations
 
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    CheckConstraint,
-    Column,
-    ForeignKey,
-    Identity,
-    Index,
-    LargeBinary,
-    MetaData,
-    Table,
-    Text,
-    text,
+from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, MetaData, Table, Text, text
+
+from acquirer.ledger.store.columns import (
+    CHAIN_LENGTH_MAX,
+    BigInt,
+    Bytes,
+    Flag,
+    given_key,
+    integer,
+    maybe_integer,
+    number_key,
+    text_column,
 )
-from sqlalchemy.dialects import sqlite
 
 # The migration that creates exactly these tables; a test holds them equal.
 SCHEMA_VERSION = "0016"
@@ -39,52 +37,18 @@ metadata = MetaData(
     }
 )
 
-# A transfer's id is its writer's chain number times this, plus its place in that chain: unique
-# without asking anybody, and in the order of the chain.
-CHAIN_LENGTH_MAX = 1 << 40
-
-# SQLite's STRICT tables know INTEGER, TEXT and BLOB only.
-BigInt = BigInteger().with_variant(sqlite.INTEGER(), "sqlite")
-Flag = Boolean().with_variant(sqlite.INTEGER(), "sqlite")
-Bytes = LargeBinary().with_variant(sqlite.BLOB(), "sqlite")
-
-
-def _text(name: str, default: str | None = None) -> Column[str]:
-    server_default = None if default is None else text(f"'{default}'")
-    return Column(name, Text, nullable=False, server_default=server_default)
-
-
-def _integer(name: str, default: int | None = None) -> Column[int]:
-    server_default = None if default is None else text(str(default))
-    return Column(name, BigInt, nullable=False, server_default=server_default)
-
-
-def _maybe_integer(name: str) -> Column[int]:
-    return Column(name, BigInt, nullable=True)
-
-
-def _number_key(name: str) -> Column[int]:
-    """A key that the database counts up itself."""
-    return Column(name, BigInt, Identity(always=False), primary_key=True)
-
-
-def _given_key(name: str) -> Column[int]:
-    """A key that the program makes; PostgreSQL must not add a sequence of its own."""
-    return Column(name, BigInt, primary_key=True, autoincrement=False)
-
-
 accounts = Table(
     "accounts",
     metadata,
-    _number_key("id"),
-    _text("name"),
-    _text("currency_code"),
-    _text("normal_side"),
+    number_key("id"),
+    text_column("name"),
+    text_column("currency_code"),
+    text_column("normal_side"),
     Column("no_negative", Flag, nullable=False, server_default=text("false")),
-    _integer("debits_posted", 0),
-    _integer("credits_posted", 0),
-    _integer("debits_pending", 0),
-    _integer("credits_pending", 0),
+    integer("debits_posted", 0),
+    integer("credits_posted", 0),
+    integer("debits_pending", 0),
+    integer("credits_pending", 0),
     CheckConstraint("normal_side IN ('debit', 'credit')", name="normal_side"),
     CheckConstraint(
         "debits_posted >= 0 AND credits_posted >= 0"
@@ -104,9 +68,9 @@ accounts = Table(
 chains = Table(
     "chains",
     metadata,
-    _number_key("id"),
-    _text("instance"),
-    _integer("chain_seq", 0),
+    number_key("id"),
+    text_column("instance"),
+    integer("chain_seq", 0),
     Column("chain_hash", Bytes, nullable=False),
     Index("uq_chains_instance", "instance", unique=True),
     sqlite_strict=True,
@@ -115,21 +79,21 @@ chains = Table(
 transfers = Table(
     "transfers",
     metadata,
-    _given_key("id"),
-    _integer("event_id"),
+    given_key("id"),
+    integer("event_id"),
     Column("debit_account_id", BigInt, ForeignKey("accounts.id"), nullable=False),
     Column("credit_account_id", BigInt, ForeignKey("accounts.id"), nullable=False),
-    _integer("amount_minor"),
-    _text("currency_code"),
-    _text("code"),
-    _text("phase"),
-    _maybe_integer("pending_id"),
-    _maybe_integer("reverses_id"),
-    _maybe_integer("expires_at_ms"),
-    _text("business_date"),
-    _integer("created_at_ms"),
-    _integer("writer"),
-    _integer("chain_seq"),
+    integer("amount_minor"),
+    text_column("currency_code"),
+    text_column("code"),
+    text_column("phase"),
+    maybe_integer("pending_id"),
+    maybe_integer("reverses_id"),
+    maybe_integer("expires_at_ms"),
+    text_column("business_date"),
+    integer("created_at_ms"),
+    integer("writer"),
+    integer("chain_seq"),
     Column("chain_hash", Bytes, nullable=False),
     CheckConstraint(f"id = writer * {CHAIN_LENGTH_MAX} + chain_seq", name="id"),
     CheckConstraint("debit_account_id <> credit_account_id", name="two_accounts"),
@@ -166,41 +130,41 @@ UNSETTLED = text("state IN ('received', 'sent')")
 journal = Table(
     "journal",
     metadata,
-    _given_key("id"),
-    _text("rrn"),
-    _text("role"),
-    _text("kind"),
-    _text("mti"),
-    _text("processing_code"),
-    _text("transaction_type"),
-    _text("terminal_id"),
-    _text("merchant_id"),
-    _text("batch"),
-    _text("stan"),
-    _integer("amount_minor"),
-    _text("currency_code"),
+    given_key("id"),
+    text_column("rrn"),
+    text_column("role"),
+    text_column("kind"),
+    text_column("mti"),
+    text_column("processing_code"),
+    text_column("transaction_type"),
+    text_column("terminal_id"),
+    text_column("merchant_id"),
+    text_column("batch"),
+    text_column("stan"),
+    integer("amount_minor"),
+    text_column("currency_code"),
     Column("fingerprint", Bytes, nullable=False),
-    _text("state"),
-    _text("owner"),
-    _integer("lease_until_ms"),
-    _integer("created_at_ms"),
-    _text("business_date"),
+    text_column("state"),
+    text_column("owner"),
+    integer("lease_until_ms"),
+    integer("created_at_ms"),
+    text_column("business_date"),
     Column("pan_masked", Text, nullable=True),
     Column("pan_token", Bytes, nullable=True),
     Column("pan_cipher", Bytes, nullable=True),
-    _text("bank", ""),
-    _text("bank_stan", ""),
-    _text("transmission_at", ""),
-    _text("order_no", ""),
-    _text("courier_id", ""),
-    _maybe_integer("original_id"),
-    _maybe_integer("claimed_by"),
-    _text("response_code", ""),
-    _text("approval_code", ""),
-    _text("late_response_code", ""),
-    _text("detail", ""),
-    _text("reply", ""),
-    _integer("epoch", 0),
+    text_column("bank", ""),
+    text_column("bank_stan", ""),
+    text_column("transmission_at", ""),
+    text_column("order_no", ""),
+    text_column("courier_id", ""),
+    maybe_integer("original_id"),
+    maybe_integer("claimed_by"),
+    text_column("response_code", ""),
+    text_column("approval_code", ""),
+    text_column("late_response_code", ""),
+    text_column("detail", ""),
+    text_column("reply", ""),
+    integer("epoch", 0),
     Index("uq_journal_original", "terminal_id", "batch", "stan", "role", unique=True),
     Index("uq_journal_rrn", "rrn", unique=True),
     Index(
@@ -237,16 +201,16 @@ orders = Table(
     metadata,
     Column("merchant_id", Text, primary_key=True),
     Column("order_no", Text, primary_key=True),
-    _text("status"),
-    _integer("amount_minor"),
-    _text("currency_code"),
-    _text("pay_ways"),
-    _text("text"),
-    _integer("queried_at_ms"),
-    _maybe_integer("paying_id"),
-    _maybe_integer("payment_id"),
-    _integer("changes", 0),
-    _text("part_of", ""),
+    text_column("status"),
+    integer("amount_minor"),
+    text_column("currency_code"),
+    text_column("pay_ways"),
+    text_column("text"),
+    integer("queried_at_ms"),
+    maybe_integer("paying_id"),
+    maybe_integer("payment_id"),
+    integer("changes", 0),
+    text_column("part_of", ""),
     Index(
         "ix_orders_parts",
         "merchant_id",
@@ -267,13 +231,13 @@ terminals = Table(
     "terminals",
     metadata,
     Column("terminal_id", Text, primary_key=True),
-    _text("batch"),
+    text_column("batch"),
     Column("signed_on", Flag, nullable=False),
-    _text("tpk"),
-    _text("tak"),
-    _text("tdk"),
-    _text("waiting", ""),
-    _integer("key_version"),
+    text_column("tpk"),
+    text_column("tak"),
+    text_column("tdk"),
+    text_column("waiting", ""),
+    integer("key_version"),
     sqlite_strict=True,
 )
 
@@ -281,8 +245,8 @@ couriers = Table(
     "couriers",
     metadata,
     Column("courier_id", Text, primary_key=True),
-    _text("terminal_id"),
-    _integer("password_tries"),
+    text_column("terminal_id"),
+    integer("password_tries"),
     Column("locked", Flag, nullable=False),
     sqlite_strict=True,
 )
@@ -297,22 +261,22 @@ _SAF_OPEN = text("finished_at_ms IS NULL AND dead_at_ms IS NULL")
 saf = Table(
     "saf",
     metadata,
-    _given_key("id"),
-    _text("bank"),
-    _text("kind"),
-    _integer("original_id"),
-    _text("reason"),
-    _integer("created_at_ms"),
-    _integer("next_at_ms"),
-    _integer("attempts"),
-    _text("stan"),
-    _text("transmission_at"),
-    _text("owner", ""),
-    _integer("lease_until_ms", 0),
-    _text("response_code", ""),
-    _maybe_integer("finished_at_ms"),
-    _maybe_integer("dead_at_ms"),
-    _text("dead_reason", ""),
+    given_key("id"),
+    text_column("bank"),
+    text_column("kind"),
+    integer("original_id"),
+    text_column("reason"),
+    integer("created_at_ms"),
+    integer("next_at_ms"),
+    integer("attempts"),
+    text_column("stan"),
+    text_column("transmission_at"),
+    text_column("owner", ""),
+    integer("lease_until_ms", 0),
+    text_column("response_code", ""),
+    maybe_integer("finished_at_ms"),
+    maybe_integer("dead_at_ms"),
+    text_column("dead_reason", ""),
     Index("uq_saf_original_id_kind", "original_id", "kind", unique=True),
     Index(
         "ix_saf_advices",
@@ -330,21 +294,21 @@ _UNDELIVERED = text("delivered_at_ms IS NULL")
 outbox = Table(
     "outbox",
     metadata,
-    _number_key("seq"),
-    _text("id"),
-    _text("merchant_id"),
-    _text("order_no"),
-    _text("type"),
-    _text("body"),
-    _integer("created_at_ms"),
-    _integer("next_at_ms"),
-    _integer("attempts"),
-    _text("owner", ""),
-    _integer("lease_until_ms", 0),
-    _maybe_integer("delivered_at_ms"),
-    _maybe_integer("dead_at_ms"),
-    _text("dead_reason", ""),
-    _text("attempt_log", ""),
+    number_key("seq"),
+    text_column("id"),
+    text_column("merchant_id"),
+    text_column("order_no"),
+    text_column("type"),
+    text_column("body"),
+    integer("created_at_ms"),
+    integer("next_at_ms"),
+    integer("attempts"),
+    text_column("owner", ""),
+    integer("lease_until_ms", 0),
+    maybe_integer("delivered_at_ms"),
+    maybe_integer("dead_at_ms"),
+    text_column("dead_reason", ""),
+    text_column("attempt_log", ""),
     Index("uq_outbox_id", "id", unique=True),
     Index(
         "ix_outbox_undelivered",
@@ -361,13 +325,13 @@ instances = Table(
     "instances",
     metadata,
     Column("owner", Text, primary_key=True),
-    _text("instance"),
-    _integer("incarnation"),
-    _integer("started_at_ms"),
-    _integer("seen_at_ms", 0),
-    _integer("steady_since_ms", 0),
-    _integer("latest_at_ms", 0),
-    _text("open_date", ""),
+    text_column("instance"),
+    integer("incarnation"),
+    integer("started_at_ms"),
+    integer("seen_at_ms", 0),
+    integer("steady_since_ms", 0),
+    integer("latest_at_ms", 0),
+    text_column("open_date", ""),
     Index("uq_instances_incarnation", "instance", "incarnation", unique=True),
     sqlite_strict=True,
 )
@@ -376,17 +340,17 @@ number_blocks = Table(
     "number_blocks",
     metadata,
     Column("name", Text, primary_key=True),
-    _integer("next_number"),
+    integer("next_number"),
     sqlite_strict=True,
 )
 
 chain_anchors = Table(
     "chain_anchors",
     metadata,
-    _given_key("id"),
-    _text("business_date"),
-    _integer("created_at_ms"),
-    _text("heads"),
+    given_key("id"),
+    text_column("business_date"),
+    integer("created_at_ms"),
+    text_column("heads"),
     Column("anchor_hash", Bytes, nullable=False),
     sqlite_strict=True,
 )
@@ -398,14 +362,14 @@ config_versions = Table(
     Column("kind", Text, primary_key=True),
     Column("key", Text, primary_key=True),
     Column("version", BigInt, primary_key=True, autoincrement=False),
-    _integer("epoch"),
-    _integer("place"),
+    integer("epoch"),
+    integer("place"),
     Column("body", Text, nullable=True),
-    _integer("valid_from"),
-    _text("made_by"),
-    _text("checked_by"),
-    _text("reason"),
-    _maybe_integer("replaces"),
+    integer("valid_from"),
+    text_column("made_by"),
+    text_column("checked_by"),
+    text_column("reason"),
+    maybe_integer("replaces"),
     sqlite_strict=True,
 )
 
@@ -413,8 +377,8 @@ config_versions = Table(
 config_epoch = Table(
     "config_epoch",
     metadata,
-    _given_key("id"),
-    _integer("epoch"),
+    given_key("id"),
+    integer("epoch"),
     CheckConstraint("id = 1", name="one_row"),
     sqlite_strict=True,
 )
