@@ -13,7 +13,7 @@ from acquirer.ledger.journal.entries import (
 from acquirer.ledger.journal.steps import (
     QueueEvent,
 )
-from acquirer.ledger.owed.queues import ATTEMPT_LOG_CHARACTERS_MAX
+from acquirer.ledger.owed.notices import ATTEMPT_LOG_CHARACTERS_MAX
 from acquirer.ledger.reports.orders import EventAttempt, event_story
 from acquirer.ledger.store.database import Database
 from acquirer.routing.orders.adapter import Delivered, EventAnswer, Rejected

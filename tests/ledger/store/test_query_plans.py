@@ -6,7 +6,7 @@ from types import ModuleType
 
 import pytest
 
-from acquirer.ledger.owed import leases, open_work, queues
+from acquirer.ledger.owed import leases, notices, open_work, orphans, queues
 from acquirer.ledger.reports import gauges, takings
 from acquirer.ledger.store import reads
 from acquirer.ledger.store.database import Database, Session, Sql
@@ -17,7 +17,16 @@ GROWING = ("journal", "saf", "outbox", "transfers", "orders")
 
 def queries() -> list[tuple[str, Sql]]:
     """Every query of the modules that read the books of a running switch."""
-    modules: tuple[ModuleType, ...] = (gauges, leases, open_work, queues, reads, takings)
+    modules: tuple[ModuleType, ...] = (
+        gauges,
+        leases,
+        notices,
+        open_work,
+        orphans,
+        queues,
+        reads,
+        takings,
+    )
     return [
         (f"{module.__name__}.{name}", value)
         for module in modules

@@ -1,0 +1,131 @@
+"""What may be read of the books, each in one call; the queries are ``store/reads.py``."""
+
+from __future__ import annotations
+
+from acquirer.ledger.accounts.transfer_steps import Posting
+from acquirer.ledger.calls import Calls
+from acquirer.ledger.journal.entries import (
+    CourierRow,
+    Desk,
+    Entry,
+    OrderPayments,
+    OrderRow,
+    Role,
+    TerminalRow,
+)
+from acquirer.ledger.reports.takings import Takings, takings
+from acquirer.ledger.store import reads
+from acquirer.ledger.store.configuration import (
+    StoredConfiguration,
+    current_epoch,
+    stored_configuration,
+)
+from acquirer.ledger.store.rows import EntryRow
+
+
+class Reads(Calls):
+    """Reads; each sees what was committed before it was asked."""
+
+    async def entry(self, id: int) -> Entry | None:
+        """The journal entry with this id."""
+        found: Entry | None = await self._read(reads.entry, id)
+        return found
+
+    async def entry_by_rrn(self, rrn: str) -> Entry | None:
+        """The journal entry with this DE37."""
+        found: Entry | None = await self._read(reads.entry_by_rrn, rrn)
+        return found
+
+    async def find_entry(
+        self, terminal_id: str, batch: str, stan: str, role: Role = Role.ORIGINAL
+    ) -> Entry | None:
+        """The entry that (terminal, batch, STAN) names in this role."""
+        found: Entry | None = await self._read(reads.find_entry, terminal_id, batch, stan, role)
+        return found
+
+    async def entries_of_original(self, original_id: int) -> list[Entry]:
+        """Voids, reversals and confirmations that refer to an entry, oldest first."""
+        found: list[Entry] = await self._read(reads.entries_of_original, original_id)
+        return found
+
+    async def entries_of_order(self, merchant_id: str, order_no: str) -> list[Entry]:
+        """Every entry about an order, oldest first."""
+        found: list[Entry] = await self._read(reads.entries_of_order, merchant_id, order_no)
+        return found
+
+    async def order(self, merchant_id: str, order_no: str) -> OrderRow | None:
+        """What is known of an order."""
+        found: OrderRow | None = await self._read(reads.order, merchant_id, order_no)
+        return found
+
+    async def terminal(self, terminal_id: str) -> TerminalRow | None:
+        """A terminal's durable state."""
+        found: TerminalRow | None = await self._read(reads.terminal, terminal_id)
+        return found
+
+    async def terminals(self) -> list[TerminalRow]:
+        """All terminals that have a durable state, by id."""
+        found: list[TerminalRow] = await self._read(reads.terminals_all)
+        return found
+
+    async def courier(self, courier_id: str) -> CourierRow | None:
+        """A courier's durable state."""
+        found: CourierRow | None = await self._read(reads.courier, courier_id)
+        return found
+
+    async def couriers_at(self, terminal_id: str) -> list[CourierRow]:
+        """Who is signed on at a terminal, by id."""
+        found: list[CourierRow] = await self._read(reads.couriers_at, terminal_id)
+        return found
+
+    async def desk(self, merchant_id: str, order_no: str, courier_id: str) -> Desk:
+        """A courier, an order, and whether the merchant has been told all of it, in one read."""
+        found: Desk = await self._read(reads.desk, merchant_id, order_no, courier_id)
+        return found
+
+    async def order_payments(
+        self, merchant_id: str, order_no: str, named: tuple[str, str, str] | None
+    ) -> OrderPayments:
+        """In one read: an order, the original that a STAN names, and the payment that stands."""
+        found: OrderPayments = await self._read(reads.order_payments, merchant_id, order_no, named)
+        return found
+
+    async def unconfirmed(self, until_ms: int, now_ms: int, limit: int) -> list[EntryRow]:
+        """Payments of orders that nobody has confirmed, oldest first.
+
+        Args:
+            until_ms, now_ms: those from before the one or after the other, where a clock that
+                was put right has left them.
+        """
+        found: list[EntryRow] = await self._read(reads.unconfirmed, until_ms, now_ms, limit)
+        return found
+
+    async def takings(self, merchant_id: str, business_date: str, currency_code: str) -> Takings:
+        """A merchant's payments of a business date, by means."""
+        found: Takings = await self._read(takings, merchant_id, business_date, currency_code)
+        return found
+
+    async def account_sums(self, name: str, currency_code: str) -> tuple[int, int, int, int]:
+        """Debits and credits posted, debits and credits pending, minor units."""
+        sums: tuple[int, int, int, int] = await self._read(reads.account_sums, name, currency_code)
+        return sums
+
+    async def postings_of_event(self, event_id: int) -> list[Posting]:
+        """What an event posted, in its order; not what reversed it."""
+        found: list[Posting] = await self._read(reads.postings_of_event, event_id)
+        return found
+
+    async def expired_pending(self, now_ms: int, limit: int) -> list[int]:
+        """Events whose pending transfers ran out and are to be resolved with EXPIRE."""
+        found: list[int] = await self._read(reads.expired_pending, now_ms, limit)
+        return found
+
+    async def configuration_epoch(self) -> int:
+        """The epoch of the business configuration; 0 before the first import."""
+        found: int = await self._read(current_epoch)
+        return found
+
+    async def configuration(self) -> StoredConfiguration:
+        """The business configuration, as it is stored."""
+        found: StoredConfiguration = await self._read(stored_configuration)
+        return found
