@@ -9,8 +9,7 @@ The clock delivers everything in the order of time. Nothing here knows messages.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -24,7 +23,6 @@ from acquirer.simulation.day import Faults
 from acquirer.simulation.trace import Trace
 
 LATENCY_MIN_S, LATENCY_MAX_S = 0.0005, 0.004
-CONNECT_WAITING_MAX = 256
 # The fault that a service has a second door; copies of a frame then reach both at one time.
 TWO_DOORS = "sibling"
 TWIN = "twin"
@@ -370,42 +368,3 @@ class SimStream(trio.abc.Stream):
             return
         self._received.append(data)
         self._filled.unpark_all()
-
-
-class SimListener(trio.abc.Listener[trio.abc.Stream]):
-    """Takes connections for a server that accepts them one by one."""
-
-    def __init__(self, closed: Callable[[], object]) -> None:
-        self._send, self._receive = trio.open_memory_channel[SimStream](CONNECT_WAITING_MAX)
-        self._closed = closed
-
-    def take(self, stream: SimStream) -> None:
-        """A connection arrives; one too many is refused."""
-        try:
-            self._send.send_nowait(stream)
-        except (trio.WouldBlock, trio.BrokenResourceError, trio.ClosedResourceError):
-            stream.reset()
-
-    async def accept(self) -> trio.abc.Stream:
-        """The next connection."""
-        try:
-            return await self._receive.receive()
-        except trio.EndOfChannel:
-            raise trio.ClosedResourceError from None
-
-    async def aclose(self) -> None:
-        """Take no more; those that nobody has accepted are turned away."""
-        self._closed()
-        self._send.close()
-        with suppress(trio.EndOfChannel, trio.ClosedResourceError):
-            while True:
-                self._receive.receive_nowait().reset()
-        self._receive.close()
-        await trio.lowlevel.checkpoint()
-
-
-def serving(
-    nursery: trio.Nursery, serve: Callable[[SimStream], Awaitable[None]]
-) -> Callable[[SimStream], None]:
-    """A route's ``serve`` that runs a task for each connection."""
-    return lambda stream: nursery.start_soon(serve, stream)

@@ -23,8 +23,9 @@ from acquirer.ledger.errors import LedgerError
 from acquirer.payments.kernel.calendar import WallClock
 from acquirer.simulation.day import Faults
 from acquirer.simulation.disk import Disk, SimDatabase, open_sim_book
-from acquirer.simulation.network import Host, Network, Route, SimListener, Tap
+from acquirer.simulation.network import Host, Network, Route, Tap
 from acquirer.simulation.operator import Operator
+from acquirer.simulation.serving import SimListener
 from acquirer.simulation.trace import Trace
 from acquirer.switch.app import Running, run_switch
 from acquirer.switch.hsm.transport import HsmTransport

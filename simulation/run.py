@@ -27,8 +27,9 @@ from acquirer.simulation.day import Day
 from acquirer.simulation.disk import new_database
 from acquirer.simulation.habits import Budget
 from acquirer.simulation.healing import heal
-from acquirer.simulation.network import Host, Route, serving
+from acquirer.simulation.network import Host, Route
 from acquirer.simulation.report import Report
+from acquirer.simulation.serving import serving
 from acquirer.simulation.trace import Trace
 from acquirer.simulation.watchdog import Watchdog
 from acquirer.simulation.world import World

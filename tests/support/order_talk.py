@@ -20,7 +20,8 @@ from acquirer.hosts_sim.orders.app import OrderApp
 from acquirer.hosts_sim.orders.server import OrderServer
 from acquirer.hosts_sim.orders.settings import Rule
 from acquirer.simulation.hosts import CONNECTIONS_MAX, IDLE_S
-from acquirer.simulation.network import Host, Route, serving
+from acquirer.simulation.network import Host, Route
+from acquirer.simulation.serving import serving
 from acquirer.simulation.world import World
 
 PAGE = Path(__file__).parents[2] / "docs" / "interfaces" / "order-systems.md"
