@@ -31,6 +31,7 @@ from acquirer.codecs.private_fields import (
 from acquirer.codecs.response_codes import in_words
 from acquirer.codecs.shown_text import printable
 from acquirer.codecs.tpdu import PosEnvelope
+from acquirer.codecs.track2 import ciphered_part
 
 _NAME_WIDTH_MAX = 44
 _TERMINAL_TEXT = "gb18030"
@@ -270,6 +271,9 @@ def _parts(
     if (inner := dialect.parts.get(number)) is not None:
         found = shown_parts({number: value}, dialect).get(number, {})
         return [(f"{key} {inner.name(key)}".rstrip(), text, 1) for key, text in found.items()]
+    if number == 35 and kind == "z" and _tracks_encrypted(values):
+        part = ciphered_part(value)
+        return [("enciphered", f"digits {part.start + 1} to {part.stop}, by the track key", 1)]
     if number == 39:
         return [("meaning", in_words(value), 1)]
     if number == 48 and kind == "n" and mti[1:2] == "5":
@@ -290,6 +294,10 @@ def _parts(
         text = bytes.fromhex(value).decode("latin-1")
         return [("as text", text, 1)] if text.isascii() and text.isalnum() else []
     return _named(De90.parse(value)) if number == 90 else []
+
+
+def _tracks_encrypted(values: Mapping[int, str]) -> bool:
+    return bool(values.get(53)) and De53.parse(values[53]).tracks_encrypted
 
 
 def _named(value: Any) -> _Parts:

@@ -14,6 +14,26 @@ from acquirer.codecs.pan import Pan
 from acquirer.codecs.parts import is_digits
 
 DIGITS_MAX = 38
+CIPHERED_DIGITS = 16
+
+
+def ciphered_part(track: str) -> slice:
+    """Where a terminal's track is enciphered: 16 digits, then the last one, or the last two.
+
+    Args:
+        track: digits and separators; an odd number of them leaves one in clear behind, an even
+            number two.
+
+    Raises:
+        RemoteFormatError: it is too short for that.
+
+    >>> ciphered_part("6225880000000007D30121010000000000")
+    slice(16, 32, None)
+    """
+    end = len(track) - (1 if len(track) % 2 else 2)
+    if end < CIPHERED_DIGITS:
+        raise RemoteFormatError("too short for an enciphered track", field="35")
+    return slice(end - CIPHERED_DIGITS, end)
 
 
 @dataclass(frozen=True, slots=True, repr=False)

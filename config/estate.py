@@ -28,6 +28,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         mac: DE64's algorithm.
         encoding: Python name of the character set of texts.
         mac_key: length of the MAC key that sign-on 003 and 004 hand out.
+        sign_on: 60.3 of its terminals' sign-on; 004 brings a key under which they encipher tracks.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     mac: Literal["cup_ecb", "x919", "cmac"] = "cup_ecb"
     encoding: str = "gb18030"
     mac_key: Literal["single", "double"] = "double"
+    sign_on: Literal["001", "003", "004"] = "003"
 
 
 class Terminal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -16,7 +16,7 @@ from acquirer.codecs import bertlv
 from acquirer.codecs.pan import Pan
 from acquirer.codecs.private_fields import De53
 from acquirer.config.estate import Card
-from acquirer.terminals_sim.security import KeyRing, enciphered_pin
+from acquirer.terminals_sim.security import KeyRing, enciphered_pin, enciphered_track
 
 Entry = Literal["stripe", "chip", "contactless", "keyed"]
 
@@ -60,7 +60,8 @@ def card_fields(
         today: likewise.
 
     Returns:
-        DE22 always; by way of reading DE2, 14, 23, 35, 55; with a PIN DE26, 52, 53.
+        DE22 always; by way of reading DE2, 14, 23, 35, 55; with a PIN DE26, 52; with that or an
+        enciphered track DE53.
 
     Raises:
         PinBlockError: the PIN is not 4 to 12 digits.
@@ -71,17 +72,16 @@ def card_fields(
     if presented.entry != "stripe":
         fields |= {2: card.pan, 14: card.expiry}
     if presented.entry != "keyed":
-        fields[35] = card.track2
+        fields[35] = enciphered_track(keys, card.track2)
     if presented.entry in ("chip", "contactless"):
         fields[23] = "001"
         fields[55] = _icc_data(card, amount_minor, stan, today).hex().upper()
     if presented.pin is not None:
         block = enciphered_pin(keys, presented.pin, Pan(card.pan).account_number)
-        fields |= {
-            26: _PIN_DIGITS_MAX,
-            52: block.hex().upper(),
-            53: De53(2, keys.algorithm).format(),
-        }
+        fields |= {26: _PIN_DIGITS_MAX, 52: block.hex().upper()}
+    is_ciphered = 35 in fields and bool(keys.track_key)
+    if has_pin or is_ciphered:
+        fields[53] = De53(2 if has_pin else 0, keys.algorithm, is_ciphered).format()
     return fields
 
 

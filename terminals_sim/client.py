@@ -90,7 +90,7 @@ class TerminalClient:
     ) -> None:
         await self.link.close()
 
-    async def sign_on(self, network_code: str = "003") -> Result:
+    async def sign_on(self, network_code: str = "") -> Result:
         """Fetch working keys and the current batch."""
         return await self.perform(kinds.SIGN_ON, lambda: self.terminal.sign_on(network_code))
 
@@ -318,7 +318,7 @@ class TerminalClient:
         return None
 
     async def _sign_on_again(self) -> None:
-        network_code = self.state.network_code or "003"
+        network_code = self.state.network_code
         await self._once(kinds.SIGN_ON, lambda: self.terminal.sign_on(network_code))
 
     async def _follow_up(self, request: Request, demand: ProcessingDemand) -> None:

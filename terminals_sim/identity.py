@@ -21,6 +21,7 @@ class Identity:
         tmk: the master key in clear, 16 bytes; never shown, never stored by the terminal.
         mac: algorithm of DE64.
         encoding: character set of DE59.
+        network_code: 60.3 of its sign-on.
         tpdu: 5 bytes, ``60``, destination, source.
         header: 6 bytes; the first digit pair follows the way the card is read.
     """
@@ -30,6 +31,7 @@ class Identity:
     tmk: bytes = field(repr=False)
     mac: str = "cup_ecb"
     encoding: str = "gb18030"
+    network_code: str = "003"
     tpdu: bytes = TPDU
     header: bytes = HEADER
 
@@ -54,6 +56,7 @@ def identity(estate: Estate, terminal_id: str) -> Identity:
                 bytes.fromhex(terminal.tmk),
                 profile.mac,
                 profile.encoding,
+                profile.sign_on,
             )
     known = ", ".join(terminal.terminal_id for terminal in estate.terminals)
     raise EstateError(f"no terminal {terminal_id!r} in the estate; it has {known}")

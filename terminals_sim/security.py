@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from acquirer.codecs.private_fields import WorkingKeys
+from acquirer.codecs.track2 import ciphered_part
 from acquirer.hsm_sim.crypto import des, mac, pinblock
 from acquirer.terminals_sim.errors import KeyCheckError
 
@@ -74,6 +75,20 @@ def enciphered_pin(keys: KeyRing, pin: str, account_number: str = NO_ACCOUNT) ->
         PinBlockError: the PIN is not 4 to 12 digits.
     """
     return des.encrypt_ecb(keys.pin_key, pinblock.encode_iso0(pin, account_number))
+
+
+def enciphered_track(keys: KeyRing, track: str) -> str:
+    """A track as DE35 carries it: 16 of its digits enciphered where there is a track key.
+
+    Args:
+        keys: the working keys.
+        track: digits, ``D`` for the separator.
+    """
+    if not keys.track_key:
+        return track
+    part = ciphered_part(track)
+    sealed = des.encrypt_ecb(keys.track_key, bytes.fromhex(track[part]))
+    return track[: part.start] + sealed.hex().upper() + track[part.stop :]
 
 
 def message_mac(algorithm: str, mac_key: bytes, message: bytes) -> bytes:

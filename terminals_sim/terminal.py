@@ -40,11 +40,15 @@ class Terminal(OrderRequests):
 
     # Management
 
-    def sign_on(self, network_code: str = "003") -> Request:
-        """0800; ``network_code`` 001, 003 or 004 says which keys the switch shall send."""
-        if network_code not in ("001", "003", "004"):
-            raise LocalRefusal(f"no sign-on {network_code!r}: it is 001, 003 or 004")
-        return self._request(replace(kinds.SIGN_ON, network_code=network_code), {})
+    def sign_on(self, network_code: str = "") -> Request:
+        """0800; ``network_code`` 001, 003 or 004 says which keys the switch shall send.
+
+        Empty means what the terminal's profile says.
+        """
+        code = network_code or self.identity.network_code
+        if code not in ("001", "003", "004"):
+            raise LocalRefusal(f"no sign-on {code!r}: it is 001, 003 or 004")
+        return self._request(replace(kinds.SIGN_ON, network_code=code), {})
 
     def sign_off(self) -> Request:
         """0820 002."""

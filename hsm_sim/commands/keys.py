@@ -25,7 +25,7 @@ from acquirer.hsm_sim.key_attributes import (
     narrowed,
 )
 from acquirer.hsm_sim.key_transport import Received
-from acquirer.hsm_sim.key_types import DECIPHER, ENCIPHER, TMK, ZMK, KeyRole, using
+from acquirer.hsm_sim.key_types import DECIPHER, ENCIPHER, TEK, TMK, ZMK, KeyRole, using
 from acquirer.hsm_sim.lmk import LocalMasterKey, WorkingKey
 from acquirer.hsm_sim.state import ModuleState
 
@@ -43,14 +43,16 @@ def generate(body: Body) -> str:
         key = new_key(body, lmk, role, scheme)
         check_authorised(body, lmk, "generate", role, key.header)
         return lmk.wrap(role, key.clear, scheme, key.header) + key.kcv()
-    master_text = body.key(using(master_role(body), ENCIPHER))
+    holder = master_role(body)
+    master_text = body.key(using(holder, ENCIPHER))
     scheme_out = body.choice(key_transport.SCHEMES, "26")
     atalla = atalla_variant(body)
     lmk = body.end(attributes=True)
     master = lmk.key(master_text)
     key = new_key(body, lmk, role, scheme)
     check_authorised(body, lmk, "generate", role, key.header)
-    check_authorised(body, lmk, "export", role, key.header)
+    if not (role is TEK and holder is TMK):  # A terminal's fresh track key, as in HC and HA.
+        check_authorised(body, lmk, "export", role, key.header)
     _check_length(key, scheme_out)
     exported = leave(body, master, role, key, scheme_out, atalla)
     return lmk.wrap(role, key.clear, scheme, key.header) + exported + key.kcv()

@@ -18,6 +18,8 @@ from acquirer.switch.hsm.transport import HsmTransport
 MacAlgorithm = Literal["cup_ecb", "x919", "x99", "cmac"]
 
 TAK, ZAK, TPK, ZPK, DEK, ZMK = "003", "008", "002", "001", "00B", "000"
+# A terminal's track key enciphers data: it is no PIN key.
+TDK = "30B"
 # A terminal's master key is of the same type as its PIN key.
 TMK = TPK
 
@@ -124,6 +126,19 @@ class Hsm:
     async def new_mac_key(self, tmk: str, *, double: bool) -> WorkingKey:
         """A fresh terminal MAC key (HA), single or double length."""
         return await self._working_key("HA", tmk, TAK, double=double)
+
+    async def new_track_key(self, tmk: str) -> WorkingKey:
+        """A fresh double-length key of a terminal's tracks (A0)."""
+        fields = await self.call(f"A01{TDK}U;1{tmk}X".encode())
+        under_lmk = _key(fields, 33)
+        kcv = await self.kcv(under_lmk, TDK)
+        return WorkingKey(_hex(fields, 34, 32), under_lmk, kcv[:4])
+
+    async def open_track(self, tdk: str, data: bytes) -> bytes:
+        """What a terminal has enciphered under its track key in ECB (M2)."""
+        digits = data.hex().upper()
+        body = f"M20011{TDK}{tdk}{len(digits):04X}{digits}"
+        return await self._data(body.encode("ascii"), len(data))
 
     async def _working_key(
         self, command: str, tmk: str, key_type: str, *, double: bool

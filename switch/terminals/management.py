@@ -59,7 +59,7 @@ async def _new_keys(context: Context, request: Request) -> HandedKeys:
     double = code != "001"
     pin = await context.hsm.new_pin_key(tmk, double=double)
     mac = await context.hsm.new_mac_key(tmk, double=double and terminal.profile.mac_key == "double")
-    track = await context.hsm.new_pin_key(tmk, double=True) if code == "004" else None
+    track = await context.hsm.new_track_key(tmk) if code == "004" else None
     sent = WorkingKeys(
         pin.under_tmk,
         pin.kcv,

@@ -49,6 +49,7 @@ from acquirer.switch.terminals.request import KeysChanged, Request, Silence, Tol
 from acquirer.switch.terminals.seals import Seals
 from acquirer.switch.terminals.table import Transaction
 from acquirer.switch.terminals.terminals import NO_KEYS, Keys, Snapshot, Terminal
+from acquirer.switch.terminals.tracks import is_ciphered, with_clear_track
 from acquirer.switch.watch.metrics import Metrics
 
 log = structlog.get_logger("acquirer.switch")
@@ -203,7 +204,8 @@ class Session:
             keys = await self._seals.keys_of(message, terminal)
             if needs_mac and keys is None and message.get(42) == terminal.settings.merchant_id:
                 return NO_KEYS, self._unverified(terminal)
-        request = self._request(received, terminal, keys or NO_KEYS)
+        clear = await with_clear_track(self._context.hsm, message, keys or NO_KEYS)
+        request = self._request(replace(received, message=clear), terminal, keys or NO_KEYS)
         code = await self._refusal(request, transaction)
         if transaction is not None and not code:
             answer = await self._limited(transaction, request)
@@ -266,7 +268,12 @@ class Session:
             if request.de60.batch != terminal.row.batch:
                 return ResponseCode.SIGN_ON_AGAIN
         is_plain = message.get(25) in ("", "00")
-        return "" if is_plain or not transaction.plain_condition else ResponseCode.NOT_SUPPORTED
+        if transaction.plain_condition and not is_plain:
+            return ResponseCode.NOT_SUPPORTED
+        if is_ciphered(message):
+            log.warning("no_track_key", terminal_id=terminal.terminal_id)
+            return ResponseCode.SECURITY_FAILED
+        return ""
 
     async def _limited(self, transaction: Transaction, request: Request) -> Told:
         """Handle a request, or refuse it (96) where its terminal has too many under way.

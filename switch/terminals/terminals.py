@@ -37,6 +37,7 @@ class Keys:
 
     tpk: str = ""
     tak: str = ""
+    tdk: str = ""
 
 
 NO_KEYS = Keys()
@@ -106,8 +107,8 @@ class Terminal:
     def key_generations(self) -> tuple[Keys, ...]:
         """The keys a message may verify under, the likeliest first; empty before any sign-on."""
         row = self.row
-        confirmed = (Keys(row.tpk, row.tak),) if row.tak else ()
-        return (*confirmed, *(Keys(handed.tpk, handed.tak) for handed in row.waiting))
+        confirmed = (Keys(row.tpk, row.tak, row.tdk),) if row.tak else ()
+        return (*confirmed, *(Keys(one.tpk, one.tak, one.tdk) for one in row.waiting))
 
     def key_version_of(self, keys: Keys) -> int | None:
         """The version of the row that has these keys, 0 where none has; None for no keys."""

@@ -134,6 +134,18 @@ def test_other_private_fields_are_explained() -> None:
     ]
 
 
+def test_an_enciphered_track_is_told() -> None:
+    """Which digits of DE35 are a cryptogram, where DE53 says that there is one; it stays masked."""
+    track = "6225882202982730907D57A1ECC2402825950"
+    shown = explain_message("0200", {35: track, 53: "2610000000000000"}, CUP)
+
+    lines = [(line.name, line.value) for line in shown]
+    assert ("enciphered", "digits 21 to 36, by the track key") in lines
+    assert "57A1ECC240282595" not in plain_text(shown)
+    names = [name for name, _ in explained({35: track[:20] + "0" * 17, 53: "2600000000000000"})]
+    assert "enciphered" not in names
+
+
 def test_original_data_of_a_bank_message_are_explained() -> None:
     """DE90 part by part."""
     value = De90.of("0200", "000017", "0604123456", "12345").format()

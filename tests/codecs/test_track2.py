@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from acquirer.codecs.errors import CodecError, RemoteFormatError
 from acquirer.codecs.pan import Pan
-from acquirer.codecs.track2 import Track2
+from acquirer.codecs.track2 import Track2, ciphered_part
 
 
 @pytest.mark.parametrize("separator", ["D", "="])
@@ -70,3 +70,19 @@ def test_any_text_gives_a_track_or_a_codec_error(value: str) -> None:
     except CodecError:
         return
     assert value.replace("=", "D") == track.format()
+
+
+@pytest.mark.parametrize(
+    ("digits", "part"), [(17, (0, 16)), (18, (0, 16)), (36, (18, 34)), (37, (20, 36))]
+)
+def test_which_digits_of_a_track_are_enciphered(digits: int, part: tuple[int, int]) -> None:
+    """16 that end before the last one of an odd number, before the last two of an even one."""
+    found = ciphered_part("1" * digits)
+
+    assert part == (found.start, found.stop)
+
+
+def test_a_track_too_short_to_be_enciphered() -> None:
+    """16 digits leave none behind."""
+    with pytest.raises(RemoteFormatError):
+        ciphered_part("1" * 16)

@@ -29,7 +29,7 @@ def card_forms(card: Card) -> list[bytes]:
 
 def key_forms(keys: WorkKeys) -> list[bytes]:
     """Working keys, raw and in hexadecimal."""
-    return [form for key in (keys.pin, keys.mac) for form in forms_of(key)]
+    return [form for key in (keys.pin, keys.mac, keys.track) if key for form in forms_of(key)]
 
 
 async def play(world: World, terminal: PosTerminal) -> list[bytes]:
@@ -60,11 +60,14 @@ async def test_nothing_is_left_behind(
     async with open_world() as world:
         terminal = await world.signed_on()
         blocks = await play(world, terminal)
+        ciphering = await world.signed_on("10000011", "004")
+        await play(world, ciphering)
         await world.agree()
     estate = load_estate()
     secrets = [form for card in estate.cards for form in card_forms(card)]
     secrets += [form for block in blocks for form in forms_of(block)]
-    secrets += key_forms(terminal.keys)
+    secrets += key_forms(terminal.keys) + key_forms(ciphering.keys)
+    secrets += [SYBIL.track2[20:36].encode(), *forms_of(bytes.fromhex(SYBIL.track2[20:36]))]
     for terminal_settings in estate.terminals:
         secrets += forms_of(bytes.fromhex(terminal_settings.tmk))
     secrets += forms_of(bytes.fromhex(estate.banks[0].zmk))

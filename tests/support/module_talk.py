@@ -60,6 +60,21 @@ REQUESTS: dict[str, Row] = {
     ),
     "BC": (("TPK", KEY), *_BLOCK, ("format", 2), ("account", 12), ("PIN under LMK", REST)),
 }  # fmt: skip
+# The same commands for a terminal's tracks, by how the request goes on.
+TRACK_REQUESTS: dict[str, Row] = {
+    "A01": (
+        ("mode", 1), ("key type", 3), ("scheme", 1), (";, for a TMK", 2), ("TMK", KEY),
+        ("scheme under it", 1),
+    ),
+    "M200": (
+        ("mode", 2), ("input format", 1), ("output format", 1), ("key type", 3), ("TDK", KEY),
+        ("length and data", COUNTED),
+    ),
+}  # fmt: skip
+TRACK_REPLIES: dict[str, Row] = {
+    "A01": (("key under LMK", KEY), ("key under TMK", KEY), ("KCV", 6)),
+    "M200": (("length and data", COUNTED),),
+}
 _PAIR: Row = (("key under TMK", KEY), ("key under LMK", KEY))
 REPLIES: dict[str, Row] = {
     "NC": (("LMK check", 16), ("firmware", REST)),
@@ -83,18 +98,28 @@ def _size(size: int, text: str) -> int:
     return len(text) if size == REST else size
 
 
-def shown(frame: bytes) -> str:
-    """A frame: its parts, a line each, then all of it in hexadecimal."""
+def _of_track(asked: str) -> str:
+    return next((head for head in TRACK_REQUESTS if asked.startswith(head)), "")
+
+
+def shown(frame: bytes, asked: str = "") -> str:
+    """A frame: its parts, a line each, then all of it in hexadecimal.
+
+    Args:
+        asked: the request that a reply answers.
+    """
     head, code = frame[2 : 2 + HEADER_LENGTH].decode(), frame[2 + HEADER_LENGTH :][:2].decode()
     lines = [f"{len(frame) - 2:04X}  length {len(frame) - 2}", f"{head}  header"]
     text = frame[4 + HEADER_LENGTH :].decode("latin-1")
     if code in REQUESTS:
         lines.append(f"{code}  command")
-        row = REQUESTS[code]
+        head = _of_track(code + text)
+        row = TRACK_REQUESTS[head] if head else REQUESTS[code]
     else:
-        asked = code[0] + chr(ord(code[1]) - 1)
+        head = _of_track(asked)
         lines.append(f"{code}  reply, error code {text[:2]}")
-        row, text = REPLIES.get(asked, ()) if text[:2] == "00" else (), text[2:]
+        known = TRACK_REPLIES[head] if head else REPLIES.get(asked[:2], ())
+        row, text = known if text[:2] == "00" else (), text[2:]
     for name, size in row:
         part, text = text[: _size(size, text)], text[_size(size, text) :]
         lines += _part(name, part)
@@ -150,7 +175,7 @@ async def _wrong(desk: Desk) -> None:
 # A frame's name, what its request begins with and its reply: the first that fits is shown.
 NAMES = (
     ("health check", r"NC", r""),
-    ("data key opened", r"M2", r""),
+    ("data key opened", r"M201", r""),
     ("bank's PIN key", r"A6001", r""),
     ("bank's MAC key", r"A6008", r""),
     ("terminal's PIN key", r"HC", r""),
@@ -164,7 +189,9 @@ NAMES = (
     ("MAC for a bank", r"M6.....008", r""),
     ("bank's MAC verified", r"M8.....008", r"M900"),
     ("password compared", r"BC", r"BD00"),
-    ("key of the data key", r"A0", r""),
+    ("terminal's track key", r"A0130B", r""),
+    ("track opened", r"M2001130B", r""),
+    ("key of the data key", r"A0000B", r""),
     ("data key enciphered", r"M0", r""),
 )
 
@@ -177,7 +204,10 @@ def _named(said: list[tuple[bytes, bytes]]) -> Frames:
             for asked, told in said
             if re.match(request, _text(asked)) and re.match(reply, _text(told))
         )
-        frames |= {f"{name}, request": shown(asked), f"{name}, reply": shown(told)}
+        frames |= {
+            f"{name}, request": shown(asked),
+            f"{name}, reply": shown(told, _text(asked)),
+        }
     return frames
 
 

@@ -22,6 +22,7 @@ from pos_terminal import (
     des,
     pack,
     pin_block,
+    sealed_track,
     unpack,
     x919,
 )
@@ -132,6 +133,30 @@ async def _talk(desk: Desk) -> None:
     await desk.ask("refund", pos.refund(card, 444, third))
     await desk.ask("offline sale", pos.offline_sale(card, 1555))
     await desk.ask("sign-off", pos.sign_off())
+    await _with_enciphered_track(desk, card)
+
+
+def _other(desk: Desk, terminal_id: str) -> PosTerminal:
+    """Another terminal of the estate on the same line."""
+    estate = desk.world.estate
+    one = next(found for found in estate.terminals if found.terminal_id == terminal_id)
+    profile = next(found for found in estate.profiles if found.name == one.profile)
+    tmk = bytes.fromhex(one.tmk)
+    return PosTerminal(one.terminal_id, one.merchant_id, tmk, profile.mac)
+
+
+async def _with_enciphered_track(desk: Desk, card: Card) -> None:
+    pos = _other(desk, "10000011")
+    desk.frames["TMK of 10000011"] = f"TMK    {pos.tmk.hex().upper()}"
+    reply = await desk.ask("sign-on with a track key", pos.sign_on("004"))
+    keys = pos.take_keys(reply, "004")
+    desk.frames["enciphered track"] = (
+        f"track key   {keys.track.hex().upper()}\n"
+        f"track 2     {card.track2}, {len(card.track2)} digits\n"
+        f"16 digits   {card.track2[20:36]} (from the 21st to the 36th)\n"
+        f"enciphered  {sealed_track(keys.track, card.track2)[20:36]}"
+    )
+    await desk.ask("sale with an enciphered track", pos.sale(card, 1666))
 
 
 async def _orders(desk: Desk, card: Card) -> None:

@@ -99,7 +99,9 @@ def terminal(
 @terminal_app.command("sign-on")
 def sign_on(
     context: typer.Context,
-    code: Annotated[str, typer.Option("--code", help="60.3: 001, 003 or 004.")] = "003",
+    code: Annotated[
+        str, typer.Option("--code", help="60.3: 001, 003 or 004; as its profile says if absent.")
+    ] = "",
 ) -> None:
     """Fetch working keys and the current batch.
 

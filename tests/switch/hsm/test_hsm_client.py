@@ -1,6 +1,7 @@
 """The security module's client against the module itself, command by command, over every wire.
 
-The module has a production LMK and nothing authorised: what the switch asks needs no operator.
+The module has a production LMK and nothing authorised but M2: what the switch asks needs no
+operator, unless terminals encipher their tracks.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ ACCOUNT = PAN[:-1][-12:]
 async def hsm(request: pytest.FixtureRequest) -> AsyncIterator[Hsm]:
     """A client of an embedded module, of one over TCP, of two the first of which is gone."""
     module = SecurityModule({"00": LMK}, settings=Settings(header_length=8))
+    module.state.activities.authorise(["command.M2.host"])
     if request.param == "in_process":
         yield Hsm(InProcessTransport(module.execute, 8))
         return
@@ -85,6 +87,18 @@ async def test_working_keys(hsm: Hsm, double: bool) -> None:
         cipher = DES3.new(clear, DES3.MODE_ECB) if double else DES.new(clear, DES.MODE_ECB)
         assert (16 if double else 8) == len(clear)
         assert made.kcv == cipher.encrypt(bytes(8))[:4]
+
+
+async def test_track_keys(hsm: Hsm) -> None:
+    """A track key is double length whatever the rest is, and opens what its terminal enciphers."""
+    made = await hsm.new_track_key(under_lmk("002", TMK))
+    clear = DES3.new(TMK, DES3.MODE_ECB).decrypt(made.under_tmk)
+    cipher = DES3.new(clear, DES3.MODE_ECB)
+    assert (16, cipher.encrypt(bytes(8))[:4]) == (len(clear), made.kcv)
+    sealed = cipher.encrypt(b"track 2.")
+    assert b"track 2." == await hsm.open_track(made.under_lmk, sealed)
+    with pytest.raises(HsmRefused):
+        await hsm.translate_pin(made.under_lmk, under_lmk(ZPK, bytes(range(16))), sealed, ACCOUNT)
 
 
 async def test_macs(hsm: Hsm) -> None:
