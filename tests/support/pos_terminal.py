@@ -175,7 +175,7 @@ def pin_block(key: bytes, pin: str, pan: str = "") -> bytes:
 def sealed_track(key: bytes, track: str) -> str:
     """Track 2 with the 16 digits enciphered that end before its last one or two."""
     end = len(track) - 1 - (len(track) + 1) % 2
-    middle = des(key).encrypt(bytes.fromhex(track[end - 16 : end])).hex().upper()
+    middle = bytes(des(key).encrypt(bytes.fromhex(track[end - 16 : end]))).hex().upper()
     return track[: end - 16] + middle + track[end:]
 
 
@@ -307,7 +307,7 @@ class PosTerminal:
             fields |= {26: "12", 52: block, 53: f"2{algorithm}".ljust(16, "0")}
         if self.keys.track:
             fields[35] = sealed_track(self.keys.track, card.track2)
-            fields[53] = f"{fields.get(53, '0600')}"[:2] + "1".ljust(14, "0")
+            fields[53] = f"{2 if pin else 0}61".ljust(16, "0")
         return fields
 
     def sale_fields(
