@@ -94,24 +94,16 @@ class Dialect:
         self._loose = LooseReader(self._spec, self.bitmap, self._prefix_digits, self._decode)
 
     def decode(self, raw: bytes) -> Message:
-        """Decode one message.
-
-        Args:
-            raw: MTI to last field, without framing, TPDU and header.
+        """Decode one message: MTI to last field, without framing, TPDU and header.
 
         Raises:
             RemoteFormatError: with the field's path, the offset and the fields read before it.
         """
-        message = self.compiled.decode(raw)
-        if message is not None:
-            return message
         try:
-            message = self._decode(raw)
+            return self._read(raw)
         except RemoteFormatError as error:
             self._look_around(raw, error)
             raise
-        self.compiled.decoded(raw)
-        return message
 
     def decode_around(self, raw: bytes) -> tuple[Message, tuple[RemoteFormatError, ...]]:
         """As :meth:`decode`, without the fields at fault whose length is certain.
@@ -126,7 +118,7 @@ class Dialect:
             RemoteFormatError: as for :meth:`decode`: the lengths do not lead to the last byte.
         """
         try:
-            return self.compiled.decode(raw) or self._decode(raw), ()
+            return self._read(raw), ()
         except RemoteFormatError as error:
             found = self._look_around(raw, error)
             if not (found.is_whole and found.faults):
@@ -155,6 +147,14 @@ class Dialect:
         found = self.read_loosely(raw)
         error.readable = error.partial | found.fields | ({0: found.mti} if found.mti else {})
         return found
+
+    def _read(self, raw: bytes) -> Message:
+        """The message, by a function that is made of the dialect where there is one by now."""
+        message = self.compiled.decode(raw)
+        if message is None:
+            message = self._decode(raw)
+            self.compiled.decoded(raw)
+        return message
 
     def _decode(self, raw: bytes) -> Message:
         try:

@@ -11,7 +11,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import trio
@@ -28,6 +28,7 @@ from acquirer.switch.watch.http_server import Trusts
 
 Listener = trio.abc.Listener[trio.abc.Stream]
 Listen = Callable[[str, int], Awaitable[tuple[str, Listener]]]
+RANDOM_BYTES_MAX = 512
 OpenBooks = Callable[[SwitchSettings, WallClock], AbstractAsyncContextManager[Book]]
 
 
@@ -50,6 +51,23 @@ class ServeHttp(Protocol):
 def wall_ms() -> int:
     """Milliseconds since 1970 UTC."""
     return time.time_ns() // 1_000_000
+
+
+class RandomBytes:
+    """The system's random bytes, drawn many at once.
+
+    Each draw hands the interpreter's lock to another thread, which a payment would wait for.
+    """
+
+    def __init__(self) -> None:
+        self._drawn = b""
+
+    def __call__(self, size: int) -> bytes:
+        """So many bytes, at most ``RANDOM_BYTES_MAX``, that nobody else was given."""
+        if len(self._drawn) < size:
+            self._drawn = os.urandom(RANDOM_BYTES_MAX)
+        given, self._drawn = self._drawn[:size], self._drawn[size:]
+        return given
 
 
 def open_books(settings: SwitchSettings, wall: WallClock) -> AbstractAsyncContextManager[Book]:
@@ -91,7 +109,7 @@ class Surroundings:
 
     wall_ms: WallClock = wall_ms
     random: Callable[[], float] = random.random
-    random_bytes: Callable[[int], bytes] = os.urandom
+    random_bytes: Callable[[int], bytes] = field(default_factory=RandomBytes)
     open_books: OpenBooks = open_books
     hsm: HsmTransport | None = None
     connect_bank: Connect = open_tcp

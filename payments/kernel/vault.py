@@ -8,7 +8,6 @@ Source: NIST SP 800-38D (GCM), RFC 5869 (HKDF), PCI DSS 4.0, 3.5.1 (keyed crypto
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from collections.abc import Callable
 
@@ -39,8 +38,8 @@ class CardVault:
 
     def __init__(self, data_key: bytes, random_bytes: Callable[[int], bytes]) -> None:
         self._aead = AESGCM(_derive(data_key, b"pan-cipher"))
-        self._token_key = _derive(data_key, b"pan-token")
-        self._digest_key = _derive(data_key, b"fingerprint")
+        self._token = hmac.new(_derive(data_key, b"pan-token"), digestmod="sha256")
+        self._digest = hmac.new(_derive(data_key, b"fingerprint"), digestmod="sha256")
         self._random_bytes = random_bytes
 
     def seal(self, pan: Pan) -> CardRecord:
@@ -67,12 +66,22 @@ class CardVault:
 
     def token(self, pan: Pan) -> bytes:
         """16-byte HMAC-SHA256 token: equal for equal cards, useless without the key."""
-        return hmac.digest(self._token_key, pan.digits.encode("ascii"), "sha256")[:TOKEN_BYTES]
+        return _keyed(self._token, pan.digits.encode("ascii"))
 
     def fingerprint(self, *parts: str) -> bytes:
         """16-byte keyed digest of a request's identity; parts may hold card data."""
         text = "\x1f".join(parts).encode("utf-8", "surrogateescape")
-        return hmac.digest(self._digest_key, text, hashlib.sha256)[:TOKEN_BYTES]
+        return _keyed(self._digest, text)
+
+
+def _keyed(keyed: hmac.HMAC, data: bytes) -> bytes:
+    """A token of data under a key that is set up already.
+
+    ``hmac.digest`` would set it up each time, and hand the interpreter's lock to another thread.
+    """
+    made = keyed.copy()
+    made.update(data)
+    return made.digest()[:TOKEN_BYTES]
 
 
 def data_key_with_check(data_key: bytes) -> bytes:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 import structlog
 import trio
 
+from acquirer.config.tcp_stream import TcpStream
 from acquirer.config.tls import client_context, expired, server_context, tls_reason
 from acquirer.routing.settings import BankSettings, host_and_port
 
@@ -33,7 +34,7 @@ async def open_tcp(settings: BankSettings) -> trio.abc.Stream:
         OSError: it cannot be reached, or TLS found something wrong; the text says what.
     """
     host, port = host_and_port(settings.address, settings.name)
-    stream = await trio.open_tcp_stream(host, port)
+    stream = TcpStream(await trio.open_tcp_stream(host, port))
     if settings.tls is None:
         return stream
     name = settings.tls.server_name or host
@@ -115,17 +116,16 @@ class LinkListener:
                     raise
                 await trio.sleep(_CAPACITY_PAUSE_S)
                 continue
-            nursery.start_soon(self._welcome, stream)
+            nursery.start_soon(self._welcome, TcpStream(stream))
 
-    async def _welcome(self, stream: trio.SocketStream) -> None:
-        peer = ""
+    async def _welcome(self, stream: TcpStream) -> None:
+        peer = stream.peer
         try:
             self._welcomes.acquire_nowait()
         except trio.WouldBlock:
             await trio.aclose_forcefully(stream)
             return
         try:
-            peer = stream.socket.getpeername()[0]
             if self._peers and peer not in self._peers:
                 raise OSError("not listed")
             with trio.fail_after(self._settings.connect_s):
@@ -146,7 +146,7 @@ class LinkListener:
         self._came.unpark()
         self._on_newcomer()
 
-    async def _secured(self, stream: trio.SocketStream) -> trio.abc.Stream:
+    async def _secured(self, stream: TcpStream) -> trio.abc.Stream:
         if self._settings.tls is None:
             return stream
         _tell_expired(self._settings)
@@ -154,7 +154,7 @@ class LinkListener:
         return await _shaken(trio.SSLStream(stream, context, server_side=True))
 
 
-async def _shaken(stream: trio.SSLStream[trio.SocketStream]) -> trio.abc.Stream:
+async def _shaken(stream: trio.SSLStream[TcpStream]) -> trio.abc.Stream:
     """The stream after its handshake.
 
     Raises:

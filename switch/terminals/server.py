@@ -12,7 +12,6 @@ from __future__ import annotations
 import errno
 import ssl
 from collections.abc import Sequence
-from functools import partial
 
 import structlog
 import trio
@@ -21,8 +20,11 @@ from acquirer.codecs.errors import FrameError
 from acquirer.codecs.framing import FrameDecoder
 from acquirer.config.admission import Admission, Turned
 from acquirer.config.log_limit import LogLimit
+from acquirer.config.tcp_stream import TcpStream
 from acquirer.config.tls import tls_reason
 from acquirer.switch.settings import LimitSettings
+from acquirer.switch.terminals.connection import Connection
+from acquirer.switch.terminals.request_tasks import RequestTasks
 from acquirer.switch.terminals.session import FRAME_BYTES_MAX, FRAMING, CloseConnection, Session
 from acquirer.switch.watch.metrics import Metrics
 
@@ -31,7 +33,8 @@ log = structlog.get_logger("acquirer.switch")
 _CAPACITY_ERRORS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 _CAPACITY_PAUSE_S = 0.1
 _READ_BYTES = 16_384
-_SEND_S = 10.0
+
+_Arrived = tuple[Connection, bytes]
 
 
 class TerminalServer:
@@ -52,7 +55,7 @@ class TerminalServer:
         self._limits = limits
         self._metrics = metrics
         self._tls = tls
-        self._admission: Admission[_Connection] = Admission(
+        self._admission: Admission[Connection] = Admission(
             limits.connections_max, limits.per_address_max
         )
         self._in_flight = 0
@@ -76,21 +79,22 @@ class TerminalServer:
         """
         async with trio.open_nursery() as requests, trio.open_nursery() as connections:
             task_status.started()
-            connections.start_soon(self._accept, listener, connections, requests)
+            tasks = RequestTasks(requests, self._request)
+            connections.start_soon(self._accept, listener, connections, tasks)
             await self._draining.wait()
             await listener.aclose()
-            requests.cancel_scope.deadline = trio.current_time() + self._limits.drain_s
             with trio.move_on_after(self._limits.drain_s):
                 while self._in_flight:
                     self._quiet = trio.Event()
                     await self._quiet.wait()
             connections.cancel_scope.cancel()
+            requests.cancel_scope.cancel()
 
     async def _accept(
         self,
         listener: trio.abc.Listener[trio.abc.Stream],
         connections: trio.Nursery,
-        requests: trio.Nursery,
+        tasks: RequestTasks[_Arrived],
     ) -> None:
         while True:
             try:
@@ -102,8 +106,12 @@ class TerminalServer:
                     raise
                 await trio.sleep(_CAPACITY_PAUSE_S)
                 continue
+            address = ""
+            if isinstance(stream, trio.SocketStream):
+                stream = TcpStream(stream)
+                address = stream.peer
             secured = stream if self._tls is None else _secured(stream, self._tls)
-            connection = _Connection(secured, _address_of(stream))
+            connection = Connection(secured, address, self._limits)
             admitted = self._admission.enter(connection, connection.address)
             if isinstance(admitted, Turned):
                 self._metrics.refused_connections.inc()
@@ -112,16 +120,17 @@ class TerminalServer:
             if admitted.gives_way is not None:
                 self._metrics.refused_connections.inc()
                 admitted.gives_way.close()
-            connections.start_soon(self._connection, connection, requests)
+            connections.start_soon(self._connection, connection, tasks)
 
-    async def _connection(self, connection: _Connection, requests: trio.Nursery) -> None:
+    async def _connection(self, connection: Connection, tasks: RequestTasks[_Arrived]) -> None:
         self._metrics.connections.set(len(self._admission))
         try:
             with connection.reading:
                 if isinstance(connection.stream, trio.SSLStream):
                     with trio.fail_after(self._limits.frame_s):
                         await connection.stream.do_handshake()
-                await self._read(connection, requests)
+                await self._read(connection, tasks)
+                await connection.wait_for_turn(1)
         except (
             OSError,
             trio.BrokenResourceError,
@@ -136,46 +145,34 @@ class TerminalServer:
             self._metrics.connections.set(len(self._admission))
             await trio.aclose_forcefully(connection.stream)
 
-    def _patience_s(self, connection: _Connection) -> float:
-        """How long a connection may be without a whole frame."""
-        return self._limits.idle_s if connection.proven else self._limits.first_frame_s
-
-    async def _read(self, connection: _Connection, requests: trio.Nursery) -> None:
+    async def _read(self, connection: Connection, tasks: RequestTasks[_Arrived]) -> None:
         decoder = FrameDecoder(FRAMING, FRAME_BYTES_MAX)
-        heard_at = trio.current_time()
-        begun_at: float | None = None
+        connection.heard(trio.current_time(), whole=True, partial=False)
         while not self._draining.is_set():
-            give_up_at = heard_at + self._patience_s(connection)
-            if begun_at is not None:
-                give_up_at = min(give_up_at, begun_at + self._limits.frame_s)
-            with trio.move_on_at(give_up_at) as waiting:
-                data = await connection.stream.receive_some(_READ_BYTES)
-            if waiting.cancelled_caught or not data:
-                break
+            data = await connection.stream.receive_some(_READ_BYTES)
+            if not data:
+                return
             frames, is_over = self._cut(decoder, bytes(data))
-            if not decoder.pending_bytes:
-                begun_at = None
-            elif frames or begun_at is None:
-                begun_at = trio.current_time()
+            is_partial = bool(decoder.pending_bytes)
+            connection.heard(trio.current_time(), whole=bool(frames), partial=is_partial)
             for frame in frames:
-                heard_at = trio.current_time()
                 await connection.wait_for_turn(self._limits.pipelined_max)
                 if self._in_flight >= self._limits.in_flight_max:
-                    is_over = True
-                    break
+                    return
                 self._in_flight += 1
                 connection.in_flight += 1
-                requests.start_soon(partial(self._request, connection, frame))
+                tasks.start((connection, frame))
             if is_over or connection.closed:
-                break
-        await connection.wait_for_turn(1)
+                return
 
-    async def _request(self, connection: _Connection, frame: bytes) -> None:
+    async def _request(self, arrived: _Arrived) -> None:
+        connection, frame = arrived
         try:
             reply = await self._session.answer(frame, connection.address)
             if reply is not None:
-                connection.proven = True
-                self._admission.prove(connection)
+                if not connection.proven:
+                    connection.prove(trio.current_time())
+                    self._admission.prove(connection)
                 await connection.send(reply)
         except CloseConnection as error:
             self._warn("closed", error)
@@ -206,64 +203,5 @@ class TerminalServer:
             log.warning(event, reason=str(reason), left_out=left_out)
 
 
-def _address_of(stream: trio.abc.Stream) -> str:
-    """Where a connection comes from; empty where that cannot be known."""
-    if not isinstance(stream, trio.SocketStream):
-        return ""
-    try:
-        return str(stream.socket.getpeername()[0])
-    except OSError:
-        return ""
-
-
 def _secured(stream: trio.abc.Stream, tls: ssl.SSLContext) -> trio.abc.Stream:
     return trio.SSLStream(stream, tls, server_side=True, https_compatible=True)
-
-
-class _Connection:
-    """One terminal's stream, with replies sent whole and requests counted."""
-
-    __slots__ = (
-        "_lock", "_turn", "address", "closed", "in_flight", "proven", "reading", "stream"
-    )  # fmt: skip
-
-    def __init__(self, stream: trio.abc.Stream, address: str) -> None:
-        self.stream = stream
-        self.address = address
-        self.in_flight = 0
-        self.closed = False
-        self.proven = False
-        self.reading = trio.CancelScope()
-        self._lock = trio.Lock()
-        self._turn: trio.Event | None = None
-
-    async def send(self, reply: bytes) -> None:
-        """Send a reply; a terminal that has gone or does not read loses it."""
-        if self.closed:
-            return
-        try:
-            with trio.move_on_after(_SEND_S) as sending:
-                async with self._lock:
-                    await self.stream.send_all(reply)
-            if sending.cancelled_caught:
-                self.close()
-        except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
-            self.close()
-
-    async def wait_for_turn(self, pipelined_max: int) -> None:
-        """Wait until fewer than ``pipelined_max`` requests of this connection are in flight."""
-        while self.in_flight >= pipelined_max:
-            self._turn = trio.Event()
-            await self._turn.wait()
-
-    def done(self) -> None:
-        """One request of this connection has ended."""
-        self.in_flight -= 1
-        if self._turn is not None:
-            self._turn.set()
-            self._turn = None
-
-    def close(self) -> None:
-        """Close at once: the reading task ends, and takes the stream with it."""
-        self.closed = True
-        self.reading.cancel()

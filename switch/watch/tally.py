@@ -64,6 +64,7 @@ class Tally:
             registry=registry,
         )
         self._under_way: dict[int, Entry] = {}
+        self._of_kind: dict[tuple[str, ...], tuple[Counter, Counter]] = {}
 
     def take(self, steps: Sequence[Step]) -> None:
         """Count what a unit did, after its commit."""
@@ -93,13 +94,15 @@ class Tally:
             del self._under_way[next(iter(self._under_way))]
 
     def _count_payment(self, entry: Entry) -> None:
-        labels = (
-            KINDS[entry.kind].payment,
-            means_of(entry.processing_code),
-            entry.merchant_id,
-        )
-        self._payments.labels(*labels).inc()
-        self._payments_minor.labels(*labels, entry.currency_code).inc(entry.amount_minor)
+        means = means_of(entry.processing_code)
+        key = (entry.kind, means, entry.merchant_id, entry.currency_code)
+        counters = self._of_kind.get(key)
+        if counters is None:
+            labels = (KINDS[entry.kind].payment, means, entry.merchant_id)
+            minor = self._payments_minor.labels(*labels, entry.currency_code)
+            counters = self._of_kind[key] = (self._payments.labels(*labels), minor)
+        counters[0].inc()
+        counters[1].inc(entry.amount_minor)
 
     def _count_given_back(self, entry: Entry, steps: Sequence[Step]) -> None:
         """The unit says what the entry of an undo does not: what it undid, and at whose bank."""

@@ -348,6 +348,16 @@ def test_what_is_not_known_is_not_compiled() -> None:
     assert twins.compiled.compiled.decode(raw) is None
 
 
+def test_what_is_read_around_faults_is_learnt_too() -> None:
+    """Messages of a link get functions as those of terminals do."""
+    dialect = Dialect(dialect_source("iso87_ascii"), "learner", seen_min=3)
+    raw = dialect.encode(Message("0210", {11: "000001", 39: "00"}))
+    assert dialect.compiled.decode(raw) is None
+    for _ in range(3):
+        assert (dialect.decode(raw), ()) == dialect.decode_around(raw)
+    assert dialect.decode(raw) == dialect.compiled.decode(raw)
+
+
 def test_functions_are_made_for_what_comes_often_and_few_are_kept() -> None:
     """Whatever strangers send, memory is bounded, and what is in use stays."""
     made: list[int] = []
