@@ -140,6 +140,47 @@ class OrderTypeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     product: Literal["", "sale", "stock_in", "count", "item", "takings"] = ""
 
 
+class LimitRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a merchant, a terminal, a merchant category or each card is held to; one of these four.
+
+    Attributes:
+        merchant_id: of the merchant.
+        terminal_id: of the terminal.
+        mcc: the merchant category: all its merchants together.
+        each_card: each card by itself, wherever it is used.
+        transactions: the journal's kinds that are allowed (58); a kind that is handled as another
+            is allowed with that one too.
+        entry_modes: how a card may be presented (58): ``stripe``, ``chip``, ``contactless``,
+            ``keyed``, ``qr``.
+        currencies: numeric codes that are allowed (12).
+        amount_max_minor: the most that one payment may be (61).
+        amount_max_daily_minor: the most that payments of one business date may come to (61).
+        count_max_daily: the most payments of one business date (65).
+    """
+
+    merchant_id: str = ""
+    terminal_id: str = ""
+    mcc: str = ""
+    each_card: bool = False
+    transactions: list[str] | None = None
+    entry_modes: list[str] | None = None
+    currencies: list[str] | None = None
+    amount_max_minor: NotNegative | None = None
+    amount_max_daily_minor: NotNegative | None = None
+    count_max_daily: NotNegative | None = None
+
+    @property
+    def subjects(self) -> list[tuple[str, str]]:
+        """Member and value of those that it names; a right one names one."""
+        named = [(name, getattr(self, name)) for name in ("merchant_id", "terminal_id", "mcc")]
+        return [pair for pair in named if pair[1]] + [("each_card", "")] * self.each_card
+
+    @property
+    def subject(self) -> tuple[str, str]:
+        """Member and value of what it is about."""
+        return self.subjects[0]
+
+
 class CourierSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A courier.
 

@@ -13,9 +13,12 @@ from typing import Literal
 
 from acquirer.ledger.accounts.anchors import anchor
 from acquirer.ledger.errors import UnitRefused
+from acquirer.ledger.journal.limits import LimitDaily
 from acquirer.ledger.journal.states import change_is_legal
 from acquirer.ledger.journal.steps import (
     CommitResult,
+    Failed,
+    InsertEntry,
     Step,
     UpdateEntry,
 )
@@ -63,23 +66,40 @@ class Book(Reads, Queues):
     async def commit(self, *steps: Step) -> CommitResult:
         """Commit steps together or not at all; durable when it returns.
 
+        An entry's limits are steps of its unit.
+
         Returns:
-            None where it was committed, or ``Failed`` with the index of the first conditional
-            step that did not hold; nothing of the unit is written then.
+            None where it was committed, or ``Failed`` with the first conditional step that did
+            not hold; nothing of the unit is written then, but for what ``InsertEntry`` says.
 
         Raises:
             UnitRefused: an illegal change of state, or values that the database refuses: a bug.
             BookBusy, BookUnavailable, BookUncertain: see the class.
         """
+        limited = None
         for step in steps:
-            if (
+            if type(step) is InsertEntry:
+                limited = step if step.entry.limits else limited
+            elif (
                 type(step) is UpdateEntry
                 and step.state is not None
                 and not change_is_legal(step.expected, step.state)
             ):
                 expected = ", ".join(step.expected)
                 raise UnitRefused(f"no entry goes from {expected} to {step.state}")
+        if limited is not None:
+            return await self._commit_limited(limited, steps)
         result: CommitResult = await self._driver.submit(steps)
+        if result is None:
+            self.on_commit(steps)
+        return result
+
+    async def _commit_limited(self, limited: InsertEntry, steps: tuple[Step, ...]) -> CommitResult:
+        result: CommitResult = await self._driver.submit((*steps, *limited.entry.limits))
+        if result is not None and isinstance(result.step, LimitDaily):
+            refused = InsertEntry(limited.entry.refused(result.step.response_code))
+            await self._driver.submit((refused,))
+            return Failed(limited)
         if result is None:
             self.on_commit(steps)
         return result

@@ -12,6 +12,7 @@ import msgspec
 
 from acquirer.config.business import (
     CourierSettings,
+    LimitRule,
     MerchantSettings,
     OrderSettings,
     OrderTypeSettings,
@@ -195,6 +196,7 @@ class SwitchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limits: LimitSettings = LimitSettings()
     saf: SafSettings = SafSettings()
     stand_in: list[StandInRule] = []
+    limit: list[LimitRule] = []
     couriers: list[CourierSettings] = []
     orders: OrderSettings = OrderSettings()
     order_types: list[OrderTypeSettings] = []

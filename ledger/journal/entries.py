@@ -6,12 +6,15 @@ Pure values, no SQL and no I/O. Times are integer milliseconds since 1970 UTC. S
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+
+import msgspec
 
 from acquirer.codecs.bank_kinds import BankMessage
 from acquirer.ledger.journal.details import Detail
 from acquirer.ledger.journal.kinds import Kind
+from acquirer.ledger.journal.limits import LimitDaily
 from acquirer.ledger.journal.replies import NO_REPLY, Reply
 
 
@@ -95,6 +98,7 @@ class Entry:
         epoch: of the business configuration that it was begun under; 0 from before there was any.
         key_version: of the terminal's row with whose keys its message was verified; None where
             that does not count. Not kept: it is inserted only while the row has that version.
+        limits: of its business date, which it is inserted under. Not kept either.
     """
 
     id: int
@@ -131,6 +135,18 @@ class Entry:
     reply: Reply = NO_REPLY
     epoch: int = 0
     key_version: int | None = field(default=None, compare=False)
+    limits: tuple[LimitDaily, ...] = field(default=(), compare=False)
+
+    def refused(self, response_code: str) -> Entry:
+        """The same, begun and refused at once."""
+        return replace(
+            self,
+            state=State.REFUSED,
+            response_code=response_code,
+            approval_code="",
+            reply=msgspec.structs.replace(self.reply, approval_code=""),
+            limits=(),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from acquirer.ledger.journal.entries import (
     State,
     TerminalRow,
 )
+from acquirer.ledger.journal.limits import LimitDaily
 from acquirer.ledger.journal.replies import Reply
 from acquirer.ledger.owed.advices import LimitAdvised, LimitRefunded
 from acquirer.ledger.store.configuration import ChangeConfiguration
@@ -35,7 +36,10 @@ from acquirer.ledger.store.configuration import ChangeConfiguration
 @dataclass(frozen=True, slots=True)
 class InsertEntry:
     """Conditional on (terminal_id, batch, stan, role) being free, and on the entry's
-    ``key_version``: another process may have changed the terminal's keys, or ended them."""
+    ``key_version``: another process may have changed the terminal's keys, or ended them.
+
+    Conditional on the entry's ``limits`` too. Where one of those does not hold, the entry is stored
+    as refused and nothing else of the unit is; so it is taken, and the books have its answer."""
 
     entry: Entry
 
@@ -191,6 +195,7 @@ Step = (
     | WriteOffSaf
     | LimitAdvised
     | LimitRefunded
+    | LimitDaily
     | QueueEvent
     | ChangeConfiguration
 )
@@ -198,7 +203,7 @@ Step = (
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A unit that wrote nothing.
+    """A unit that wrote nothing, but for the refusal of an entry above a limit.
 
     Attributes:
         step: the first conditional step that did not hold.
@@ -208,8 +213,8 @@ class Failed:
 
     @property
     def is_taken(self) -> bool:
-        """Whether an entry of this (terminal, batch, STAN) is there already, or the keys of its
-        message are to be looked at again."""
+        """Whether an entry of this (terminal, batch, STAN) is there, or the keys of its message
+        are to be looked at again."""
         return isinstance(self.step, InsertEntry)
 
 

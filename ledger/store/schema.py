@@ -24,7 +24,7 @@ from acquirer.ledger.store.columns import (
 )
 
 # The migration that creates exactly these tables; a test holds them equal.
-SCHEMA_VERSION = "0016"
+SCHEMA_VERSION = "0017"
 
 # Names of constraints are fixed, so that both databases and later migrations agree on them.
 metadata = MetaData(
@@ -126,6 +126,7 @@ transfers = Table(
 
 # Written out wherever it is asked for, so that SQLite sees that the partial index serves.
 UNSETTLED = text("state IN ('received', 'sent')")
+WITH_CARD = text("pan_token IS NOT NULL")
 
 journal = Table(
     "journal",
@@ -188,6 +189,13 @@ journal = Table(
     ),
     # Of all kinds: one that is added later needs no migration.
     Index("ix_journal_takings", "merchant_id", "business_date", "kind"),
+    Index(
+        "ix_journal_card_day",
+        "business_date",
+        "pan_token",
+        sqlite_where=WITH_CARD,
+        postgresql_where=WITH_CARD,
+    ),
     sqlite_strict=True,
 )
 

@@ -19,6 +19,7 @@ from acquirer.ledger.accounts.transfer_steps import (
     PostPendingResolve,
     PostReversed,
 )
+from acquirer.ledger.journal.limits import LimitDaily
 from acquirer.ledger.journal.steps import (
     WRITTEN_OFF,
     FinishSaf,
@@ -42,6 +43,7 @@ from acquirer.ledger.owed.advices import (
 from acquirer.ledger.store import statements as sql
 from acquirer.ledger.store.configuration import ChangeConfiguration, change_configuration
 from acquirer.ledger.store.database import Session
+from acquirer.ledger.store.limit_counts import limit_daily
 from acquirer.ledger.store.rows import entry_row, update_row, waiting_text
 
 
@@ -212,6 +214,7 @@ RUN: Mapping[type[Any], Callable[[Session, Accounting, Any], bool]] = MappingPro
         WriteOffSaf: _write_off_saf,
         LimitRefunded: lambda session, _accounting, step: limit_refunded(session, step),
         LimitAdvised: lambda session, _accounting, step: limit_advised(session, step),
+        LimitDaily: lambda session, _accounting, step: limit_daily(session, step),
         QueueEvent: _queue_event,
         ChangeConfiguration: lambda session, _accounting, step: change_configuration(session, step),
     }

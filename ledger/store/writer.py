@@ -36,6 +36,7 @@ from acquirer.ledger.owed.advices import LimitAdvised
 from acquirer.ledger.store import statements as sql
 from acquirer.ledger.store.book_files import BookFiles
 from acquirer.ledger.store.database import Database, Fault, Session
+from acquirer.ledger.store.limit_counts import lock_limits
 from acquirer.ledger.store.rows import ENTRY_COLUMNS, entry_row, update_row
 from acquirer.ledger.store.steps import ALWAYS_HOLD, RUN, SEVERAL_ROWS
 
@@ -234,6 +235,7 @@ class Writer:
         assert accounting is not None
         try:
             session.begin()
+            lock_limits(session, units)
             accounting.begin(self._clock_ms())
             results = how(session, accounting, units)
             accounting.finish()

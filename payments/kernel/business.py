@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from acquirer.config.business import CourierSettings, MerchantSettings
+from acquirer.payments.kernel.limits import NO_LIMITS, Limits
 from acquirer.payments.kernel.stand_in import StandInRule
 from acquirer.routing.banks.choice import RouteTable
 from acquirer.routing.orders.messages import OrderFacts
@@ -55,6 +56,7 @@ class Business:
         routes: which bank a card goes to.
         stand_in: which payments may be approved while their bank cannot be reached; the first
             rule that names the bank and the kind decides.
+        limits: what payments are held to.
         epoch: tells this configuration from every other.
     """
 
@@ -63,4 +65,5 @@ class Business:
     routes: RouteTable
     order_types: OrderTypes
     stand_in: tuple[StandInRule, ...] = field(default=())
+    limits: Limits = NO_LIMITS
     epoch: int = 0

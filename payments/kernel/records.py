@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import msgspec
 
@@ -65,7 +66,7 @@ async def new_entry(
     number = await ports.numbers.take()
     stamp = ports.calendar.stamp(origin.now_ms)
     rrn = rrn_of(number, stamp.rrn_day)
-    return Entry(
+    entry = Entry(
         id=number,
         rrn=rrn,
         role=role or origin.role,
@@ -98,6 +99,10 @@ async def new_entry(
         key_version=origin.key_version,
         epoch=origin.business.epoch,
     )
+    limits = origin.business.limits
+    if limits and state is not State.REFUSED:
+        return replace(entry, limits=limits.daily(entry, origin.merchant))
+    return entry
 
 
 async def own_entry(

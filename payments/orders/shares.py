@@ -128,6 +128,7 @@ async def _share_entry(ports: Ports, payment: Entry, place: int, one: Found) -> 
         transmission_at="",
         order_no=one.order.order_no,
         original_id=payment.id,
+        limits=(),
         reply=msgspec.structs.replace(payment.reply, rrn=rrn),
     )
 

@@ -10,9 +10,11 @@ import ssl
 from collections.abc import Callable, Iterator, Mapping
 
 from acquirer.codecs.currencies import ALPHABETIC
+from acquirer.config.business import LimitRule
 from acquirer.config.loading import ConfigError
 from acquirer.config.tls import server_context
 from acquirer.payments.kernel.calendar import time_zone
+from acquirer.payments.kernel.limits import ENTRY_MODES, LIMITED
 from acquirer.payments.orders.types import OrderTypes
 from acquirer.routing.banks.choice import route_faults
 from acquirer.routing.errors import BankSettingsError, RoutingError
@@ -28,6 +30,7 @@ from acquirer.switch.settings import SwitchSettings
 Place = Callable[[ConfigKind, int, str], str]
 MERCHANT, TERMINAL, COURIER = KINDS["merchant"], KINDS["terminal"], KINDS["courier"]
 ROUTE, ORDER_SYSTEM, ORDER_TYPE = KINDS["route"], KINDS["order_system"], KINDS["order_type"]
+LIMIT = KINDS["limit"]
 FILE_TABLES = {kind: kind.table for kind in KINDS.values()}
 
 
@@ -133,6 +136,7 @@ def configuration_faults(
         *_unowned(settings, configuration, place),
         *_unusable(settings, configuration, place),
         *_carried(settings, configuration, place),
+        *_limit_faults(configuration, place),
     ]
 
 
@@ -196,6 +200,38 @@ def _unusable(
             OrderTypes([order_type])
         except ValueError as error:
             yield Fault(place(ORDER_TYPE, index, "text"), str(error))
+
+
+def _limit_faults(configuration: Configuration, place: Place) -> Iterator[Fault]:
+    """Limits of nobody or of several, and what they name that there is not."""
+    there = {
+        "merchant_id": {merchant.merchant_id for merchant in configuration.merchants},
+        "terminal_id": {terminal.terminal_id for terminal in configuration.terminals},
+    }
+    known: dict[str, list[str]] = {
+        "transactions": sorted(LIMITED),
+        "entry_modes": sorted({*ENTRY_MODES.values()}),
+        "currencies": sorted(ALPHABETIC),
+    }
+    for index, rule in enumerate(configuration.limit):
+        if len(rule.subjects) != 1:
+            named = " and ".join(name for name, _ in rule.subjects) or "none"
+            reason = f"names {named}; a limit has one of merchant_id, terminal_id, mcc, each_card"
+            yield Fault(place(LIMIT, index, "merchant_id"), reason)
+        for name, value in rule.subjects:
+            if value not in there.get(name, {value}):
+                yield Fault(place(LIMIT, index, name), f"no such {name[:-3]} {value!r}")
+        if rule.mcc and not (rule.mcc.isascii() and rule.mcc.isdigit() and len(rule.mcc) == 4):
+            yield Fault(place(LIMIT, index, "mcc"), f"{rule.mcc!r} is not 4 digits")
+        for member, values in known.items():
+            for value in getattr(rule, member) or ():
+                if value not in values:
+                    have = "" if member == "currencies" else f"; there are {', '.join(values)}"
+                    yield Fault(place(LIMIT, index, member), f"no {value!r}{have}")
+            if getattr(rule, member) == []:
+                yield Fault(place(LIMIT, index, member), "lets nothing through; leave it out")
+        if rule == LimitRule(*(getattr(rule, name) for name in LimitRule.__struct_fields__[:4])):
+            yield Fault(place(LIMIT, index, "amount_max_minor"), "says no limit at all")
 
 
 def _carried(

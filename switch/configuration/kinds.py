@@ -16,6 +16,7 @@ import msgspec
 
 from acquirer.config.business import (
     CourierSettings,
+    LimitRule,
     MerchantSettings,
     OrderTypeSettings,
     TerminalSettings,
@@ -74,6 +75,7 @@ KINDS: Mapping[str, ConfigKind] = MappingProxyType(
             ),
             ConfigKind("route", "routes", RouteRule, ordered=True),
             ConfigKind("stand_in", "stand_in", StandInRule, ordered=True),
+            ConfigKind("limit", "limit", LimitRule),
             ConfigKind("order_system", "order_systems", OrderSystemSettings, "name", ordered=True),
             ConfigKind("order_type", "order_types", OrderTypeSettings, "name", ordered=True),
         )
@@ -90,6 +92,7 @@ class Configuration(msgspec.Struct, frozen=True):
     couriers: tuple[CourierSettings, ...] = ()
     routes: tuple[RouteRule, ...] = ()
     stand_in: tuple[StandInRule, ...] = ()
+    limit: tuple[LimitRule, ...] = ()
     order_systems: tuple[OrderSystemSettings, ...] = ()
     order_types: tuple[OrderTypeSettings, ...] = ()
 

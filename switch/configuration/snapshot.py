@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from acquirer.payments.kernel.business import Business
+from acquirer.payments.kernel.limits import Limits
 from acquirer.payments.orders.types import OrderTypes
 from acquirer.routing.banks.choice import route_table
 from acquirer.routing.orders.client import OrderSystems
@@ -54,5 +55,6 @@ def business_of(settings: SwitchSettings, configuration: Configuration, epoch: i
         routes=route_table(configuration.routes, [bank.name for bank in settings.banks]),
         order_types=OrderTypes(configuration.order_types, configuration.merchants),
         stand_in=configuration.stand_in,
+        limits=Limits(configuration.limit, configuration.merchants),
         epoch=epoch,
     )

@@ -33,6 +33,7 @@ from acquirer.payments.kernel.errors import (
     InvalidCommand,
     response_code_for,
 )
+from acquirer.payments.kernel.limits import LIMITED
 from acquirer.payments.kernel.records import refuse
 from acquirer.switch.context import Context
 from acquirer.switch.terminals.commands import display_in
@@ -325,7 +326,7 @@ class Session:
 
     async def _run(self, transaction: Transaction, request: Request) -> Told:
         try:
-            if code := _closed(transaction, request):
+            if code := _closed(transaction, request) or _above_limit(transaction, request):
                 return await self._refuse(transaction, request, code)
             if transaction.journaled:
                 return await self._repeats.handle(transaction, request)
@@ -413,6 +414,21 @@ def _closed(transaction: Transaction, request: Request) -> str:
     is_undoing = transaction.name in UNDOING
     is_closed = request.terminal.merchant.suspended and not is_undoing
     return ResponseCode.INVALID_MERCHANT if is_closed else ""
+
+
+def _above_limit(transaction: Transaction, request: Request) -> str:
+    """The code for what is not allowed here, whatever else has been paid; empty where it is."""
+    origin, limits = request.origin, request.origin.business.limits
+    if not limits or transaction.name not in LIMITED:
+        return ""
+    return limits.refusal(
+        origin.merchant,
+        origin.terminal_id,
+        Kind(transaction.name),
+        amount_minor=origin.named_minor,
+        currency_code=origin.currency_code or origin.merchant.currency_code,
+        entry_mode=request.message.get(22),
+    )
 
 
 def _certain(outcome: Told | Repeat) -> Told:

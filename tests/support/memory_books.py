@@ -25,11 +25,17 @@ from acquirer.ledger.journal.entries import (
     Role,
     State,
 )
+<<<<<<< HEAD
 from acquirer.ledger.journal.kinds import KINDS, TAKINGS
+=======
+from acquirer.ledger.journal.kinds import Kind
+from acquirer.ledger.journal.limits import LimitDaily
+>>>>>>> de41c40 (Limits by merchant, terminal, category and card: business configuration, decided in a payment's first commit)
 from acquirer.ledger.journal.states import change_is_legal
 from acquirer.ledger.journal.steps import (
     CommitResult,
     Failed,
+    InsertEntry,
     Step,
     UpdateEntry,
 )
@@ -77,20 +83,26 @@ class MemoryBooks:
                 and not change_is_legal(step.expected, step.state)
             ):
                 raise UnitRefused(f"no entry goes from {step.expected} to {step.state}")
+        limited = next((s for s in steps if isinstance(s, InsertEntry) and s.entry.limits), None)
         before, self.rows = self.rows, self.rows.copy()
-        done = False
+        done, failed = False, None
         try:
-            for step in steps:
+            for step in (*steps, *(limited.entry.limits if limited else ())):
                 run = RUN.get(type(step))
                 if run is None:
                     raise UnitRefused(f"{type(step).__name__} is no step of payments")
                 if not run(self.rows, step):
-                    return Failed(step)
-            done = True
+                    failed = step
+                    break
+            else:
+                done = True
         finally:
             if not done:
                 self.rows = before
-        return None
+        if limited is not None and isinstance(failed, LimitDaily):
+            self.apply(InsertEntry(limited.entry.refused(failed.response_code)))
+            return Failed(limited)
+        return Failed(failed) if failed is not None else None
 
     def tell_all(self) -> None:
         """All notices are delivered."""

@@ -32,7 +32,8 @@ from acquirer.ledger.journal.entries import (
     SafItem,
     State,
 )
-from acquirer.ledger.journal.kinds import Kind
+from acquirer.ledger.journal.kinds import PAYMENTS, Kind
+from acquirer.ledger.journal.limits import LimitDaily
 from acquirer.ledger.journal.steps import (
     InsertEntry,
     PutCourier,
@@ -127,7 +128,7 @@ def _insert_entry(rows: Tables, step: InsertEntry) -> bool:
         return False
     if entry.id in rows.entries or entry.rrn in [one.rrn for one in rows.entries.values()]:
         raise UnitRefused("an entry's id and RRN are its own")
-    rows.entries[entry.id] = replace(entry, key_version=None)
+    rows.entries[entry.id] = replace(entry, key_version=None, limits=())
     return True
 
 
@@ -238,6 +239,22 @@ def _limit_refunded(rows: Tables, step: LimitRefunded) -> bool:
     return sum(amounts) <= step.sum_minor_max
 
 
+def _limit_daily(rows: Tables, step: LimitDaily) -> bool:
+    amounts = [
+        entry.amount_minor
+        for entry in rows.entries.values()
+        if (entry.business_date, entry.currency_code) == (step.business_date, step.currency_code)
+        and entry.kind in PAYMENTS
+        and entry.state in (State.RECEIVED, State.SENT, State.APPROVED, State.REFUNDED)
+        and (
+            entry.card is not None and entry.card.pan_token == step.pan_token
+            if step.pan_token
+            else entry.merchant_id in step.merchants and step.terminal_id in ("", entry.terminal_id)
+        )
+    ]
+    return (len(amounts) if step.measure == "count" else sum(amounts)) <= step.maximum
+
+
 def _put_order(rows: Tables, step: PutOrder) -> bool:
     new = step.order
     key = (new.merchant_id, new.order_no)
@@ -308,6 +325,7 @@ RUN: Mapping[type[Any], Callable[[Tables, Any], bool]] = MappingProxyType(
         LimitBalance: _limit_balance,
         LimitAdvised: _limit_advised,
         LimitRefunded: _limit_refunded,
+        LimitDaily: _limit_daily,
         PutOrder: _put_order,
         UpdateOrder: _update_order,
         PutCourier: _put_courier,
