@@ -53,6 +53,7 @@ TROUBLES: dict[str, float] = {
     "books_away": 1.0,
     "orders_lie": 0.2,
     "terms_change": 1.0,
+    "limits_change": 1.0,
     "restore": 1.0,
 }
 KINDS = {**USUAL, **TROUBLES}

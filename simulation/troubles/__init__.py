@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from acquirer.simulation.troubles.base import Trouble
 from acquirer.simulation.troubles.books_away import BooksAway
+from acquirer.simulation.troubles.changing_limits import ChangingLimits
 from acquirer.simulation.troubles.changing_terms import ChangingTerms
 from acquirer.simulation.troubles.far_clock import FarClock
 from acquirer.simulation.troubles.garbling_bank import GarblingBank
@@ -42,6 +43,7 @@ TROUBLES: Mapping[str, Callable[[World], Trouble]] = MappingProxyType(
         "books_away": BooksAway,
         "orders_lie": LyingOrders,
         "terms_change": ChangingTerms,
+        "limits_change": ChangingLimits,
         "restore": Restore,
         # Mended last: the day ends then only where the switch can run.
         "clock_far": FarClock,

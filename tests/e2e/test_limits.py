@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import tomli_w
+from limits import AT_ONCE
 from operated import operated, run
 from pos_terminal import de59
 from world import REFUSED, SLOW, OpenWorld, World, card
@@ -128,21 +129,38 @@ async def test_orders_and_offline_sales_are_payments_too(world: World) -> None:
             fields |= terminal.card_fields(SYBIL, None)
         paid = terminal.order("0200", processing_code, "72", items, fields)
         assert ["61", "61"] == await codes(world, paid, paid)
+    several = de59(ON="SP20261121001", OC="C1001", N2="SP20261121002")
+    first, second = [
+        await world.ask(terminal.order("0200", "380000", "71", de59(ON=number, OC="C1001")))
+        for number in ("SP20261121001", "SP20261121002")
+    ]
+    due = {4: f"{int(first[4]) + int(second[4]):012d}", **terminal.card_fields(SYBIL, None)}
+    await limited(world, {"merchant_id": MERCHANT, "count_max_daily": 0})
+    swipe = terminal.order("0200", "000000", "72", several, due)
+    assert ["65", "65"] == await codes(world, swipe, swipe)
     assert "00" == world.order("SP20261121001").status
+    assert ["65"] == await codes(world, terminal.offline_sale(SYBIL, 101))
+    await limited(world, {"merchant_id": MERCHANT, "amount_max_minor": 100})
     assert ["61"] == await codes(world, terminal.offline_sale(SYBIL, 101))
 
 
 @pytest.mark.parametrize("measure", ["count_max_daily", "amount_max_daily_minor"])
-async def test_many_at_once_against_five(world: World, measure: str) -> None:
+async def test_many_at_once_against_five(open_world: OpenWorld, measure: str) -> None:
     """Of many side by side five are approved, four times over as each five are given back."""
+    async with open_world(changes={"limits": {"per_terminal_max": AT_ONCE}}) as world:
+        await five_of_many(world, measure)
+
+
+async def five_of_many(world: World, measure: str) -> None:
+    """Four times many at once against five, or five times the amount."""
     terminal = await world.signed_on()
     most = 5 if measure == "count_max_daily" else 5 * SLOW
     await limited(world, {"merchant_id": MERCHANT, measure: most})
     code = "65" if measure == "count_max_daily" else "61"
     for _ in range(4):
-        frames = [terminal.sale(SYBIL, SLOW, pin="") for _ in range(40)]
+        frames = [terminal.sale(SYBIL, SLOW, pin="") for _ in range(AT_ONCE)]
         found = [reply.code for reply in await world.ask_all(*frames)]
-        assert ["00"] * 5 + [code] * 35 == sorted(found)
+        assert ["00"] * 5 + [code] * (AT_ONCE - 5) == sorted(found)
         back = [terminal.reversal(f) for f, c in zip(frames, found, strict=True) if c == "00"]
         assert ["00"] * 5 == [reply.code for reply in await world.ask_all(*back)]
 

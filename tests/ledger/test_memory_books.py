@@ -38,6 +38,7 @@ from acquirer.ledger.journal.entries import (
     TerminalRow,
 )
 from acquirer.ledger.journal.kinds import Kind
+from acquirer.ledger.journal.limits import LimitDaily
 from acquirer.ledger.journal.replies import Reply
 from acquirer.ledger.journal.states import CHANGES
 from acquirer.ledger.journal.steps import (
@@ -136,7 +137,17 @@ class World:
             key_version=self.one(None, None, None, 1, 2),
             card=self.one(None, *(CardRecord("6", token, b"") for token in self.tokens)),
         )
-        return InsertEntry(entry)
+        return InsertEntry(replace(entry, limits=self.one((), (), (), (self.limit_daily(),))))
+
+    def limit_daily(self) -> LimitDaily:
+        """A limit of a date near what was paid on it."""
+        about: dict[str, Any] = self.one(
+            {"merchants": (self.merchant,)},
+            {"merchants": (self.merchant, "M0"), "terminal_id": self.terminals[0]},
+            {"pan_token": self.tokens[0]},
+        )
+        measure, maximum = self.one(("count", 1), ("count", 2), ("amount", 100), ("amount", 350))
+        return LimitDaily(DATE, "156", measure, maximum, "61", **about)
 
     def update(self) -> Step:
         """A change of an entry, which may be as expected."""

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import cycle
 
 import pytest
-from limits import ROUNDS
+from limits import AT_ONCE, ROUNDS
 from pos_terminal import PosTerminal, Reply, de59
 from race_estate import AMOUNT_MINOR, OpenPair, account, order_no
-from served import asked, at_once
+from served import PATIENCE_S, asked, at_once
 
 from acquirer.config.estate import Card, load_estate
 from acquirer.hosts_sim.bank.settings import Match, Rule
 
 pytestmark = pytest.mark.anyio
 
-MERCHANT = "898110059610003"
+MERCHANT, CARD_MERCHANT = "898110059610003", "898110053310001"
 PAYABLE = f"liabilities:merchant:{MERCHANT}"
 STAND_IN_MAX = 3
 KEPT = ("merchant_id", "name", "mcc", "mdr_basis_points", "event_secret")
@@ -64,6 +65,35 @@ async def test_a_card_is_stood_in_for_so_often_and_no_more(open_pair: OpenPair) 
         advised = ROUNDS * STAND_IN_MAX
         await one.until(lambda: advised == len(one.bank_rows()))
         assert 100 * advised == one.receivable()
+
+
+@pytest.mark.parametrize("measure", ["count_max_daily", "amount_max_daily_minor"])
+async def test_of_many_payments_at_once_five_are_let_through(
+    open_pair: OpenPair, measure: str
+) -> None:
+    """At both together, four times over as each five are given back."""
+    most = 5 if measure == "count_max_daily" else 500
+    rules = [{"merchant_id": CARD_MERCHANT, measure: most}, {"each_card": True, measure: most}]
+    code = "65" if measure == "count_max_daily" else "61"
+    limits = {"per_terminal_max": AT_ONCE, "terminal_s": PATIENCE_S}
+    async with open_pair({"limit": rules, "limits": limits}) as (one, other):
+        terminals = [await one.signed_on(), await one.signed_on("10000002")]
+        for _ in range(4):
+            frames = [
+                terminals[place % 2].sale(one.estate.cards[0], 100, pin="")
+                for place in range(AT_ONCE)
+            ]
+            replies = await asked(*zip(cycle((one, other, other, one)), frames, strict=False))
+            codes = [reply.code for reply in replies]
+            assert ["00"] * 5 + [code] * (AT_ONCE - 5) == sorted(codes)
+            back = [
+                (other, terminals[place % 2].reversal(frames[place]))
+                for place in range(AT_ONCE)
+                if codes[place] == "00"
+            ]
+            assert ["00"] * 5 == [reply.code for reply in await asked(*back)]
+        await one.agree()
+        assert 0 == one.receivable()
 
 
 async def test_a_merchant_is_refunded_from_what_he_is_owed(open_pair: OpenPair) -> None:

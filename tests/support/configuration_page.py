@@ -32,6 +32,7 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "[limits]": switch.LimitSettings,
     "[saf]": switch.SafSettings,
     "[[stand_in]]": StandInRule,
+    "[[limit]]": business.LimitRule,
     "[orders]": business.OrderSettings,
     "[[banks]], [[order_hosts]]": BankSettings,
     "[[banks.links]]": LinkSettings,

@@ -8,6 +8,8 @@ HANG_S = 300.0
 """Far longer than anything takes."""
 ROUNDS = int(os.environ.get("RACE_ROUNDS", "5"))
 """How often each race is run; ``make races`` says 200."""
+AT_ONCE = min(200, 4 * ROUNDS)
+"""How many payments come side by side."""
 
 
 def comes(happened: Callable[[], object]) -> bool:

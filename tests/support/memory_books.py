@@ -25,12 +25,8 @@ from acquirer.ledger.journal.entries import (
     Role,
     State,
 )
-<<<<<<< HEAD
 from acquirer.ledger.journal.kinds import KINDS, TAKINGS
-=======
-from acquirer.ledger.journal.kinds import Kind
 from acquirer.ledger.journal.limits import LimitDaily
->>>>>>> de41c40 (Limits by merchant, terminal, category and card: business configuration, decided in a payment's first commit)
 from acquirer.ledger.journal.states import change_is_legal
 from acquirer.ledger.journal.steps import (
     CommitResult,
@@ -83,7 +79,8 @@ class MemoryBooks:
                 and not change_is_legal(step.expected, step.state)
             ):
                 raise UnitRefused(f"no entry goes from {step.expected} to {step.state}")
-        limited = next((s for s in steps if isinstance(s, InsertEntry) and s.entry.limits), None)
+        inserts = [one for one in steps if isinstance(one, InsertEntry) and one.entry.limits]
+        limited = inserts[-1] if inserts else None
         before, self.rows = self.rows, self.rows.copy()
         done, failed = False, None
         try:
