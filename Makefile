@@ -16,7 +16,7 @@ test: lint
 
 # Two switch processes at one database, 200 rounds of each race; `make test` runs a few of each.
 races: $(STAMP)
-	RACE_ROUNDS=200 $(BIN)/python -m pytest -n 2 --durations=10 tests/races
+	RACE_ROUNDS=200 $(BIN)/python -m pytest -n 2 --durations=10 tests/races tests/e2e/test_limits.py
 
 bench: $(STAMP)
 	@$(BIN)/acquirer bench

@@ -75,14 +75,13 @@ class ChangingLimits(Trouble):
 
     def _rules(self) -> dict[object, dict[str, Any]]:
         """The limit of each epoch; empty where there was none."""
-        bodies = dict(
-            self.world.auditor.rows("SELECT epoch, body FROM config_versions WHERE kind = 'limit'")
-        )
-        epochs = self.world.auditor.rows("SELECT DISTINCT epoch FROM journal ORDER BY epoch")
         rules: dict[object, dict[str, Any]] = {}
-        for (epoch,) in epochs:
-            since = [body for changed, body in sorted(bodies.items()) if changed <= epoch]
-            rules[epoch] = msgspec.json.decode(since[-1]) if since and since[-1] else {}
+        for epoch, body in self.world.auditor.rows(
+            "SELECT j.epoch, (SELECT c.body FROM config_versions c WHERE c.kind = 'limit'"
+            " AND c.epoch <= j.epoch ORDER BY c.epoch DESC LIMIT 1)"
+            " FROM (SELECT DISTINCT epoch FROM journal) j"
+        ):
+            rules[epoch] = msgspec.json.decode(str(body)) if body else {}
         return rules
 
     async def _set(self, *rules: dict[str, object]) -> None:
