@@ -16,6 +16,7 @@ import msgspec
 from acquirer.config.constraints import BasisPoints, NotNegative, PositiveSeconds
 from acquirer.config.loading import load
 
+Tmk = Annotated[str, msgspec.Meta(pattern=r"^([0-9A-Fa-f]{16}|[0-9A-Fa-f]{32})\Z")]
 DoubleKey = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Fa-f]{32}\Z")]
 
 
@@ -45,13 +46,13 @@ class Terminal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         terminal_id: DE41.
         merchant_id: DE42.
-        tmk: its clear double-length test key, 32 hexadecimal digits.
+        tmk: its clear test key, 32 hexadecimal digits, or 16 where it is of single length.
         profile: how it talks.
     """
 
     terminal_id: Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z]{8}\Z")]
     merchant_id: str
-    tmk: DoubleKey
+    tmk: Tmk
     profile: str = "cup"
 
 

@@ -101,7 +101,7 @@ def switch_config(
     lmk = variant_test_lmk(test_lmk=True)
 
     def key(key_type: str, clear: str) -> str:
-        return wrap_key(lmk, key_type, bytes.fromhex(clear), "U")
+        return wrap_key(lmk, key_type, bytes.fromhex(clear), "U" if len(clear) == 32 else "Z")
 
     return {
         "instance": "switch-1",

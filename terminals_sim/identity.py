@@ -18,7 +18,7 @@ class Identity:
     Attributes:
         terminal_id: DE41, 8 characters.
         merchant_id: DE42, 15 characters.
-        tmk: the master key in clear, 16 bytes; never shown, never stored by the terminal.
+        tmk: the master key in clear, 8 or 16 bytes; never shown, never stored by the terminal.
         mac: algorithm of DE64.
         encoding: character set of DE59.
         network_code: 60.3 of its sign-on.

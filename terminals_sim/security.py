@@ -19,7 +19,7 @@ NO_ACCOUNT = "0" * 12
 _MACS: dict[str, Callable[[bytes, bytes], bytes]] = {
     "cup_ecb": mac.cup_ecb,
     "x919": mac.x919,
-    "cmac": lambda key, message: mac.cmac_aes(key, message)[:8],
+    "cmac": mac.cmac,
 }
 
 
@@ -41,7 +41,7 @@ def unwrap(tmk: bytes, wrapped: WorkingKeys) -> KeyRing:
     """Decipher working keys and check each against its KCV.
 
     Args:
-        tmk: the terminal master key, 16 bytes.
+        tmk: the terminal master key, 8 or 16 bytes.
         wrapped: DE62 of a sign-on reply, keys enciphered under the TMK in ECB.
 
     Raises:
@@ -96,7 +96,7 @@ def message_mac(algorithm: str, mac_key: bytes, message: bytes) -> bytes:
 
     Args:
         algorithm: the profile's: ``cup_ecb`` (8 ASCII hexadecimal digits), ``x919`` or ``cmac``
-            (AES, cut to its first 8 bytes).
+            (over TDES).
         mac_key: 8 or 16 bytes.
         message: MTI to the last field before DE64, bit 64 set.
 

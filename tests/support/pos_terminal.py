@@ -160,7 +160,27 @@ def x919(key: bytes, data: bytes) -> bytes:
     return bytes(DES.new(key[:8], DES.MODE_ECB).encrypt(middle))
 
 
-MACS = {"cup_ecb": cup_ecb, "x919": x919}
+def cmac(key: bytes, data: bytes) -> bytes:
+    """CMAC of SP 800-38B over TDES, eight bytes."""
+    first = _doubled(bytes(des(key).encrypt(bytes(8))))
+    parts = [data[at : at + 8] for at in range(0, len(data), 8)] or [b""]
+    if len(parts[-1]) == 8:
+        parts[-1] = xor(parts[-1], first)
+    else:
+        parts[-1] = xor((parts[-1] + b"\x80").ljust(8, b"\0"), _doubled(first))
+    total = bytes(8)
+    for part in parts:
+        total = bytes(des(key).encrypt(xor(total, part)))
+    return total
+
+
+def _doubled(block: bytes) -> bytes:
+    number = int.from_bytes(block, "big") << 1
+    reduced = number & (1 << 64) - 1 ^ (0x1B if number >> 64 else 0)
+    return reduced.to_bytes(8, "big")
+
+
+MACS = {"cup_ecb": cup_ecb, "x919": x919, "cmac": cmac}
 
 
 def pin_block(key: bytes, pin: str, pan: str = "") -> bytes:
