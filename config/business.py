@@ -40,6 +40,9 @@ class TerminalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         tmk: its master key under the LMK (key type 002).
         profile: name of the profile by which it talks.
         on_hold: whether its payments and refunds are refused (58).
+        keys_every: after so many transactions under the same working keys it is asked to sign on
+            for new ones; 0 for never.
+        keys_each_batch: whether its working keys end with its batch.
     """
 
     terminal_id: str
@@ -47,6 +50,8 @@ class TerminalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tmk: str
     profile: str
     on_hold: bool = False
+    keys_every: NotNegative = 0
+    keys_each_batch: bool = False
 
 
 class MerchantSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -63,6 +63,11 @@ class Reads(Calls):
         found: TerminalRow | None = await self._read(reads.terminal, terminal_id)
         return found
 
+    async def originals_since(self, terminal_id: str, batch: str, since_ms: int) -> int:
+        """How many originals of a terminal's batch were stored since then."""
+        found: int = await self._read(reads.originals_since, terminal_id, batch, since_ms)
+        return found
+
     async def terminals(self) -> list[TerminalRow]:
         """All terminals that have a durable state, by id."""
         found: list[TerminalRow] = await self._read(reads.terminals_all)

@@ -240,6 +240,7 @@ class TerminalRow:
     Attributes:
         waiting: keys beside the confirmed ones, the newest first.
         key_version: counts the changes of the row.
+        proved_at_ms: when a message verified under the confirmed keys for the first time.
     """
 
     terminal_id: str
@@ -250,6 +251,7 @@ class TerminalRow:
     tdk: str = ""
     waiting: tuple[HandedKeys, ...] = ()
     key_version: int = 0
+    proved_at_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

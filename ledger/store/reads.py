@@ -68,6 +68,14 @@ _ORDER = Sql(
     )
 )
 _TERMINAL = Sql(select(terminals).where(terminals.c.terminal_id == bindparam("key")))
+_ORIGINALS_SINCE = Sql(
+    select(func.count()).where(
+        journal.c.terminal_id == bindparam("terminal"),
+        journal.c.batch == bindparam("batch_no"),
+        journal.c.role == Role.ORIGINAL.value,
+        journal.c.created_at_ms >= bindparam("since_ms"),
+    )
+)
 _TERMINALS = Sql(select(terminals).order_by(terminals.c.terminal_id))
 _COURIER = Sql(select(couriers).where(couriers.c.courier_id == bindparam("key")))
 _UNCONFIRMED = Sql(
@@ -183,6 +191,12 @@ def terminal(session: Session, terminal_id: str) -> TerminalRow | None:
     """A terminal's durable state."""
     row = session.row(_TERMINAL, key=terminal_id)
     return None if row is None else terminal_of(row)
+
+
+def originals_since(session: Session, terminal_id: str, batch: str, since_ms: int) -> int:
+    """How many originals of a terminal's batch were stored since then."""
+    row = session.row(_ORIGINALS_SINCE, terminal=terminal_id, batch_no=batch, since_ms=since_ms)
+    return int(row[0]) if row is not None else 0
 
 
 def terminals_all(session: Session) -> list[TerminalRow]:

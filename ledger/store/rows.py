@@ -211,9 +211,11 @@ def order_of(row: Row) -> OrderRow:
 
 def terminal_of(row: Row) -> TerminalRow:
     """A terminal from its columns in the table's order."""
-    terminal_id, batch, is_signed_on, tpk, tak, tdk, handed, version = row
+    terminal_id, batch, is_signed_on, tpk, tak, tdk, handed, version, proved_at_ms = row
     waiting = _decode_waiting(handed) if handed else ()
-    return TerminalRow(terminal_id, batch, bool(is_signed_on), tpk, tak, tdk, waiting, version)
+    return TerminalRow(
+        terminal_id, batch, bool(is_signed_on), tpk, tak, tdk, waiting, version, proved_at_ms
+    )
 
 
 def waiting_text(waiting: tuple[HandedKeys, ...]) -> str:

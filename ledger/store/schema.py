@@ -24,7 +24,7 @@ from acquirer.ledger.store.columns import (
 )
 
 # The migration that creates exactly these tables; a test holds them equal.
-SCHEMA_VERSION = "0017"
+SCHEMA_VERSION = "0018"
 
 # Names of constraints are fixed, so that both databases and later migrations agree on them.
 metadata = MetaData(
@@ -246,6 +246,7 @@ terminals = Table(
     text_column("tdk"),
     text_column("waiting", ""),
     integer("key_version"),
+    integer("proved_at_ms", 0),
     sqlite_strict=True,
 )
 

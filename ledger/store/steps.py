@@ -107,6 +107,7 @@ def _put_terminal(session: Session, _accounting: Accounting, step: PutTerminal) 
         "tdk": row.tdk,
         "waiting": waiting_text(row.waiting),
         "key_version": row.key_version,
+        "proved_at_ms": row.proved_at_ms,
     }
     if step.expected_version is None:
         return session.changed(sql.PUT_TERMINAL, terminal_id=row.terminal_id, **fields) == 1

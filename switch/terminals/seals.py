@@ -19,8 +19,11 @@ class Seals:
         self._context = context
         self._dialect = dialect
 
-    async def keys_of(self, message: Message, terminal: Terminal) -> Keys | None:
+    async def keys_of(self, message: Message, terminal: Terminal, now_ms: int) -> Keys | None:
         """The keys under which a message's MAC is right, or None; any that waited count now.
+
+        Args:
+            now_ms: when it came.
 
         Raises:
             HsmUnavailable, HsmRefused, BookError: it cannot be said.
@@ -33,7 +36,7 @@ class Seals:
             if terminal.row.key_version != tried.key_version:
                 keys = await self._matching(message, terminal)
         if keys is not None and terminal.awaits(keys):
-            await self._context.terminals.save(terminal, promoted(terminal.row, keys))
+            await self._context.terminals.save(terminal, promoted(terminal.row, keys, now_ms))
         return keys
 
     async def _matching(self, message: Message, terminal: Terminal) -> Keys | None:

@@ -202,7 +202,7 @@ class Session:
         keys: Keys | None = NO_KEYS
         needs_mac = _bears_mac(message, transaction)
         if needs_mac or (message.get(64) and transaction and transaction.mac_counts):
-            keys = await self._seals.keys_of(message, terminal)
+            keys = await self._seals.keys_of(message, terminal, received.now_ms)
             if needs_mac and keys is None and message.get(42) == terminal.settings.merchant_id:
                 return NO_KEYS, self._unverified(terminal)
         clear = await with_clear_track(self._context.hsm, message, keys or NO_KEYS)
@@ -388,7 +388,22 @@ class Session:
         demand = answer.demand
         if demand is ProcessingDemand.NOTHING and self._asks_for_confirmation(request):
             demand = ProcessingDemand.UPLOAD_STATUS
+        elif demand is ProcessingDemand.NOTHING and terminal is not None and keys.tak:
+            demand = await self._keys_demand(terminal)
         return FRAMING.encode(bytes(envelope.reply(demand)) + raw)
+
+    async def _keys_demand(self, terminal: Terminal) -> ProcessingDemand:
+        """Whether a terminal has used its working keys often enough to get others."""
+        row, every = terminal.row, terminal.settings.keys_every
+        if not every:
+            return ProcessingDemand.NOTHING
+        try:
+            used = await self._context.book.originals_since(
+                row.terminal_id, row.batch, row.proved_at_ms
+            )
+        except BookError:
+            return ProcessingDemand.NOTHING
+        return ProcessingDemand.SIGN_ON if used >= every else ProcessingDemand.NOTHING
 
     def _asks_for_confirmation(self, request: Message) -> bool:
         terminal_id = request.get(41)

@@ -67,7 +67,7 @@ def signed_on(row: TerminalRow, fresh: HandedKeys) -> TerminalRow:
     return replace(row, signed_on=True, waiting=(fresh, *kept), key_version=row.key_version + 1)
 
 
-def promoted(row: TerminalRow, keys: Keys) -> TerminalRow:
+def promoted(row: TerminalRow, keys: Keys, now_ms: int) -> TerminalRow:
     """The row once a message has verified under waiting keys: whatever is older is gone.
 
     Raises:
@@ -82,6 +82,7 @@ def promoted(row: TerminalRow, keys: Keys) -> TerminalRow:
         tdk=proved.tdk,
         waiting=row.waiting[:index],
         key_version=row.key_version + 1,
+        proved_at_ms=now_ms,
     )
 
 

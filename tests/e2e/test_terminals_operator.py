@@ -5,6 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 from operated import TOKEN, operated, run
+from pos_terminal import PosTerminal
 from world import OpenWorld
 
 from acquirer.config.estate import load_estate
@@ -87,4 +88,30 @@ async def test_keys_handed_out_in_one_process_cost_the_other_nothing(
         for _ in range(3):
             await world.ask(terminal.sign_on())
             assert "00" == (await second.ask(terminal.sale(SYBIL, 100))).code
+        await world.agree()
+
+
+async def test_a_terminal_is_asked_to_sign_on_after_so_many_transactions(
+    open_world: OpenWorld,
+) -> None:
+    """From the reply to the last of them until new keys are proved; 0 ends it, a refused N is 2."""
+    async with operated(open_world) as world:
+        terminal, other = await world.signed_on("10000003"), await world.signed_on("10000004")
+        keys = ("terminals", "keys", "10000003")
+        code, done = await run(world.folder, *keys, "--every", "2")
+        assert (0, "terminal") == (code, done["versions"][0]["kind"])
+
+        async def demand(one: PosTerminal = terminal) -> int:
+            reply = await world.ask(one.sale(SYBIL, 100))
+            assert "00" == reply.code
+            return reply.demand
+
+        assert [0, 3, 3] == [await demand() for _ in range(3)]
+        assert [0, 0] == [await demand(other) for _ in range(2)]
+        terminal.take_keys(await world.ask(terminal.sign_on()))
+        assert [0, 3] == [await demand() for _ in range(2)]
+        assert 0 == (await run(world.folder, *keys, "--every", "0"))[0]
+        assert 0 == await demand()
+        assert 2 == (await run(world.folder, *keys, "--every", "3", "--now"))[0]
+        assert 2 == (await run(world.folder, *keys, "--every", "-1"))[0]
         await world.agree()

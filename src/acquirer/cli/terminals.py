@@ -93,26 +93,42 @@ def keys(
     now: Annotated[
         bool, typer.Option("--now", help="End its working keys: it must sign on again.")
     ] = False,
+    every: Annotated[
+        int | None,
+        typer.Option(
+            "--every", metavar="N", min=0, help="Ask it to sign on after N transactions; 0 never."
+        ),
+    ] = None,
+    each_batch: Annotated[
+        bool, typer.Option("--each-batch", help="End its working keys with each batch.")
+    ] = False,
     by: By = "",
     reason: Reason = "",
     data: Data = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Give a terminal a new master key, or have it sign on for new working keys now.
+    """Give a terminal a new master key, or have it sign on for new working keys.
+
+    Now, after so many transactions, or with each batch; the latter two take each other's place.
 
     Examples:
 
       acquirer terminals keys 10000003 --now --data shop
 
+      acquirer terminals keys 10000003 --every 200 --data shop
+
       acquirer terminals keys 10000003 --tmk U… --reason "exchanged" --data shop
     """
-    if bool(tmk) == now:
-        raise typer.BadParameter("give either --tmk or --now")
+    if [bool(tmk), now, every is not None, each_batch].count(True) != 1:
+        raise typer.BadParameter("give one of --tmk, --now, --every and --each-batch")
     if now:
         end_keys(terminal_id, by, data, config, as_json)
         return
-    done = _change(terminal_id, {"tmk": tmk}, by, reason, data, config, as_json)
+    rotation = {"keys_every": every or 0, "keys_each_batch": each_batch}
+    members = {"tmk": tmk} if tmk else rotation
+    reason = reason or ("" if tmk else "rotation of working keys")
+    done = _change(terminal_id, members, by, reason, data, config, as_json)
     print_json(done) if as_json else tell_change(done)
 
 

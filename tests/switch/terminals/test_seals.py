@@ -45,7 +45,7 @@ async def test_keys_are_looked_for_again_whoever_has_read_the_row() -> None:
     seals, found = Seals(context, dialect), []
 
     async def look() -> None:
-        keys = await seals.keys_of(message, terminal)
+        keys = await seals.keys_of(message, terminal, 0)
         found.append(keys.tak if keys else "")
 
     async with trio.open_nursery() as nursery:

@@ -30,7 +30,7 @@ def handed(name: str, code: str = "003", made_at_ms: int = 0) -> HandedKeys:
 
 def confirmed(row: TerminalRow, name: str) -> TerminalRow:
     """The row once a message bears waiting keys."""
-    return promoted(row, Keys(f"p{name}", f"a{name}"))
+    return promoted(row, Keys(f"p{name}", f"a{name}"), 0)
 
 
 def generations(row: TerminalRow) -> list[str]:
