@@ -62,11 +62,12 @@ class Dialect:
             DialectError: the text names file, field and key.
         """
         file = parse_file(source, name)
-        self._compiled = compiled = compile_spec(file)
+        compiled = compile_spec(file)
         self.name = name
         self.title = file.title
         self.names = {int(key): f.name or f"field {key}" for key, f in file.fields.items()}
         self.types: dict[int, str] = {int(key): f.type for key, f in file.fields.items()}
+        self._fitting = {n: (compiled[str(n)], t) for n, t in self.types.items()}
         self.length_header = LengthHeader.parse(file.length_header)
         self.envelope = bytes.fromhex(file.tpdu + file.header)
         self.trailer = bytes.fromhex(file.trailer)
@@ -256,8 +257,8 @@ class Dialect:
 
     def fits(self, number: int, value: str) -> bool:
         """Whether a field can hold a value, so that :meth:`encode` takes it."""
-        spec = self._compiled.get(str(number))
-        return number in self.types and spec is not None and spec.fits(self.types[number], value)
+        known = self._fitting.get(number)
+        return known is not None and known[0].fits(known[1], value)
 
     def mac_field(self, fields: Iterable[int]) -> int:
         """The data element that holds the MAC of a message with these fields: 64 or 128."""
@@ -356,7 +357,7 @@ class Dialect:
 
     def _is_sound(self, key: str, value: str) -> bool:
         if key in self._forms:
-            return self._compiled[key].fits(self.types[self._numbers[key]], value)
+            return self.fits(self._numbers[key], value)
         if key in self._numeric:
             return not value.strip("0123456789")
         if key in self._hex_text:

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from dataclasses import astuple, dataclass, field
 
+import msgspec
+
 from acquirer.codecs.errors import LocalFormatError, RemoteFormatError
 from acquirer.codecs.parts import amount_digits, cut, is_digits, join
 
@@ -18,8 +20,7 @@ _DE61 = (6, 6, 4, 2, 11)
 _DE48_HALF = (12, 3, 12, 3, 1)
 
 
-@dataclass(frozen=True, slots=True)
-class De60:
+class De60(msgspec.Struct, frozen=True):
     """DE60 n..17: what kind of message this is. It may end after any part from ``batch`` on.
 
     >>> De60.parse("00000519003").network_code
@@ -43,7 +44,7 @@ class De60:
 
     def format(self) -> str:
         """The digits of DE60."""
-        return join(astuple(self), _DE60, "60", parts_min=2)
+        return join(msgspec.structs.astuple(self), _DE60, "60", parts_min=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +70,7 @@ class De61:
         return join(astuple(self), _DE61, "61", parts_min=1)
 
 
-@dataclass(frozen=True, slots=True)
-class De53:
+class De53(msgspec.Struct, frozen=True):
     """DE53 n16 of a terminal or of a bank's card message: how PIN and tracks are protected.
 
     Attributes:

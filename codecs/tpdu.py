@@ -7,8 +7,9 @@ software sub-version n6). Source: docs/interfaces/terminal.md, part 1.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
+
+import msgspec
 
 from acquirer.codecs.errors import RemoteFormatError
 
@@ -26,8 +27,7 @@ class ProcessingDemand(IntEnum):
     DOWNLOAD_IC_PARAMETERS = 5
 
 
-@dataclass(frozen=True, slots=True)
-class PosEnvelope:
+class PosEnvelope(msgspec.Struct, frozen=True):
     """TPDU (5 bytes) and header (6 bytes) of one terminal message."""
 
     tpdu: bytes

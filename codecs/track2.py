@@ -7,7 +7,7 @@ Source: ISO/IEC 7813, 8.2 (track 2); DE35 of ISO 8583:1987.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import msgspec
 
 from acquirer.codecs.errors import RemoteFormatError
 from acquirer.codecs.pan import Pan
@@ -36,8 +36,7 @@ def ciphered_part(track: str) -> slice:
     return slice(end - CIPHERED_DIGITS, end)
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Track2:
+class Track2(msgspec.Struct, frozen=True):
     """One track 2; only :attr:`pan`'s masked form shows in ``repr`` and ``str``.
 
     Attributes:
@@ -53,7 +52,7 @@ class Track2:
     pan: Pan
     expiry: str
     service_code: str
-    discretionary: str = field(default="")
+    discretionary: str = ""
 
     @classmethod
     def parse(cls, value: str) -> Track2:

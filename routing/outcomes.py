@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+import msgspec
+
 from acquirer.codecs.message import Message
 from acquirer.routing.links.link_states import LinkState
 
@@ -17,8 +19,7 @@ NotSentReason = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Replied:
+class Replied(msgspec.Struct, frozen=True):
     """The bank answered in time; DE39 says what. The MAC, where there is one, was right."""
 
     message: Message

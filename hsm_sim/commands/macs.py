@@ -10,6 +10,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable
 from dataclasses import replace
+from typing import NamedTuple
 
 from acquirer.hsm_sim.body import Body
 from acquirer.hsm_sim.crypto import mac
@@ -86,8 +87,28 @@ def verify(body: Body) -> str:
     return ""
 
 
-def _mac(body: Body, *, verify: bool) -> tuple[str, str]:
-    """The MAC or chaining value made, and the MAC given if there is one to verify."""
+class _Head(NamedTuple):
+    """What a request says before its key."""
+
+    mode: str
+    input_format: str
+    digits: int
+    algorithm: str
+    padding: mac.Padding
+    role: KeyRole
+
+
+_HEAD_CHARACTERS = 8
+_heads: dict[tuple[str, bool], _Head] = {}
+"""Heads that were read once: a sound one has few forms."""
+
+
+def _head(body: Body, verify: bool) -> _Head:
+    text = body.peek(_HEAD_CHARACTERS)
+    known = _heads.get((text, verify))
+    if known is not None:
+        body.at += _HEAD_CHARACTERS
+        return known
     mode = body.choice("0123", "02")
     input_format = body.choice("012", "03")
     digits = 8 if body.choice("01") == "0" else 16
@@ -96,6 +117,14 @@ def _mac(body: Body, *, verify: bool) -> tuple[str, str]:
     role = _ROLES.get((body.take(3), algorithm, verify))
     if role is None:
         raise Refusal("05", "MACs take key types 003, 008 and FFF")
+    return _heads.setdefault(
+        (text, verify), _Head(mode, input_format, digits, algorithm, padding, role)
+    )
+
+
+def _mac(body: Body, *, verify: bool) -> tuple[str, str]:
+    """The MAC or chaining value made, and the MAC given if there is one to verify."""
+    mode, input_format, digits, algorithm, padding, role = _head(body, verify)
     text = body.key(role)
     finished = mode in (ONLY, LAST)
     given_digits = digits if verify and finished else 0
@@ -121,14 +150,16 @@ def _mac(body: Body, *, verify: bool) -> tuple[str, str]:
 def _starts_with_iv(body: Body, iv_digits: int, given_digits: int) -> bool:
     """Whether an IV stands where none need be, as some senders write it: nothing else would fit."""
 
-    def fits(skipped: int) -> bool:
-        try:
-            size = int(body.peek(skipped + 4)[skipped:], 16)
-        except ValueError:
-            return False
-        return body.fits(skipped + 4 + size + given_digits)
+    return not _data_fits(body, 0, given_digits) and _data_fits(body, iv_digits, given_digits)
 
-    return not fits(0) and fits(iv_digits)
+
+def _data_fits(body: Body, skipped: int, given_digits: int) -> bool:
+    """Whether a length stands behind so many characters, and the request ends with its data."""
+    try:
+        size = int(body.peek(skipped + 4)[skipped:], 16)
+    except ValueError:
+        return False
+    return body.fits(skipped + 4 + size + given_digits)
 
 
 def _whole_blocks(data: bytes, size: int = 8) -> None:

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
+
 from acquirer.ledger.accounts.transfer_steps import (
     LimitBalance,
     OpenAccount,
@@ -33,8 +35,7 @@ from acquirer.ledger.owed.advices import LimitAdvised, LimitRefunded
 from acquirer.ledger.store.configuration import ChangeConfiguration
 
 
-@dataclass(frozen=True, slots=True)
-class InsertEntry:
+class InsertEntry(msgspec.Struct, frozen=True):
     """Conditional on (terminal_id, batch, stan, role) being free, and on the entry's
     ``key_version``: another process may have changed the terminal's keys, or ended them.
 
@@ -44,8 +45,7 @@ class InsertEntry:
     entry: Entry
 
 
-@dataclass(frozen=True, slots=True)
-class UpdateEntry:
+class UpdateEntry(msgspec.Struct, frozen=True):
     """Compare-and-set on a journal entry.
 
     Holds only while the entry's state is one of ``expected`` and, where ``owner`` is given, it

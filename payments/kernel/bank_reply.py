@@ -46,6 +46,8 @@ def is_approval_code(code: str) -> bool:
 
 
 def _is_balance(text: str) -> bool:
+    if not text:
+        return False
     try:
         Balance.parse(text)
     except RemoteFormatError:

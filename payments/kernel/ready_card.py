@@ -6,8 +6,7 @@ but refusals, and nothing has left. Source: ARCHITECTURE.md, "One payment, from 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+import msgspec
 import structlog
 
 from acquirer.codecs.response_codes import ResponseCode
@@ -24,8 +23,7 @@ from acquirer.routing.banks.strategies import LinkFacts
 log = structlog.get_logger("acquirer.switch")
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class ProtectedPin:
+class ProtectedPin(msgspec.Struct, frozen=True):
     """A PIN block as a bank link takes it.
 
     Attributes:
@@ -36,9 +34,11 @@ class ProtectedPin:
     block: bytes
     zpk: str
 
+    def __repr__(self) -> str:
+        return "ProtectedPin()"
 
-@dataclass(frozen=True, slots=True, repr=False)
-class ReadyCard:
+
+class ReadyCard(msgspec.Struct, frozen=True):
     """What a bank is asked with.
 
     Attributes:
@@ -48,6 +48,9 @@ class ReadyCard:
     presented: PresentedCard
     bank: str
     pin: ProtectedPin | None
+
+    def __repr__(self) -> str:
+        return f"ReadyCard({self.presented!r}, {self.bank!r})"
 
 
 async def ready_card(

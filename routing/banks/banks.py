@@ -20,10 +20,9 @@ from acquirer.codecs.bank_kinds import BankMessage
 from acquirer.codecs.message import Message
 from acquirer.config.tls import client_context, server_context
 from acquirer.routing.banks.messages import (
-    CARD_FIELD_NUMBERS,
     BankRequest,
     CardFields,
-    carries,
+    card_fields_of,
 )
 from acquirer.routing.banks.strategies import NO_FACTS, LinkFacts, Turns, in_order, weights_of
 from acquirer.routing.errors import BankSettingsError
@@ -211,8 +210,9 @@ class Banks:
             KeyError: no such bank.
         """
         link = self._banks[bank].links[0]
-        for number, value in zip(CARD_FIELD_NUMBERS, card, strict=True):
-            if value and carries(kind, number) and not link.can_carry(number, value):
+        for place, number in card_fields_of(kind):
+            value = card[place]
+            if value and not link.can_carry(number, value):
                 return number
         return None
 

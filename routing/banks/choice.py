@@ -37,8 +37,7 @@ class RouteRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     fallbacks: list[str] = []
 
 
-@dataclass(frozen=True, slots=True)
-class RouteFacts:
+class RouteFacts(msgspec.Struct, frozen=True):
     """What the choice depends on."""
 
     pan: Pan
@@ -46,8 +45,7 @@ class RouteFacts:
     merchant_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(msgspec.Struct, frozen=True):
     """Where the transaction goes, and the BIN prefix (empty: any card) that decided."""
 
     bank: str

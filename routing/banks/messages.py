@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import msgspec
+
 from acquirer.codecs.bank_fields import De90
 from acquirer.codecs.bank_kinds import BankMessage
 from acquirer.codecs.message import Message
@@ -23,8 +25,7 @@ _DECIDING = frozenset({*_ECHOED_IN_REPLIES, 39, 64, 128})
 _DECIDING_IN_CLASS = {"6": frozenset({48}), "8": frozenset({48, 53, 70})}
 
 
-@dataclass(frozen=True, slots=True)
-class OriginalData:
+class OriginalData(msgspec.Struct, frozen=True):
     """The earlier transaction that this one refers to (DE90).
 
     Attributes:
@@ -40,8 +41,7 @@ class OriginalData:
     acquirer_id: str
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class BankRequest:
+class BankRequest(msgspec.Struct, frozen=True):
     """One transaction for a bank; ``repr`` shows the card number masked and no secrets.
 
     Attributes:
@@ -194,6 +194,14 @@ _ROWS: dict[BankMessage, tuple[tuple[int, Callable[[BankRequest], str]], ...]] =
     kind: tuple((n, _VALUES[n]) for n in sorted({*_BASE, *shape.fields}) if n != 3)
     for kind, shape in _SHAPES.items()
 }
+_CARRIED = {
+    kind: tuple(
+        (place, number)
+        for place, number in enumerate(CARD_FIELD_NUMBERS)
+        if number in _BASE or number in shape.fields
+    )
+    for kind, shape in _SHAPES.items()
+}
 
 
 def to_message(request: BankRequest, reversal_mti: str = "0400") -> Message:
@@ -212,9 +220,9 @@ def to_message(request: BankRequest, reversal_mti: str = "0400") -> Message:
     return Message(request_mti(request.kind, request.repeat, reversal_mti), fields)
 
 
-def carries(kind: BankMessage, number: int) -> bool:
-    """Whether messages of a kind carry a field, where it has a value."""
-    return number in _BASE or number in _SHAPES[kind].fields
+def card_fields_of(kind: BankMessage) -> tuple[tuple[int, int], ...]:
+    """Which of a card's fields a kind carries: its place in ``CardFields``, and its number."""
+    return _CARRIED[kind]
 
 
 def request_mti(kind: BankMessage, repeat: bool = False, reversal_mti: str = "0400") -> str:
@@ -257,11 +265,11 @@ def echoes(request: Message, reply: Message) -> bool:
     it. An approval of another amount is no approval of this one.
     Source: docs/interfaces/bank-link.md, "Messages" (what a reply echoes).
     """
-    return all(
-        reply.get(number) in ("", request.get(number))
-        for number in _ECHOED_IN_REPLIES
-        if number in request.fields
-    )
+    asked, answered = request.fields, reply.fields
+    for number in _ECHOED_IN_REPLIES:
+        if number in asked and answered.get(number, "") not in ("", asked[number]):
+            return False
+    return True
 
 
 def decides(number: int, mti: str) -> bool:

@@ -10,13 +10,13 @@ goes and pays the sum).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from acquirer.routing.settings import LinkSettings, Strategy
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class LinkFacts:
+class LinkFacts(msgspec.Struct, frozen=True):
     """What the choice may depend on.
 
     Attributes:

@@ -222,7 +222,7 @@ def _mac_body(
 
 
 def _is_hex(mac: bytes) -> bool:
-    return len(mac) == 8 and all(c in b"0123456789ABCDEF" for c in mac)
+    return len(mac) == 8 and not mac.strip(b"0123456789ABCDEF")
 
 
 def _hex(fields: bytes, start: int, digits: int) -> bytes:

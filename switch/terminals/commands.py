@@ -7,6 +7,7 @@ Source: docs/interfaces/terminal.md, parts 2, 4 and 5.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 import structlog
 
@@ -309,6 +310,7 @@ def courier_sign_off_requested(request: Request) -> CourierSignOffRequested:
 # --- what a terminal is shown ----------------------------------------------------------------
 
 
+@lru_cache(maxsize=16)
 def display_in(encoding: str) -> Display:
     """Puts what is shown of an order into DE59 of a terminal with this character set."""
 

@@ -24,6 +24,10 @@ class OpenPayments:
     def __init__(self) -> None:
         self._open: dict[str, dict[tuple[str, str], str]] = {}
 
+    def __contains__(self, terminal_id: str) -> bool:
+        """Whether a terminal has any."""
+        return terminal_id in self._open
+
     def asks(self, terminal_id: str, batch: str, stan: str) -> bool:
         """Whether a reply to this request shall ask; a payment's own reply does not."""
         return any(key != (batch, stan) for key in self._open.get(terminal_id, ()))

@@ -17,6 +17,7 @@ from acquirer.codecs.response_codes import is_code
 from acquirer.switch.terminals.commands import LINES_TAG, MORE_TAGS, PART_TAG
 from acquirer.switch.terminals.table import Transaction, find_transaction
 
+NO_ITEMS = De59()
 CURRENCY = re.compile("[0-9]{3}")
 ORDER_TAGS = frozenset({"ON", LINES_TAG, PART_TAG, *MORE_TAGS})
 # MTI classes (second digit) that mean nothing without DE3.
@@ -60,7 +61,7 @@ def items_of(message: Message) -> De59:
     Raises:
         RemoteFormatError: it does not parse.
     """
-    return De59.parse(message.binary(59)) if message.get(59) else De59()
+    return De59.parse(message.binary(59)) if message.get(59) else NO_ITEMS
 
 
 def order_numbers(message: Message) -> str:

@@ -6,8 +6,6 @@ stands in the books. Source: docs/interfaces/terminal.md, part 4, "STAN".
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import trio
 
 from acquirer.codecs.response_codes import ResponseCode
@@ -28,10 +26,25 @@ POLL_MAX_S = 1.0
 REPEATS_MS = 7 * 86_400_000
 
 
-@dataclass(frozen=True, slots=True)
 class _InFlight:
-    fingerprint: bytes
-    done: trio.Event
+    """A request that is being handled, and who waits for its end."""
+
+    __slots__ = ("_done", "fingerprint")
+
+    def __init__(self, fingerprint: bytes) -> None:
+        self.fingerprint = fingerprint
+        self._done: trio.Event | None = None
+
+    async def wait(self) -> None:
+        """Wait until it has ended."""
+        if self._done is None:
+            self._done = trio.Event()
+        await self._done.wait()
+
+    def ended(self) -> None:
+        """Wake who waits."""
+        if self._done is not None:
+            self._done.set()
 
 
 class Repeats:
@@ -54,13 +67,13 @@ class Repeats:
         key = (origin.terminal_id, origin.batch, origin.stan, origin.role)
         while (first := self._in_flight.get(key)) is not None:
             if first.fingerprint == request.origin.fingerprint:
-                await first.done.wait()
+                await first.wait()
             elif await self._find(request) is not None:
                 return Told(ResponseCode.DUPLICATE)
             else:
                 with trio.move_on_after(POLL_FIRST_S):
-                    await first.done.wait()
-        mine = self._in_flight[key] = _InFlight(request.origin.fingerprint, trio.Event())
+                    await first.wait()
+        mine = self._in_flight[key] = _InFlight(request.origin.fingerprint)
         try:
             outcome: Told | Repeat = Repeat()
             if not (transaction.looks_back and await self._find(request)):
@@ -70,7 +83,7 @@ class Repeats:
             return outcome
         finally:
             del self._in_flight[key]
-            mine.done.set()
+            mine.ended()
 
     async def _is_undone(self, request: Request, entry: Entry) -> bool:
         """Whether an answer that approves may not be given again.

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import msgspec
+
 from acquirer.codecs.de59 import De59
 from acquirer.codecs.message import Message
 from acquirer.codecs.private_fields import De60
@@ -42,8 +44,7 @@ class Request:
         return self.message.mti == "0220" or 61 in self.message.fields
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(msgspec.Struct, frozen=True):
     """What a terminal is told.
 
     Attributes:
@@ -53,7 +54,7 @@ class Told:
     """
 
     response_code: str
-    fields: dict[int, str] = field(default_factory=dict)
+    fields: dict[int, str] = {}
     demand: ProcessingDemand = ProcessingDemand.NOTHING
 
     @classmethod

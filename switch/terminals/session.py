@@ -9,8 +9,7 @@ time. Source: docs/interfaces/terminal.md, parts 1, 3 and 4.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
+import msgspec
 import structlog
 
 from acquirer.codecs.dialect import load_dialect
@@ -22,11 +21,8 @@ from acquirer.codecs.response_codes import ResponseCode
 from acquirer.codecs.tpdu import PosEnvelope, ProcessingDemand
 from acquirer.config.log_limit import LogLimit
 from acquirer.ledger.errors import BookBusy, BookError, BookUnavailable, BookUncertain
-from acquirer.ledger.journal.entries import (
-    Role,
-)
 from acquirer.ledger.journal.kinds import UNDOING, Kind
-from acquirer.payments.kernel.commands import Origin, Repeat
+from acquirer.payments.kernel.commands import Repeat
 from acquirer.payments.kernel.errors import (
     HsmRefused,
     HsmUnavailable,
@@ -36,9 +32,9 @@ from acquirer.payments.kernel.errors import (
 from acquirer.payments.kernel.limits import LIMITED
 from acquirer.payments.kernel.records import refuse
 from acquirer.switch.context import Context
-from acquirer.switch.terminals.commands import display_in
 from acquirer.switch.terminals.open_payments import OpenPayments
-from acquirer.switch.terminals.recognition import identify, items_of, order_numbers
+from acquirer.switch.terminals.received import Received
+from acquirer.switch.terminals.recognition import identify
 from acquirer.switch.terminals.repeats import Repeats
 from acquirer.switch.terminals.reply import (
     MAC_PLACEHOLDER,
@@ -49,7 +45,7 @@ from acquirer.switch.terminals.reply import (
 from acquirer.switch.terminals.request import KeysChanged, Request, Silence, Told
 from acquirer.switch.terminals.seals import Seals
 from acquirer.switch.terminals.table import Transaction
-from acquirer.switch.terminals.terminals import NO_KEYS, Keys, Snapshot, Terminal
+from acquirer.switch.terminals.terminals import NO_KEYS, Keys, Terminal
 from acquirer.switch.terminals.tracks import is_ciphered, with_clear_track
 from acquirer.switch.watch.metrics import Metrics
 
@@ -65,22 +61,8 @@ ORIGINALS = frozenset({"0100", "0200", "0220"})
 ADVICE = "0220"
 # What asks for something new.
 ASKING = frozenset({"0100", "0200"})
-MANAGEMENT_CLASS = "8"
 # Of one terminal, refusals that are being stored because it has too much under way.
 REFUSED_AT_ONCE_MAX = 64
-
-
-@dataclass(frozen=True, slots=True)
-class _Received:
-    """A message that is one, when and where it came from, and by what it is decided."""
-
-    message: Message
-    transaction: Transaction | None
-    de60: De60
-    started_at: float
-    now_ms: int
-    address: str
-    current: Snapshot
 
 
 class CloseConnection(Exception):
@@ -124,7 +106,7 @@ class Session:
             return self._format_error(envelope, raw, error)
         keys, answer = NO_KEYS, None
         try:
-            received = _Received(message, transaction, de60, started_at, now_ms, address, current)
+            received = Received(message, transaction, de60, started_at, now_ms, address, current)
             keys, answer = await self._decide(received)
         except BookUncertain:
             self._metrics.uncertain.inc()
@@ -176,7 +158,7 @@ class Session:
 
     # --- checks ------------------------------------------------------------------------------
 
-    async def _decide(self, received: _Received) -> tuple[Keys, Told]:
+    async def _decide(self, received: Received) -> tuple[Keys, Told]:
         """The answer, and the keys that seal it: none unless its STAN is stored.
 
         A refusal that no entry records is left unsealed: a copy, or what was garbled on its way,
@@ -192,7 +174,7 @@ class Session:
                 await self._context.terminals.refresh(terminal)
         raise Silence
 
-    async def _verified(self, received: _Received, terminal: Terminal) -> tuple[Keys, Told]:
+    async def _verified(self, received: Received, terminal: Terminal) -> tuple[Keys, Told]:
         """Verify a known terminal's message, and decide on it.
 
         Raises:
@@ -206,7 +188,8 @@ class Session:
             if needs_mac and keys is None and message.get(42) == terminal.settings.merchant_id:
                 return NO_KEYS, self._unverified(terminal)
         clear = await with_clear_track(self._context.hsm, message, keys or NO_KEYS)
-        request = self._request(replace(received, message=clear), terminal, keys or NO_KEYS)
+        vault = self._context.ports.vault
+        request = received.request(clear, terminal, keys or NO_KEYS, vault)
         code = await self._refusal(request, transaction)
         if transaction is not None and not code:
             answer = await self._limited(transaction, request)
@@ -228,33 +211,7 @@ class Session:
             answer = Told(code)
         else:
             answer = Told.of(outcome)
-        return request.keys, replace(answer, demand=wanted)
-
-    def _request(self, received: _Received, terminal: Terminal, keys: Keys) -> Request:
-        message, de60, transaction = received.message, received.de60, received.transaction
-        de59 = items_of(message)
-        encoding = terminal.profile.encoding
-        origin = Origin(
-            terminal_id=terminal.terminal_id,
-            merchant=terminal.merchant,
-            batch=de60.batch,
-            stan=message.get(11),
-            business=received.current.business,
-            fingerprint=self._fingerprint(message, de60),
-            started_at=received.started_at,
-            now_ms=received.now_ms,
-            mti=message.mti,
-            processing_code=message.processing_code,
-            transaction_type=de60.transaction_type,
-            role=transaction.role if transaction else Role.ORIGINAL,
-            amount_minor=int(amount) if (amount := message.get(4)) else None,
-            currency_code=message.get(49),
-            courier_id=de59.text("OC", encoding) if de59.items else "",
-            pin_key=keys.tpk,
-            display=display_in(encoding),
-            key_version=terminal.key_version_of(keys),
-        )
-        return Request(message, de60, terminal, keys, origin, de59, received.address)
+        return request.keys, msgspec.structs.replace(answer, demand=wanted)
 
     async def _refusal(self, request: Request, transaction: Transaction | None) -> str:
         """The code of the checks around the MAC's, or the empty string."""
@@ -303,24 +260,6 @@ class Session:
             return Told(ResponseCode.SIGN_ON_AGAIN, demand=ProcessingDemand.SIGN_ON)
         self._metrics.mac_errors.inc()
         return Told(ResponseCode.MAC_ERROR)
-
-    def _fingerprint(self, message: Message, de60: De60) -> bytes:
-        """What makes two requests the same (part 4, "STAN"; of a courier, password and all)."""
-        if message.mti[1] == MANAGEMENT_CLASS:
-            about = (message.get(number) for number in (52, 53, 59))
-            return self._context.ports.vault.fingerprint(message.mti, de60.network_code, *about)
-        pan = message.get(2) or message.get(35).replace("=", "D").partition("D")[0]
-        return self._context.ports.vault.fingerprint(
-            message.mti,
-            message.get(3),
-            message.get(4),
-            message.get(11),
-            de60.transaction_type,
-            de60.batch,
-            message.get(61),
-            pan,
-            message.get(59) and order_numbers(message),
-        )
 
     # --- running -----------------------------------------------------------------------------
 
@@ -409,6 +348,8 @@ class Session:
         terminal_id = request.get(41)
         if terminal_id in self._context.ports.to_ask:
             return True
+        if terminal_id not in self._open_payments:
+            return False
         batch = De60.parse(request.get(60)).batch
         return self._open_payments.asks(terminal_id, batch, request.get(11))
 

@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+import msgspec
+
 from acquirer.config.business import MerchantSettings, ProfileSettings, TerminalSettings
 from acquirer.ledger.book import Book
 from acquirer.ledger.journal.entries import (
@@ -31,8 +33,7 @@ WAITING_PER_CODE_MAX = 2
 HANDED_AGAIN_MS = 24 * 3_600_000
 
 
-@dataclass(frozen=True, slots=True)
-class Keys:
+class Keys(msgspec.Struct, frozen=True):
     """One generation of a terminal's working keys, key strings under the LMK; empty is none."""
 
     tpk: str = ""

@@ -10,11 +10,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import MutableMapping
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 import structlog
 
+from acquirer.cli.log_lines import LOG_LINES
 from acquirer.cli.process import fail
 from acquirer.codecs.pan import mask_runs
 from acquirer.codecs.shown_text import printable_json
@@ -44,12 +46,21 @@ def mask_card_numbers(
     return event
 
 
-def _line(event: object, **_: object) -> bytes:
+def _line(event: object) -> bytes:
     """An event as JSON in which nothing steers the screen that shows the log."""
     line = _encode(event)
     if line.isascii() and b"\x7f" not in line:
         return line
     return printable_json(line.decode()).encode()
+
+
+def _as_line(_logger: object, method: str, event: MutableMapping[str, Any]) -> bytes:
+    """An event as a line, with its level and the time: all processors in one."""
+    event["level"] = method
+    event["timestamp"] = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    if "exc_info" in event:
+        event = structlog.processors.format_exc_info(_logger, method, event)
+    return _line(mask_card_numbers(_logger, method, event))
 
 
 def configure_logging(level: str = "") -> None:
@@ -64,15 +75,10 @@ def configure_logging(level: str = "") -> None:
         known = ", ".join(_LEVELS)
         fail(f"{level!r} is no log level: {known} (--log-level, {LEVEL_VARIABLE})")
     os.environ[LEVEL_VARIABLE] = level
+    LOG_LINES.file = sys.stderr.buffer
     structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            mask_card_numbers,
-            structlog.processors.JSONRenderer(serializer=_line),
-        ],
+        processors=[_as_line],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
-        logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),
+        logger_factory=lambda *_: LOG_LINES,
         cache_logger_on_first_use=True,
     )

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import trio
 import typer
 
+from acquirer.cli.log_lines import LOG_LINES
 from acquirer.cli.screen import print_json, say
 from acquirer.config.loading import ConfigError
 
@@ -50,7 +51,7 @@ async def until_signalled(
 def run_service(service: Callable[..., Awaitable[Any]], *arguments: Any) -> None:
     """Run a trio program; configuration errors end it with exit code 2 and one line."""
     try:
-        trio.run(service, *arguments, strict_exception_groups=True)
+        trio.run(service, *arguments, strict_exception_groups=True, instruments=[LOG_LINES])
     except* ConfigError as group:
         fail(first_of(group))
     except* OSError as group:
