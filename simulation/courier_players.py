@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from acquirer.config.estate import Card
 from acquirer.simulation.players import Player
 from acquirer.terminals_sim.results import Result
 
@@ -37,6 +38,7 @@ class CourierPlayer(Player):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self.passwords = Passwords()
+        self._order_cards: dict[str, Card] = {}
 
     async def _order(self) -> None:
         await self._pay("card")
@@ -88,6 +90,8 @@ class CourierPlayer(Player):
         share = max(order.amount_minor * self._draw.choice((1, 1, 2, 3)) // 3, 1)
         card = self._draw.choice(self._cards)
         paid = self._note(await self._client.pay_order(order.order_no, way, card, part_minor=share))
+        if way == "card":
+            self._order_cards[paid.rrn] = card
         if paid.kind != "order_payment" or not paid.approved:
             return
         if self._draw.random() < 0.1:
@@ -111,6 +115,27 @@ class CourierPlayer(Player):
             return
         await self._cancel(order_no)
 
+    async def _order_refund(self) -> None:
+        """Give a card back what an order was paid with, all at once or a part; or try to cancel."""
+        paid = [
+            entry
+            for entry in self.state.journal
+            if entry.rrn in self._order_cards and entry.state == "approved"
+        ]
+        if not paid:
+            await self._order()
+            return
+        payment = self._draw.choice(paid[-3:])
+        amount_minor = payment.amount_minor
+        if self._draw.random() < 0.6:
+            amount_minor = self._draw.randint(1, payment.amount_minor)
+        if self._draw.random() < 0.1:
+            amount_minor += payment.amount_minor
+        card = self._order_cards[payment.rrn]
+        self._note(await self._client.refund(amount_minor, card, payment.rrn))
+        if self._draw.random() < 0.3 and self.state.order(payment.order_no):
+            await self._cancel(payment.order_no)
+
     async def _cancel(self, order_no: str) -> None:
         self._note(await self._client.order_cancel(order_no))
         held = self.state.order(order_no)
@@ -133,6 +158,8 @@ class CourierPlayer(Player):
         order = self._draw.choice(fitting[:HOT_ORDERS])
         card = self._draw.choice(self._cards)
         paid = self._note(await client.pay_order(order.order_no, way, card))
+        if way == "card":
+            self._order_cards[paid.rrn] = card
         self._paid = order.order_no
         if paid.kind != "order_payment":
             return paid

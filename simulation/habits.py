@@ -30,6 +30,9 @@ REFUNDS_EACH_DAYS = 7
 # On some days the card's bank is asked by phone.
 OFFLINE_SALES = {"offline_sale": 14}
 OFFLINE_EACH_DAYS, OFFLINE_DAY = 13, 10
+# On some days orders are refunded at a till.
+ORDER_REFUNDS = {"order_refund": 14}
+ORDER_REFUNDS_EACH_DAYS, ORDER_REFUNDS_DAY = 11, 4
 RIVALS = {"part": ("order", "cash")}
 SHARE_WITH_FAVOURITE = 0.2
 # What may come before it.
@@ -56,6 +59,8 @@ def payments_of(draw: Random, seed: int) -> dict[str, int]:
     more = REFUNDS if seed % REFUNDS_EACH_DAYS == 0 else {}
     if seed % OFFLINE_EACH_DAYS == OFFLINE_DAY:
         more = more | OFFLINE_SALES
+    if seed % ORDER_REFUNDS_EACH_DAYS == ORDER_REFUNDS_DAY:
+        more = more | ORDER_REFUNDS
     has_favourite, favourite = draw.random() < SHARE_WITH_FAVOURITE, draw.choice(list(PAYMENTS))
     if not has_favourite:
         return PAYMENTS | more

@@ -25,8 +25,9 @@ from acquirer.payments.cards.refund import refund_in_doubt, sale_reversed
 from acquirer.payments.cards.void import void_reversed
 from acquirer.payments.kernel.calendar import Calendar
 from acquirer.payments.kernel.numbers import Numbers
-from acquirer.payments.kernel.ports import InDoubt, Ports, Reversed
+from acquirer.payments.kernel.ports import InDoubt, Ports, RefundRule, Reversed
 from acquirer.payments.kernel.vault import CardVault
+from acquirer.payments.orders import given_back
 from acquirer.payments.orders.cancellation import cancellation_reversed
 from acquirer.payments.orders.shares import group_reversed, payment_reversed
 from acquirer.payments.orders.unconfirmed import keep_looking
@@ -76,6 +77,7 @@ REVERSALS: Mapping[Kind, Reversed] = {
     Kind.ORDER_CANCELLATION: cancellation_reversed,
 }
 IN_DOUBT: Mapping[Kind, InDoubt] = {Kind.REFUND: refund_in_doubt}
+REFUNDS: Mapping[Kind, RefundRule] = {Kind.ORDER_PAYMENT: given_back.RULE}
 OUTBOX_CONCURRENCY = 32
 
 
@@ -231,6 +233,7 @@ async def _open(start: _Start, execute: Execute | None) -> _Switch:
         bank_settings={bank.name: bank for bank in settings.banks},
         reversals=REVERSALS,
         in_doubt=IN_DOUBT,
+        refunds=REFUNDS,
         calendar=Calendar(settings.business_day.zone),
         monotonic=trio.current_time,
         clock=clock,

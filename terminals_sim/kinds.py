@@ -83,6 +83,7 @@ REPEATED = {
         ORDER_EXCEPTION,
     )
 }
-# Kinds of payments that a refund gives back.
-REFUNDABLE = frozenset({SALE.name, OFFLINE_SALE.name})
+# Kinds of payments that a refund gives back; the last of a till's own is a sale.
+SALES = frozenset({SALE.name, OFFLINE_SALE.name})
+REFUNDABLE = SALES | {ORDER_CARD.name}
 WAYS = {"card": ORDER_CARD, "cash": ORDER_CASH, "delivery": ORDER_DELIVERY}

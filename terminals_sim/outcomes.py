@@ -244,10 +244,14 @@ def _given_back(after: TerminalState, batch: str, stan: str, reply: Reply) -> Te
 
 
 def _refunded(after: TerminalState, batch: str, stan: str, amount_minor: int) -> TerminalState:
-    """What is left of a sale of this terminal's own."""
+    """What is left of a payment of this terminal's own, and of its order."""
     entry = after.entry(batch, stan)
     if entry is None:
         return after
+    for paid in after.orders:
+        if (paid.batch, paid.stan, paid.amount_minor) == (batch, stan, amount_minor):
+            # All of it at once: the order is cancelled, and no slip of that is to be confirmed.
+            after = after.with_stage(batch, stan, "cancel_confirmed", paid.order_no)
     left_minor = entry.amount_minor - amount_minor
     if not left_minor:
         return after.with_entry_changed(batch, stan, state="refunded")

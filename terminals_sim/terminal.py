@@ -117,10 +117,13 @@ class Terminal(OrderRequests):
     def refund(self, amount_minor: int, presented: Presented, rrn: str = "") -> Request:
         """0220 200000 for a payment of the merchant's; this terminal's last sale without an RRN.
 
+        A payment of an order is named by its RRN.
+
         Raises:
             LocalRefusal: no RRN, and no sale here.
         """
-        sales = [e for e in self.state.journal if e.kind in kinds.REFUNDABLE]
+        which = kinds.REFUNDABLE if rrn else kinds.SALES
+        sales = [e for e in self.state.journal if e.kind in which]
         sale = next((e for e in reversed(sales) if rrn in ("", e.rrn)), None)
         if sale is None and not rrn:
             raise LocalRefusal("no sale to refund")

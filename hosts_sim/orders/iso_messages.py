@@ -32,6 +32,7 @@ _EVENTS = {
     "75": "order.cancelled",
     "76": "order.cancel_confirmed",
     "77": "order.exception",
+    "78": "order.refunded",
 }
 # member of an event's data → tag
 _ITEMS = {

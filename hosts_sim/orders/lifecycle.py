@@ -6,7 +6,7 @@ loudly where it never can be and with *not yet* where an earlier event may only 
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -54,6 +54,7 @@ class OrderState(msgspec.Struct, frozen=True):
 
     Attributes:
         newest_at: timestamp of the newest event that changed it, or empty.
+        refunded_minor: what was given back of its payment.
     """
 
     merchant_id: str
@@ -72,6 +73,7 @@ class OrderState(msgspec.Struct, frozen=True):
     signed_by: str = ""
     reason: str = ""
     newest_at: str = ""
+    refunded_minor: int = 0
 
 
 class Applied(msgspec.Struct, frozen=True):
@@ -96,7 +98,8 @@ _STEPS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     "order.paid": (frozenset({"00", "05", "06"}), frozenset()),
     "order.payment_confirmed": (frozenset({"01"}), frozenset({"00", "05", "06"})),
     "order.signed_for": (frozenset({"01", "02", "06"}), frozenset({"00", "05"})),
-    "order.cancelled": (frozenset({"01", "02"}), frozenset({"00", "05", "06"})),
+    "order.cancelled": (frozenset({"01", "02", "03"}), frozenset({"00", "05", "06"})),
+    "order.refunded": (frozenset({"01", "02", "03"}), frozenset({"00", "05", "06"})),
     "order.cancel_confirmed": (frozenset({"04"}), frozenset({"00", "01", "02", "05", "06"})),
     "order.exception": (frozenset({"00", "05", "06"}), frozenset()),
 }
@@ -131,9 +134,16 @@ def decide(
         return Impossible(f"{event.type} of an order that is {state}", order.status in behind)
     unpaid_status = "00" if order.amount_minor else "06"
     after = _AFTER.get(event.type)
-    if after is None:
+    if event.type == "order.refunded":
+        after = order.status
+        if event.data.order_status != after and event.timestamp > order.newest_at:
+            # As far along as it says once its confirmation or receipt has come.
+            late = event.data.order_status > after
+            return Impossible(f"order.refunded of an order that is {STATES[after]}", late)
+    elif after is None:
         after = event.data.order_status
-        if after not in ("04", unpaid_status):
+        # What was received is not to be paid again.
+        if after not in ("04", unpaid_status) or (order.status == "03" and after != "04"):
             return Impossible("order.cancelled leaves an order cancelled, or to pay again")
     elif event.data.order_status != after:
         return Impossible(f"{event.type} with order_status {event.data.order_status!r}")
@@ -156,17 +166,33 @@ def _contradiction(order: OrderState, event: EventDocument, left_minor: int | No
             return "the order is already paid by another payment"
     elif order.rrn and facts.rrn and facts.rrn != order.rrn and event.timestamp > order.newest_at:
         return "about another payment than the order's"
+    elif event.type == "order.refunded":
+        return _wrong_refund(order, facts)
+    elif event.type == "order.cancelled" and order.refunded_minor:
+        return "it would give back more than is left of the payment"
     return ""
+
+
+def _wrong_refund(order: OrderState, facts: EventFacts) -> str:
+    if order.means and facts.means != order.means:
+        return "another means than the payment's"
+    if facts.amount_minor <= 0:
+        return "a refund of nothing"
+    is_over = order.rrn and order.refunded_minor + facts.amount_minor > order.amount_minor
+    return "more than was paid" if is_over else ""
 
 
 def _changed(order: OrderState, event: EventDocument, status: str) -> OrderState:
     facts = event.data
-    changes: dict[str, str] = {"status": status, "reason": facts.reason}
+    changes: dict[str, Any] = {"status": status, "reason": facts.reason}
     if event.timestamp > order.newest_at:
         changes["newest_at"] = event.timestamp
     if event.type == "order.paid":
         for name in ("rrn", "stan", "approval_code", "terminal_id", "courier_id", "means"):
             changes[name] = getattr(facts, name)
+        changes["refunded_minor"] = 0
+    elif event.type == "order.refunded":
+        changes["refunded_minor"] = order.refunded_minor + facts.amount_minor
     elif event.type == "order.signed_for":
         changes["signed_by"] = facts.signed_by
         changes["courier_id"] = facts.courier_id or order.courier_id

@@ -51,7 +51,7 @@ CREATE TABLE IF NOT EXISTS orders (
     approval_code TEXT NOT NULL DEFAULT '', terminal_id TEXT NOT NULL DEFAULT '',
     courier_id TEXT NOT NULL DEFAULT '', means TEXT NOT NULL DEFAULT '',
     signed_by TEXT NOT NULL DEFAULT '', reason TEXT NOT NULL DEFAULT '',
-    newest_at TEXT NOT NULL DEFAULT '',
+    newest_at TEXT NOT NULL DEFAULT '', refunded_minor INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (merchant_id, order_no)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS events (
@@ -62,6 +62,9 @@ CREATE TABLE IF NOT EXISTS events (
 );
 CREATE INDEX IF NOT EXISTS ix_events_order ON events (merchant_id, order_no);
 """
+# A file of an earlier version has no such column.
+_ORDER_COLUMNS = "PRAGMA table_info(orders)"
+_ADD_REFUNDED = "ALTER TABLE orders ADD COLUMN refunded_minor INTEGER NOT NULL DEFAULT 0"
 _COLUMNS = OrderState.__struct_fields__
 _SELECT_ORDER = f"SELECT {', '.join(_COLUMNS)} FROM orders WHERE merchant_id = ? AND order_no = ?"
 _INSERT_ORDER = (
@@ -104,6 +107,7 @@ class OrderRow(msgspec.Struct, frozen=True):
     Attributes:
         events: events that were accepted for it.
         refused: events of it that were not.
+        refunded_minor: what was given back of its payment.
     """
 
     order_no: str
@@ -122,6 +126,7 @@ class OrderRow(msgspec.Struct, frozen=True):
     reason: str
     events: int
     refused: int
+    refunded_minor: int = 0
 
 
 class EventRow(msgspec.Struct, frozen=True):
@@ -152,6 +157,8 @@ class OrderStore:
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
             self._db.executescript(_SCHEMA + SCHEMA + PARTS_SCHEMA)
+            if "refunded_minor" not in [row[1] for row in self._db.execute(_ORDER_COLUMNS)]:
+                self._db.execute(_ADD_REFUNDED)
         except (sqlite3.Error, OSError) as error:
             raise StoreError(f"{folder / FILE_NAME}: {error}") from None
         self._stock = Stock(self._db)

@@ -4,7 +4,8 @@ The payment is claimed together with recording the refund, so that no void and n
 race it; what all its refunds come to, and what the merchant may owe us then, is decided in that
 commit, which holds the money. The bank is asked at once, and its refusal changes nothing. Where it
 does not answer, or cannot be reached, the refund stands, and the bank is told until it takes it: a
-refund is an advice.
+refund is an advice. What hangs on the payment, such as its order, its kind's own rule says
+(``Ports.refunds``).
 Source: docs/interfaces/terminal.md, part 4 ("Refund");
 docs/interfaces/postings.md, "Refund".
 """
@@ -25,7 +26,7 @@ from acquirer.ledger.accounts.transfer_steps import (
     PostPendingResolve,
     Resolution,
 )
-from acquirer.ledger.errors import BookBusy
+from acquirer.ledger.errors import BookBusy, BookUncertain
 from acquirer.ledger.journal.details import Refund
 from acquirer.ledger.journal.entries import (
     Entry,
@@ -37,6 +38,7 @@ from acquirer.ledger.journal.steps import (
     InsertEntry,
     Step,
     UpdateEntry,
+    UpdateOrder,
 )
 from acquirer.ledger.owed.advices import LimitRefunded
 from acquirer.payments.kernel.bank_codes import TO_BE_SENT_AGAIN, reading_of
@@ -44,7 +46,7 @@ from acquirer.payments.kernel.bank_reply import brought_by
 from acquirer.payments.kernel.commands import Answer, Command, Named, Outcome, Repeat
 from acquirer.payments.kernel.commits import conclude, forward, outcome_step, undo_request
 from acquirer.payments.kernel.errors import CardUnreadable
-from acquirer.payments.kernel.giving_back import owe_refund, taken
+from acquirer.payments.kernel.giving_back import none_refunded, owe_refund, taken
 from acquirer.payments.kernel.holds import NO_ANSWER
 from acquirer.payments.kernel.ports import Ports
 from acquirer.payments.kernel.records import new_entry, refuse
@@ -58,7 +60,7 @@ TRIES_MAX = 20
 CLAIMED_WAIT_S = 0.25
 DAY_MS = 86_400_000
 # Of the payments that may be given back to a card in this way.
-REFUNDABLE = frozenset({Kind.SALE, Kind.OFFLINE_SALE})
+REFUNDABLE = frozenset({Kind.SALE, Kind.OFFLINE_SALE, Kind.ORDER_PAYMENT})
 
 
 class RefundRequested(Command, frozen=True):
@@ -142,8 +144,10 @@ def _agrees(command: RefundRequested, payment: Entry) -> bool:
 def _refusal(ports: Ports, command: RefundRequested, payment: Entry) -> str:
     """The code that refuses this refund, or the empty string."""
     origin = command.origin
-    if payment.card is None or not _agrees(command, payment):
+    if not _agrees(command, payment):
         return ResponseCode.NO_ORIGINAL
+    if payment.card is None:
+        return ResponseCode.INVALID_TRANSACTION
     if ports.vault.token(command.pan) != payment.card.pan_token:
         return ResponseCode.INVALID_CARD
     is_made = payment.state in (State.APPROVED, State.REFUNDED)
@@ -171,9 +175,15 @@ async def _give_back(ports: Ports, command: RefundRequested, payment: Entry) -> 
     sum_minor = refunded_minor + command.origin.named_minor
     if sum_minor > payment.amount_minor:
         return await _refuse(ports, command, ResponseCode.OVER_AMOUNT_LIMIT)
-    entry = await _entry(ports, command, pan, payment.bank, payment.id, fee_minor)
+    entry = await _entry(ports, command, pan, payment.bank, payment, fee_minor)
     # Its share of the fee, and whether it is the last, were decided on what was made before.
+    held: tuple[Step, ...]
     held = (UpdateEntry.claim(payment.id, entry.id), LimitRefunded(payment.id, sum_minor))
+    if rule := ports.refunds.get(payment.kind):
+        further = await rule.begin(ports, payment, entry)
+        if isinstance(further, str):
+            return await _refuse(ports, command, further)
+        held += further
     is_whole = sum_minor == payment.amount_minor
     return await _record_and_ask(ports, command, entry, pan, held, payment, is_whole=is_whole)
 
@@ -197,7 +207,7 @@ async def _entry(
     command: RefundRequested,
     pan: Pan,
     bank: str,
-    payment_id: int | None,
+    payment: Entry | None,
     fee_minor: int,
 ) -> Entry:
     return await new_entry(
@@ -207,7 +217,8 @@ async def _entry(
         State.SENT,
         pan=pan,
         bank=bank,
-        original_id=payment_id,
+        order_no=payment.order_no if payment else "",
+        original_id=payment.id if payment else None,
         detail=Refund("", fee_minor),
     )
 
@@ -244,7 +255,7 @@ async def _record_and_ask(
     message = undo_request(ports, origin, entry, pan, payment, command.condition_code)
     outcome = await forward(ports, origin, entry, message)
 
-    return await _settle(ports, entry, outcome, is_whole=is_whole)
+    return await _settle(ports, payment, entry, outcome, is_whole=is_whole)
 
 
 async def _so_far(ports: Ports, command: RefundRequested, payment: Entry) -> tuple[int, int]:
@@ -264,12 +275,19 @@ async def _so_far(ports: Ports, command: RefundRequested, payment: Entry) -> tup
     return refunded_minor, max(due_minor - returned_minor, 0)
 
 
-async def _settle(ports: Ports, entry: Entry, outcome: BankOutcome, *, is_whole: bool) -> Outcome:
-    """Commit 2: the refund stands, or the bank has refused it; then the answer."""
+async def _settle(
+    ports: Ports, payment: Entry | None, entry: Entry, outcome: BankOutcome, *, is_whole: bool
+) -> Outcome:
+    """Commit 2: the refund stands, or the bank has refused it; then the answer.
+
+    Raises:
+        BookUncertain: what hangs on the payment kept changing; recovery ends the refund.
+    """
     code = outcome.response_code if isinstance(outcome, Replied) else ""
     reading = "in_doubt" if code in TO_BE_SENT_AGAIN else reading_of(code)
     if reading == "refused":
-        given_up = (_resolved(entry, Resolution.VOID), *_released(entry, None))
+        further = await _following(ports, payment, entry, stands=False)
+        given_up = (_resolved(entry, Resolution.VOID), *_released(entry, None), *further)
         return await conclude(ports, entry, State.DECLINED, code, entry.reply, given_up)
     owed: tuple[Step, ...] = ()
     if isinstance(outcome, Replied) and reading == "approved":
@@ -279,20 +297,39 @@ async def _settle(ports: Ports, entry: Entry, outcome: BankOutcome, *, is_whole:
     else:
         left = 0 if isinstance(outcome, NotSent) else 1
         owed = (await owe_refund(ports, entry, NO_ANSWER, attempts=left),)
-    failed = await ports.book.commit(*_stands(entry, is_whole=is_whole), *owed)
+    for _ in range(TRIES_MAX):
+        stands = await _stands(ports, payment, entry, is_whole=is_whole)
+        failed = await ports.book.commit(*stands, *owed)
+        if failed is None or not isinstance(failed.step, UpdateOrder):
+            break
+    else:
+        raise BookUncertain("what hangs on the payment kept changing")
     if failed:
         return Answer(ResponseCode.DUPLICATE)
     if owed:
         ports.saf_queued()
+    if entry.order_no:
+        ports.events_queued()
     return Answer(ResponseCode.APPROVED, entry.reply)
 
 
-def _stands(entry: Entry, *, is_whole: bool) -> tuple[Step, ...]:
+async def _stands(
+    ports: Ports, payment: Entry | None, entry: Entry, *, is_whole: bool
+) -> tuple[Step, ...]:
     return (
         outcome_step(entry, State.APPROVED, ResponseCode.APPROVED, entry.reply),
         _resolved(entry, Resolution.POST),
         *_released(entry, State.REFUNDED if is_whole else None),
+        *await _following(ports, payment, entry, stands=True),
     )
+
+
+async def _following(
+    ports: Ports, payment: Entry | None, entry: Entry, *, stands: bool
+) -> tuple[Step, ...]:
+    """What becomes of that which hangs on the payment."""
+    rule = ports.refunds.get(payment.kind) if payment else None
+    return await rule.end(ports, payment, entry, stands) if payment and rule else ()
 
 
 def _released(entry: Entry, after: State | None) -> tuple[Step, ...]:
@@ -309,13 +346,13 @@ def _resolved(entry: Entry, how: Resolution) -> PostPendingResolve:
 async def refund_in_doubt(ports: Ports, entry: Entry, now_ms: int) -> tuple[Step, ...]:
     """How a refund ends whose process died: it stands, and the bank is told again."""
     owed = await owe_refund(ports, entry, NO_ANSWER, attempts=1)
-    if entry.original_id is None:
-        return (*_stands(entry, is_whole=False), owed)
-    payment = await ports.book.entry(entry.original_id)
-    made = await _made(ports, entry.original_id)
-    refunded_minor = entry.amount_minor + sum(one.amount_minor for one in made)
-    is_whole = payment is not None and refunded_minor == payment.amount_minor
-    return (*_stands(entry, is_whole=is_whole), owed)
+    payment, is_whole = None, False
+    if entry.original_id is not None:
+        payment = await ports.book.entry(entry.original_id)
+        made = await _made(ports, entry.original_id)
+        refunded_minor = entry.amount_minor + sum(one.amount_minor for one in made)
+        is_whole = payment is not None and refunded_minor == payment.amount_minor
+    return (*await _stands(ports, payment, entry, is_whole=is_whole), owed)
 
 
 async def _made(ports: Ports, payment_id: int) -> list[Entry]:
@@ -326,7 +363,4 @@ async def _made(ports: Ports, payment_id: int) -> list[Entry]:
 
 async def sale_reversed(ports: Ports, sale: Entry, reversal: Entry) -> tuple[Step, ...] | str:
     """A sale of which something was given back is not undone any more (12)."""
-    about = await ports.book.entries_of_original(sale.id)
-    if any(one.kind is KIND and one.state in (State.SENT, State.APPROVED) for one in about):
-        return ResponseCode.INVALID_TRANSACTION
-    return (LimitRefunded(sale.id, 0),)
+    return await none_refunded(ports, sale)

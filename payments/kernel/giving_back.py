@@ -7,15 +7,20 @@ Source: docs/interfaces/postings.md, "Refund"; docs/interfaces/bank-link.md, "re
 from __future__ import annotations
 
 from acquirer.codecs.bank_kinds import BankMessage
+from acquirer.codecs.response_codes import ResponseCode
 from acquirer.ledger.accounts.postings import merchant_account, merchant_debt_account, refund
 from acquirer.ledger.accounts.transfer_steps import LimitBalance, Posting
 from acquirer.ledger.journal.entries import (
     Entry,
     SafItem,
+    State,
 )
+from acquirer.ledger.journal.kinds import Kind
 from acquirer.ledger.journal.steps import (
     QueueSaf,
+    Step,
 )
+from acquirer.ledger.owed.advices import LimitRefunded
 from acquirer.payments.kernel.ports import Ports
 
 
@@ -53,6 +58,17 @@ async def taken(
         most_minor = debt_limit_minor - owed_minor
         limits.append(LimitBalance(debt, entry.currency_code, high_minor=most_minor))
     return tuple(limits), postings
+
+
+async def none_refunded(ports: Ports, payment: Entry) -> tuple[Step, ...] | str:
+    """The step under which nothing of a payment was given back; 12 where something was.
+
+    It must stand after the step that changes the payment.
+    """
+    about = await ports.book.entries_of_original(payment.id)
+    if any(one.kind is Kind.REFUND and one.state in (State.SENT, State.APPROVED) for one in about):
+        return ResponseCode.INVALID_TRANSACTION
+    return (LimitRefunded(payment.id, 0),)
 
 
 async def owe_refund(ports: Ports, entry: Entry, reason: str, *, attempts: int = 0) -> QueueSaf:

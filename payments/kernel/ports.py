@@ -184,6 +184,22 @@ the entry is still its owner's and sent.
 """
 
 
+@dataclass(frozen=True, slots=True)
+class RefundRule:
+    """What hangs on a payment of one kind and follows its refunds, as steps of their commits.
+
+    Both take the payment and the refund's entry.
+
+    Attributes:
+        begin: further steps of commit 1, or the code that refuses the refund.
+        end: further steps of commit 2, by whether the refund stands; where an order's does not
+            hold, they are asked for again.
+    """
+
+    begin: Callable[[Ports, Entry, Entry], Awaitable[tuple[Step, ...] | str]]
+    end: Callable[[Ports, Entry, Entry, bool], Awaitable[tuple[Step, ...]]]
+
+
 def _nobody() -> None:
     pass
 
@@ -197,6 +213,7 @@ class Ports:
         bank_settings: of the banks' links, by name.
         reversals: by kind; see :data:`Reversed`.
         in_doubt: by kind; see :data:`InDoubt`.
+        refunds: by the kind of what is refunded; see :class:`RefundRule`.
         answer_within_s: an asker is answered within this time, or not sent to a bank at all.
         monotonic: seconds, for deadlines.
         saf_queued: call after a commit that queued a message for a bank.
@@ -222,6 +239,7 @@ class Ports:
     clock: Clock
     new_event_id: Callable[[], str]
     in_doubt: Mapping[Kind, InDoubt] = field(default_factory=dict)
+    refunds: Mapping[Kind, RefundRule] = field(default_factory=dict)
     answer_within_s: float = 25.0
     saf_queued: Callable[[], None] = _nobody
     events_queued: Callable[[], None] = _nobody

@@ -1,10 +1,10 @@
-"""Order cancellation, and its confirmation.
+"""Order cancellation; ``cancel_confirmation.py`` has its confirmation.
 
 A card payment is voided at its bank, with the card that the switch has kept; where a void cannot
 be, it is refunded. Cash goes back from the courier's hand; where nothing was paid only the order
 changes. Payment and order are claimed together with recording the cancellation, so that nothing
 else can happen to them meanwhile.
-Source: docs/interfaces/terminal.md, part 5, rows 7 and 8; docs/interfaces/postings.md, "Void,
+Source: docs/interfaces/terminal.md, part 5, row 7; docs/interfaces/postings.md, "Void,
 reversal".
 """
 
@@ -26,11 +26,13 @@ from acquirer.ledger.journal.entries import (
 from acquirer.ledger.journal.kinds import Kind
 from acquirer.ledger.journal.replies import twelve_digits
 from acquirer.ledger.journal.steps import (
+    Failed,
     InsertEntry,
     QueueEvent,
     Step,
     UpdateEntry,
 )
+from acquirer.ledger.owed.advices import LimitRefunded
 from acquirer.payments.kernel.commands import (
     APPROVED,
     Answer,
@@ -46,8 +48,8 @@ from acquirer.payments.kernel.holds import count_in, move_order
 from acquirer.payments.kernel.ports import Ports
 from acquirer.payments.kernel.records import new_entry, refuse
 from acquirer.payments.kernel.undo import release_steps
-from acquirer.payments.orders.confirmation import TRIES_MAX, advice_entry, commit_advice
-from acquirer.payments.orders.desk import courier_here, standing, standing_free
+from acquirer.payments.orders.confirmation import TRIES_MAX
+from acquirer.payments.orders.desk import courier_here, standing
 from acquirer.payments.orders.events import order_event
 from acquirer.payments.orders.life import CANCELLED, NEXT, SIGNED_FOR, refusal_code
 from acquirer.payments.orders.refunds import refund_steps, returned_fee
@@ -56,7 +58,6 @@ from acquirer.routing.outcomes import BankOutcome, Replied
 log = structlog.get_logger("acquirer.orders")
 
 KIND = Kind.ORDER_CANCELLATION
-CONFIRMATION = Kind.ORDER_CANCEL_CONFIRMATION
 # The bank will not void this payment, for no fault of the void's: cleared already, or unknown where
 # voids are looked up. Any other refusal leaves the order as paid as it was.
 NOT_VOIDED = frozenset({"12", "21", "25", "40", "57"})
@@ -76,17 +77,6 @@ class OrderCancellationRequested(Command, frozen=True):
     payment: Named
     rrn: str
     condition_code: str = ""
-
-
-class CancellationConfirmed(Command, frozen=True):
-    """The slip of a cancellation is printed.
-
-    Attributes:
-        payment: that was cancelled, or the cancellation.
-    """
-
-    order_no: str
-    payment: Named
 
 
 async def order_cancellation(ports: Ports, command: OrderCancellationRequested) -> Outcome:
@@ -210,8 +200,9 @@ async def _void(
     entry = replace(draft, currency_code=payment.currency_code)
     claim = UpdateEntry.claim(payment.id, entry.id)
     hold = move_order(order, (order.status, entry.id, payment.id))
-    if failed := await ports.book.commit(InsertEntry(entry), claim, hold, *count):
-        return Repeat() if failed.is_taken else None
+    limit = LimitRefunded(payment.id, 0)
+    if failed := await ports.book.commit(InsertEntry(entry), claim, hold, limit, *count):
+        return await _not_stored(ports, command, failed, limit)
 
     message = undo_request(ports, origin, entry, pan, payment, command.condition_code)
     outcome = await forward(ports, origin, entry, message)
@@ -277,13 +268,33 @@ async def _refund(
     refunded = UpdateEntry.unclaimed(payment.id, State.REFUNDED)
     stands = UpdateEntry.unclaimed(swiped.id)
     steps = await _refunded(ports, command.origin, order, payment, swiped, entry, OTHER_REASON)
-    held = (stands, refunded) if payment.id != swiped.id else (refunded,)
-    insert = InsertEntry(entry)
-    if failed := await ports.book.commit(insert, *held, *steps, *count):
-        return Repeat() if failed.step is insert else None
+    held: tuple[Step, ...] = (stands, refunded)
+    limit = None
+    if payment.id == swiped.id:
+        held, limit = (refunded,), LimitRefunded(payment.id, payment.amount_minor)
+    unit = (InsertEntry(entry), *held, *steps, *count, *((limit,) if limit else ()))
+    if failed := await ports.book.commit(*unit):
+        return await _not_stored(ports, command, failed, limit)
     ports.saf_queued()
     ports.events_queued()
     return Answer(APPROVED, entry.reply)
+
+
+async def _not_stored(
+    ports: Ports,
+    command: OrderCancellationRequested,
+    failed: Failed,
+    limit: LimitRefunded | None,
+) -> Outcome | None:
+    """The answer where commit 1 did not hold; None where payment or order changed.
+
+    Args:
+        limit: the step under which no part of the payment was refunded before.
+    """
+    if limit is not None and failed.step == limit:
+        code = ResponseCode.INVALID_TRANSACTION
+        return await refuse(ports, command.origin, KIND, code, order_no=command.order_no)
+    return Repeat() if failed.is_taken else None
 
 
 async def _refunded(
@@ -349,38 +360,6 @@ def _cancelled(ports: Ports, order: OrderRow, payment: Entry, entry: Entry) -> t
     """The order and the merchant's notice of a cancellation that took effect."""
     notice = order_event(ports, "order.cancelled", order, payment, entry, order_status=CANCELLED)
     return (move_order(order, (CANCELLED, None, payment.id)), QueueEvent(notice))
-
-
-async def cancel_confirmation(ports: Ports, command: CancellationConfirmed) -> Outcome:
-    """The terminal has printed the slip: the cancellation stands, and the payment is forgotten.
-
-    Raises:
-        BookBusy: the order is held for too long; nothing was stored.
-    """
-    origin, order_no = command.origin, command.order_no
-    for _ in range(TRIES_MAX):
-        found = await standing_free(ports, origin, order_no, command.payment)
-        order, payment = found.order, found.named
-        if payment is None or order is None:
-            return await refuse(
-                ports, origin, CONFIRMATION, ResponseCode.NO_ORIGINAL, order_no=order_no
-            )
-        about = await ports.book.entries_of_original(payment.id)
-        entry = await advice_entry(ports, origin, CONFIRMATION, order_no, payment)
-        if any(e.kind is CONFIRMATION and e.state is State.APPROVED for e in about):
-            outcome = await commit_advice(ports, entry, order, order.status, ())
-        elif ("confirm_cancel", order.status) in NEXT and order.payment_id == payment.id:
-            notice = order_event(
-                ports, "order.cancel_confirmed", order, payment, entry, order_status=CANCELLED
-            )
-            outcome = await commit_advice(ports, entry, order, CANCELLED, (notice,), payment_id=0)
-        else:
-            return await refuse(
-                ports, origin, CONFIRMATION, ResponseCode.INVALID_TRANSACTION, order_no=order_no
-            )
-        if outcome is not None:
-            return outcome
-    return Answer(ResponseCode.SWITCH_FAULT)
 
 
 async def cancellation_reversed(

@@ -78,7 +78,8 @@ async def payment_confirmation(ports: Ports, command: PaymentConfirmed) -> Outco
         if payment is None or order is None:
             return await refuse(ports, origin, kind, ResponseCode.NO_ORIGINAL, order_no=order_no)
         after = NEXT.get(("confirm", order.status))
-        if payment.state is not State.APPROVED or order.payment_id != payment.id or after is None:
+        stands = payment.state in (State.APPROVED, State.REFUNDED)
+        if not stands or order.payment_id != payment.id or after is None:
             return await refuse(
                 ports, origin, kind, ResponseCode.INVALID_TRANSACTION, order_no=order_no
             )

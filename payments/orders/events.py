@@ -27,6 +27,7 @@ def order_event(
     cause: Entry,
     *,
     order_status: str,
+    amount_minor: int | None = None,
     reason: str = "",
     signed_by: str = "",
     note: str = "",
@@ -38,14 +39,17 @@ def order_event(
         order: whose amount is told where the payment moved no money.
         payment: the journal entry that paid it, or None where nothing was paid.
         cause: the entry that this notice is about; its order, terminal and time are told.
+        amount_minor: what is told in place of what was paid.
     """
     about = payment or cause
     means = means_of(payment.processing_code) if payment else Means.NONE
+    if amount_minor is None:
+        amount_minor = order.amount_minor if means is Means.NONE else about.amount_minor
     data = EventData(
         order_no=cause.order_no,
         merchant_id=cause.merchant_id,
         order_status=OrderStatus(order_status),
-        amount_minor=order.amount_minor if means is Means.NONE else about.amount_minor,
+        amount_minor=amount_minor,
         currency_code=order.currency_code,
         means=means,
         rrn=about.rrn,

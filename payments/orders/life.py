@@ -20,6 +20,7 @@ STEPS = {
     "confirm": "payment confirmation",
     "sign": "receipt confirmation",
     "cancel": "cancellation",
+    "refund": "refund of the whole",
     "confirm_cancel": "cancellation confirmation",
     "except": "exception",
 }
@@ -42,6 +43,9 @@ NEXT: dict[tuple[str, str], OrderStatus] = {
     ("sign", SIGNED_FOR): SIGNED_FOR,
     ("cancel", PAID): CANCELLED,
     ("cancel", CONFIRMED): CANCELLED,
+    ("refund", PAID): CANCELLED,
+    ("refund", CONFIRMED): CANCELLED,
+    ("refund", SIGNED_FOR): CANCELLED,
     ("confirm_cancel", CANCELLED): CANCELLED,
     ("except", TO_PAY): EXCEPTION,
     ("except", NOTHING_TO_PAY): EXCEPTION,

@@ -36,6 +36,7 @@ from acquirer.ledger.journal.steps import (
 from acquirer.payments.kernel.bank_reply import approval_code_of
 from acquirer.payments.kernel.commands import APPROVED, Answer, Origin, Outcome, Repeat
 from acquirer.payments.kernel.commits import settle
+from acquirer.payments.kernel.giving_back import none_refunded
 from acquirer.payments.kernel.holds import claim_steps, free_order_steps, move_order, unpay_step
 from acquirer.payments.kernel.numbers import rrn_of
 from acquirer.payments.kernel.ports import Ports
@@ -202,13 +203,20 @@ async def group_reversed(ports: Ports, payment: Entry, reversal: Entry) -> tuple
 
 
 async def payment_reversed(ports: Ports, payment: Entry, reversal: Entry) -> tuple[Step, ...] | str:
-    """What the reversal of a payment of one order opens again; 12 once it is confirmed."""
+    """What the reversal of a payment of one order opens again.
+
+    12 once it is confirmed, or a part of it was refunded.
+    """
     order = await ports.book.order(payment.merchant_id, payment.order_no)
     if order is None or order.payment_id != payment.id:
         return ()
     if order.status != PAID:
         return ResponseCode.INVALID_TRANSACTION
-    return (unpay_step(order), QueueEvent(reversed_notice(ports, order, payment, reversal)))
+    kept = await none_refunded(ports, payment)
+    if isinstance(kept, str):
+        return kept
+    notice = QueueEvent(reversed_notice(ports, order, payment, reversal))
+    return (*kept, unpay_step(order), notice)
 
 
 def reversed_notice(ports: Ports, order: OrderRow, paid_by: Entry, reversal: Entry) -> Event:

@@ -36,6 +36,7 @@ from acquirer.ledger.store.rows import BadRow, EntryRow
 from acquirer.payments.kernel.bank_codes import reading_of
 from acquirer.payments.kernel.commits import original_data
 from acquirer.payments.kernel.errors import SwitchError, reason_of
+from acquirer.payments.kernel.giving_back import none_refunded
 from acquirer.payments.kernel.holds import NO_ANSWER, move_order, unpay_step
 from acquirer.payments.kernel.numbers import bank_stan_of
 from acquirer.payments.kernel.ports import Ports
@@ -109,11 +110,15 @@ async def _decide(ports: Ports, payment: Entry, rule: str, now_ms: int, *, late:
         payment.id,
     ):
         return
-    # A part of a payment cannot be undone alone: it stands.
-    if known is False or (rule == "reverse" and payment.kind is not Kind.ORDER_SHARE):
-        steps = await _reverse(ports, order, payment, now_ms)
-    else:
+    # An order's share of a payment cannot be undone alone: it stands.
+    is_undone = known is False or (rule == "reverse" and payment.kind is not Kind.ORDER_SHARE)
+    kept = await none_refunded(ports, payment) if is_undone else ""
+    if isinstance(kept, str):
+        # So does what was given back in part.
+        is_undone = False
         steps = await _confirm(ports, order, payment, now_ms)
+    else:
+        steps = (*await _reverse(ports, order, payment, now_ms), *kept)
     failed = await ports.book.commit(*steps)
     if failed is None:
         ports.saf_queued()
@@ -122,7 +127,7 @@ async def _decide(ports: Ports, payment: Entry, rule: str, now_ms: int, *, late:
         "unconfirmed_payment",
         rrn=payment.rrn,
         known_at_the_bank=known,
-        decided="" if failed else ("reverse" if known is False else rule),
+        decided="" if failed else ("reverse" if is_undone else "confirm"),
     )
 
 
@@ -179,7 +184,7 @@ async def _confirm(ports: Ports, order: OrderRow, payment: Entry, now_ms: int) -
     )
     return (
         InsertEntry(entry),
-        UpdateEntry.unclaimed(payment.id),
+        UpdateEntry(payment.id, (State.APPROVED, State.REFUNDED), check_claim=True),
         move_order(order, (CONFIRMED, None, payment.id)),
         QueueEvent(notice),
     )

@@ -40,6 +40,7 @@ EVENTS = {
     "order.cancelled": ("75", "200000"),
     "order.cancel_confirmed": ("76", "200000"),
     "order.exception": ("77", "930000"),
+    "order.refunded": ("78", "200000"),
 }
 
 _HEAD_BYTES = 5

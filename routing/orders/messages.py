@@ -23,6 +23,7 @@ EventType = Literal[
     "order.signed_for",
     "order.cancelled",
     "order.cancel_confirmed",
+    "order.refunded",
     "order.exception",
 ]
 Amount = Annotated[int, msgspec.Meta(ge=0, le=999_999_999_999)]
@@ -133,8 +134,10 @@ class EventData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     Attributes:
         order_status: the order's status after the event. ``order.cancelled`` has 04 for a
-            cancelled order, and 00 or 06 where only its payment was reversed.
-        amount_minor: amount of the payment, or of the order where there was none.
+            cancelled order, and 00 or 06 where only its payment was reversed; ``order.refunded``
+            the one that the order had and keeps.
+        amount_minor: amount of the payment, or of the order where there was none; of
+            ``order.refunded`` what goes back.
         means: how it was paid.
         rrn: the payment that the event concerns, the same in every event of that payment.
         stan: of that payment, with terminal_id.

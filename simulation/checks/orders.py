@@ -17,11 +17,16 @@ STAGES = {
 }
 
 
+# A payment that has not been given back with its order.
+_TAKEN = "(p.state = 'approved' OR (p.state = 'refunded' AND {0}.status <> '04'))"
+
+
 def orders_agree(
     auditor: Auditor, orders: sqlite3.Connection, states: list[TerminalState]
 ) -> Iterator[str]:
     """Each order in one legal state, the same for switch, merchant and terminals."""
     yield from _orders(auditor, orders)
+    yield from _refunds(auditor, orders)
     yield from _orders_at_terminals(auditor, states)
 
 
@@ -71,7 +76,8 @@ def _orders(auditor: Auditor, orders: sqlite3.Connection) -> Iterator[str]:
             continue
         if paying is not None:
             yield f"{where}: still being paid by {paying}"
-        wanted = ("voided", "refunded") if status == "04" else ("approved",)
+        # Refunded, part by part, it still pays its order.
+        wanted = ("voided", "refunded") if status == "04" else ("approved", "refunded")
         if payment_rrn is not None and payment_state not in wanted:
             yield f"{where}: {status}, but its payment {payment_rrn} is {payment_state}"
         if status == "04":
@@ -97,12 +103,34 @@ def _orders(auditor: Auditor, orders: sqlite3.Connection) -> Iterator[str]:
         yield f"order {order_no} of {merchant_id}: paid {count} times"
 
 
+def _refunds(auditor: Auditor, orders: sqlite3.Connection) -> Iterator[str]:
+    """The merchant was told of each refund of what pays an order, once."""
+    told = {
+        (merchant_id, order_no): refunded_minor
+        for merchant_id, order_no, refunded_minor in orders.execute(
+            "SELECT merchant_id, order_no, refunded_minor FROM orders WHERE status <> '04'"
+        )
+    }
+    for merchant_id, order_no, status, refunded_minor in auditor.rows(
+        "SELECT o.merchant_id, o.order_no, o.status, coalesce(sum(r.amount_minor), 0)"
+        " FROM orders o LEFT JOIN journal r ON r.original_id = o.payment_id"
+        " AND r.kind = 'refund' AND r.state = 'approved'"
+        " WHERE o.status <> '04' GROUP BY o.merchant_id, o.order_no, o.status"
+    ):
+        theirs = told.get((merchant_id, order_no), 0)
+        if theirs != refunded_minor and not auditor.lost.has_order(order_no):
+            yield (
+                f"order {order_no}: {status}, {refunded_minor} refunded here,"
+                f" {theirs} at the order system"
+            )
+
+
 def _parts(auditor: Auditor, orders: sqlite3.Connection) -> Iterator[str]:
     """What an order and its parts have taken is its amount at most, all of it once signed for."""
     for merchant_id, order_no, taken in auditor.rows(
         "SELECT o.merchant_id, coalesce(nullif(o.part_of, ''), o.order_no) AS whole_no,"
         " sum(p.amount_minor) FROM orders o JOIN journal p ON p.id = o.payment_id"
-        " WHERE p.state = 'approved' GROUP BY o.merchant_id, whole_no"
+        " WHERE " + _TAKEN.format("o") + " GROUP BY o.merchant_id, whole_no"
     ):
         if auditor.lost.has_order(order_no):
             continue
@@ -112,8 +140,9 @@ def _parts(auditor: Auditor, orders: sqlite3.Connection) -> Iterator[str]:
     for merchant_id, order_no, taken in auditor.rows(
         "SELECT o.merchant_id, o.order_no, sum(coalesce(p.amount_minor, 0)) FROM orders o"
         " JOIN orders part ON part.merchant_id = o.merchant_id AND part.part_of = o.order_no"
-        " LEFT JOIN journal p ON p.id = part.payment_id AND p.state = 'approved'"
-        " WHERE o.status = '03' AND o.payment_id IS NULL GROUP BY o.merchant_id, o.order_no"
+        " LEFT JOIN journal p ON p.id = part.payment_id AND "
+        + _TAKEN.format("part")
+        + " WHERE o.status = '03' AND o.payment_id IS NULL GROUP BY o.merchant_id, o.order_no"
     ):
         if auditor.lost.has_order(order_no):
             continue

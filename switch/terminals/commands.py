@@ -26,8 +26,8 @@ from acquirer.payments.cards.sale import SaleRequested
 from acquirer.payments.cards.void import VoidRequested
 from acquirer.payments.kernel.bank_reply import is_approval_code
 from acquirer.payments.kernel.commands import Display, Named, PresentedCard, Shown
+from acquirer.payments.orders.cancel_confirmation import CancellationConfirmed
 from acquirer.payments.orders.cancellation import (
-    CancellationConfirmed,
     OrderCancellationRequested,
 )
 from acquirer.payments.orders.confirmation import PaymentConfirmed, ReceiptConfirmed

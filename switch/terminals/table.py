@@ -25,7 +25,8 @@ from acquirer.payments.cards.sale import sale
 from acquirer.payments.cards.void import void
 from acquirer.payments.kernel.commands import Command, Outcome, Repeat
 from acquirer.payments.kernel.ports import Ports
-from acquirer.payments.orders.cancellation import cancel_confirmation, order_cancellation
+from acquirer.payments.orders.cancel_confirmation import cancel_confirmation
+from acquirer.payments.orders.cancellation import order_cancellation
 from acquirer.payments.orders.confirmation import payment_confirmation, receipt_confirmation
 from acquirer.payments.orders.couriers import courier_sign_off, courier_sign_on
 from acquirer.payments.orders.exception import order_exception

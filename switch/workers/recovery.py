@@ -56,6 +56,7 @@ async def recover(context: Context) -> int:
             break
     if count:
         context.ports.saf_queued()
+        context.ports.events_queued()
         log.warning("recovered", entries=count)
     return count
 

@@ -22,7 +22,7 @@ from acquirer.routing.orders.faults import Call
 from acquirer.routing.orders.messages import NewOrder, NewPart
 from acquirer.routing.outcomes import BankOutcome, Replied
 from acquirer.routing.settings import BankSettings
-from acquirer.switch.app import IN_DOUBT, REVERSALS
+from acquirer.switch.app import IN_DOUBT, REFUNDS, REVERSALS
 
 NOW_MS = 1_795_222_800_000
 
@@ -209,6 +209,7 @@ class Parties:
             },
             reversals=REVERSALS,
             in_doubt=IN_DOUBT,
+            refunds=REFUNDS,
             calendar=Calendar("Asia/Shanghai"),
             monotonic=lambda: self.now_s,
             clock=self.clock,

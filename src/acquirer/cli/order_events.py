@@ -50,6 +50,7 @@ NAMES: dict[str, tuple[EventType, OrderStatus]] = {
     "signed_for": ("order.signed_for", OrderStatus.SIGNED_FOR),
     "cancelled": ("order.cancelled", OrderStatus.CANCELLED),
     "cancel_confirmed": ("order.cancel_confirmed", OrderStatus.CANCELLED),
+    "refunded": ("order.refunded", OrderStatus.CONFIRMED),
     "exception": ("order.exception", OrderStatus.EXCEPTION),
 }
 ATTEMPTS: list[Column[EventAttempt]] = [

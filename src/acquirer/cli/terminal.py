@@ -185,7 +185,7 @@ def refund(
 ) -> None:
     """Give a card back what it has paid, or a part of it.
 
-    The payment may be of any terminal of the merchant.
+    The payment may be of any terminal of the merchant, an order's too, if named by its RRN.
 
     Example: acquirer terminal --tid 10000003 --data shop refund --amount 5.00 --card alice
     """

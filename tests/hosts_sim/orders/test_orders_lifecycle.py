@@ -25,6 +25,7 @@ AFTER = {
     "order.cancelled": "04",
     "order.cancel_confirmed": "04",
     "order.exception": "05",
+    "order.refunded": "02",
 }
 
 
@@ -75,6 +76,8 @@ def event(kind: str, at_s: int = 10, **changes: object) -> EventDocument:
         ("06", "order.signed_for"),
         ("01", "order.cancelled"),
         ("02", "order.cancelled"),
+        ("03", "order.cancelled"),
+        ("02", "order.refunded"),
         ("04", "order.cancel_confirmed"),
         ("00", "order.exception"),
         ("05", "order.exception"),
@@ -114,6 +117,8 @@ def test_a_reversed_payment_leaves_the_order_to_pay() -> None:
         ("00", "order.signed_for"),
         ("00", "order.cancelled"),
         ("02", "order.cancel_confirmed"),
+        ("00", "order.refunded"),
+        ("01", "order.refunded"),
     ],
 )
 def test_an_event_ahead_of_its_predecessor_is_not_yet_possible(status: str, kind: str) -> None:
@@ -135,7 +140,15 @@ def test_an_event_ahead_of_its_predecessor_is_not_yet_possible(status: str, kind
         ("04", "order.paid", {}),
         ("01", "order.payment_confirmed", {"rrn": "R2"}),
         ("03", "order.payment_confirmed", {}),
-        ("03", "order.cancelled", {}),
+        ("03", "order.cancelled", {"order_status": "00"}),
+        ("02", "order.cancelled", {"refunded": 1}),
+        ("02", "order.refunded", {"amount_minor": 10_001}),
+        ("02", "order.refunded", {"refunded": 1}),
+        ("02", "order.refunded", {"amount_minor": 0}),
+        ("02", "order.refunded", {"rrn": "R2"}),
+        ("02", "order.refunded", {"means": "cash"}),
+        ("03", "order.refunded", {}),
+        ("04", "order.refunded", {"order_status": "04"}),
         ("01", "order.cancelled", {"rrn": "R2"}),
         ("01", "order.exception", {}),
         ("03", "order.exception", {}),
@@ -145,10 +158,26 @@ def test_an_event_ahead_of_its_predecessor_is_not_yet_possible(status: str, kind
 def test_what_can_never_be_is_refused_for_good(
     status: str, kind: str, changes: dict[str, Any]
 ) -> None:
-    """Wrong money, a second payment, a step backwards."""
-    decision = decide(order(status), event(kind, **changes))
+    """Wrong money, a second payment, a step backwards, more given back than was paid."""
+    refunded_minor = changes.pop("refunded", 0)
+    decision = decide(order(status, refunded_minor=refunded_minor), event(kind, **changes))
     assert isinstance(decision, Impossible)
     assert not decision.not_yet
+
+
+def test_refunds_add_up_and_leave_the_order_as_it_is() -> None:
+    """Each part counts, also one that is told after a later receipt; all of it is the most."""
+    state = order("02")
+    for at_s, status, amount_minor in ((6, "02", 4_000), (7, "02", 1_000)):
+        told = event("order.refunded", at_s, order_status=status, amount_minor=amount_minor)
+        decision = decide(state, told)
+        assert isinstance(decision, Applied)
+        state = decision.order
+    assert ("02", 5_000, "R1") == (state.status, state.refunded_minor, state.rrn)
+    received = msgspec.structs.replace(state, status="03", newest_at="2026-11-21T08:00:30.000Z")
+    late = decide(received, event("order.refunded", 8, order_status="02", amount_minor=5_000))
+    assert isinstance(late, Applied)
+    assert ("03", 10_000) == (late.order.status, late.order.refunded_minor)
 
 
 def test_an_older_event_after_newer_ones_is_history() -> None:

@@ -15,10 +15,9 @@ from acquirer.ledger.journal.steps import (
     UpdateOrder,
 )
 from acquirer.payments.kernel.commands import Repeat
+from acquirer.payments.orders.cancel_confirmation import CancellationConfirmed, cancel_confirmation
 from acquirer.payments.orders.cancellation import (
-    CancellationConfirmed,
     OrderCancellationRequested,
-    cancel_confirmation,
     order_cancellation,
 )
 

@@ -22,13 +22,15 @@ def test_the_table_knows_only_named_steps_and_statuses() -> None:
 
 
 def test_an_order_ends_signed_for_or_cancelled() -> None:
-    """From these two statuses nothing leads on, so no money can move after them."""
+    """From these two statuses nothing leads on, but that what was received is all given back."""
     for end in ("03", "04"):
-        assert {end} == {after for (_, before), after in NEXT.items() if before == end}
+        on = {step for (step, before), after in NEXT.items() if before == end != after}
+        assert on == ({"refund"} if end == "03" else set())
 
 
 def test_money_moves_once() -> None:
     """Only an order that was not paid can be paid, and only one that is can be given back."""
     assert {"00", "05", "06"} == {before for step, before in NEXT if step == "pay"}
     assert {"01", "02"} == {before for step, before in NEXT if step in ("cancel", "reverse")}
+    assert {"01", "02", "03"} == {before for step, before in NEXT if step == "refund"}
     assert ["94", "94", "94", "12"] == [refusal_code("pay", s) for s in ("01", "02", "03", "04")]
