@@ -31,48 +31,13 @@ from acquirer.routing.orders.messages import (
     checked_opened,
     encode_order,
 )
+from acquirer.routing.orders.sample import Sample, Tried
 from acquirer.routing.orders.webhooks import sign
 
 SHOWN_CHARACTERS_MAX = 1_000
 TOO_OLD_S = 600
 TERMINAL_ID, COURIER_ID = "10000001", "C1001"
 _TAKEN = range(200, 300)
-
-
-class Sample(msgspec.Struct, frozen=True, kw_only=True):
-    """What is tried.
-
-    Attributes:
-        order_no: an order that is to pay; it is paid, confirmed and given back.
-        secret: the merchant's webhook secret.
-        amount_minor: of a sample event; a trial goes by what the order system says.
-        item: an item's code, where the merchant has shops; else nothing is opened.
-        parts: whether the order may be paid in parts.
-    """
-
-    merchant_id: str
-    order_no: str
-    secret: str
-    amount_minor: int = 1
-    item: str = ""
-    parts: bool = False
-
-
-class Tried(msgspec.Struct, frozen=True, kw_only=True):
-    """One call: what was sent, what came, what should have come, and what is wrong with it.
-
-    Attributes:
-        status: of the answer, or None where none came.
-        came: the beginning of the answer, or why there is none.
-    """
-
-    what: str
-    sent: str
-    body: str
-    status: int | None
-    came: str
-    expected: str
-    faults: tuple[str, ...]
 
 
 Judge = Callable[[HttpAnswer], list[str]]
@@ -96,7 +61,7 @@ class Trial:
         self._now_s = now_s
         self._timeout_s = timeout_s
         self._mark = secrets.token_hex(6)
-        self._rrn = f"{secrets.randbelow(10**12):012d}"
+        self._rrns: dict[str, str] = {}
         self._facts: OrderFacts | None = None
         self.tried: list[Tried] = []
 
@@ -192,7 +157,7 @@ class Trial:
 
         item = self._sample.item
         await self._open("sale of one item", sale(item, 1))
-        await self._open("the same sale again", sale(item, 1))
+        opened = await self._open("the same sale again", sale(item, 1))
         await self._refused("another sale with its number", sale(item, 2), 409)
         unknown = sale(f"none-{self._mark}", 1, f"T{self._mark}")
         await self._refused("sale of an unknown item", unknown, 422, "unknown_item")
@@ -200,6 +165,18 @@ class Trial:
         headers = self._signed(body, secret="whsec_" + "A" * 32)
         what = "sale signed by another secret"
         await self._post(what, "/orders", body, headers, [401])
+        if opened is not None and "1" in opened.pay_ways and opened.due_minor > 1:
+            await self._refund(opened)
+
+    async def _refund(self, facts: OrderFacts) -> None:
+        """The sale is paid, and a part of it goes back: it stays paid, whatever comes twice."""
+        paid = self._event("order.paid", OrderStatus.PAID, facts=facts)
+        part = self._event("order.refunded", OrderStatus.PAID, facts=facts, amount_minor=1)
+        await self._post("order.paid of the sale", "/events", paid, self._signed(paid), _TAKEN)
+        for again in ("", " again"):
+            what = f"order.refunded{again}, a part of the sale"
+            await self._post(what, "/events", part, self._signed(part), _TAKEN)
+        await self._query("the sale after its refund", "01", of=facts)
 
     async def _parts(self, facts: OrderFacts) -> None:
         """A part of one minor unit; the same again is the same part."""
@@ -223,12 +200,20 @@ class Trial:
 
     # --- calls --------------------------------------------------------------------------------
 
-    async def _query(self, what: str, status: str, *, first: bool = False) -> None:
+    async def _query(
+        self, what: str, status: str, *, first: bool = False, of: OrderFacts | None = None
+    ) -> None:
+        """What the order system says of an order, which has a status, and else is as before.
+
+        Args:
+            of: which order, as it was; the sample's if absent.
+        """
         sample = self._sample
+        order_no = of.order_no if of else sample.order_no
 
         def judge(answer: HttpAnswer) -> list[str]:
             def check(facts: OrderFacts) -> None:
-                checked_facts(facts, sample.merchant_id, sample.order_no)
+                checked_facts(facts, sample.merchant_id, order_no)
                 if first:
                     self._facts = facts
 
@@ -238,24 +223,30 @@ class Trial:
             facts = msgspec.json.decode(answer.body, type=OrderFacts)
             if facts.status != status:
                 return [f"status must be {status}, came {facts.status}"]
-            before = self._facts or facts
+            before = of or self._facts or facts
             return [
                 f"{name} was {sent_value(was)} before, came {sent_value(now)}"
                 for name in ("amount_minor", "currency_code", "pay_ways")
                 if (was := getattr(before, name)) != (now := getattr(facts, name))
             ]
 
-        path = _path(sample.merchant_id, sample.order_no)
+        path = _path(sample.merchant_id, order_no)
         expected = f"200, the order with status {status}"
         await self._call(what, "GET", path, b"", [200], judge, expected=expected)
 
-    async def _open(self, what: str, order: NewOrder | NewPart) -> None:
+    async def _open(self, what: str, order: NewOrder | NewPart) -> OrderFacts | None:
+        """Have an order opened; gives it, unless the answer is at fault."""
         body = encode_order(order)
+        opened: list[OrderFacts] = []
+
+        def check(facts: OrderFacts) -> None:
+            opened.append(checked_opened(facts, order))
 
         def judge(answer: HttpAnswer) -> list[str]:
-            return answer_faults(answer.body, lambda facts: checked_opened(facts, order))
+            return answer_faults(answer.body, check)
 
         await self._post(what, "/orders", body, self._opening(body), [200], judge)
+        return None if self.tried[-1].faults else opened[0]
 
     async def _refused(
         self, what: str, order: NewOrder | NewPart, status: int, word: str = ""
@@ -333,24 +324,32 @@ class Trial:
         order_no: str = "",
         reason: str = "",
         more: str = "",
+        facts: OrderFacts | None = None,
+        amount_minor: int | None = None,
     ) -> bytes:
         """An event's document, the same in every repeat.
 
         Args:
+            facts: of the order; the sample's if absent.
+            amount_minor: the order's if absent.
             more: members that no contract has, as JSON.
         """
-        facts = self._facts
+        facts = facts or self._facts
+        if amount_minor is None:
+            amount_minor = facts.amount_minor if facts else 1
         ways = facts.pay_ways if facts else "1"
         means = Means.CARD if "1" in ways else Means.CASH if "2" in ways else Means.NONE
+        number = order_no or (facts.order_no if facts else self._sample.order_no)
+        rrn = self._rrns.setdefault(number, f"{secrets.randbelow(10**12):012d}")
         data = EventData(
-            order_no=order_no or self._sample.order_no,
+            order_no=number,
             merchant_id=self._sample.merchant_id,
             order_status=status,
-            amount_minor=facts.amount_minor if facts else 1,
+            amount_minor=amount_minor,
             currency_code=facts.currency_code if facts else "156",
             means=means,
-            rrn=self._rrn,
-            stan=self._rrn[-6:],
+            rrn=rrn,
+            stan=rrn[-6:],
             approval_code="123456" if means is Means.CARD else "",
             terminal_id=TERMINAL_ID,
             courier_id=COURIER_ID,

@@ -1,7 +1,8 @@
 """What the switch and an order system say while ``terminal_talk.py``'s conversation goes on.
 
-After it a shop's till opens an order, and somebody pays a part of one. Recorded on the connections;
-run this file to write the documents into ``docs/interfaces/order-systems.md``.
+After it a shop's till opens an order, somebody opens a part of one, and one is refunded in part.
+Recorded on the connections; run this file to write the documents into
+``docs/interfaces/order-systems.md``.
 """
 
 from __future__ import annotations
@@ -104,7 +105,26 @@ async def _opened(desk: Desk) -> None:
         items = de59(ON=whole, OC=courier, PA=part)
         await desk.line.ask(pos.order("0200", "380000", "71", items))
     await desk.line.ask(pos.order("0200", "380000", "71", de59(ON="NOSUCH", OC=courier)))
+    await _refunded(desk, whole, courier)
     await trio.sleep(TOLD_S)
+
+
+async def _refunded(desk: Desk, not_this: str, courier: str) -> None:
+    """An order is paid by card, and a part of it given back."""
+    estate, pos = desk.world.estate, desk.pos
+    order = next(
+        one
+        for one in reversed(estate.orders)
+        if one.merchant_id == pos.merchant_id and "1" in one.pay_ways and one.order_no != not_this
+        if one.amount_minor > 100
+    )
+    fields = {4: f"{order.amount_minor:012d}", **pos.card_fields(estate.cards[0], None)}
+    items = de59(ON=order.order_no, OC=courier)
+    paid = await desk.line.ask(pos.order("0200", "000000", "72", items, fields))
+    assert paid.code == "00"
+    await trio.sleep(TOLD_S)
+    reply = await desk.line.ask(pos.refund(estate.cards[0], 100, paid))
+    assert reply.code == "00"
 
 
 async def _signed_on(desk: Desk, pos: PosTerminal) -> str:

@@ -19,8 +19,9 @@ from acquirer.config.estate import Estate, load_estate
 from acquirer.config.loading import ConfigError
 from acquirer.routing.orders.errors import OrderSettingsError
 from acquirer.routing.orders.http1 import HttpPool
+from acquirer.routing.orders.sample import Sample, Tried
 from acquirer.routing.orders.settings import Origin, parse_origin
-from acquirer.routing.orders.trial import Sample, Trial, Tried
+from acquirer.routing.orders.trial import Trial
 from acquirer.routing.orders.webhooks import secret_key
 
 SECRET_VARIABLE = "ACQUIRER_EVENT_SECRET"

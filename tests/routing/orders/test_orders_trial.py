@@ -16,8 +16,9 @@ from acquirer.hosts_sim.orders.app import SILENCE, OrderApp, Reply, Request
 from acquirer.hosts_sim.orders.server import OrderServer, opened_app
 from acquirer.hosts_sim.orders.settings import OrderSimSettings
 from acquirer.routing.orders.http1 import HttpPool
+from acquirer.routing.orders.sample import Sample, Tried
 from acquirer.routing.orders.settings import parse_origin
-from acquirer.routing.orders.trial import Sample, Trial, Tried
+from acquirer.routing.orders.trial import Trial
 
 pytestmark = pytest.mark.anyio
 
@@ -95,19 +96,37 @@ async def test_the_simulator_is_right_throughout_and_as_before_afterwards(tmp_pa
     assert len(first) == len(second) == 27
 
 
-async def test_a_shop_is_tried_too(tmp_path: Path) -> None:
-    """A sale, the same again, another under its number, an unknown item, a wrong signature."""
+def _shop_sample() -> Sample:
     order = next(one for one in ESTATE.orders if one.merchant_id == SHOP.merchant_id)
-    sample = Sample(
+    return Sample(
         merchant_id=SHOP.merchant_id,
         order_no=order.order_no,
         secret=SECRETS[SHOP.merchant_id],
         item=SHOP.code,
     )
+
+
+async def test_a_shop_is_tried_too(tmp_path: Path) -> None:
+    """A sale, the same, another under its number, an unknown item, a wrong signature, a refund."""
     async with serving(tmp_path) as url:
-        tried = await trial(url, sample)
+        tried = await trial(url, _shop_sample())
     assert {} == faults(tried)
-    assert [409, 422, 401] == [one.status for one in tried[-3:]]
+    assert [409, 422, 401] == [one.status for one in tried[-7:-4]]
+    assert "the sale after its refund" == tried[-1].what
+
+
+async def test_who_does_not_take_a_refund_is_told(tmp_path: Path) -> None:
+    """An order system from before there were any: 422 is a dead letter at the switch."""
+
+    def bend(request: Request, reply: Reply) -> Reply:
+        known = b'"order.refunded"' not in request.body
+        return reply if known else Reply(422, b'{"error":"impossible"}')
+
+    async with serving(tmp_path, bend) as url:
+        tried = await trial(url, _shop_sample())
+    why = ("status must be 2xx, came 422",)
+    names = [f"order.refunded{again}, a part of the sale" for again in ("", " again")]
+    assert dict.fromkeys(names, why) == faults(tried)
 
 
 async def test_all_faults_of_one_answer_are_told_at_once(tmp_path: Path) -> None:
