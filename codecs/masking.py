@@ -2,8 +2,9 @@
 
 Used by ``repr``, traces, logs and ``acquirer decode``. A PAN keeps six and four digits, tracks
 keep the PAN's six and four, PIN blocks and key material are hidden, ICC data keep all but the
-objects that hold card data, DE59 all but a QR payment code. A MAC is no secret. Start at
-:func:`mask_message`; where a message is only in part decoded, at :func:`mask_fields`.
+objects that hold card data, DE59 and a bank's DE48 all but a QR payment code and a CVN2. A MAC is
+no secret. Start at :func:`mask_message`; where a message is only in part decoded, at
+:func:`mask_fields`.
 Source: PCI DSS 4.0, 3.3 (never shown or stored) and 3.4 (masking).
 """
 
@@ -26,6 +27,10 @@ _HIDDEN_TEXT = frozenset({36, 45, 125, 127})
 _HIDDEN_BYTES = frozenset({52, 96})
 MASKED = _PANS | _HIDDEN_TEXT | _HIDDEN_BYTES | {35, 48, 55, 59, 62}
 _KEYS = re.compile(r"[A-Z]?[0-9A-Fa-f]{32}(?=.*[A-Za-z])")
+# Items of DE59, and of a bank's DE48: whether the first and last digits may be shown.
+_SECRET_ITEMS = {"A3": True, "QR": True, "CV": False}
+_ITEM_48 = re.compile(r"(QR019(?=[0-9]{19})|CV003(?=[0-9]{3}))([0-9]{19}|[0-9]{3})")
+_ITEM_59 = re.compile(r"(A3019(?=[0-9]{19})|CV003(?=[0-9]{3}))([0-9]{19}|[0-9]{3})")
 _NO_KEY_CODES = re.compile(r"\d{8}(?!001|003|004)\d{3}")
 
 CARD_DATA_TAGS = frozenset(
@@ -78,10 +83,12 @@ def mask_field(number: int, value: str) -> str:
         return _hidden(value, "bytes")
     if number in _HIDDEN_TEXT or (number == 48 and _KEYS.search(value)):
         return _hidden(value, "characters")
+    if number == 48:
+        return _ITEM_48.sub(lambda found: found[1] + _starred(found[1][:2], found[2]), value)
     if number == 55:
         return _mask_icc(value)
     if number == 59:
-        return _mask_payment_code(value)
+        return _mask_items(value)
     return value
 
 
@@ -127,19 +134,30 @@ def _mask_icc(value: str) -> str:
     return " ".join(f"{tag}={text}" for _, tag, text in lines)
 
 
-def _mask_payment_code(value: str) -> str:
-    """DE59 with the digits of a QR payment code (item ``A3``) starred, its layout kept."""
+def _mask_items(value: str) -> str:
+    """DE59 with a QR payment code (``A3``) and a CVN2 (``CV``) starred, its layout kept."""
     try:
-        items = De59.parse(bytes.fromhex(value))
-    except (CodecError, ValueError):
+        raw = bytes.fromhex(value)
+    except ValueError:
         return value
-    if "A3" not in items:
+    try:
+        items = De59.parse(raw)
+    except CodecError:
+        # Whatever is broken, what looks like one of them is not shown.
+        text = raw.decode("latin-1")
+        starred = _ITEM_59.sub(lambda found: found[1] + _starred(found[1][:2], found[2]), text)
+        return starred.encode("latin-1").hex().upper() if starred != text else value
+    if not _SECRET_ITEMS.keys() & set(items):
         return value
     shown = {
-        tag: mask_digits(v.decode("latin-1")).encode("latin-1") if tag == "A3" else v
+        tag: _starred(tag, v.decode("latin-1")).encode("latin-1") if tag in _SECRET_ITEMS else v
         for tag, v in items.items
     }
     return De59.build(shown).hex
+
+
+def _starred(tag: str, text: str) -> str:
+    return mask_digits(text) if _SECRET_ITEMS[tag] else "*" * len(text)
 
 
 def _holds_keys(mti: str, de60: str) -> bool:

@@ -11,8 +11,12 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from acquirer.config.constraints import BasisPoints, NotNegative, PositiveSeconds
+from acquirer.config.constraints import BasisPoints, NotNegative, Positive, PositiveSeconds
 
+PlanId = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z]{1,30}\Z")]
+Periods = Annotated[int, msgspec.Meta(ge=2, le=60)]
+Millionths = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
+Day = Annotated[str, msgspec.Meta(pattern=r"^([0-9]{4}-[0-9]{2}-[0-9]{2})?\Z")]
 AskedField = Annotated[str, msgspec.Meta(min_length=1, max_length=40, pattern=r"^[^|]*\Z")]
 
 
@@ -71,6 +75,9 @@ class MerchantSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         blind_refund: whether they may without naming the payment.
         refund_days: how old the payment may be.
         offline_sale: whether its terminals may tell of sales that were approved by phone.
+        keyed: whether its terminals may key a card's number in.
+        moto: whether they may take orders by mail and telephone.
+        plans: ids of the instalment plans that its terminals offer.
         debt_limit_minor: what it may owe us after a refund that its takings do not cover.
         suspended: whether payments at its terminals are refused (03).
     """
@@ -91,6 +98,9 @@ class MerchantSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     blind_refund: bool = False
     refund_days: NotNegative = 90
     offline_sale: bool = False
+    keyed: bool = False
+    moto: bool = False
+    plans: list[PlanId] = []
     debt_limit_minor: NotNegative = 0
     suspended: bool = False
 
@@ -101,6 +111,31 @@ class MerchantSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __repr__(self) -> str:
         return f"MerchantSettings({self.merchant_id!r})"
+
+
+class InstalmentPlanSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A plan by which a card is paid back in instalments to its bank, which bears the credit.
+
+    Attributes:
+        id: as terminals name it in DE62, letters and digits.
+        counts: numbers of repayments that it offers.
+        banks: names of the banks whose plan it is.
+        amount_from_minor, amount_to_minor: of what amounts, minor units.
+        buyer_ppm: the bank's fee, over all repayments, in millionths of the amount.
+        merchant_ppm: what the merchant pays us beside the fee on a sale, in millionths.
+        valid_from, valid_to: the first and the last business date, such as 2026-01-31; empty for
+            no bound.
+    """
+
+    id: PlanId
+    counts: Annotated[list[Periods], msgspec.Meta(min_length=1)]
+    banks: Annotated[list[str], msgspec.Meta(min_length=1)]
+    amount_from_minor: Positive
+    amount_to_minor: Positive
+    buyer_ppm: Millionths
+    merchant_ppm: Millionths = 0
+    valid_from: Day = ""
+    valid_to: Day = ""
 
 
 class OrderSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from acquirer.config.business import InstalmentPlanSettings
 from acquirer.config.constraints import BasisPoints, NotNegative, PositiveSeconds
 from acquirer.config.loading import load
 
@@ -74,6 +75,7 @@ class Merchant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         part_payment: whether its order system lets an order be paid in parts.
         refund_fee, refund, blind_refund, refund_days, debt_limit_minor, offline_sale: as of the
             switch's file.
+        keyed, moto, plans: likewise.
     """
 
     merchant_id: str
@@ -93,6 +95,9 @@ class Merchant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     blind_refund: bool = False
     refund_days: NotNegative = 90
     offline_sale: bool = False
+    keyed: bool = False
+    moto: bool = False
+    plans: list[str] = []
     debt_limit_minor: NotNegative = 0
 
 
@@ -107,6 +112,7 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         pin: what the customer types; none where it is empty.
         balance_minor: what its bank has of it at first, minor units.
         status: empty for a good card.
+        cvn2: what is printed beside its number; none where it is empty.
     """
 
     name: str
@@ -116,6 +122,7 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pin: Annotated[str, msgspec.Meta(pattern=r"^([0-9]{4,12})?\Z")] = ""
     balance_minor: NotNegative = 0
     status: Literal["", "lost", "stolen", "restricted", "closed"] = ""
+    cvn2: Annotated[str, msgspec.Meta(pattern=r"^([0-9]{3})?\Z")] = ""
 
     @property
     def track2(self) -> str:
@@ -264,6 +271,7 @@ class Estate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         banks: `[[banks]]`; `acquirer up` needs one.
         orders: `[[orders]]` of the order system simulator.
         order_types: `[[order_types]]`, kinds of orders and what terminals show of them.
+        instalment_plans: `[[instalment_plans]]`, as of the switch's file.
         items: `[[items]]`, price lists of the order system simulator.
         operators: `[[operators]]` of the switch of `acquirer up`.
         business_day: an estate without one has that of the demo estate.
@@ -279,6 +287,7 @@ class Estate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     banks: list[Bank] = []
     orders: list[Order] = []
     order_types: list[OrderType] = []
+    instalment_plans: list[InstalmentPlanSettings] = []
     items: list[Item] = []
     operators: list[Operator] = []
     business_day: BusinessDay | None = None

@@ -21,7 +21,8 @@ from acquirer.config.estate import Estate
 from acquirer.hosts_sim.bank.books import Books
 from acquirer.hosts_sim.bank.cards import CardFile
 from acquirer.hosts_sim.bank.connection import Core
-from acquirer.hosts_sim.bank.entries import CutOver, Entry, Result
+from acquirer.hosts_sim.bank.entries import Entry, Result, Unit
+from acquirer.hosts_sim.bank.plans import plans_of
 from acquirer.hosts_sim.bank.rules import NO_RULE, RuleBook, Verdict
 from acquirer.hosts_sim.bank.schema import open_for_writing
 from acquirer.hosts_sim.bank.server import BankSim
@@ -52,7 +53,7 @@ class _BankWriter:
         self._trace = trace
         self._asked = asked
 
-    def submit(self, unit: Entry | CutOver, done: Callable[[Result], None]) -> None:
+    def submit(self, unit: Unit, done: Callable[[Result], None]) -> None:
         """Decide one message."""
         if not isinstance(unit, Entry):
             done(self._books.commit([unit])[0])
@@ -137,6 +138,7 @@ class SimBank:
             writer=self.writer,
             zmk=bytes.fromhex(bank.zmk),
             zpk=bytes.fromhex(bank.zpk),
+            plans=plans_of(bank.name, estate.instalment_plans),
             wall=wall,
             random_bytes=draw.randbytes,
         )
@@ -145,6 +147,14 @@ class SimBank:
     async def serve(self, stream: trio.abc.Stream) -> None:
         """Serve one link."""
         await self._bank.serve_stream(stream)
+
+    async def new_code(self, name: str) -> str:
+        """A code for the holder of a card to show.
+
+        Raises:
+            ControlError: no such card, or one that may not be used.
+        """
+        return await self._bank.new_code(name)
 
 
 class SimOrders:

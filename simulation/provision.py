@@ -140,6 +140,9 @@ def switch_config(
                 "blind_refund": m.blind_refund,
                 "refund_days": m.refund_days,
                 "offline_sale": m.offline_sale,
+                "keyed": m.keyed,
+                "moto": m.moto,
+                "plans": m.plans,
                 "debt_limit_minor": m.debt_limit_minor,
                 "order_text": m.order_text,
                 "ask": m.ask,
@@ -169,6 +172,7 @@ def switch_config(
             {key: value for key, value in msgspec.to_builtins(t).items() if value is not None}
             for t in estate.order_types
         ],
+        "instalment_plans": msgspec.to_builtins(estate.instalment_plans),
         "operators": [
             {
                 "name": o.name,

@@ -71,6 +71,7 @@ LINK_UP_WAIT_S = 10.0
 # How a reversal gives back what an approved payment of a kind has changed beside the books.
 REVERSALS: Mapping[Kind, Reversed] = {
     Kind.SALE: sale_reversed,
+    Kind.INSTALMENT: sale_reversed,
     Kind.VOID: void_reversed,
     Kind.ORDER_PAYMENT: payment_reversed,
     Kind.ORDER_GROUP: group_reversed,

@@ -12,6 +12,7 @@ import msgspec
 
 from acquirer.config.business import (
     CourierSettings,
+    InstalmentPlanSettings,
     LimitRule,
     MerchantSettings,
     OrderSettings,
@@ -200,6 +201,7 @@ class SwitchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     couriers: list[CourierSettings] = []
     orders: OrderSettings = OrderSettings()
     order_types: list[OrderTypeSettings] = []
+    instalment_plans: list[InstalmentPlanSettings] = []
     order_systems: list[OrderSystemSettings] = []
     order_hosts: list[BankSettings] = []
     data_key: str = ""

@@ -15,6 +15,7 @@ from types import TracebackType
 
 import trio
 
+from acquirer.codecs.instalments import InstalmentTerms
 from acquirer.codecs.tpdu import ProcessingDemand
 from acquirer.config.estate import Card
 from acquirer.terminals_sim import kinds
@@ -131,9 +132,44 @@ class TerminalClient:
         shown = present(card) if card is not None else None
         return await self.perform(kinds.VOID, lambda: self.terminal.void(rrn, shown))
 
-    async def refund(self, amount_minor: int, card: Card, rrn: str = "") -> Result:
-        """Give a card back what it paid, or a part; of the last sale where no RRN is given."""
-        shown = present(card, pin="")
+    async def instalment(
+        self,
+        amount_minor: int,
+        card: Card,
+        terms: InstalmentTerms,
+        entry: Entry = "stripe",
+        pin: str | None = None,
+    ) -> Result:
+        """Sell to somebody who pays his bank back in parts."""
+        shown = present(card, entry, pin)
+        return await self.perform(
+            kinds.INSTALMENT, lambda: self.terminal.instalment(amount_minor, shown, terms)
+        )
+
+    async def qr(self, amount_minor: int, code: str) -> Result:
+        """Sell to somebody who shows a code of 19 digits."""
+        return await self.perform(kinds.QR, lambda: self.terminal.qr(amount_minor, code))
+
+    async def moto(self, amount_minor: int, card: Card, cvn2: str = "") -> Result:
+        """Sell to somebody who orders by mail or telephone."""
+        shown = present(card, "keyed", "")
+        return await self.perform(kinds.MOTO, lambda: self.terminal.moto(amount_minor, shown, cvn2))
+
+    async def void_of(self, kind: Kind, rrn: str = "") -> Result:
+        """Void an approved payment of one kind, the last one where no RRN is given."""
+        return await self.perform(
+            kinds.VOIDS[kind.name], lambda: self.terminal.void(rrn, None, {kind.name})
+        )
+
+    async def refund(
+        self, amount_minor: int, card: Card | None, rrn: str = "", entry: Entry = "stripe"
+    ) -> Result:
+        """Give a card back what it paid, or a part; of the last sale where no RRN is given.
+
+        Args:
+            card: None for a payment by a code.
+        """
+        shown = present(card, entry, "") if card else None
         return await self.perform(
             kinds.REFUND, lambda: self.terminal.refund(amount_minor, shown, rrn)
         )

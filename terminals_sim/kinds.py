@@ -60,6 +60,14 @@ SALE = Kind("sale", "0200", "000000", "22", condition_code="00", reversible=True
 VOID = Kind("void", "0200", "200000", "23", condition_code="00", reversible=True)
 REFUND = Kind("refund", "0220", "200000", "25", condition_code="00", repeated=True)
 OFFLINE_SALE = Kind("offline_sale", "0220", "000000", "30", condition_code="00", repeated=True)
+INSTALMENT = Kind("instalment", "0200", "000000", "22", condition_code="64", reversible=True)
+INSTALMENT_VOID = Kind(
+    "instalment_void", "0200", "200000", "23", condition_code="64", reversible=True
+)
+QR = Kind("qr", "0200", "000000", "22", condition_code="00", reversible=True)
+MOTO = Kind("moto", "0200", "000000", "22", condition_code="08", reversible=True)
+MOTO_VOID = Kind("moto_void", "0200", "200000", "23", condition_code="08", reversible=True)
+MOTO_REFUND = Kind("moto_refund", "0220", "200000", "25", condition_code="08", repeated=True)
 REVERSAL = Kind("reversal", "0400", "", "", journaled=False)
 ORDER_QUERY = Kind("order_query", "0200", "380000", "71", journaled=False)
 ORDER_CARD = Kind("order_payment", "0200", "000000", "72", condition_code="00", reversible=True)
@@ -75,6 +83,7 @@ REPEATED = {
     kind.name: kind
     for kind in (
         REFUND,
+        MOTO_REFUND,
         OFFLINE_SALE,
         ORDER_CONFIRM,
         ORDER_RECEIPT,
@@ -84,6 +93,11 @@ REPEATED = {
     )
 }
 # Kinds of payments that a refund gives back; the last of a till's own is a sale.
-SALES = frozenset({SALE.name, OFFLINE_SALE.name})
+SALES = frozenset({SALE.name, OFFLINE_SALE.name, INSTALMENT.name, QR.name, MOTO.name})
 REFUNDABLE = SALES | {ORDER_CARD.name}
+# By what each kind of payment is voided and refunded.
+VOIDS = {SALE.name: VOID, QR.name: VOID, INSTALMENT.name: INSTALMENT_VOID, MOTO.name: MOTO_VOID}
+VOIDING = frozenset({kind.name for kind in VOIDS.values()})
+REFUNDS = {MOTO.name: MOTO_REFUND}
+REFUNDING = frozenset({REFUND.name, MOTO_REFUND.name})
 WAYS = {"card": ORDER_CARD, "cash": ORDER_CASH, "delivery": ORDER_DELIVERY}

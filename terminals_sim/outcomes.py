@@ -126,7 +126,7 @@ def _after_reversal(
     entry = after.entry(batch, stan)
     after = after.with_entry_changed(batch, stan, state="reversed")
     after = after.with_stage(batch, stan, "reversed")
-    if entry is not None and entry.kind == kinds.VOID.name:
+    if entry is not None and entry.kind in kinds.VOIDING:
         original = after.entry(entry.original_batch, entry.original_stan)
         if original is not None and original.state == "voided":
             after = after.with_entry_changed(original.batch, original.stan, state="approved")
@@ -225,11 +225,11 @@ def _effect(after: TerminalState, encoding: str, request: Request, reply: Reply)
         if kind.name in _STAGES:
             order_no = _orders_in(request, encoding)[0]
             after = after.with_stage(batch, stan, _STAGES[kind.name], order_no)
-        if kind == kinds.VOID:
+        if kind.name in kinds.VOIDING:
             after = after.with_entry_changed(batch, stan, state="voided")
         elif kind == kinds.ORDER_CANCEL:
             after = _given_back(after, batch, stan, reply)
-        elif kind == kinds.REFUND:
+        elif kind.name in kinds.REFUNDING:
             after = _refunded(after, batch, stan, int(sent.get(4)))
     return after
 

@@ -14,6 +14,7 @@ from typing import Literal
 from acquirer.codecs.de59 import De59
 from acquirer.codecs.dialect import load_dialect
 from acquirer.codecs.errors import CodecError
+from acquirer.codecs.instalments import InstalmentTerms
 from acquirer.codecs.private_fields import De60
 from acquirer.codecs.response_codes import APPROVING
 from acquirer.codecs.tpdu import PosEnvelope, ProcessingDemand
@@ -47,6 +48,10 @@ def _card(estate: Estate, step: Step) -> Presented:
     return present(who.card(estate, step.card), step.entry, step.pin)
 
 
+def _keyed(estate: Estate, step: Step) -> Presented:
+    return present(who.card(estate, step.card), "keyed", step.pin or "")
+
+
 def _courier_sign_on(estate: Estate, terminal: Terminal, step: Step) -> Request:
     password = step.password
     if password is None:
@@ -76,8 +81,20 @@ ACTIONS: dict[str, tuple[Kind, Builder]] = {
     "void": (kinds.VOID, lambda e, t, s: t.void(s.rrn, _card(e, s) if s.card else None)),
     "refund": (
         kinds.REFUND,
-        lambda e, t, s: t.refund(parse_amount(s.amount), _card(e, s), s.rrn),
+        lambda e, t, s: t.refund(parse_amount(s.amount), _card(e, s) if s.card else None, s.rrn),
     ),
+    "instalment": (
+        kinds.INSTALMENT,
+        lambda e, t, s: t.instalment(
+            parse_amount(s.amount), _card(e, s), InstalmentTerms(s.periods, s.plan, s.spread)
+        ),
+    ),
+    "instalment-void": (
+        kinds.INSTALMENT_VOID,
+        lambda e, t, s: t.void(s.rrn, None, {kinds.INSTALMENT.name}),
+    ),
+    "qr": (kinds.QR, lambda e, t, s: t.qr(parse_amount(s.amount), s.code)),
+    "moto": (kinds.MOTO, lambda e, t, s: t.moto(parse_amount(s.amount), _keyed(e, s), s.cvn2)),
     "offline": (
         kinds.OFFLINE_SALE,
         lambda e, t, s: t.offline_sale(parse_amount(s.amount), _card(e, s), s.code),

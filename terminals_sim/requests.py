@@ -23,7 +23,7 @@ from acquirer.terminals_sim.state import (
 
 CURRENCY = "156"
 NO_ANSWER = "98"
-_NOT_IN_REVERSAL = frozenset({2, 14, 23, 26, 35, 36, 37, 38, 41, 42, 52, 53, 55, 61, 64})
+_NOT_IN_REVERSAL = frozenset({2, 14, 23, 26, 35, 36, 37, 38, 41, 42, 52, 53, 55, 61, 62, 64})
 
 
 class Requests:
@@ -99,7 +99,9 @@ class Requests:
             )
             after = after.with_entry(entry, self._journal_max)
         if kind.reversible:
-            kept = {n: v for n, v in values.items() if n not in _NOT_IN_REVERSAL}
+            # Of DE59 only what names an order: no CVN2 is kept, and a code is used up.
+            dropped = _NOT_IN_REVERSAL if order_no else _NOT_IN_REVERSAL | {59}
+            kept = {n: v for n, v in values.items() if n not in dropped}
             undo = StoredRequest(kind.name, "0400", {**kept, 39: NO_ANSWER})
             after = replace(after, reversal=undo)
         if kind.repeated:

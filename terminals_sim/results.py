@@ -7,13 +7,14 @@ from typing import Literal
 
 from acquirer.codecs.de59 import De59
 from acquirer.codecs.errors import CodecError
+from acquirer.codecs.instalments import Repayment
 from acquirer.codecs.message import Message
 from acquirer.codecs.order_codes import STATUS_TEXTS
 from acquirer.codecs.private_fields import Balance, parse_balances
 from acquirer.codecs.response_codes import in_words
 from acquirer.codecs.shown_text import one_line
 from acquirer.codecs.tpdu import ProcessingDemand
-from acquirer.terminals_sim.kinds import ORDER_QUERY
+from acquirer.terminals_sim.kinds import INSTALMENT, ORDER_QUERY
 from acquirer.terminals_sim.messages import Reply, Request
 
 Outcome = Literal["approved", "declined", "invalid", "no_answer", "unsent"]
@@ -55,6 +56,7 @@ class Result:
         message: one line for people.
         reversed: whether a reversal of it was sent and acknowledged.
         order_no: the order that a shop's till has opened.
+        repayment: what an instalment costs the card's holder; None where it brings nothing such.
         faults: what breaks the interface in the reply.
         reply: the decoded reply, whose ``repr`` masks; None where there was none.
     """
@@ -75,6 +77,7 @@ class Result:
     balances: tuple[Balance, ...] = ()
     order: OrderView | None = None
     order_no: str = ""
+    repayment: Repayment | None = None
     reply: Message | None = field(default=None, repr=False)
 
     @property
@@ -111,6 +114,7 @@ def from_reply(request: Request, reply: Reply, outcome: Outcome, encoding: str) 
         faults=reply.faults,
         balances=balances,
         order=_order(request, message, encoding),
+        repayment=_repayment(request, message),
         reply=message,
     )
 
@@ -138,6 +142,15 @@ def _line(reply: Reply, outcome: Outcome) -> str:
         reasons = list(reply.faults) or ["the MAC is not good"]
         return f"not believed ({'; '.join(reasons)}): {words}"
     return words
+
+
+def _repayment(request: Request, message: Message) -> Repayment | None:
+    if request.kind != INSTALMENT:
+        return None
+    try:
+        return Repayment.parse(message.binary(62).decode("latin-1"))
+    except CodecError:
+        return None
 
 
 def _order(request: Request, message: Message, encoding: str) -> OrderView | None:

@@ -89,6 +89,10 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     text: str = ""
     rrn: str = ""
     code: str = "003"
+    plan: str = ""
+    periods: int = 0
+    spread: bool = False
+    cvn2: str = ""
     hex: str = ""
     framed: bool = True
     set: dict[str, str] = {}

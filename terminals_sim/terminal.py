@@ -8,6 +8,7 @@ Source: docs/interfaces/terminal.md, parts 3 to 5.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from acquirer.codecs.de59 import De59
@@ -19,6 +20,7 @@ from acquirer.terminals_sim.messages import Request, assemble, read_reply
 from acquirer.terminals_sim.order_requests import OrderRequests
 from acquirer.terminals_sim.requests import CURRENCY, money
 from acquirer.terminals_sim.results import Result, from_reply, unanswered
+from acquirer.terminals_sim.sale_requests import CODE_SHOWN, SaleRequests
 from acquirer.terminals_sim.security import enciphered_pin
 from acquirer.terminals_sim.state import (
     StoredRequest,
@@ -29,7 +31,7 @@ OTHER_REASON = "06"
 BY_PHONE = "01"
 
 
-class Terminal(OrderRequests):
+class Terminal(OrderRequests, SaleRequests):
     """One terminal; not for use by two tasks at a time."""
 
     def __repr__(self) -> str:
@@ -92,14 +94,22 @@ class Terminal(OrderRequests):
         fields = {**self._card(presented, amount_minor), **money(amount_minor)}
         return self._request(kinds.SALE, fields)
 
-    def void(self, rrn: str = "", presented: Presented | None = None) -> Request:
+    def void(
+        self,
+        rrn: str = "",
+        presented: Presented | None = None,
+        of: Collection[str] = frozenset(kinds.VOIDS),
+    ) -> Request:
         """0200 200000 for a sale of this terminal's journal; the last one where no RRN is given.
+
+        Args:
+            of: kinds of payments to choose from.
 
         Raises:
             LocalRefusal: no such approved sale.
         """
         for entry in reversed(self.state.journal):
-            voidable = entry.kind == kinds.SALE.name and entry.state == "approved"
+            voidable = entry.kind in of and entry.state == "approved"
             if voidable and rrn in ("", entry.rrn):
                 break
         else:
@@ -110,14 +120,19 @@ class Terminal(OrderRequests):
         }
         if entry.approval_code:
             fields[38] = entry.approval_code
-        if presented is not None:
+        if entry.kind == kinds.QR.name:
+            fields[22] = CODE_SHOWN
+        elif presented is not None:
             fields |= self._card(presented, entry.amount_minor)
-        return self._request(kinds.VOID, fields)
+        return self._request(kinds.VOIDS[entry.kind], fields)
 
-    def refund(self, amount_minor: int, presented: Presented, rrn: str = "") -> Request:
+    def refund(self, amount_minor: int, presented: Presented | None, rrn: str = "") -> Request:
         """0220 200000 for a payment of the merchant's; this terminal's last sale without an RRN.
 
         A payment of an order is named by its RRN.
+
+        Args:
+            presented: None gives a payment by a code back.
 
         Raises:
             LocalRefusal: no RRN, and no sale here.
@@ -128,11 +143,14 @@ class Terminal(OrderRequests):
         if sale is None and not rrn:
             raise LocalRefusal("no sale to refund")
         named = De61(sale.batch, sale.stan, sale.date) if sale else De61("0" * 6, "0" * 6, "0" * 4)
-        fields = money(amount_minor) | self._card(presented, amount_minor)
+        fields = money(amount_minor)
+        if presented and sale and sale.kind == kinds.MOTO.name:
+            presented = replace(presented, entry="keyed")
+        fields |= self._card(presented, amount_minor) if presented else {22: CODE_SHOWN}
         fields |= {37: sale.rrn if sale else rrn, 61: named.format(), 63: "000"}
         if sale and sale.approval_code:
             fields[38] = sale.approval_code
-        return self._request(kinds.REFUND, fields)
+        return self._request(kinds.REFUNDS.get(sale.kind if sale else "", kinds.REFUND), fields)
 
     def offline_sale(self, amount_minor: int, presented: Presented, code: str) -> Request:
         """0220 000000, type 30: a sale that was approved by phone, with the code given there."""

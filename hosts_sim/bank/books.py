@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 from acquirer.hosts_sim.bank.authorisation import CardState, decide
 from acquirer.hosts_sim.bank.cards import IssuedCard
-from acquirer.hosts_sim.bank.entries import CutOver, Entry, OriginalKey, Result
+from acquirer.hosts_sim.bank.codes import keep_code, spend_code
+from acquirer.hosts_sim.bank.entries import CutOver, Entry, NewCode, OriginalKey, Result, Unit
 from acquirer.hosts_sim.bank.settings import LimitSettings
 
 _BY_KEY = (
@@ -76,7 +77,7 @@ class Books:
         row = db.execute("SELECT open_date FROM business_dates").fetchone()
         self._open_date: str = row[0] if row else ""
 
-    def commit(self, units: Sequence[Entry | CutOver]) -> list[Result]:
+    def commit(self, units: Sequence[Unit]) -> list[Result]:
         """Write a group; the results stand in the order of the units.
 
         After this returns, what it says is on disk.
@@ -94,14 +95,11 @@ class Books:
                 results.append(_FAILED)
         return results
 
-    def _write(self, units: Sequence[Entry | CutOver]) -> list[Result]:
+    def _write(self, units: Sequence[Unit]) -> list[Result]:
         open_date = self._open_date
         try:
             self._db.execute("BEGIN IMMEDIATE")
-            results = [
-                self._apply(unit) if isinstance(unit, Entry) else self._cut_over(unit)
-                for unit in units
-            ]
+            results = [self._done(unit) for unit in units]
             self._db.execute("COMMIT")
         except sqlite3.Error:
             self._open_date = open_date
@@ -109,6 +107,11 @@ class Books:
                 self._db.execute("ROLLBACK")
             raise
         return results
+
+    def _done(self, unit: Unit) -> Result:
+        if isinstance(unit, NewCode):
+            return keep_code(self._db, unit)
+        return self._apply(unit) if isinstance(unit, Entry) else self._cut_over(unit)
 
     def _apply(self, entry: Entry) -> Result:
         if entry.kind in ("reversal", "inquiry") and entry.forced not in ("", "00"):
@@ -124,6 +127,11 @@ class Books:
             return self._store(entry, "94")
         if entry.refusal or entry.forced not in ("", "00"):
             return self._store(entry, entry.refusal or entry.forced)
+        if entry.code:
+            shown = spend_code(self._db, entry)
+            if isinstance(shown, str):
+                return self._store(entry, shown)
+            entry = shown
         if entry.kind == "void":
             return self._void(entry)
         if entry.kind == "refund":
@@ -190,7 +198,7 @@ class Books:
             return self._store(entry, "25")
         if original.kind not in ("sale", "advice") or original.state != "approved":
             return self._store(entry, "12", original_id=original.id)
-        if entry.token != original.token:
+        if entry.token not in ("", original.token):
             return self._store(entry, "14", original_id=original.id)
         if not 0 < entry.amount_minor <= original.amount_minor - self._refunded(original):
             return self._store(entry, "61", original_id=original.id)
@@ -377,11 +385,8 @@ def _key_values(key: OriginalKey) -> tuple[str, str, str, str, str]:
 
 
 def _repeat(known: _Row, entry: Entry) -> Result:
-    if (known.kind, known.token, known.amount_minor) != (
-        entry.kind,
-        entry.token,
-        entry.amount_minor,
-    ):
+    token = entry.token or known.token
+    if (known.kind, known.token, known.amount_minor) != (entry.kind, token, entry.amount_minor):
         return Result("94")
     return Result(known.response_code, known.approval_code, known.balance_minor)
 

@@ -36,6 +36,7 @@ class IssuedCard:
     account_number: str
     expiry: str
     pin: str
+    cvn2: str
     status: str
     opening_minor: int
 
@@ -90,12 +91,21 @@ class CardFile:
                 Pan(card.pan).account_number,
                 card.expiry,
                 card.pin,
+                card.cvn2,
                 card.status,
                 card.balance_minor,
             )
             for card in cards
             if card.pan.startswith(tuple(bank.bins))
         }
+        self._numbers = {card.name: card.pan for card in cards if card.pan in self._cards}
+        self._bins = sorted(bank.bins, key=len, reverse=True)
+
+    def named(self, name: str) -> tuple[IssuedCard, str] | None:
+        """The card of this name, and the first digits of its number that lead to its bank."""
+        digits = self._numbers.get(name, "")
+        bin_prefix = next((prefix for prefix in self._bins if digits.startswith(prefix)), "")
+        return (self._cards[digits], bin_prefix) if digits else None
 
     def find(self, digits: str) -> IssuedCard | None:
         """The card with this number; None where the bank has none."""

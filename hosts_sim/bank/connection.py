@@ -20,6 +20,7 @@ from acquirer.codecs.message import Message
 from acquirer.hosts_sim.bank.cards import CardFile
 from acquirer.hosts_sim.bank.entries import CutOver, Result
 from acquirer.hosts_sim.bank.host import entry_of, reply_of
+from acquirer.hosts_sim.bank.plans import Plans
 from acquirer.hosts_sim.bank.rules import NO_RULE, RuleBook, Verdict
 from acquirer.hosts_sim.bank.settings import BankSimSettings
 from acquirer.hosts_sim.bank.writer import Writer
@@ -37,6 +38,7 @@ class Core:
     Attributes:
         zmk: zone master key in clear (a test key).
         zpk: zone PIN key for security ``none``.
+        plans: for instalments.
         wall: local time.
         random_bytes: for new keys.
     """
@@ -50,6 +52,7 @@ class Core:
     writer: Writer
     zmk: bytes
     zpk: bytes
+    plans: Plans
     wall: Callable[[], datetime]
     random_bytes: Callable[[int], bytes]
 
@@ -103,6 +106,7 @@ class Connection(HostLink):
             forced=verdict.response_code,
             currency_code=core.settings.currency_code,
             now=core.wall(),
+            plans=core.plans,
         )
         if isinstance(entry, str):
             self._finish(envelope, message, pair, verdict, Result(entry))
@@ -135,7 +139,7 @@ class Connection(HostLink):
         if fault == "garbage":
             self._queue(core.header.encode(core.random.randbytes(_GARBAGE_BYTES)))
             return
-        reply = reply_of(message, result, core.settings.currency_code)
+        reply = reply_of(message, result, core.settings.currency_code, core.plans)
         reply.fields |= verdict.fields
         if fault == "wrong_stan":
             reply.fields[11] = f"{(int(message.get(11)) + 1) % 1_000_000:06d}"

@@ -1,4 +1,4 @@
-"""The bank simulator's rules, listed, added and cleared while it runs.
+"""The bank simulator's rules, listed, added and cleared while it runs, and payment codes made.
 
 A loopback port of its own, named with a token in a file of the books' folder that only its owner
 can read. A request is one line of JSON, and so is the answer. Rules that were added are gone with
@@ -12,6 +12,7 @@ import json
 import os
 import secrets
 import socket
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -46,18 +47,30 @@ class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         rule: for ``add``; it comes before all others.
         number: for ``clear``, from 1 as listed; 0 for all.
+        card: for ``code``, the name of a card.
     """
 
     token: str
-    do: Literal["list", "add", "clear"]
+    do: Literal["list", "add", "clear", "code"]
     rule: Rule | None = None
     number: Annotated[int, msgspec.Meta(ge=0, le=RULES_MAX)] = 0
+    card: Annotated[str, msgspec.Meta(max_length=100)] = ""
+
+
+MakeCode = Callable[[str], Awaitable[str]]
 
 
 async def serve_control(
-    rules: RuleBook, folder: Path, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    rules: RuleBook,
+    make_code: MakeCode,
+    folder: Path,
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve until cancelled; the file is there when this has started, and gone at the end.
+
+    Args:
+        make_code: gives a card's holder a code; raises ControlError where it cannot.
 
     Raises:
         OSError: the file cannot be written.
@@ -73,13 +86,18 @@ async def serve_control(
     places = trio.Semaphore(CONNECTIONS_MAX)
     try:
         task_status.started()
-        await trio.serve_listeners(partial(_serve_one, rules, where.token, places), listeners)
+        serve = partial(_serve_one, rules, make_code, where.token, places)
+        await trio.serve_listeners(serve, listeners)
     finally:
         path.unlink(missing_ok=True)
 
 
 async def _serve_one(
-    rules: RuleBook, token: str, places: trio.Semaphore, stream: trio.abc.Stream
+    rules: RuleBook,
+    make_code: MakeCode,
+    token: str,
+    places: trio.Semaphore,
+    stream: trio.abc.Stream,
 ) -> None:
     line = b""
     with trio.move_on_after(TIME_S), suppress(trio.BrokenResourceError):
@@ -89,19 +107,38 @@ async def _serve_one(
                 if not data:
                     return
                 line += data
-            await stream.send_all(msgspec.json.encode(answer(rules, token, line)) + b"\n")
+            request = request_of(token, line)
+            if isinstance(request, Request) and request.do == "code":
+                told = await _new_code(make_code, request.card)
+            else:
+                told = changed(rules, request)
+            await stream.send_all(msgspec.json.encode(told) + b"\n")
 
 
-def answer(rules: RuleBook, token: str, line: bytes) -> dict[str, Any]:
-    """Do what a line asks; the rules as they are then, or why nothing was done."""
+def request_of(token: str, line: bytes) -> Request | str:
+    """What a line asks, or why nothing is done."""
     if len(line) > LINE_BYTES_MAX:
-        return {"error": f"more than {LINE_BYTES_MAX} bytes"}
+        return f"more than {LINE_BYTES_MAX} bytes"
     try:
         request = msgspec.json.decode(line, type=Request)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return {"error": str(error)}
+        return str(error)
     if not hmac.compare_digest(request.token.encode(), token.encode()):
-        return {"error": "another token; was the simulator started again?"}
+        return "another token; was the simulator started again?"
+    return request
+
+
+async def _new_code(make_code: MakeCode, card: str) -> dict[str, Any]:
+    try:
+        return {"code": await make_code(card)}
+    except ControlError as error:
+        return {"error": str(error)}
+
+
+def changed(rules: RuleBook, request: Request | str) -> dict[str, Any]:
+    """Do what is asked of the rules; they as they are then, or why nothing was done."""
+    if isinstance(request, str):
+        return {"error": request}
     if request.do == "add":
         fault = "needs a rule" if request.rule is None else rule_fault(request.rule)
         if not fault and len(rules) >= RULES_MAX:
@@ -116,8 +153,30 @@ def answer(rules: RuleBook, token: str, line: bytes) -> dict[str, Any]:
     return {"rules": rules.listed()}
 
 
-def ask(folder: Path, do: Literal["list", "add", "clear"], **more: Any) -> list[dict[str, Any]]:
+def ask_rules(
+    folder: Path, do: Literal["list", "add", "clear"], **more: Any
+) -> list[dict[str, Any]]:
     """Ask the simulator whose books are in a folder; gives its rules as they are then.
+
+    Raises:
+        ControlError: none runs there, or it refuses; the text says why.
+    """
+    rules: list[dict[str, Any]] = _ask(folder, {"do": do, **more})["rules"]
+    return rules
+
+
+def ask_code(folder: Path, card: str) -> str:
+    """A payment code of the simulator whose books are in a folder, for a card of its own.
+
+    Raises:
+        ControlError: none runs there, or it has no such card; the text says why.
+    """
+    code: str = _ask(folder, {"do": "code", "card": card})["code"]
+    return code
+
+
+def _ask(folder: Path, what: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer of the simulator whose books are in a folder.
 
     Raises:
         ControlError: none runs there, or it refuses; the text says why.
@@ -126,16 +185,15 @@ def ask(folder: Path, do: Literal["list", "add", "clear"], **more: Any) -> list[
     try:
         where = msgspec.json.decode(path.read_bytes(), type=Where)
         host, _, port = where.address.rpartition(":")
-        line = json.dumps({"token": where.token, "do": do, **more}).encode() + b"\n"
+        line = json.dumps({"token": where.token, **what}).encode() + b"\n"
         with socket.create_connection((host, int(port)), TIME_S) as connection:
             connection.sendall(line)
             with connection.makefile("rb") as answers:
-                document = msgspec.json.decode(answers.readline(ANSWER_BYTES_MAX))
+                document: dict[str, Any] = msgspec.json.decode(answers.readline(ANSWER_BYTES_MAX))
     except FileNotFoundError:
         raise ControlError(f"{path}: no such file; does a bank simulator run here?") from None
     except (OSError, ValueError, msgspec.MsgspecError) as error:
         raise ControlError(f"no bank simulator answers as {path} says: {error}") from None
     if "error" in document:
         raise ControlError(f"the bank simulator refuses: {document['error']}")
-    found: list[dict[str, Any]] = document["rules"]
-    return found
+    return document

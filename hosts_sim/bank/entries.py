@@ -44,6 +44,7 @@ class Entry:
         at: local time, ISO 8601 to the second.
         business_day: the wall clock's date, ISO 8601.
         told_approval: of an advice, the code with which it was approved elsewhere, or empty.
+        code: 19 digits that a customer has shown instead of a card, or empty.
     """
 
     kind: EntryKind
@@ -63,6 +64,22 @@ class Entry:
     at: str
     business_day: str
     told_approval: str = ""
+    code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NewCode:
+    """A customer has been given a code to show.
+
+    Attributes:
+        token, masked: of the card that it stands for.
+        at: local time, ISO 8601 to the second.
+    """
+
+    code: str
+    token: str
+    masked: str
+    at: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +87,9 @@ class CutOver:
     """Close the current business date (0800, DE70=201)."""
 
     business_day: str
+
+
+Unit = Entry | CutOver | NewCode
 
 
 @dataclass(frozen=True, slots=True)

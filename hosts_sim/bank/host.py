@@ -10,12 +10,14 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from acquirer.codecs.bank_fields import De90
+from acquirer.codecs.bank_items import build_items, parse_items
 from acquirer.codecs.errors import RemoteFormatError
 from acquirer.codecs.message import Message, reply_mti
 from acquirer.codecs.pan import mask_digits
 from acquirer.codecs.private_fields import Balance
 from acquirer.hosts_sim.bank.cards import CardFile
 from acquirer.hosts_sim.bank.entries import Entry, EntryKind, OriginalKey, Result
+from acquirer.hosts_sim.bank.plans import KNOWN, Plans, repayment_of
 
 _ECHOED = (3, 4, 7, 11, 12, 13, 32, 37, 41, 42, 49)
 _KINDS: dict[tuple[str, str], EntryKind] = {
@@ -35,6 +37,7 @@ def entry_of(
     forced: str,
     currency_code: str,
     now: datetime,
+    plans: Plans = KNOWN,
 ) -> Entry | str:
     """What a request asks of the books.
 
@@ -45,6 +48,7 @@ def entry_of(
         forced: a rule's response code, or empty.
         currency_code: the accounts' currency.
         now: local time.
+        plans: for instalments.
 
     Returns:
         An entry, or the response code of a message that asks for nothing the bank knows.
@@ -57,16 +61,24 @@ def entry_of(
         amount_minor = int(message.get(4) or 0)
         digits = message.get(2) or message.get(35).partition("D")[0]
         block = message.binary(52)
+        items = parse_items(message.get(48)) if kind == "sale" else {}
     except (RemoteFormatError, ValueError):
         return "30"
     if kind in ("reversal", "inquiry") and original is None:
         return "30"
     card = cards.find(digits) if digits else None
-    refusal = "14" if card is None and (digits or kind not in ("void", "inquiry")) else ""
+    code = "" if digits else items.get("QR", "")
+    is_named = code or original or kind in ("void", "inquiry")
+    refusal = "14" if card is None and (digits or not is_named) else ""
     if card is not None and kind in ("sale", "balance"):
         refusal = card.refusal(message.get(14), f"{now:%y%m}")
         if not refusal and message.get(49) not in ("", currency_code):
             refusal = "12"
+        if not refusal and items.get("CV", card.cvn2) != card.cvn2:
+            refusal = "05"
+    if not refusal and "IN" in items:
+        known = repayment_of(items["IN"], amount_minor, currency_code, plans)
+        refusal = "" if known else "57"
     return Entry(
         kind=kind,
         mti=message.mti,
@@ -85,16 +97,18 @@ def entry_of(
         at=now.isoformat(timespec="seconds"),
         business_day=now.date().isoformat(),
         told_approval=message.get(38) if kind == "advice" else "",
+        code=code,
     )
 
 
-def reply_of(request: Message, result: Result, currency_code: str) -> Message:
+def reply_of(request: Message, result: Result, currency_code: str, plans: Plans = KNOWN) -> Message:
     """The reply to a request, without MAC.
 
     Args:
         request: what was asked.
         result: what the books say, or a result made from a response code alone.
         currency_code: the accounts' currency.
+        plans: for instalments.
     """
     fields = {n: request.fields[n] for n in _ECHOED if n in request.fields}
     fields[39] = result.response_code
@@ -104,6 +118,11 @@ def reply_of(request: Message, result: Result, currency_code: str) -> Message:
         account_type = request.processing_code[2:4] or "00"
         balance = Balance(account_type, "02", currency_code, result.balance_minor)
         fields[54] = balance.format()
+    if result.response_code == "00" and request.mti == "0200" and request.get(48):
+        terms = parse_items(request.get(48)).get("IN", "")
+        told = repayment_of(terms, int(request.get(4) or 0), currency_code, plans)
+        if told is not None:
+            fields[48] = build_items({"IR": told.format()})
     if result.original_code:
         fields[48] = result.original_code + result.original_approval
     return Message(reply_mti(request.mti), fields)

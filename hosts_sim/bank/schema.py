@@ -68,6 +68,13 @@ CREATE TABLE IF NOT EXISTS reversals (
     created_at TEXT NOT NULL,
     UNIQUE (transmission_at, stan, terminal_id, acquirer_id, mti_class)
 );
+CREATE TABLE IF NOT EXISTS codes (
+    code TEXT PRIMARY KEY,
+    token TEXT NOT NULL,
+    masked TEXT NOT NULL,
+    made_at TEXT NOT NULL,
+    used_at TEXT
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS business_dates (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     open_date TEXT NOT NULL

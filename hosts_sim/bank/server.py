@@ -22,8 +22,12 @@ from acquirer.config.estate import load_estate
 from acquirer.config.loading import ConfigError
 from acquirer.hosts_sim.bank.books import Books
 from acquirer.hosts_sim.bank.cards import CardFile
+from acquirer.hosts_sim.bank.codes import CODE_DIGITS
 from acquirer.hosts_sim.bank.connection import Connection, Core
 from acquirer.hosts_sim.bank.control import serve_control
+from acquirer.hosts_sim.bank.entries import NewCode, Result
+from acquirer.hosts_sim.bank.errors import ControlError
+from acquirer.hosts_sim.bank.plans import plans_of
 from acquirer.hosts_sim.bank.rules import RuleBook
 from acquirer.hosts_sim.bank.schema import open_for_writing
 from acquirer.hosts_sim.bank.settings import BankSimSettings
@@ -55,6 +59,35 @@ class BankSim:
     def rules(self) -> RuleBook:
         """What makes it fail."""
         return self._core.rules
+
+    async def new_code(self, name: str) -> str:
+        """A code for the holder of a card to show, 19 digits; it is good once and for a minute.
+
+        Raises:
+            ControlError: the bank has no such card, or none that may be used.
+        """
+        core, now = self._core, self._core.wall()
+        found = core.cards.named(name)
+        if found is None:
+            raise ControlError(f"the bank has no card {name!r}")
+        card, bin_prefix = found
+        if card.refusal("", f"{now:%y%m}"):
+            raise ControlError(f"the card {name!r} may not be used")
+        places = CODE_DIGITS - len(bin_prefix)
+        drawn = int.from_bytes(core.random_bytes(8), "big") % 10**places
+        code = f"{bin_prefix}{drawn:0{places}d}"
+        kept, at = trio.Event(), now.isoformat(timespec="seconds")
+        results: list[Result] = []
+
+        def done(result: Result) -> None:
+            results.append(result)
+            kept.set()
+
+        core.writer.submit(NewCode(code, card.token, card.masked, at), done)
+        await kept.wait()
+        if results[0].response_code != "00":
+            raise ControlError("the books did not keep the code; ask again")
+        return code
 
     def announce(self, code: str) -> None:
         """Start network management on every link, such as ``101`` for new keys.
@@ -122,6 +155,7 @@ async def open_bank(
                 writer=writer,
                 zmk=bytes.fromhex(bank.zmk),
                 zpk=bytes.fromhex(bank.zpk),
+                plans=plans_of(bank.name, estate.instalment_plans),
                 wall=wall,
                 random_bytes=random_bytes,
             )
@@ -164,7 +198,7 @@ async def serve(
         ):
             await nursery.start(trio.serve_listeners, bank.serve_stream, listeners)
             if control:
-                await nursery.start(serve_control, bank.rules, Path(settings.data))
+                await nursery.start(serve_control, bank.rules, bank.new_code, Path(settings.data))
             for other in settings.connect:
                 nursery.start_soon(_dial, bank, other)
             task_status.started(address)

@@ -14,9 +14,8 @@ from typing import Protocol
 import trio
 
 from acquirer.hosts_sim.bank.books import Books
-from acquirer.hosts_sim.bank.entries import CutOver, Entry, Result
+from acquirer.hosts_sim.bank.entries import Result, Unit
 
-Unit = Entry | CutOver
 Done = Callable[[Result], None]
 
 _GROUP_MAX = 128

@@ -26,13 +26,15 @@ class FeeRate:
     Attributes:
         basis_points: hundredths of a per cent of the amount.
         fixed_minor: added to that, minor units.
+        ppm: millionths of the amount beside the basis points; both round together.
     """
 
     basis_points: int = 0
     fixed_minor: int = 0
+    ppm: int = 0
 
     def __post_init__(self) -> None:
-        if min(self.basis_points, self.fixed_minor) < 0:
+        if min(self.basis_points, self.fixed_minor, self.ppm) < 0:
             raise ValueError("a fee rate has no negative parts")
 
 
@@ -51,7 +53,7 @@ def fee_minor(amount_minor: int, rate: FeeRate) -> int:
     >>> fee_minor(125, FeeRate(basis_points=120))
     2
     """
-    share = (amount_minor * rate.basis_points + 5_000) // 10_000
+    share = (amount_minor * (rate.basis_points * 100 + rate.ppm) + 500_000) // 1_000_000
     return min(share + rate.fixed_minor, amount_minor)
 
 

@@ -23,6 +23,7 @@ class Kind(StrEnum):
     BALANCE = "balance"
     REFUND = "refund"
     OFFLINE_SALE = "offline_sale"
+    INSTALMENT = "instalment"
     REVERSAL = "reversal"
     UNKNOWN_ORIGINAL = "unknown_original"
     UNSUPPORTED = "unsupported"
@@ -89,6 +90,9 @@ KINDS: Mapping[Kind, KindRow] = MappingProxyType(
         Kind.REFUND: KindRow("refund", BankMessage.REFUND, posts=True, gives_back="refund"),
         Kind.OFFLINE_SALE: KindRow(
             "offline sale", BankMessage.ADVICE, posts=True, payment="sale", ruled_as=Kind.SALE
+        ),
+        Kind.INSTALMENT: KindRow(
+            "instalment", BankMessage.SALE, Undo.BANK, posts=True, payment="sale"
         ),
         Kind.REVERSAL: KindRow("reversal", gives_back="reversal"),
         Kind.UNKNOWN_ORIGINAL: KindRow("original of a reversal, never seen"),

@@ -18,6 +18,7 @@ _NUMBERS = {
     "currency_code": "49",
     "balance": "54",
     "shown": "59",
+    "repayment": "62",
 }
 
 
@@ -32,6 +33,7 @@ class Reply(msgspec.Struct, frozen=True, omit_defaults=True, rename=_NUMBERS):
         currency_code: 3 digits.
         balance: one balance, 20 characters.
         shown: what the asker is shown of an order, as he takes it.
+        repayment: what an instalment costs its buyer, 28 digits (``codecs/instalments.py``).
     """
 
     amount: str = ""
@@ -43,6 +45,7 @@ class Reply(msgspec.Struct, frozen=True, omit_defaults=True, rename=_NUMBERS):
     currency_code: str = ""
     balance: str = ""
     shown: str = ""
+    repayment: str = ""
 
     def elements(self) -> dict[int, str]:
         """Data element number → value, of what is said.

@@ -60,14 +60,14 @@ TRIES_MAX = 20
 CLAIMED_WAIT_S = 0.25
 DAY_MS = 86_400_000
 # Of the payments that may be given back to a card in this way.
-REFUNDABLE = frozenset({Kind.SALE, Kind.OFFLINE_SALE, Kind.ORDER_PAYMENT})
+REFUNDABLE = frozenset({Kind.SALE, Kind.OFFLINE_SALE, Kind.INSTALMENT, Kind.ORDER_PAYMENT})
 
 
 class RefundRequested(Command, frozen=True):
     """A card is to get the origin's amount back.
 
     Attributes:
-        pan: of the card.
+        pan: of the card; None where the payment was by a code.
         payment: as this terminal has named it; None where it is named by its RRN, or not at all.
         rrn: of the payment, of any terminal of the merchant; empty where it is not named by it.
         date: of the payment, MMDD, or empty.
@@ -75,7 +75,7 @@ class RefundRequested(Command, frozen=True):
         condition_code: 2 digits, or empty.
     """
 
-    pan: Pan
+    pan: Pan | None
     payment: Named | None = None
     rrn: str = ""
     date: str = ""
@@ -90,13 +90,14 @@ async def refund(ports: Ports, command: RefundRequested) -> Outcome:
         BookBusy, BookUnavailable: nothing has left for a bank.
     """
     origin = command.origin
-    if not origin.merchant.refund:
+    if not (origin.merchant.refund and origin.may_key(command.condition_code, is_keyed=False)):
         return await _refuse(ports, command, ResponseCode.NOT_PERMITTED_TO_TERMINAL)
     for _ in range(TRIES_MAX):
         payment = await _payment(ports, command)
         # One that is suspended gives back only what it names.
-        if payment is None and origin.merchant.blind_refund and not origin.merchant.suspended:
-            outcome = await _give_back_blind(ports, command)
+        is_blind = origin.merchant.blind_refund and not origin.merchant.suspended
+        if payment is None and is_blind and command.pan is not None:
+            outcome = await _give_back_blind(ports, command, command.pan)
         elif payment is None:
             return await _refuse(ports, command, ResponseCode.NO_ORIGINAL)
         elif code := _refusal(ports, command, payment):
@@ -146,9 +147,10 @@ def _refusal(ports: Ports, command: RefundRequested, payment: Entry) -> str:
     origin = command.origin
     if not _agrees(command, payment):
         return ResponseCode.NO_ORIGINAL
-    if payment.card is None:
+    if not (payment.card or payment.bank):
         return ResponseCode.INVALID_TRANSACTION
-    if ports.vault.token(command.pan) != payment.card.pan_token:
+    token = ports.vault.token(command.pan) if command.pan else None
+    if token != (payment.card.pan_token if payment.card else None):
         return ResponseCode.INVALID_CARD
     is_made = payment.state in (State.APPROVED, State.REFUNDED)
     age_ms = ports.clock.age_ms(payment.created_at_ms)
@@ -158,16 +160,22 @@ def _refusal(ports: Ports, command: RefundRequested, payment: Entry) -> str:
         return ResponseCode.INVALID_TRANSACTION
     if origin.currency_code not in ("", payment.currency_code) or not origin.named_minor:
         return ResponseCode.INVALID_AMOUNT
-    if origin.named_minor > payment.amount_minor or payment.state is State.REFUNDED:
+    if payment.state is State.REFUNDED:
+        return ResponseCode.OVER_AMOUNT_LIMIT
+    is_of_today = payment.business_date == ports.calendar.stamp(origin.now_ms).business_date
+    is_part = origin.named_minor != payment.amount_minor
+    if payment.kind is Kind.INSTALMENT and is_of_today and is_part:
+        # Its bank has made no repayments of it yet, of which it could cancel some.
+        return ResponseCode.AMOUNT_DIFFERS
+    if origin.named_minor > payment.amount_minor:
         return ResponseCode.OVER_AMOUNT_LIMIT
     return "" if payment.bank in ports.bank_settings else ResponseCode.NO_ROUTE
 
 
 async def _give_back(ports: Ports, command: RefundRequested, payment: Entry) -> Outcome | None:
     """Refund a payment; None where it, or the merchant's balance, changed meanwhile."""
-    assert payment.card is not None
     try:
-        pan = ports.vault.open(payment.card)
+        pan = ports.vault.open(payment.card) if payment.card else None
     except CardUnreadable as error:
         log.error("card_unreadable", rrn=payment.rrn, reason=str(error))
         return await _refuse(ports, command, ResponseCode.SECURITY_FAILED)
@@ -188,24 +196,24 @@ async def _give_back(ports: Ports, command: RefundRequested, payment: Entry) -> 
     return await _record_and_ask(ports, command, entry, pan, held, payment, is_whole=is_whole)
 
 
-async def _give_back_blind(ports: Ports, command: RefundRequested) -> Outcome | None:
+async def _give_back_blind(ports: Ports, command: RefundRequested, pan: Pan) -> Outcome | None:
     """A refund of a payment that nobody here knows, at the bank that the card leads to."""
     origin = command.origin
     own_currency = origin.merchant.currency_code
     if origin.currency_code not in ("", own_currency) or not origin.named_minor:
         return await _refuse(ports, command, ResponseCode.INVALID_AMOUNT)
-    chosen = choose(RouteFacts(command.pan, KIND, origin.merchant_id), origin.business.routes)
+    chosen = choose(RouteFacts(pan, KIND, origin.merchant_id), origin.business.routes)
     if not isinstance(chosen, Route):
         return await _refuse(ports, command, ResponseCode.NO_ROUTE)
     bank = chosen.first_up(ports.banks.is_up)
-    entry = await _entry(ports, command, command.pan, bank, None, 0)
-    return await _record_and_ask(ports, command, entry, command.pan, (), None, is_whole=False)
+    entry = await _entry(ports, command, pan, bank, None, 0)
+    return await _record_and_ask(ports, command, entry, pan, (), None, is_whole=False)
 
 
 async def _entry(
     ports: Ports,
     command: RefundRequested,
-    pan: Pan,
+    pan: Pan | None,
     bank: str,
     payment: Entry | None,
     fee_minor: int,
@@ -227,7 +235,7 @@ async def _record_and_ask(
     ports: Ports,
     command: RefundRequested,
     entry: Entry,
-    pan: Pan,
+    pan: Pan | None,
     held: tuple[Step, ...],
     payment: Entry | None,
     *,

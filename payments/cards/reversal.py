@@ -28,6 +28,7 @@ from acquirer.ledger.journal.steps import (
     Step,
     UpdateEntry,
 )
+from acquirer.payments.cards.void import VOIDABLE
 from acquirer.payments.kernel.commands import Answer, Command, Outcome, answer_of
 from acquirer.payments.kernel.holds import NO_ANSWER, freed
 from acquirer.payments.kernel.ports import Ports
@@ -134,7 +135,7 @@ async def _plan(ports: Ports, command: ReversalRequested, original: Entry, entry
     # Where nothing was paid, the amount named is what an order is worth.
     if original.amount_minor and named_minor not in (None, original.amount_minor):
         return Plan(AMOUNT_DIFFERS)
-    if original.kind is Kind.SALE and original.state is State.VOIDED:
+    if original.kind in VOIDABLE and original.state is State.VOIDED:
         # Undone already; reversed as well, it does not come back should the void be undone too.
         return Plan(
             ResponseCode.APPROVED,

@@ -1,4 +1,4 @@
-"""Sale void: undo a sale of the open batch.
+"""Sale void: undo a sale, or an instalment, of the open batch.
 
 The sale is claimed together with recording the void, so that no reversal or second void can race
 it; the claim ends with the outcome.
@@ -32,6 +32,9 @@ from acquirer.payments.kernel.ports import Ports
 from acquirer.payments.kernel.records import new_entry, refuse
 from acquirer.payments.kernel.undo import release_steps
 
+# What a void undoes.
+VOIDABLE = frozenset({Kind.SALE, Kind.INSTALMENT})
+
 log = structlog.get_logger("acquirer.switch")
 
 
@@ -44,6 +47,7 @@ class VoidRequested(Command, frozen=True):
         pan: of the card, where it is there; it must be the sale's.
         approval_code: of the sale, where it is named.
         condition_code: 2 digits, or empty.
+        of: what kind of sale.
     """
 
     sale: Named
@@ -51,6 +55,7 @@ class VoidRequested(Command, frozen=True):
     pan: Pan | None = None
     approval_code: str = ""
     condition_code: str = ""
+    of: Kind = Kind.SALE
 
 
 async def void(ports: Ports, command: VoidRequested) -> Outcome:
@@ -60,17 +65,19 @@ async def void(ports: Ports, command: VoidRequested) -> Outcome:
         BookBusy, BookUnavailable: nothing has left for a bank.
     """
     origin = command.origin
+    if not origin.may_key(command.condition_code, is_keyed=False):
+        return await refuse(ports, origin, Kind.VOID, ResponseCode.NOT_PERMITTED_TO_TERMINAL)
     sale = await ports.book.find_entry(
         origin.terminal_id, command.sale.batch, command.sale.stan, Role.ORIGINAL
     )
     code = _refusal(ports, command, sale)
-    if sale is None or sale.card is None or code:
+    if sale is None or code:
         return await refuse(ports, origin, Kind.VOID, code or ResponseCode.NO_ORIGINAL)
     if not ports.banks.is_up(sale.bank):
         return await refuse(ports, origin, Kind.VOID, ResponseCode.UNAVAILABLE)
 
     try:
-        pan = ports.vault.open(sale.card)
+        pan = ports.vault.open(sale.card) if sale.card else None
     except CardUnreadable as error:
         log.error("card_unreadable", rrn=sale.rrn, reason=str(error))
         return await refuse(ports, origin, Kind.VOID, ResponseCode.SECURITY_FAILED)
@@ -103,7 +110,7 @@ async def void(ports: Ports, command: VoidRequested) -> Outcome:
 
 def _refusal(ports: Ports, command: VoidRequested, sale: Entry | None) -> str:
     """The code that refuses this void, or the empty string."""
-    if sale is None or sale.kind is not Kind.SALE or command.rrn != sale.rrn:
+    if sale is None or sale.kind is not command.of or command.rrn != sale.rrn:
         return ResponseCode.NO_ORIGINAL
     if sale.merchant_id != command.origin.merchant_id:
         return ResponseCode.NO_ORIGINAL
@@ -116,6 +123,8 @@ def _refusal(ports: Ports, command: VoidRequested, sale: Entry | None) -> str:
     if command.approval_code not in ("", sale.approval_code):
         return ResponseCode.NO_ORIGINAL
     amount_minor = command.origin.named_minor
+    if sale.kind is Kind.INSTALMENT and amount_minor != sale.amount_minor:
+        return ResponseCode.AMOUNT_DIFFERS
     if amount_minor > sale.amount_minor:
         return ResponseCode.OVER_AMOUNT_LIMIT
     return ResponseCode.INVALID_AMOUNT if amount_minor < sale.amount_minor else ""

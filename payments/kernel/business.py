@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from acquirer.config.business import CourierSettings, MerchantSettings
+from acquirer.config.business import CourierSettings, InstalmentPlanSettings, MerchantSettings
 from acquirer.payments.kernel.limits import NO_LIMITS, Limits
 from acquirer.payments.kernel.stand_in import StandInRule
 from acquirer.routing.banks.choice import RouteTable
@@ -57,6 +57,7 @@ class Business:
         stand_in: which payments may be approved while their bank cannot be reached; the first
             rule that names the bank and the kind decides.
         limits: what payments are held to.
+        plans: instalment plans by id.
         epoch: tells this configuration from every other.
     """
 
@@ -66,4 +67,5 @@ class Business:
     order_types: OrderTypes
     stand_in: tuple[StandInRule, ...] = field(default=())
     limits: Limits = NO_LIMITS
+    plans: Mapping[str, InstalmentPlanSettings] = field(default_factory=dict)
     epoch: int = 0

@@ -24,6 +24,10 @@ from acquirer.ledger.journal.replies import NO_REPLY, Reply
 from acquirer.payments.kernel.business import Business
 
 APPROVED = ResponseCode.APPROVED
+# The first digits of an entry mode (DE22).
+KEYED = "01"
+# Condition codes (DE25) of an order by mail or telephone; the second of a pre-authorisation.
+MAIL_OR_TELEPHONE = frozenset({"08", "18"})
 
 
 class Shown(msgspec.Struct, frozen=True):
@@ -113,6 +117,12 @@ class Origin(msgspec.Struct, frozen=True):
         """The amount named, 0 for none."""
         return self.amount_minor or 0
 
+    def may_key(self, condition_code: str, *, is_keyed: bool = True) -> bool:
+        """Whether the merchant may take a card in this way, keyed or by mail and telephone."""
+        is_by_mail = condition_code in MAIL_OR_TELEPHONE
+        may_mail = self.merchant.moto or not is_by_mail
+        return may_mail and (self.merchant.keyed or not (is_keyed or is_by_mail))
+
     @property
     def fee_rate(self) -> FeeRate:
         """What the merchant pays for a card payment."""
@@ -123,6 +133,7 @@ class PresentedCard(msgspec.Struct, frozen=True):
     """A card as its holder has presented it; ``repr`` shows the number masked, and no secrets.
 
     Attributes:
+        pan: None where its holder shows a code instead.
         expiry: YYMM, from the track or keyed, or empty.
         entry_mode: how it was read, 3 digits (DE22's codes).
         sequence: of the chip's application, 3 digits, or empty.
@@ -130,9 +141,11 @@ class PresentedCard(msgspec.Struct, frozen=True):
         icc: the chip's data objects, BER-TLV, as they came.
         pin_block: 8 bytes under the origin's PIN key; empty for no PIN.
         is_pin_unfit: whether the PIN is in a form that no bank can check.
+        code: 19 digits that only the bank can read, good once; empty where the card is there.
+        cvn2: what is printed on the card beside its number, 3 digits, or empty; never kept.
     """
 
-    pan: Pan
+    pan: Pan | None
     track: Track2 | None = None
     expiry: str = ""
     entry_mode: str = ""
@@ -141,9 +154,21 @@ class PresentedCard(msgspec.Struct, frozen=True):
     icc: bytes = b""
     pin_block: bytes = b""
     is_pin_unfit: bool = False
+    code: str = ""
+    cvn2: str = ""
+
+    @property
+    def is_keyed(self) -> bool:
+        """Whether its number was keyed in."""
+        return self.entry_mode.startswith(KEYED)
+
+    @property
+    def routed_by(self) -> Pan:
+        """What leads to its bank: the number, or the code's first digits likewise."""
+        return self.pan or Pan(self.code)
 
     def __repr__(self) -> str:
-        return f"PresentedCard({self.pan!s})"
+        return f"PresentedCard({self.routed_by!s})"
 
 
 class Named(msgspec.Struct, frozen=True):

@@ -7,12 +7,14 @@ Source: ARCHITECTURE.md, "One payment, from wire to books".
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import msgspec
 import structlog
 
+from acquirer.codecs.bank_items import build_items
 from acquirer.codecs.pan import Pan
 from acquirer.codecs.response_codes import ResponseCode
 from acquirer.ledger.journal.entries import (
@@ -39,10 +41,21 @@ from acquirer.routing.outcomes import BankOutcome, NoReply, NotSent, NotSentReas
 log = structlog.get_logger("acquirer.switch")
 
 ANSWER_MARGIN_S = 2.0
+NO_ITEMS: Mapping[str, str] = MappingProxyType({})
 
 
-def card_request(ports: Ports, origin: Origin, entry: Entry, card: ReadyCard) -> BankRequest:
-    """What the bank is asked about a card that is there."""
+def card_request(
+    ports: Ports,
+    origin: Origin,
+    entry: Entry,
+    card: ReadyCard,
+    items: Mapping[str, str] = NO_ITEMS,
+) -> BankRequest:
+    """What the bank is asked about a card that is there.
+
+    Args:
+        items: further ones of DE48, by tag.
+    """
     presented, pin = card.presented, card.pin
     return _bank_request(
         ports,
@@ -55,6 +68,7 @@ def card_request(ports: Ports, origin: Origin, entry: Entry, card: ReadyCard) ->
         card_sequence=presented.sequence,
         condition_code=presented.condition_code,
         icc=presented.icc or None,
+        additional=build_items({**items, "QR": presented.code, "CV": presented.cvn2}),
         pin_block=pin.block if pin else None,
         zpk=pin.zpk if pin else "",
     )
@@ -64,13 +78,14 @@ def undo_request(
     ports: Ports,
     origin: Origin,
     entry: Entry,
-    pan: Pan,
+    pan: Pan | None,
     original: Entry | None,
     condition_code: str,
 ) -> BankRequest:
     """What the bank is asked about an earlier payment, with the card that was kept.
 
     Args:
+        pan: None where the payment was by a code.
         original: the payment; None for a refund of one that is not known here.
         condition_code: of the request to undo it, 2 digits or empty.
     """
@@ -90,7 +105,7 @@ def _bank_request(
     ports: Ports,
     origin: Origin,
     entry: Entry,
-    pan: Pan,
+    pan: Pan | None,
     *,
     expiry: str = "",
     track2: str | None = None,
@@ -102,6 +117,7 @@ def _bank_request(
     zpk: str = "",
     approval_code: str = "",
     original: OriginalData | None = None,
+    additional: str = "",
 ) -> BankRequest:
     kind = KINDS[entry.kind].bank_message
     assert kind is not None
@@ -131,6 +147,7 @@ def _bank_request(
         currency_code=entry.currency_code,
         approval_code=approval_code,
         original=original,
+        additional=additional,
     )
 
 
@@ -155,12 +172,13 @@ async def forward(
         entry.bank, bank_message, min(now_s + timeout_s, give_up_at)
     )
     is_away = isinstance(outcome, NotSent) and outcome.reason in ("link down", "window full")
-    return Unreached() if is_away and not bank_message.pin_block else outcome
+    is_plain = not (bank_message.pin_block or bank_message.additional)
+    return Unreached() if is_away and is_plain else outcome
 
 
 @dataclass(frozen=True, slots=True)
 class Unreached(NotSent):
-    """Nothing left, and no PIN is in the way of standing in for the bank."""
+    """Nothing left, and nothing that only the bank can check, such as a PIN or a code."""
 
     reason: NotSentReason = "link down"
 
@@ -173,12 +191,14 @@ async def settle(
     *,
     approved: Sequence[Step] = (),
     undone: Sequence[Step] = (),
+    told: Mapping[str, str] = NO_ITEMS,
 ) -> Outcome:
     """Commit 2: the outcome, the books and what is owed to others; then the answer.
 
     Args:
         approved: further steps of an approval (postings, the order, the merchant's notice).
         undone: steps that give back what the entry holds, when it was not approved.
+        told: further members of an approval's reply.
     """
     if isinstance(outcome, NoReply):
         return await _time_out(ports, entry)
@@ -198,7 +218,9 @@ async def settle(
     if reading == "approved":
         if rules:
             ports.stand_in.note_approved(entry, ports.monotonic())
-        reply = msgspec.structs.replace(entry.reply, approval_code=approval_code, balance=balance)
+        reply = msgspec.structs.replace(
+            entry.reply, approval_code=approval_code, balance=balance, **told
+        )
         return await conclude(ports, entry, State.APPROVED, code, reply, approved)
     reply = msgspec.structs.replace(entry.reply, balance=balance)
     code = ResponseCode.SWITCH_FAULT if code in OF_THE_LINK else code

@@ -58,9 +58,9 @@ async def ready_card(
 ) -> ReadyCard | Outcome:
     """A presented card, routed and protected, or the answer of a recorded refusal.
 
-    Refused are a PIN in another format (99), a card that no route covers (92), a field that the
-    bank's dialect cannot hold (30), a bank that is not up (91), and a PIN that does not open (as
-    the module says).
+    Refused are a PIN in another format (99), a card that the merchant may not take so (58) or that
+    no route covers (92), a field that the bank's dialect cannot hold (30), a bank that is not up
+    (91), and a PIN that does not open (as the module says).
 
     Raises:
         HsmUnavailable, BookBusy, BookUnavailable: nothing was recorded.
@@ -87,9 +87,12 @@ async def ready_card(
 def bank_for(ports: Ports, origin: Origin, kind: Kind, card: PresentedCard) -> str | ResponseCode:
     """The bank for this card and transaction, or why there is none.
 
-    No rule covers it (92), or the bank's dialect cannot hold what was presented (30).
+    The merchant may not take it as it was presented (58), no rule covers it (92), or the bank's
+    dialect cannot hold what was presented (30).
     """
-    facts = RouteFacts(card.pan, ruled_as(kind), origin.merchant_id)
+    if not origin.may_key(card.condition_code, is_keyed=card.is_keyed):
+        return ResponseCode.NOT_PERMITTED_TO_TERMINAL
+    facts = RouteFacts(card.routed_by, ruled_as(kind), origin.merchant_id)
     chosen = choose(facts, origin.business.routes)
     if not isinstance(chosen, Route):
         return ResponseCode.NO_ROUTE
@@ -106,7 +109,7 @@ def _cannot_carry(ports: Ports, origin: Origin, kind: Kind, bank: str, card: Pre
     if asked is None:
         return False
     fields = CardFields(
-        card.pan.digits,
+        card.pan.digits if card.pan else "",
         card.expiry,
         card.track.format() if card.track else "",
         card.entry_mode,
@@ -128,7 +131,7 @@ def _zpk_for(
 
     Empty where it is not, but the payment has no PIN to translate and may be stood in for.
     """
-    zpk = ports.banks.zpk(bank, LinkFacts(card.pan.digits, origin.named_minor))
+    zpk = ports.banks.zpk(bank, LinkFacts(card.routed_by.digits, origin.named_minor))
     if zpk is None and not card.pin_block and rule_for(origin.business.stand_in, bank, kind):
         return ""
     return zpk
@@ -143,7 +146,7 @@ async def _protect_pin(
         HsmRefused: the block does not open under the asker's key, or holds no PIN.
         HsmUnavailable: no module answers.
     """
-    if not card.pin_block:
+    if not card.pin_block or card.pan is None:
         return None
     account = card.pan.account_number
     block = await ports.module.translate_pin(origin.pin_key, zpk, card.pin_block, account)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Iterator, Mapping
+from datetime import date
 
 from acquirer.codecs.currencies import ALPHABETIC
 from acquirer.config.business import LimitRule
@@ -31,6 +32,7 @@ Place = Callable[[ConfigKind, int, str], str]
 MERCHANT, TERMINAL, COURIER = KINDS["merchant"], KINDS["terminal"], KINDS["courier"]
 ROUTE, ORDER_SYSTEM, ORDER_TYPE = KINDS["route"], KINDS["order_system"], KINDS["order_type"]
 LIMIT = KINDS["limit"]
+PLAN = KINDS["instalment_plan"]
 FILE_TABLES = {kind: kind.table for kind in KINDS.values()}
 
 
@@ -135,6 +137,7 @@ def configuration_faults(
         *_doubled(configuration, place),
         *_unowned(settings, configuration, place),
         *_unusable(settings, configuration, place),
+        *_plan_faults(settings, configuration, place),
         *_carried(settings, configuration, place),
         *_limit_faults(configuration, place),
     ]
@@ -176,6 +179,32 @@ def _unowned(
             yield Fault(place(ORDER_SYSTEM, index, "host"), f"no such order host {system.host!r}")
     for fault in route_faults(configuration.routes, [bank.name for bank in settings.banks]):
         yield Fault(place(ROUTE, fault.rule, fault.key), fault.reason)
+
+
+def _plan_faults(
+    settings: SwitchSettings, configuration: Configuration, place: Place
+) -> Iterator[Fault]:
+    """Instalment plans of nobody, for no amount or day, and plans of merchants that are none."""
+    banks = {bank.name for bank in settings.banks}
+    plans = {plan.id for plan in configuration.instalment_plans}
+    for index, plan in enumerate(configuration.instalment_plans):
+        for bank in plan.banks:
+            if bank not in banks:
+                yield Fault(place(PLAN, index, "banks"), f"no such bank {bank!r}")
+        if plan.amount_from_minor > plan.amount_to_minor:
+            yield Fault(place(PLAN, index, "amount_to_minor"), "is below amount_from_minor")
+        try:
+            days = [date.fromisoformat(day) for day in (plan.valid_from, plan.valid_to) if day]
+        except ValueError as error:
+            yield Fault(place(PLAN, index, "valid_from"), f"a day that is none: {error}")
+        else:
+            if days != sorted(days):
+                yield Fault(place(PLAN, index, "valid_to"), "is before valid_from")
+    for index, merchant in enumerate(configuration.merchants):
+        for plan_id in merchant.plans:
+            if plan_id not in plans:
+                reason = f"no such instalment plan {plan_id!r}"
+                yield Fault(place(MERCHANT, index, "plans"), reason)
 
 
 def _unusable(

@@ -16,6 +16,7 @@ import msgspec
 
 from acquirer.config.business import (
     CourierSettings,
+    InstalmentPlanSettings,
     LimitRule,
     MerchantSettings,
     OrderTypeSettings,
@@ -78,6 +79,7 @@ KINDS: Mapping[str, ConfigKind] = MappingProxyType(
             ConfigKind("limit", "limit", LimitRule),
             ConfigKind("order_system", "order_systems", OrderSystemSettings, "name", ordered=True),
             ConfigKind("order_type", "order_types", OrderTypeSettings, "name", ordered=True),
+            ConfigKind("instalment_plan", "instalment_plans", InstalmentPlanSettings, "id"),
         )
     }
 )
@@ -95,6 +97,7 @@ class Configuration(msgspec.Struct, frozen=True):
     limit: tuple[LimitRule, ...] = ()
     order_systems: tuple[OrderSystemSettings, ...] = ()
     order_types: tuple[OrderTypeSettings, ...] = ()
+    instalment_plans: tuple[InstalmentPlanSettings, ...] = ()
 
     @classmethod
     def of_file(cls, settings: SwitchSettings) -> Configuration:

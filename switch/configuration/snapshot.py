@@ -56,5 +56,6 @@ def business_of(settings: SwitchSettings, configuration: Configuration, epoch: i
         order_types=OrderTypes(configuration.order_types, configuration.merchants),
         stand_in=configuration.stand_in,
         limits=Limits(configuration.limit, configuration.merchants),
+        plans={plan.id: plan for plan in configuration.instalment_plans},
         epoch=epoch,
     )

@@ -18,11 +18,11 @@ from acquirer.codecs.pan import Pan
 from acquirer.codecs.private_fields import De53, De61
 from acquirer.codecs.shown_text import one_line
 from acquirer.codecs.track2 import Track2
+from acquirer.ledger.journal.kinds import Kind
 from acquirer.payments.cards.balance import BalanceRequested
 from acquirer.payments.cards.offline_sale import OfflineSaleTold
 from acquirer.payments.cards.refund import RefundRequested
 from acquirer.payments.cards.reversal import ReversalRequested
-from acquirer.payments.cards.sale import SaleRequested
 from acquirer.payments.cards.void import VoidRequested
 from acquirer.payments.kernel.bank_reply import is_approval_code
 from acquirer.payments.kernel.commands import Display, Named, PresentedCard, Shown
@@ -56,6 +56,11 @@ ITEM_HEAD_BYTES = 5
 # DE61.4 of an offline sale: approved by phone, or by the terminal in its bank's place.
 OFFLINE_MODES = frozenset({"01", "02"})
 CARD = PROCESSING_CODES[Means.CARD]
+# DE25 of an instalment and its void, and of an order by mail or telephone.
+IN_PARTS, BY_MAIL = "64", "08"
+# DE22 begins so where a customer shows a code, which is in this item; no card is there then.
+CODE_SHOWN, CODE_TAG = "03", "A3"
+CVN2_DIGITS = 3
 
 
 # --- what a message says ---------------------------------------------------------------------
@@ -69,6 +74,16 @@ def text_of(request: Request, tag: str) -> str:
     """
     text = request.de59.text(tag, request.terminal.profile.encoding)
     return one_line(text) if tag in FREE_TEXT else text
+
+
+def digits_of(request: Request, tag: str, count: int) -> str:
+    """An item of so many digits, empty where it is absent."""
+    value = request.de59.get(tag)
+    if value is None:
+        return ""
+    if len(value) != count or not value.isdigit():
+        raise RemoteFormatError(f"the item is {count} digits", field=f"59.{tag}")
+    return value.decode("ascii")
 
 
 def _needed_text(request: Request, tag: str) -> str:
@@ -109,6 +124,7 @@ def card_of(request: Request) -> PresentedCard:
         message.binary(55),
         pin_block,
         is_unfit,
+        cvn2=digits_of(request, "CV", CVN2_DIGITS),
     )
 
 
@@ -164,11 +180,6 @@ def order_lines(text: str) -> tuple[OrderLine, ...]:
 # --- commands --------------------------------------------------------------------------------
 
 
-def sale_requested(request: Request) -> SaleRequested:
-    """MTI 0200, DE3 000000, type 22."""
-    return SaleRequested(request.origin, card_of(request))
-
-
 def balance_requested(request: Request) -> BalanceRequested:
     """MTI 0200, DE3 310000, type 01."""
     return BalanceRequested(request.origin, card_of(request))
@@ -185,6 +196,7 @@ def void_requested(request: Request) -> VoidRequested:
         _pan_of(request)[0] if has_card else None,
         message.get(38),
         message.get(25),
+        Kind.INSTALMENT if message.get(25) == IN_PARTS else Kind.SALE,
     )
 
 
@@ -192,10 +204,11 @@ def refund_requested(request: Request) -> RefundRequested:
     """MTI 0220, DE3 200000, type 25; DE61 may name no payment (zeros), DE37 one of any terminal."""
     message = request.message
     de61 = De61.parse(message.get(61)) if message.get(61) else De61("")
+    is_by_code = message.get(22).startswith(CODE_SHOWN) and not message.get(2)
     is_named = bool((de61.original_batch + de61.original_stan).strip("0"))
     return RefundRequested(
         request.origin,
-        _pan_of(request)[0],
+        None if is_by_code else _pan_of(request)[0],
         Named(de61.original_batch, de61.original_stan) if is_named else None,
         message.get(37),
         de61.original_date if de61.original_date.strip("0") else "",

@@ -13,7 +13,7 @@ from acquirer.ledger.journal.entries import Role
 from acquirer.payments.kernel.commands import Origin
 from acquirer.payments.kernel.vault import CardVault
 from acquirer.switch.terminals.commands import display_in
-from acquirer.switch.terminals.recognition import items_of, order_numbers
+from acquirer.switch.terminals.recognition import items_of, named_by_items
 from acquirer.switch.terminals.request import Request
 from acquirer.switch.terminals.table import Transaction
 from acquirer.switch.terminals.terminals import Keys, Snapshot, Terminal
@@ -84,5 +84,6 @@ def _fingerprint(vault: CardVault, message: Message, de60: De60) -> bytes:
         de60.batch,
         message.get(61),
         pan,
-        message.get(59) and order_numbers(message),
+        message.get(59) and named_by_items(message),
+        *((message.get(62),) if message.get(62) else ()),
     )

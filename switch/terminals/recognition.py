@@ -14,12 +14,12 @@ from acquirer.codecs.errors import RemoteFormatError
 from acquirer.codecs.message import Message
 from acquirer.codecs.private_fields import De60
 from acquirer.codecs.response_codes import is_code
-from acquirer.switch.terminals.commands import LINES_TAG, MORE_TAGS, PART_TAG
+from acquirer.switch.terminals.commands import CODE_TAG, LINES_TAG, MORE_TAGS, PART_TAG
 from acquirer.switch.terminals.table import Transaction, find_transaction
 
 NO_ITEMS = De59()
 CURRENCY = re.compile("[0-9]{3}")
-ORDER_TAGS = frozenset({"ON", LINES_TAG, PART_TAG, *MORE_TAGS})
+NAMING_TAGS = frozenset({"ON", CODE_TAG, LINES_TAG, PART_TAG, *MORE_TAGS})
 # MTI classes (second digit) that mean nothing without DE3.
 KEYED_BY_PROCESSING_CODE = "124"
 
@@ -64,10 +64,10 @@ def items_of(message: Message) -> De59:
     return De59.parse(message.binary(59)) if message.get(59) else NO_ITEMS
 
 
-def order_numbers(message: Message) -> str:
+def named_by_items(message: Message) -> str:
     """The order that a message is about, with what it sells or those that a swipe pays beside.
 
-    Hexadecimal; empty where it is about none.
+    Or the code that pays. Hexadecimal; empty where it is about none.
     """
-    numbers = [value for tag, value in items_of(message).items if tag in ORDER_TAGS]
+    numbers = [value for tag, value in items_of(message).items if tag in NAMING_TAGS]
     return b"\0".join(numbers).hex()

@@ -60,7 +60,10 @@ class Told(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, answer: Answer) -> Told:
         """A payment's answer as its terminal is told it."""
-        return cls(answer.response_code, answer.reply.elements())
+        fields = answer.reply.elements()
+        if 62 in fields:
+            fields[62] = fields[62].encode("ascii").hex().upper()
+        return cls(answer.response_code, fields)
 
 
 class KeysChanged(Exception):

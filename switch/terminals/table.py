@@ -1,14 +1,15 @@
 """The table from a message to the function that handles it: start here.
 
-Key: MTI, DE3 and DE60.1 for financial messages, MTI and DE60.3 for management. What the table
-does not list is answered 40 and does nothing.
+Key: MTI, DE3 and DE60.1 for financial messages, and DE25 where another one than 00 means another
+transaction; MTI and DE60.3 for management. What the table does not list is answered 40 and does
+nothing.
 Source: docs/interfaces/terminal.md, parts 4 and 5.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from acquirer.codecs.message import Message
@@ -18,6 +19,7 @@ from acquirer.ledger.journal.entries import (
 )
 from acquirer.ledger.journal.kinds import Kind
 from acquirer.payments.cards.balance import balance
+from acquirer.payments.cards.instalment import instalment
 from acquirer.payments.cards.offline_sale import offline_sale
 from acquirer.payments.cards.refund import refund
 from acquirer.payments.cards.reversal import reversal
@@ -33,7 +35,7 @@ from acquirer.payments.orders.exception import order_exception
 from acquirer.payments.orders.payment import order_payment
 from acquirer.payments.orders.query import order_query
 from acquirer.switch.context import Context
-from acquirer.switch.terminals import commands
+from acquirer.switch.terminals import commands, sale_commands
 from acquirer.switch.terminals.management import echo, sign_off, sign_on
 from acquirer.switch.terminals.request import Request, Told
 
@@ -106,8 +108,10 @@ def _sealed(kind: Kind, handler: Handler) -> Transaction:
 _COURIER_SIGN_ON = _pays(courier_sign_on, commands.courier_sign_on_requested)
 _COURIER_SIGN_OFF = _pays(courier_sign_off, commands.courier_sign_off_requested)
 _BALANCE = _pays(balance, commands.balance_requested)
-_SALE = _pays(sale, commands.sale_requested)
+_SALE = _pays(sale, sale_commands.sale_requested)
+_MAIL_SALE = _pays(sale, sale_commands.mail_sale_requested)
 _VOID = _pays(void, commands.void_requested)
+_INSTALMENT = _pays(instalment, sale_commands.instalment_requested)
 _REFUND = _pays(refund, commands.refund_requested)
 _OFFLINE_SALE = _pays(offline_sale, commands.offline_sale_told)
 _ORDER_QUERY = _pays(order_query, commands.order_queried)
@@ -202,6 +206,21 @@ FINANCIAL: dict[tuple[str, str, str], Transaction] = {
     ),
 }
 
+_VOIDED = FINANCIAL["0200", "200000", "23"]
+_REFUNDED = FINANCIAL["0220", "200000", "25"]
+# The fourth is DE25.
+BY_CONDITION: dict[tuple[str, str, str, str], Transaction] = {
+    ("0200", "000000", "22", commands.IN_PARTS): Transaction(
+        Kind.INSTALMENT, _INSTALMENT, (*_CARD, 62), plain_condition=False
+    ),
+    ("0200", "200000", "23", commands.IN_PARTS): replace(_VOIDED, plain_condition=False),
+    ("0200", "000000", "22", commands.BY_MAIL): Transaction(
+        Kind.SALE, _MAIL_SALE, (*_CARD, 2, 14), plain_condition=False
+    ),
+    ("0200", "200000", "23", commands.BY_MAIL): replace(_VOIDED, plain_condition=False),
+    ("0220", "200000", "25", commands.BY_MAIL): replace(_REFUNDED, plain_condition=False),
+}
+
 REVERSAL = Transaction(
     Kind.REVERSAL,
     _REVERSAL,
@@ -218,4 +237,5 @@ def find_transaction(message: Message, de60: De60) -> Transaction | None:
         return MANAGEMENT.get((message.mti, de60.network_code))
     if message.mti == "0400":
         return REVERSAL
-    return FINANCIAL.get((message.mti, message.processing_code, de60.transaction_type))
+    key = message.mti, message.processing_code, de60.transaction_type
+    return BY_CONDITION.get((*key, message.get(25))) or FINANCIAL.get(key)

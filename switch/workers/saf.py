@@ -167,7 +167,8 @@ class SafWorker:
             refunded = None
             if item.kind is BankMessage.REFUND and original is not None and original.original_id:
                 refunded = await book.entry(original.original_id)
-            if original is not None and original.card is not None:
+            # A payment by a code has no card, and its bank knows it by its numbers.
+            if original is not None and (original.card or item.kind is not BankMessage.ADVICE):
                 return original, saf_request(self._context, item, original, refunded)
             reason = "its entry, or the card of it, is not in the journal"
         except Exception as error:
@@ -244,7 +245,6 @@ def saf_request(
         original: the entry that the item is about; of a refund, the refund's own.
         refunded: of a refund, the payment that it gives back.
     """
-    assert original.card is not None
     about = original if item.kind is BankMessage.REVERSAL else refunded
     settings = context.ports.bank_settings[item.bank]
     merchant = context.ports.business().merchants.get(original.merchant_id)
@@ -260,7 +260,7 @@ def saf_request(
         merchant_id=original.merchant_id,
         merchant_name=merchant.name if merchant else "",
         mcc=merchant.mcc if merchant else "",
-        pan=context.ports.vault.open(original.card),
+        pan=context.ports.vault.open(original.card) if original.card else None,
         processing_code=original.processing_code,
         amount_minor=original.amount_minor,
         currency_code=original.currency_code,

@@ -11,7 +11,13 @@ import msgspec
 import pytest
 from estate_process import acquirer, terminal, up
 
-from acquirer.hosts_sim.bank.control import CONTROL, LINE_BYTES_MAX, RULES_MAX, answer
+from acquirer.hosts_sim.bank.control import (
+    CONTROL,
+    LINE_BYTES_MAX,
+    RULES_MAX,
+    changed,
+    request_of,
+)
 from acquirer.hosts_sim.bank.rules import RuleBook
 from acquirer.hosts_sim.bank.settings import Rule
 
@@ -31,6 +37,11 @@ def rules(data: Path, *arguments: str) -> list[dict[str, Any]]:
     assert 0 == ran.returncode, ran.stderr
     found: list[dict[str, Any]] = msgspec.json.decode(ran.stdout)["rules"]
     return found
+
+
+def answer(book: RuleBook, token: str, line: bytes) -> dict[str, Any]:
+    """What one line does to the rules of a simulator with this token."""
+    return changed(book, request_of(token, line))
 
 
 def code(data: Path, amount: str) -> str:

@@ -15,7 +15,7 @@ from acquirer.payments.kernel.commands import Answer, PresentedCard, Repeat
 
 pytestmark = pytest.mark.anyio
 
-CARD = PresentedCard(Pan("6225880000000007"), expiry="3012", entry_mode="012")
+CARD = PresentedCard(Pan("6225880000000007"), expiry="3012", entry_mode="022")
 
 
 async def test_a_web_shop_sells_and_takes_back() -> None:

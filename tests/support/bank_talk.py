@@ -24,6 +24,8 @@ NAMES = {
     ("0220", "200000", ""): "refund",
     ("0400", "000000", ""): "reversal",
 }
+# Beside these, the first request with each item of DE48.
+ITEMS = {"IN": "instalment", "QR": "sale to a code", "CV": "sale by telephone"}
 RAW = frozenset({52, 55, 64, 128})
 
 
@@ -45,6 +47,8 @@ def talk() -> Frames:
         message = DIALECT.decode(frame)
         key = (message.mti, message.get(3), message.get(70))
         name = NAMES.get(key, "")
+        if message.mti == "0200" and message.get(48):
+            name = ITEMS[message.get(48)[:2]]
         if name and f"{name}, request" not in frames:
             frames[f"{name}, request"] = _shown(frame, message)
             waiting[message.get(11)] = name

@@ -42,6 +42,7 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "[[terminals]]": business.TerminalSettings,
     "[[couriers]]": business.CourierSettings,
     "[[order_types]]": business.OrderTypeSettings,
+    "[[instalment_plans]]": business.InstalmentPlanSettings,
     "[[order_systems]]": OrderSystemSettings,
 }
 ESTATE_TABLES: dict[str, type[msgspec.Struct]] = {

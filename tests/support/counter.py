@@ -51,7 +51,7 @@ from acquirer.routing.orders.messages import OrderFacts
 TERMINAL, OTHER_TERMINAL = "10000001", "10000002"
 PAN = Pan("6225880000000007")
 OTHER_PAN = Pan("6225880000000015")
-CARD = PresentedCard(PAN, expiry="3012", entry_mode="012")
+CARD = PresentedCard(PAN, expiry="3012", entry_mode="022")
 SCHEME = scheme_account(BANK)
 PAYABLE = merchant_account(MERCHANT.merchant_id)
 IN_HAND = courier_account(COURIER.courier_id)

@@ -71,6 +71,10 @@ class Card(Protocol):
     def pin(self) -> str:
         """Digits."""
 
+    @property
+    def expiry(self) -> str:
+        """YYMM."""
+
 
 def pack(number: int, value: str | bytes) -> bytes:
     """One data element as it stands in a message."""
@@ -353,9 +357,62 @@ class PosTerminal:
         del fields[4]
         return self.frame("0200", fields)
 
-    def void(self, card: Card, amount_minor: int, original: Reply, **more: Any) -> bytes:
+    def instalment(self, card: Card, amount_minor: int, terms: bytes | None, **more: Any) -> bytes:
+        """0200, type 22, with DE25 64 and DE62."""
+        fields = self.sale_fields(card, amount_minor, **more) | {25: "64"}
+        return self.frame("0200", fields | ({} if terms is None else {62: terms}))
+
+    def code_sale(
+        self,
+        code: str,
+        amount_minor: int,
+        *,
+        stan: str = "",
+        more: Mapping[int, str | bytes] | None = None,
+    ) -> bytes:
+        """0200, type 22, with a code in DE59 that a customer shows; no card."""
+        fields = self._cardless(amount_minor, stan) | {59: de59(A3=code)}
+        return self.frame("0200", {**fields, **(more or {})})
+
+    def mail_sale(self, card: Card, amount_minor: int, cvn2: str, **more: Any) -> bytes:
+        """0200, type 22, with DE25 08, the card keyed in, and its CVN2 in DE59, if any."""
+        fields = self._mailed(card, self.sale_fields(card, amount_minor, pin="", **more))
+        return self.frame("0200", fields | ({59: de59(CV=cvn2)} if cvn2 else {}))
+
+    def _mailed(self, card: Card, fields: Mapping[int, str | bytes]) -> dict[int, str | bytes]:
+        keyed: dict[int, str | bytes] = {2: card.pan, 14: card.expiry, 22: "012", 25: "08"}
+        return {number: value for number, value in fields.items() if number != 35} | keyed
+
+    def _cardless(self, amount_minor: int, stan: str = "") -> dict[int, str | bytes]:
+        return {
+            3: "000000",
+            4: f"{amount_minor:012d}",
+            11: stan or self.next_stan(),
+            22: "032",
+            25: "00",
+            49: "156",
+            60: f"22{self.batch}00050",
+        }
+
+    def _shown(
+        self, card: Card | None, amount_minor: int, condition: str, **more: Any
+    ) -> dict[int, str | bytes]:
+        """What a void or refund says of the card: swiped, keyed in (08), or none there."""
+        if card is None:
+            return self._cardless(amount_minor, **more) | {25: condition}
+        fields = self.sale_fields(card, amount_minor, pin="", **more) | {25: condition}
+        return self._mailed(card, fields) if condition == "08" else fields
+
+    def void(
+        self,
+        card: Card | None,
+        amount_minor: int,
+        original: Reply,
+        condition: str = "00",
+        **more: Any,
+    ) -> bytes:
         """0200, DE3 200000, type 23, of the sale with this reply."""
-        fields = self.sale_fields(card, amount_minor, pin="", **more) | {
+        fields = self._shown(card, amount_minor, condition, **more) | {
             3: "200000",
             37: original[37],
             38: original.get(38) or "000000",
@@ -365,10 +422,15 @@ class PosTerminal:
         return self.frame("0200", fields)
 
     def refund(
-        self, card: Card, amount_minor: int, original: Reply | None = None, **more: Any
+        self,
+        card: Card | None,
+        amount_minor: int,
+        original: Reply | None = None,
+        condition: str = "00",
+        **more: Any,
     ) -> bytes:
         """0220, DE3 200000, type 25, of the sale with this reply; of none, with zeros in DE61."""
-        fields = self.sale_fields(card, amount_minor, pin="", **more) | {
+        fields = self._shown(card, amount_minor, condition, **more) | {
             3: "200000",
             60: f"25{self.batch}00050",
             61: "0" * 16,

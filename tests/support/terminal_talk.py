@@ -8,7 +8,7 @@ into the page.
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,7 @@ NAMES = {
     14: "expiry", 15: "business date", 22: "entry mode", 25: "condition code",
     26: "PIN capture code", 35: "track 2", 37: "RRN", 38: "approval code", 39: "response code",
     41: "terminal", 42: "merchant", 49: "currency", 52: "PIN block", 53: "security control",
-    54: "balances", 59: "items", 60: "type, batch, network code", 61: "original", 62: "keys",
+    54: "balances", 59: "items", 60: "type, batch, network code", 61: "original", 62: "private",
     63: "private",
     64: "MAC",
 }  # fmt: skip
@@ -132,6 +132,7 @@ async def _talk(desk: Desk) -> None:
     third = await desk.ask("sale that is refunded", pos.sale(card, 1444))
     await desk.ask("refund", pos.refund(card, 444, third))
     await desk.ask("offline sale", pos.offline_sale(card, 1555))
+    await _otherwise(desk, card)
     await desk.ask("sign-off", pos.sign_off())
     await _with_enciphered_track(desk, card)
 
@@ -157,6 +158,17 @@ async def _with_enciphered_track(desk: Desk, card: Card) -> None:
         f"enciphered  {sealed_track(keys.track, card.track2)[20:36]}"
     )
     await desk.ask("sale with an enciphered track", pos.sale(card, 1666))
+
+
+async def _otherwise(desk: Desk, card: Card) -> None:
+    """Sales to a card that is not there, or that pays in parts."""
+    pos = desk.pos
+    terms = b"03P03A" + b" " * 26 + b"0"
+    paid = await desk.ask("instalment", pos.instalment(card, 100_001, terms))
+    await desk.ask("instalment void", pos.void(card, 100_001, paid, condition="64"))
+    code = await desk.world.bank.new_code(card.name)
+    await desk.ask("sale to a code", pos.code_sale(code, 1666))
+    await desk.ask("sale by telephone", pos.mail_sale(card, 1777, card.cvn2))
 
 
 async def _orders(desk: Desk, card: Card) -> None:
@@ -254,13 +266,21 @@ def run(play: Callable[[World], Awaitable[None]]) -> None:
     )
 
 
+def _frames_in(data: bytes) -> Iterator[bytes]:
+    """The frames of what was carried at once, without their lengths."""
+    while data:
+        end = 2 + int.from_bytes(data[:2], "big")
+        yield data[2:end]
+        data = data[end:]
+
+
 def conversation_and_link() -> tuple[Frames, list[bytes], Any]:
     """All frames by name, what was said on the bank's link meanwhile, and the estate."""
     desks: list[Desk] = []
     said: list[bytes] = []
 
     async def play(world: World) -> None:
-        record(world, "bank", lambda _near, frame, _sent: said.append(frame[2:]))
+        record(world, "bank", lambda _near, data, _sent: said.extend(_frames_in(data)))
         desks.append(await talk_at(world))
 
     run(play)

@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from functools import partial
 from inspect import isawaitable
 from pathlib import Path
@@ -25,6 +26,7 @@ from pos_terminal import Line, PosTerminal, Reply
 
 from acquirer.config.estate import Card, load_estate
 from acquirer.hosts_sim.bank import report
+from acquirer.hosts_sim.bank.control import ask_code
 from acquirer.hosts_sim.bank.server import serve as serve_bank
 from acquirer.hosts_sim.bank.settings import BankSimSettings, Match, Rule
 from acquirer.hosts_sim.orders.iso_link import serve_iso
@@ -91,6 +93,7 @@ class World:
         hosted: merchants whose orders are asked for over ISO 8583.
         max_age_s: for how long the order system lets its answers be used again.
         bank_timeout_s: for how long the switch waits for the bank.
+        bank_ahead_s: by how much the bank's clock is ahead.
         estate_file: of the estate; empty for the demo estate.
         around: what the switch has instead of the real clock, sockets or database.
         read: reads the switch's file again.
@@ -110,6 +113,7 @@ class World:
     hosted: list[str] = field(default_factory=list)
     max_age_s: int = 0
     bank_timeout_s: float = BANK_TIMEOUT_S
+    bank_ahead_s: float = 0.0
     estate_file: str = ""
     around: Surroundings = REAL_WORLD
     read: Callable[[], SwitchSettings] | None = None
@@ -185,7 +189,11 @@ class World:
             security="zone",
             rules=self.bank_rules,
         )
-        await serve_bank(settings, task_status=task_status)
+
+        def wall() -> datetime:
+            return datetime.now() + timedelta(seconds=self.bank_ahead_s)
+
+        await serve_bank(settings, wall=wall, control=True, task_status=task_status)
 
     async def _orders(self, task_status: trio.TaskStatus[str]) -> None:
         settings = OrderSimSettings(
@@ -317,6 +325,10 @@ class World:
         """One request on a connection of its own."""
         async with self.line() as line:
             return await line.ask(frame)
+
+    async def new_code(self, name: str) -> str:
+        """A code of the bank's for the holder of a card to show."""
+        return await trio.to_thread.run_sync(ask_code, self.folder, name)
 
     async def is_silent(self, frame: bytes) -> bool:
         """Whether a request is left without an answer: the switch closes once it is done."""

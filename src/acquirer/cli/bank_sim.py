@@ -17,7 +17,8 @@ from acquirer.cli.process import fail, first_of, print_ready, until_signalled
 from acquirer.cli.screen import print_json, say
 from acquirer.config.loading import ConfigError
 from acquirer.hosts_sim.bank import report
-from acquirer.hosts_sim.bank.errors import BooksError
+from acquirer.hosts_sim.bank.control import ask_code
+from acquirer.hosts_sim.bank.errors import BooksError, ControlError
 from acquirer.hosts_sim.bank.server import serve
 from acquirer.hosts_sim.bank.settings import BankSimSettings, demo_settings_path, load_settings
 
@@ -94,6 +95,21 @@ def _show_transactions(transactions: Iterator[report.Row], reversals: Iterator[r
     if first is not None:
         names = "original_rrn original_stan terminal_id amount_minor reason response_code"
         print_table("Reversals", chain([first], reversals), _columns(names))
+
+
+@bank_sim_app.command()
+def qr(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A card of the estate.")],
+    data: DataOption,
+) -> None:
+    """Print a code that the card's holder shows instead of it, good once and for a minute.
+
+    Example: acquirer bank-sim qr alice --data shop
+    """
+    try:
+        say(ask_code(data, name))
+    except ControlError as error:
+        fail(error)
 
 
 @bank_sim_app.command()

@@ -11,7 +11,7 @@ import typer
 from acquirer.cli.lists import Column, print_table
 from acquirer.cli.process import fail
 from acquirer.cli.screen import print_json
-from acquirer.hosts_sim.bank.control import ask
+from acquirer.hosts_sim.bank.control import ask_rules
 from acquirer.hosts_sim.bank.errors import ControlError
 from acquirer.hosts_sim.bank.settings import Fault, Match, Rule
 
@@ -110,7 +110,7 @@ def clear(
 
 def _do(data: Path, do: Literal["list", "add", "clear"], as_json: bool, **more: Any) -> None:
     try:
-        rows = ask(data, do, **more)
+        rows = ask_rules(data, do, **more)
     except ControlError as error:
         fail(error)
     if as_json:

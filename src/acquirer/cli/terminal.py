@@ -14,17 +14,21 @@ import typer
 from acquirer.cli import terminal_run
 from acquirer.cli import terminal_view as view
 from acquirer.cli.terminal_options import (
+    AmountOption,
     CardOption,
     EntryOption,
     NoPinOption,
     PinOption,
+    RrnOption,
     amount_of,
     card_of,
     entry_of,
     pin_of,
     play,
+    rrn_of,
 )
 from acquirer.cli.terminal_orders import order_app
+from acquirer.cli.terminal_sales import sales_app
 from acquirer.cli.terminal_self_test import self_test
 from acquirer.cli.terminal_setup import USAGE, Setup
 from acquirer.cli.terminal_shop import shop_app
@@ -147,7 +151,7 @@ def balance(
 @terminal_app.command()
 def sale(
     context: typer.Context,
-    amount: Annotated[str, typer.Option("--amount", help="Such as 12.50.")],
+    amount: AmountOption,
     card: CardOption,
     pin: PinOption = None,
     no_pin: NoPinOption = False,
@@ -164,14 +168,14 @@ def sale(
 @terminal_app.command()
 def void(
     context: typer.Context,
-    rrn: Annotated[str, typer.Option("--rrn", help="RRN of the sale, or last.")] = "last",
+    rrn: RrnOption = "last",
     card: Annotated[str, typer.Option("--card", help="Show the card again.")] = "",
 ) -> None:
     """Void an approved sale of this terminal.
 
     Example: acquirer terminal --tid 10000003 --data shop void
     """
-    number = "" if rrn == "last" else rrn
+    number = rrn_of(rrn)
     shown = card_of(context.obj, card) if card else None
     play(context.obj, lambda client: client.void(number, shown))
 
@@ -179,25 +183,29 @@ def void(
 @terminal_app.command()
 def refund(
     context: typer.Context,
-    amount: Annotated[str, typer.Option("--amount", help="Such as 12.50.")],
-    card: CardOption,
-    rrn: Annotated[str, typer.Option("--rrn", help="RRN of the payment, or last.")] = "last",
+    amount: AmountOption,
+    card: Annotated[
+        str, typer.Option("--card", help="Name of a card of the estate; none where a code paid.")
+    ] = "",
+    rrn: RrnOption = "last",
+    entry: EntryOption = "stripe",
 ) -> None:
     """Give a card back what it has paid, or a part of it.
 
-    The payment may be of any terminal of the merchant, an order's too, if named by its RRN.
+    The payment may be of any terminal of the merchant, an order's too, if named by its RRN. One by
+    a code needs no card.
 
     Example: acquirer terminal --tid 10000003 --data shop refund --amount 5.00 --card alice
     """
-    amount_minor, shown = amount_of(amount), card_of(context.obj, card)
-    number = "" if rrn == "last" else rrn
-    play(context.obj, lambda client: client.refund(amount_minor, shown, number))
+    amount_minor, how, number = amount_of(amount), entry_of(entry), rrn_of(rrn)
+    shown = card_of(context.obj, card) if card else None
+    play(context.obj, lambda client: client.refund(amount_minor, shown, number, how))
 
 
 @terminal_app.command()
 def offline(
     context: typer.Context,
-    amount: Annotated[str, typer.Option("--amount", help="Such as 12.50.")],
+    amount: AmountOption,
     card: CardOption,
     code: Annotated[str, typer.Option("--code", help="Approval code given by phone, 6 letters.")],
 ) -> None:
@@ -237,6 +245,7 @@ def status(context: typer.Context) -> None:
 
 
 terminal_app.command("run")(terminal_run.run)
+terminal_app.add_typer(sales_app)
 terminal_app.add_typer(order_app)
 terminal_app.add_typer(shop_app)
 

@@ -29,6 +29,8 @@ from acquirer.terminals_sim.terminal import Terminal
 
 Action = Callable[[TerminalClient], Awaitable[Result]]
 
+AmountOption = Annotated[str, typer.Option("--amount", help="Such as 12.50.")]
+RrnOption = Annotated[str, typer.Option("--rrn", help="RRN of the payment, or last.")]
 CardOption = Annotated[str, typer.Option("--card", help="Name of a card of the estate.")]
 PinOption = Annotated[
     str | None, typer.Option("--pin", help="PIN to type instead of the card's own.")
@@ -77,6 +79,11 @@ def amount_of(text: str, option: str = "--amount") -> int:
         return parse_amount(text)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint=option) from None
+
+
+def rrn_of(text: str) -> str:
+    """What ``--rrn`` names; empty for the last one that fits."""
+    return "" if text == "last" else text
 
 
 def entry_of(text: str) -> Entry:

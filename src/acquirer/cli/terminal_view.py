@@ -58,6 +58,12 @@ def result_object(result: Result) -> dict[str, Any]:
             {"currency_code": b.currency_code, "amount_minor": b.amount_minor}
             for b in result.balances
         ],
+        "repayment": result.repayment
+        and {
+            "first_minor": result.repayment.first_minor,
+            "fee_minor": result.repayment.fee_minor,
+            "is_spread": result.repayment.is_spread,
+        },
         "order_no": result.order_no,
         "order": None
         if order is None
@@ -97,6 +103,9 @@ def _rows(result: Result) -> list[tuple[str, str]]:
         ("approval", result.approval_code),
     ]
     rows += [("balance", format_amount(balance.amount_minor)) for balance in result.balances]
+    if result.repayment is not None:
+        rows.append(("first repayment", format_amount(result.repayment.first_minor)))
+        rows.append(("fee", format_amount(result.repayment.fee_minor)))
     order = result.order
     if order is not None:
         ways = {"1": "card", "2": "cash", "3": "delivery"}

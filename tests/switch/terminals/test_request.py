@@ -8,6 +8,7 @@ from origins import an_origin
 from acquirer.codecs.de59 import De59
 from acquirer.codecs.errors import RemoteFormatError
 from acquirer.codecs.message import Message
+from acquirer.codecs.pan import Pan
 from acquirer.codecs.private_fields import De60
 from acquirer.config.business import MerchantSettings, ProfileSettings, TerminalSettings
 from acquirer.ledger.journal.entries import (
@@ -16,11 +17,11 @@ from acquirer.ledger.journal.entries import (
 from acquirer.payments.kernel.commands import Named
 from acquirer.switch.terminals.commands import (
     receipt_confirmed,
-    sale_requested,
     text_of,
     void_requested,
 )
 from acquirer.switch.terminals.request import Request
+from acquirer.switch.terminals.sale_commands import sale_requested
 from acquirer.switch.terminals.terminals import Keys, Terminal
 
 PAN = "6225880000000007"
@@ -51,7 +52,7 @@ def test_what_people_wrote_is_clean() -> None:
 def test_card(fields: dict[int, str]) -> None:
     """The card comes from track 2, from DE2, or from both."""
     card = sale_requested(request(fields)).card
-    assert (PAN, 35 in fields) == (card.pan.digits, card.track is not None)
+    assert (Pan(PAN), 35 in fields) == (card.pan, card.track is not None)
 
 
 @pytest.mark.parametrize("fields", [{}, {2: "1"}, {35: PAN}, {2: "6225880000000015", 35: TRACK}])

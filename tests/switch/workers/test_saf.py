@@ -345,6 +345,7 @@ async def test_an_item_that_no_message_can_be_made_of_fails_alone(url: str) -> N
         with sqlite3.connect(url.removeprefix("sqlite:///")) as books:
             books.execute("UPDATE journal SET reply = '{' WHERE id = 2")
             books.execute("DELETE FROM journal WHERE id = 5")
+            books.execute("UPDATE saf SET kind = 'advice' WHERE id = 103")
             books.execute("UPDATE saf SET kind = 'revers' || x'e1' || 'l' WHERE id = 104")
         await desk.send(3)
         assert ["000106"] == [message.stan for message in desk.banks.sent]
