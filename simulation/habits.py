@@ -33,6 +33,9 @@ OFFLINE_EACH_DAYS, OFFLINE_DAY = 13, 10
 # On some days orders are refunded at a till.
 ORDER_REFUNDS = {"order_refund": 14}
 ORDER_REFUNDS_EACH_DAYS, ORDER_REFUNDS_DAY = 11, 4
+# On some days people pay in parts, show a code, or order by telephone.
+OTHERWISE = {"instalment": 14, "code_sale": 14, "mail_sale": 10}
+OTHERWISE_EACH_DAYS, OTHERWISE_DAY = 19, 18
 RIVALS = {"part": ("order", "cash")}
 SHARE_WITH_FAVOURITE = 0.2
 # What may come before it.
@@ -61,6 +64,8 @@ def payments_of(draw: Random, seed: int) -> dict[str, int]:
         more = more | OFFLINE_SALES
     if seed % ORDER_REFUNDS_EACH_DAYS == ORDER_REFUNDS_DAY:
         more = more | ORDER_REFUNDS
+    if seed % OTHERWISE_EACH_DAYS == OTHERWISE_DAY:
+        more = more | OTHERWISE | REFUNDS
     has_favourite, favourite = draw.random() < SHARE_WITH_FAVOURITE, draw.choice(list(PAYMENTS))
     if not has_favourite:
         return PAYMENTS | more

@@ -14,6 +14,7 @@ from random import Random
 
 import trio
 
+from acquirer.codecs.instalments import InstalmentTerms
 from acquirer.config.estate import Card, Courier, Order
 from acquirer.simulation.day import Faults
 from acquirer.simulation.habits import ASIDES, MORE_ASIDES, Budget
@@ -49,6 +50,7 @@ class Player:
     Args:
         orders: of its merchant, shared with the merchant's other terminals.
         payments: what it does, with weights.
+        new_code: gives the holder of a card, by its name, a code to show.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Player:
         trace: Trace,
         draw: Random,
         payments: Mapping[str, int],
+        new_code: Callable[[str], Awaitable[str]],
     ) -> None:
         self._me = me
         self._courier = courier
@@ -72,8 +75,10 @@ class Player:
         self._trace = trace
         self._draw = draw
         self._payments = payments
-        self._cards_of: dict[str, Card] = {}
-        self._paid = self._raced = ""
+        self._new_code = new_code
+        # None where a code was shown.
+        self._cards_of: dict[str, Card | None] = {}
+        self._paid = self._raced = self._code = ""
         self._raced_undo: StoredRequest | None = None
         self._last_code = ""
         self._pause_max_s = TROUBLED_PAUSE_MAX_S if faults.has_troubles else PAUSE_MAX_S
@@ -198,7 +203,7 @@ class Player:
         return result
 
     async def _void(self) -> None:
-        sales = [e for e in self.state.journal if e.kind == "sale" and e.state == "approved"]
+        sales = [e for e in self.state.journal if e.kind in kinds.VOIDS and e.state == "approved"]
         if not sales:
             await self._sale()
             return
@@ -220,6 +225,37 @@ class Player:
             amount_minor += sale.amount_minor
         card = self._cards_of[sale.rrn]
         self._note(await self._client.refund(amount_minor, card, sale.rrn))
+
+    async def _instalment(self) -> None:
+        """A sale that is paid back in parts, now and then by a plan that is none."""
+        card, amount_minor = self._draw.choice(self._cards), self._draw.randint(9_000, 60_000)
+        periods = self._draw.choice((3, 3, 3, 6))
+        terms = InstalmentTerms(periods, "P03A", self._draw.random() < 0.5)
+        result = self._note(await self._client.instalment(amount_minor, card, terms))
+        self._cards_of[result.rrn] = card
+        await self._perhaps_undone(result)
+
+    async def _code_sale(self) -> None:
+        """A sale to somebody who shows a code, now and then one that is used up."""
+        card = next(one for one in self._cards if not one.status)
+        if not self._code or self._draw.random() < 0.9:
+            self._code = await self._new_code(card.name)
+        amount_minor = self._draw.randint(1, AMOUNT_MINOR_MAX)
+        result = self._note(await self._client.qr(amount_minor, self._code))
+        self._cards_of[result.rrn] = None
+        await self._perhaps_undone(result)
+
+    async def _mail_sale(self) -> None:
+        """An order by telephone, now and then with a wrong CVN2."""
+        card, amount_minor = self._draw.choice(self._cards), self._draw.randint(1, AMOUNT_MINOR_MAX)
+        cvn2 = card.cvn2 if self._draw.random() < 0.9 else "000"
+        result = self._note(await self._client.moto(amount_minor, card, cvn2))
+        self._cards_of[result.rrn] = card
+        await self._perhaps_undone(result)
+
+    async def _perhaps_undone(self, result: Result) -> None:
+        if result.approved and self._draw.random() < 0.3:
+            self._note(await self._client.reverse())
 
     async def _offline_sale(self) -> None:
         """A sale that the card's bank has approved by phone."""

@@ -130,6 +130,7 @@ def _players(world: World, day: Day) -> list[CourierPlayer]:
             world.trace,
             day.draw(terminal.terminal_id),
             payments,
+            world.bank.new_code,
         )
         for terminal, courier in list(zip(estate.terminals, couriers(), strict=True))[
             : day.terminals

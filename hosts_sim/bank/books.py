@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import NamedTuple
 
@@ -23,7 +24,7 @@ _BY_KEY = (
 )
 _FIND = (
     "SELECT id, kind, token, amount_minor, state, response_code, approval_code, balance_minor,"
-    " original_id, undone_by, business_date FROM transactions WHERE "
+    " original_id, undone_by, business_date, masked FROM transactions WHERE "
 )
 _INSERT = (
     "INSERT INTO transactions (kind, mti, mti_class, stan, transmission_at, acquirer_id,"
@@ -49,6 +50,7 @@ class _Row(NamedTuple):
     original_id: int | None
     undone_by: int | None
     business_date: str
+    masked: str
 
 
 class Books:
@@ -200,6 +202,7 @@ class Books:
             return self._store(entry, "12", original_id=original.id)
         if entry.token not in ("", original.token):
             return self._store(entry, "14", original_id=original.id)
+        entry = replace(entry, token=original.token, masked=original.masked)
         if not 0 < entry.amount_minor <= original.amount_minor - self._refunded(original):
             return self._store(entry, "61", original_id=original.id)
         self._db.execute(_MOVE, (entry.amount_minor, original.token))
@@ -278,10 +281,8 @@ class Books:
                 self._db.execute(_MOVE, (-restored[1], restored[0]))
 
     def _was_reversed_early(self, key: OriginalKey) -> bool:
-        row = self._db.execute(
-            f"SELECT 1 FROM reversals WHERE {_BY_KEY}", _key_values(key)
-        ).fetchone()
-        return row is not None
+        found = self._db.execute(f"SELECT 1 FROM reversals WHERE {_BY_KEY}", _key_values(key))
+        return found.fetchone() is not None
 
     # Rows.
 

@@ -18,7 +18,7 @@ from acquirer.codecs.message import Message
 from acquirer.codecs.tpdu import PosEnvelope
 from acquirer.hosts_sim.bank.entries import Entry
 
-PAYMENTS = ("sale", "offline_sale", "order_payment", "order_payment_group")
+PAYMENTS = ("sale", "offline_sale", "instalment", "order_payment", "order_payment_group")
 STANDS = frozenset({"approved", "reversing", "reversed", "voided", "refunded"})
 _ANSWERS = frozenset({"0210", "0230", "0410"})
 _FRAME_HEADER_BYTES = 2

@@ -11,6 +11,7 @@ from acquirer.ledger.errors import BooksDiffer
 from acquirer.ledger.store.database import Database
 from acquirer.simulation.checks.auditor import PAYMENTS, Auditor
 from acquirer.simulation.checks.orders import orders_agree
+from acquirer.terminals_sim import kinds
 from acquirer.terminals_sim.state import TerminalState
 
 _FINAL = frozenset({"approved", "declined", "reversed", "voided", "refunded", "refused"})
@@ -18,6 +19,8 @@ _FINAL = frozenset({"approved", "declined", "reversed", "voided", "refunded", "r
 EXPLAIN_KEYS = frozenset({"restore", "other_lmk"})
 CASH = "assets:courier:"
 # What is left of a payment once its refunds are taken off.
+# Whose journals tell apart what the books do not.
+AT_TERMINALS = frozenset({*PAYMENTS, kinds.QR.name, kinds.MOTO.name})
 _LEFT = (
     "amount_minor - (SELECT coalesce(sum(r.amount_minor), 0) FROM {0} r"
     " WHERE r.original_id = {0}.id AND r.kind = 'refund' AND r.state = 'approved')"
@@ -127,7 +130,7 @@ def _standing(auditor: Auditor) -> dict[str, int]:
 def _with_bank(auditor: Auditor) -> dict[str, tuple[int, bool]]:
     rows = auditor.rows(
         "SELECT rrn, " + _LEFT.format("journal") + " AS left_minor, bank <> '' FROM journal"
-        " WHERE kind IN ('sale', 'offline_sale', 'order_payment', 'order_payment_group')"
+        f" WHERE kind IN {PAYMENTS}"
         " AND state IN ('approved', 'refunded')"
         " AND (left_minor <> 0 OR amount_minor = 0)"
     )
@@ -139,7 +142,7 @@ def _at_terminals(states: list[TerminalState]) -> dict[str, int]:
         entry.rrn: entry.amount_minor
         for state in states
         for entry in state.journal
-        if entry.kind in PAYMENTS and entry.state == "approved"
+        if entry.kind in AT_TERMINALS and entry.state == "approved"
     }
 
 

@@ -23,7 +23,7 @@ HOLDS_MAX_S = 3.0
 RETRY_S = 0.5
 OK = 200
 # Kinds that a terminal on hold, or one of a suspended merchant, is refused.
-ASKED = "('sale', 'order_payment', 'order_payment_group')"
+ASKED = "('sale', 'instalment', 'order_payment', 'order_payment_group')"
 
 
 class ChangingTerms(Trouble):
@@ -111,6 +111,6 @@ class _Terms:
         """Approved payments of terminals, whatever became of them."""
         return self._rows(
             "SELECT rrn, id, epoch, terminal_id, merchant_id, amount_minor,"
-            " pan_masked IS NOT NULL, state FROM journal WHERE response_code = '00'"
+            " bank <> '', state FROM journal WHERE response_code = '00'"
             f" AND role = 'original' AND mti = '0200' AND kind IN {ASKED}"
         )
