@@ -11,14 +11,13 @@ Source: docs/interfaces/terminal.md, part 5, last paragraph; docs/interfaces/ban
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import structlog
-import trio
 
 from acquirer.codecs.bank_kinds import BankMessage
 from acquirer.config.business import OrderSettings
 from acquirer.ledger.accounts.transfer_steps import PostReversed
-from acquirer.ledger.errors import BookError
 from acquirer.ledger.journal.entries import (
     Entry,
     OrderRow,
@@ -38,6 +37,7 @@ from acquirer.payments.kernel.commits import original_data
 from acquirer.payments.kernel.errors import SwitchError, reason_of
 from acquirer.payments.kernel.giving_back import none_refunded
 from acquirer.payments.kernel.holds import NO_ANSWER, move_order, unpay_step
+from acquirer.payments.kernel.looking import look_for_ever
 from acquirer.payments.kernel.numbers import bank_stan_of
 from acquirer.payments.kernel.ports import Ports
 from acquirer.payments.kernel.records import own_entry
@@ -57,12 +57,7 @@ FOUND, UNKNOWN = "00", "25"
 
 async def keep_looking(ports: Ports, settings: OrderSettings) -> None:
     """Look for unconfirmed payments for ever."""
-    while True:
-        await trio.sleep(settings.look_every_s)
-        try:
-            await look(ports, settings)
-        except BookError as error:
-            log.warning("books_refuse", reason=str(error))
+    await look_for_ever(settings.look_every_s, partial(look, ports, settings), log)
 
 
 async def look(ports: Ports, settings: OrderSettings) -> None:

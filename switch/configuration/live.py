@@ -20,6 +20,7 @@ import trio
 from acquirer.ledger.book import Book
 from acquirer.ledger.errors import BookBusy, BookError
 from acquirer.ledger.store.configuration import ChangeConfiguration, ConfigVersion
+from acquirer.payments.kernel.looking import look_for_ever
 from acquirer.switch.configuration.changes import SYSTEM, Author, configuration_of, versions_for
 from acquirer.switch.configuration.checks import FILE_TABLES, configuration_faults, refuse
 from acquirer.switch.configuration.documents import Difference, Document, Fault, differences
@@ -115,12 +116,7 @@ class Live(Generic[T]):
 
     async def keep_looking(self) -> None:
         """Take over every new epoch, for ever."""
-        while True:
-            await trio.sleep(EVERY_S)
-            try:
-                await self.look()
-            except BookError as error:
-                log.warning("books_refuse", reason=str(error))
+        await look_for_ever(EVERY_S, self.look, log)
 
     async def look(self) -> None:
         """Take the newest epoch over, if there is a newer one than was looked at.

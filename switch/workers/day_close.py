@@ -8,9 +8,8 @@ Source: ARCHITECTURE.md.
 from __future__ import annotations
 
 import structlog
-import trio
 
-from acquirer.ledger.errors import BookError
+from acquirer.payments.kernel.looking import look_for_ever
 from acquirer.switch.context import Context
 
 log = structlog.get_logger("acquirer.switch")
@@ -34,12 +33,7 @@ class DayClose:
 
     async def run(self) -> None:
         """Look every few seconds, for ever."""
-        while True:
-            await trio.sleep(EVERY_S)
-            try:
-                await self.look()
-            except BookError as error:
-                log.warning("books_refuse", reason=str(error))
+        await look_for_ever(EVERY_S, self.look, log)
 
     async def look(self) -> None:
         """Close the open date if it is over; note the clock.

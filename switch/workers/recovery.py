@@ -27,6 +27,7 @@ from acquirer.ledger.owed.leases import LeaseWatch
 from acquirer.ledger.store.rows import BadRow, EntryRow
 from acquirer.payments.kernel.errors import reason_of
 from acquirer.payments.kernel.holds import NO_ANSWER
+from acquirer.payments.kernel.looking import look_for_ever
 from acquirer.payments.kernel.records import LEASE_MS
 from acquirer.payments.kernel.undo import queue_reversal, undo_steps
 from acquirer.switch.context import Context
@@ -144,13 +145,12 @@ async def _end(context: Context, entry: Entry, now_ms: int) -> None:
 async def keep_recovering(context: Context) -> None:
     """Look for orphans every few seconds, for ever."""
     watch = LeaseWatch()
-    while True:
-        await trio.sleep(EVERY_S)
-        try:
-            await let_go(context, watch)
-            await recover(context)
-        except BookError as error:
-            log.warning("books_refuse", reason=str(error))
+
+    async def look() -> None:
+        await let_go(context, watch)
+        await recover(context)
+
+    await look_for_ever(EVERY_S, look, log)
 
 
 async def let_go(context: Context, watch: LeaseWatch) -> None:

@@ -13,11 +13,12 @@ from typing import Annotated, Any
 
 import typer
 
+from acquirer.cli.bodies import Change, show_members, the_one
 from acquirer.cli.books import AsJson, Config, Data
-from acquirer.cli.config import read_current, tell_change
+from acquirer.cli.config import read_current
 from acquirer.cli.lists import Column, print_list
-from acquirer.cli.operator import By, Reason, call_switch, refuse
-from acquirer.cli.screen import print_json, say
+from acquirer.cli.operator import By, Reason
+from acquirer.cli.screen import say
 from acquirer.config.business import MerchantSettings
 from acquirer.switch.configuration.kinds import KINDS, shown
 
@@ -70,13 +71,10 @@ def add(
         "mdr_basis_points": mdr_basis_points,
         "event_secret": event_secret or _new_secret(),
     }
-    body = {"kind": KIND.name, "members": members, "reason": reason}
-    done = call_switch(data, config, "config/add", body, by=by, as_json=as_json)
-    if as_json:
-        print_json(done | {"event_secret": members["event_secret"]})
-        return
-    tell_change(done)
-    if not event_secret:
+    asked = Change(KIND.name, by, reason, data, config, as_json)
+    done = asked.add(members)
+    asked.tell(done | {"event_secret": members["event_secret"]} if as_json else done)
+    if not (as_json or event_secret):
         say(f"its notices are signed with {members['event_secret']}")
 
 
@@ -94,14 +92,8 @@ def suspend(
 
     Example: acquirer merchants suspend 898110055410002 --reason "case 12" --data shop
     """
-    body = {
-        "kind": KIND.name,
-        "key": merchant_id,
-        "members": {"suspended": not lift},
-        "reason": reason,
-    }
-    done = call_switch(data, config, "config/change", body, by=by, as_json=as_json)
-    print_json(done) if as_json else tell_change(done)
+    asked = Change(KIND.name, by, reason, data, config, as_json)
+    asked.change(merchant_id, {"suspended": not lift})
 
 
 @merchants_app.command("list")
@@ -130,21 +122,14 @@ def show(
     Example: acquirer merchants show 898110055410002 --data shop
     """
     current = read_current(data, config)
-    found = next((one for one in current.merchants if one.merchant_id == merchant_id), None)
-    if found is None:
-        reason = f"no merchant {merchant_id!r}; `acquirer merchants list` shows all"
-        refuse({"code": "R05", "message": reason}, 1, as_json=as_json)
+    known = (one for one in current.merchants if one.merchant_id == merchant_id)
+    found = the_one(known, KIND.name, merchant_id, as_json=as_json)
     terminals = [
         terminal.terminal_id
         for terminal in current.terminals
         if terminal.merchant_id == merchant_id
     ]
-    members = {**shown(KIND, found), "terminals": terminals}
-    if as_json:
-        print_json(members)
-        return
-    for member, value in members.items():
-        say(f"{member}: {', '.join(map(str, value)) if isinstance(value, list) else value}")
+    show_members({**shown(KIND, found), "terminals": terminals}, as_json=as_json)
 
 
 def _new_secret() -> str:

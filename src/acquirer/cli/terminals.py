@@ -7,15 +7,16 @@ terminal in software is ``acquirer terminal``.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import quote
 
 import typer
 
+from acquirer.cli.bodies import Change, show_members, the_one
 from acquirer.cli.books import AsJson, Config, Data
-from acquirer.cli.config import read_current, tell_change
+from acquirer.cli.config import read_current
 from acquirer.cli.lists import Column, print_list
-from acquirer.cli.operator import By, Reason, call_switch, refuse
+from acquirer.cli.operator import By, Reason, call_switch
 from acquirer.cli.screen import print_json, say
 from acquirer.config.business import TerminalSettings
 from acquirer.switch.configuration.kinds import KINDS, shown
@@ -62,9 +63,8 @@ def add(
         "profile": profile,
         "tmk": tmk,
     }
-    body = {"kind": KIND.name, "members": members, "reason": reason}
-    done = call_switch(data, config, "config/add", body, by=by, as_json=as_json)
-    print_json(done) if as_json else tell_change(done)
+    asked = Change(KIND.name, by, reason, data, config, as_json)
+    asked.tell(asked.add(members))
 
 
 @terminals_app.command("hold")
@@ -81,9 +81,8 @@ def hold(
 
     Example: acquirer terminals hold 10000003 --reason "reported stolen" --data shop
     """
-    members = {"on_hold": not release}
-    done = _change(terminal_id, members, by, reason, data, config, as_json)
-    print_json(done) if as_json else tell_change(done)
+    asked = Change(KIND.name, by, reason, data, config, as_json)
+    asked.change(terminal_id, {"on_hold": not release})
 
 
 @terminals_app.command("keys")
@@ -128,21 +127,7 @@ def keys(
     rotation = {"keys_every": every or 0, "keys_each_batch": each_batch}
     members = {"tmk": tmk} if tmk else rotation
     reason = reason or ("" if tmk else "rotation of working keys")
-    done = _change(terminal_id, members, by, reason, data, config, as_json)
-    print_json(done) if as_json else tell_change(done)
-
-
-def _change(
-    terminal_id: str,
-    members: dict[str, Any],
-    by: str,
-    reason: str,
-    data: Data,
-    config: Config,
-    as_json: bool,
-) -> dict[str, Any]:
-    body = {"kind": KIND.name, "key": terminal_id, "members": members, "reason": reason}
-    return call_switch(data, config, "config/change", body, by=by, as_json=as_json)
+    Change(KIND.name, by, reason, data, config, as_json).change(terminal_id, members)
 
 
 @terminals_app.command("list")
@@ -170,15 +155,9 @@ def show(
     Example: acquirer terminals show 10000003 --data shop
     """
     terminals = read_current(data, config).terminals
-    found = next((one for one in terminals if one.terminal_id == terminal_id), None)
-    if found is None:
-        reason = f"no terminal {terminal_id!r}; `acquirer terminals list` shows all"
-        refuse({"code": "R05", "message": reason}, 1, as_json=as_json)
-    if as_json:
-        print_json(shown(KIND, found))
-        return
-    for member, value in shown(KIND, found).items():
-        say(f"{member}: {value}")
+    known = (one for one in terminals if one.terminal_id == terminal_id)
+    found = the_one(known, KIND.name, terminal_id, as_json=as_json)
+    show_members(shown(KIND, found), as_json=as_json)
 
 
 @terminals_app.command("end-keys")
