@@ -53,6 +53,7 @@ def test_an_entry_is_undone_once_it_has_been_watched_for_a_minute(
                 in_doubt={},
                 numbers=SimpleNamespace(take=take),
                 saf_queued=lambda: said.append("queued"),
+                events_queued=lambda: said.append("told"),
             )
             context: Any = SimpleNamespace(
                 book=book, ports=ports, clock=SimpleNamespace(now_ms=wall_ms)
@@ -72,7 +73,7 @@ def test_an_entry_is_undone_once_it_has_been_watched_for_a_minute(
                 assert found is not None
                 assert found.state is State.TIMED_OUT
                 assert [1] == [item.original_id for item in await book.saf_pending()]
-                assert ["queued"] == said
+                assert ["queued", "told"] == said
                 nursery.cancel_scope.cancel()
 
     trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
