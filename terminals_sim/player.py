@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import msgspec
+
 from acquirer.codecs.de59 import De59
 from acquirer.codecs.dialect import load_dialect
 from acquirer.codecs.errors import CodecError
@@ -251,8 +253,8 @@ def bent(request: Request, step: Step, encoding: str) -> Request:
             message.fields[int(number)] = value
         elif number == "60" and part in tuple("1234567"):
             digits = De60.parse(message.get(60))
-            name = tuple(De60.__dataclass_fields__)[int(part) - 1]
-            message.fields[60] = replace(digits, **{name: value}).format()
+            name = De60.__struct_fields__[int(part) - 1]
+            message.fields[60] = msgspec.structs.replace(digits, **{name: value}).format()
         elif number == "59" and len(part) == 2:
             items = dict(De59.parse(message.binary(59)).items)
             built: dict[str, str | bytes] = {**items, part: value}

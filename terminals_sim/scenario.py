@@ -54,7 +54,7 @@ WORDS = frozenset(
 _DECIDES = frozenset({"answer", "outcome", "response_code", "39"})
 _FIELD = re.compile(r"[0-9]{1,3}(\.[A-Za-z0-9]{1,2})?")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_DE60 = tuple(De60.__dataclass_fields__)
+_DE60 = De60.__struct_fields__
 _DE61 = tuple(De61.__dataclass_fields__)
 
 
