@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 import psycopg
 from psycopg.types.numeric import Int8Dumper
-from sqlalchemy import URL, Engine, create_engine, event, make_url
+from sqlalchemy import Engine, create_engine, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.exc import ArgumentError
@@ -96,6 +96,9 @@ class Session:
         self.is_postgresql = database.kind == "postgresql"
         self.connection = database.connect()
         self.cursor: Cursor = self.connection.cursor()
+        self._notices: list[psycopg.errors.Diagnostic] = []
+        if self.is_postgresql:
+            self.connection.add_notice_handler(self._notices.append)
         self._begin = "BEGIN" if self.is_postgresql else "BEGIN IMMEDIATE"
 
     def begin(self) -> None:
@@ -103,8 +106,21 @@ class Session:
         self.cursor.execute(self._begin)
 
     def commit(self) -> None:
-        """Make it durable."""
+        """Make it durable.
+
+        Raises:
+            psycopg.OperationalError: the server says that it is, but not that its replica has it
+                (a wait for the replica that an operator has cancelled ends in a warning only), or
+                that it is not.
+        """
+        self._notices.clear()
         self.cursor.execute("COMMIT")
+        if not self.is_postgresql:
+            return
+        status = getattr(self.cursor, "statusmessage", "")
+        if self._notices or status != "COMMIT":
+            said = [notice.message_primary for notice in self._notices]
+            raise psycopg.OperationalError(f"COMMIT ended in {status}, with {said}")
 
     def rollback(self) -> None:
         """Undo the transaction if there is one."""
@@ -178,7 +194,18 @@ class Session:
 
 ROWS_MAX = 64
 _CAST = re.compile("::[a-z]+")
+_POSTGRESQL = re.compile(r"postgresql(\+[a-z0-9]+)?://(.*)", re.DOTALL)
 _URLS = "write sqlite:///FILE or postgresql://USER@HOST:PORT/NAME"
+
+# A server whose machine or network has gone says nothing: it is given up after eleven seconds,
+# and as a place to connect to after five. What the URL says goes first.
+_PATIENCE: dict[str, Any] = {
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 11_000,
+}
 
 
 @lru_cache(maxsize=256)
@@ -200,59 +227,92 @@ def for_rows(text: str, size: int, is_postgresql: bool) -> str:
     return head + ", ".join([row] * size) + tail
 
 
-def _parsed(url: str) -> URL:
-    """A database URL; no message shows it, for it may hold a password.
+def _sqlite_file(url: str) -> str:
+    """The file of a SQLite URL, empty or ``:memory:`` in memory.
 
     Raises:
         SchemaError: it is none.
     """
     try:
         parsed = make_url(url)
-        if parsed.get_backend_name() == "postgresql":
-            psycopg.conninfo.conninfo_to_dict(_libpq(parsed))
     except (ArgumentError, ValueError):
         raise SchemaError(f"it is no database URL; {_URLS}") from None
-    except psycopg.ProgrammingError as error:
-        raise SchemaError(f"{str(error).strip()}; {_URLS}") from None
-    if parsed.get_backend_name() == "sqlite" and parsed.host:
+    kind = parsed.get_backend_name()
+    if kind != "sqlite":
+        raise SchemaError(f"the books live in SQLite or PostgreSQL, not in {kind}")
+    if parsed.host:
         raise SchemaError(f"a SQLite URL has three slashes or four; {_URLS}")
-    return parsed
+    return parsed.database or ""
 
 
-def _libpq(url: URL) -> str:
-    return url.set(drivername="postgresql").render_as_string(hide_password=False)
+def _server(url: str, after_scheme: str) -> dict[str, Any]:
+    """libpq's parameters of a PostgreSQL URL; no message shows it, for it may hold a password.
+
+    Lists of hosts with a port each are libpq's own; all else may also be written as SQLAlchemy
+    takes it, with a password that is not percent-encoded.
+
+    Raises:
+        SchemaError: it is none.
+    """
+    text = f"postgresql://{after_scheme}"
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        pass
+    else:
+        if twice := [name for name, value in parsed.query.items() if not isinstance(value, str)]:
+            raise SchemaError(f"{twice[0]!r} stands in it twice; write host=A,B&port=A,B")
+        text = parsed.set(drivername="postgresql").render_as_string(hide_password=False)
+        # SQLAlchemy writes a blank as a plus sign, which libpq does not read as one.
+        place, mark, query = text.partition("?")
+        text = place + mark + query.replace("+", "%20")
+    try:
+        found = psycopg.conninfo.conninfo_to_dict(text)
+    except psycopg.ProgrammingError as error:
+        said = str(error).strip()
+        is_safe = said.startswith("invalid URI query parameter")
+        raise SchemaError(f"{said if is_safe else 'it is no database URL'}; {_URLS}") from None
+    ports = str(found.get("port", "")).split(",")
+    if not all(port == "" or (port.isdecimal() and 0 < int(port) < 65_536) for port in ports):
+        raise SchemaError(f"it is no database URL: a port is none; {_URLS}")
+    return {**_PATIENCE, **found}
 
 
 class Database:
     """Where the books are, and how to reach them.
 
     Args:
-        url: SQLAlchemy URL, ``sqlite:///relative.db``, ``sqlite:////absolute.db``, ``sqlite://``
-            (in memory) or ``postgresql://…``.
+        url: ``sqlite:///relative.db``, ``sqlite:////absolute.db``, ``sqlite://`` (in memory) or
+            ``postgresql://…``, where several hosts may stand, as libpq takes them.
         lock_wait_ms: how long a statement waits for somebody else's lock.
+
+    Attributes:
+        kind: ``sqlite`` or ``postgresql``.
+
+    Raises:
+        SchemaError: the URL cannot be used.
     """
 
     errors: tuple[type[Exception], ...] = (sqlite3.Error, psycopg.Error)
 
     def __init__(self, url: str, *, lock_wait_ms: int = 2_000) -> None:
-        parsed = _parsed(url)
-        self.kind = parsed.get_backend_name()
-        if self.kind not in _DIALECTS:
-            raise SchemaError(f"the books live in SQLite or PostgreSQL, not in {self.kind}")
-        if self.kind == "sqlite" and sqlite3.sqlite_version_info < SQLITE_VERSION_MIN:
-            raise SchemaError(f"SQLite {sqlite3.sqlite_version} is too old; 3.37 is needed")
-        self.url: URL = (
-            parsed.set(drivername="postgresql+psycopg") if self.kind == "postgresql" else parsed
-        )
+        self._file = ""
+        self._server: dict[str, Any] = {}
+        if named := _POSTGRESQL.fullmatch(url):
+            self.kind = "postgresql"
+            self._server = _server(url, named[2])
+        else:
+            self.kind = "sqlite"
+            self._file = _sqlite_file(url)
+            if sqlite3.sqlite_version_info < SQLITE_VERSION_MIN:
+                raise SchemaError(f"SQLite {sqlite3.sqlite_version} is too old; 3.37 is needed")
         self._lock_wait_ms = lock_wait_ms
         self._is_made = False
 
     @property
     def file(self) -> Path | None:
         """The SQLite file, or None in memory and on PostgreSQL."""
-        if self.kind != "sqlite" or self.url.database in (None, "", ":memory:"):
-            return None
-        return Path(str(self.url.database))
+        return None if self._file in ("", ":memory:") else Path(self._file)
 
     def connect(self) -> Any:
         """A new driver connection without transaction control of its own.
@@ -284,12 +344,11 @@ class Database:
     def _connect_postgresql(self) -> psycopg.Connection[Row]:
         # What is read under a lock must be what was committed before it: READ COMMITTED.
         options = (
-            f"-c synchronous_commit=on -c lock_timeout={self._lock_wait_ms}"
+            f"{self._server.get('options', '')} -c synchronous_commit=on"
+            f" -c lock_timeout={self._lock_wait_ms}"
             " -c default_transaction_isolation=read\\ committed"
         )
-        connection = psycopg.connect(
-            _libpq(self.url), autocommit=True, options=options, connect_timeout=5
-        )
+        connection = psycopg.connect(autocommit=True, **{**self._server, "options": options})
         # One type for all integers: else each magnitude makes another prepared statement.
         connection.adapters.register_dumper(int, Int8Dumper)
         return connection
@@ -303,7 +362,8 @@ class Database:
             # Not by an option of the connection: with several hosts, one of which takes writes,
             # libpq would take it for one that does not.
             return create_engine(
-                self.url,
+                "postgresql+psycopg://",
+                creator=lambda: psycopg.connect(**self._server),
                 isolation_level="REPEATABLE READ",
                 execution_options={"postgresql_readonly": True},
                 poolclass=NullPool,
@@ -368,7 +428,9 @@ def _postgresql_fault(error: psycopg.Error, committing: bool) -> Fault:
         return Fault.RETRY
     # 08 connection, 53 resources, 55 not in the state (locks), 57 operator, 58 system, 25 r/o.
     refuses = state[:2] in ("08", "53", "55", "57", "58", "25", "XX")
-    if committing and (not state or state[:2] in ("08", "57", "58")):
+    # Only what is certainly a refusal (constraints, conflicts, a failed or read-only transaction)
+    # says that a COMMIT did nothing; 40003 is "statement completion unknown".
+    if committing and (state[:2] not in ("23", "25", "40", "P0") or state == "40003"):
         return Fault.LOST
     if refuses or (
         not state and isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)

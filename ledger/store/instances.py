@@ -46,6 +46,11 @@ NOTE_CLOCK = Sql(
     .where(instances.c.owner == bindparam("mine"))
     .values({name: bindparam(f"new_{name}") for name in _CLOCK})
 )
+_SAME_AGAIN = Sql(
+    update(instances)
+    .where(instances.c.owner == bindparam("mine"))
+    .values(started_at_ms=instances.c.started_at_ms)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +161,18 @@ def relock_name(session: Session, instance: str) -> None:
         )
         if not session.cursor.fetchone()[0]:
             raise BookUnavailable(f"instance {instance!r} is locked by another connection")
+
+
+def settle(session: Session, owner: str) -> None:
+    """Wait until all that a new connection can read is as safe as what was committed on it.
+
+    A server that has come back after a crash shows what it had written down and its replica may
+    not have, which nobody was told of and which the next failover may undo. A commit of our own
+    comes after all of that in its log, and so in the replica's.
+    """
+    session.begin()
+    session.run(_SAME_AGAIN, mine=owner)
+    session.commit()
 
 
 def _lock_key(instance: str) -> str:

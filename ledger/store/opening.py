@@ -74,6 +74,7 @@ class Opening:
             self.check(session)
             if session.is_postgresql:
                 instances.relock_name(session, self._instance)
+                instances.settle(session, self.owner)
             return
         if session.is_postgresql:
             instances.lock_name(session, self._instance)

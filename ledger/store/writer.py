@@ -196,6 +196,8 @@ class Writer:
                 self._drop()
             return error
         except Exception as error:
+            if self._session is not None and self._session.broken:
+                self._drop()
             return self._failure(error)
 
     def _write(self, units: list[Unit]) -> list[Result]:

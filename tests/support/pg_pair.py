@@ -40,8 +40,7 @@ class PgPair:
             self._as = {"user": "pgserver"}
             shutil.chown(self._folder, "pgserver")
         self._folder.chmod(0o755)
-        hosts = f"{self._socket('a')},{self._socket('b')}"
-        self.url = f"postgresql://postgres@/books?host={hosts}&target_session_attrs=read-write"
+        self.url = self.url_of("a", "b")
 
     def _socket(self, name: str) -> Path:
         return self._folder / f"{name}-socket"
@@ -95,11 +94,39 @@ class PgPair:
 
     def restart_primary(self) -> None:
         """Start the killed primary again: it recovers from its log."""
+        self._restart("a")
+
+    def kill_standby(self) -> None:
+        """SIGKILL to the standby: every commit waits from now on."""
+        self._kill("b")
+
+    def restart_standby(self) -> None:
+        """Start the killed standby again."""
+        self._restart("b")
+
+    def _restart(self, name: str) -> None:
         # Where nobody reaps the dead, its lock files look as if it were alive.
-        (self._folder / "a" / "postmaster.pid").unlink(missing_ok=True)
-        for lock in self._socket("a").glob(".s.PGSQL.*"):
+        (self._folder / name / "postmaster.pid").unlink(missing_ok=True)
+        for lock in self._socket(name).glob(".s.PGSQL.*"):
             lock.unlink()
-        self._start("a")
+        self._start(name)
+
+    def waiting(self) -> list[int]:
+        """Processes of the primary whose COMMIT waits for the standby."""
+        query = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+        with self._connect("a") as primary:
+            return [int(pid) for (pid,) in primary.execute(query)]
+
+    def give_up(self) -> None:
+        """Let each waiting COMMIT end without the standby, as an operator can."""
+        with self._connect("a") as primary:
+            for pid in self.waiting():
+                primary.execute("SELECT pg_cancel_backend(%s)", (pid,))
+
+    def url_of(self, *hosts: str) -> str:
+        """Whichever takes writes of: the primary (``a``), the standby (``b``), any dead one."""
+        places = ",".join(str(self._socket(host)) for host in hosts)
+        return f"postgresql://postgres@/books?host={places}&target_session_attrs=read-write"
 
     def promote(self) -> None:
         """Make the standby the primary."""

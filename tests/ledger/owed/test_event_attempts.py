@@ -15,7 +15,6 @@ from acquirer.ledger.journal.steps import (
 )
 from acquirer.ledger.owed.notices import ATTEMPT_LOG_CHARACTERS_MAX
 from acquirer.ledger.reports.orders import EventAttempt, event_story
-from acquirer.ledger.store.database import Database
 from acquirer.routing.orders.adapter import Delivered, EventAnswer, Rejected
 from acquirer.routing.orders.outbox import attempt_line
 
@@ -33,7 +32,7 @@ async def book_of(url: str) -> AsyncIterator[Book]:
 
 def attempts_of(url: str) -> tuple[EventAttempt, ...]:
     """As a report reads them."""
-    with create_engine(Database(url).url).connect() as connection:
+    with create_engine(url.replace("postgresql:", "postgresql+psycopg:")).connect() as connection:
         story = event_story(connection, "a1")
         assert story is not None
         assert event_story(connection, "a2") is None

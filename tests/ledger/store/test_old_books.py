@@ -95,7 +95,7 @@ def old_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         url = f"sqlite:///{tmp_path / 'old.sqlite3'}"
     else:
         url = request.getfixturevalue("empty_postgresql_url")
-    engine = create_engine(Database(url).url)
+    engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
     config = Config()
     folder = Path(migrate_module.__file__).with_name("migrations")
     config.set_main_option("script_location", str(folder))
@@ -108,7 +108,7 @@ def old_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 def _rows(url: str, query: str) -> list[tuple[Any, ...]]:
-    engine = create_engine(Database(url).url)
+    engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
     with engine.connect() as connection:
         rows = [
             tuple(bytes(v) if isinstance(v, memoryview) else v for v in row)
@@ -139,7 +139,7 @@ def test_books_of_an_earlier_version_open_verify_and_go_on(
 
 def test_keys_that_wait_go_on_waiting(old_url: str) -> None:
     """What terminals were handed before is good still, the newest first; the rest have none."""
-    engine = create_engine(Database(old_url).url)
+    engine = create_engine(old_url.replace("postgresql:", "postgresql+psycopg:"))
     with engine.begin() as connection:
         connection.execute(
             text(

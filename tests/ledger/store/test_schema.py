@@ -33,7 +33,7 @@ from acquirer.ledger.store.writer import Writer
 
 def test_migrations_make_the_tables_of_the_schema(writer: Writer, url: str) -> None:
     """What the program believes and what a database gets are the same."""
-    with create_engine(Database(url).url).connect() as connection:
+    with create_engine(url.replace("postgresql:", "postgresql+psycopg:")).connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
 
