@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from acquirer.ledger.errors import SchemaError
 from acquirer.ledger.store.configuration import StoredConfiguration, read_configuration
 from acquirer.ledger.store.database import Database
+from acquirer.ledger.store.migrate import only_adds
 from acquirer.ledger.store.schema import SCHEMA_VERSION
 
 NOTHING = StoredConfiguration(0, ())
@@ -67,7 +68,7 @@ def _state(connection: Connection, may_create: bool) -> BooksState:
         if not may_create:
             raise SchemaError("the database is empty, but there were books; restore a copy")
         return BooksState("no books yet; the first start makes them")
-    if found > SCHEMA_VERSION:
+    if found > SCHEMA_VERSION and not only_adds(found):
         raise SchemaError(
             f"the books are at schema {found}, this program knows {SCHEMA_VERSION}: a later release"
             " wrote them; install that one"

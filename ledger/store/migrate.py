@@ -30,13 +30,32 @@ def stored_version(session: Session) -> str:
     return row[0] if row else ""
 
 
+def only_adds(stored: str, known: str = SCHEMA_VERSION) -> bool:
+    """Whether a later schema leaves all as it was for programs that know an earlier one.
+
+    A migration that only adds says so in its name: ``0020.0018`` is 0020, and programs of 0018
+    and later go on with it.
+
+    >>> only_adds("0020.0018", "0018"), only_adds("0020.0018", "0019.0018")
+    (True, True)
+    >>> only_adds("0020.0018", "0017"), only_adds("0020", "0019"), only_adds("0018", "0018")
+    (False, False, False)
+    """
+    number, _, oldest = stored.partition(".")
+    mine = known.partition(".")[0]
+    return bool(oldest) and oldest <= mine < number
+
+
 def migrate(session: Session) -> None:
     """Create or renew the tables, in one transaction; nothing where they are as they should be.
+
+    What a later version of the program has only added to stays as it is.
 
     Raises:
         SchemaError: the database was written by a later version of the program.
     """
-    if stored_version(session) == SCHEMA_VERSION:
+    stored = stored_version(session)
+    if stored == SCHEMA_VERSION or only_adds(stored):
         return
     # Alembic takes long to import, and most starts find nothing to migrate.
     from alembic import command
