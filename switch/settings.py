@@ -21,6 +21,12 @@ from acquirer.config.business import (
     TerminalSettings,
 )
 from acquirer.config.constraints import Positive, PositiveSeconds
+from acquirer.config.downloads import (
+    BlacklistSettings,
+    CaKeySettings,
+    IcParameterSettings,
+    ParameterSettings,
+)
 from acquirer.config.tls import TlsSettings
 from acquirer.payments.kernel.stand_in import StandInRule
 from acquirer.routing.banks.choice import RouteRule
@@ -182,6 +188,8 @@ class SwitchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         operator_token: what commands of this file's owner present; empty allows no command that
             changes anything.
         operators: who may run such commands under a name of his own (``--by``).
+        parameters, ca_keys, ic_parameters, blacklist: what terminals fetch; of the first and the
+            last one table at most.
     """
 
     database: DatabaseSettings
@@ -202,6 +210,10 @@ class SwitchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     orders: OrderSettings = OrderSettings()
     order_types: list[OrderTypeSettings] = []
     instalment_plans: list[InstalmentPlanSettings] = []
+    parameters: list[ParameterSettings] = []
+    ca_keys: list[CaKeySettings] = []
+    ic_parameters: list[IcParameterSettings] = []
+    blacklist: list[BlacklistSettings] = []
     order_systems: list[OrderSystemSettings] = []
     order_hosts: list[BankSettings] = []
     data_key: str = ""

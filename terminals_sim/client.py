@@ -9,17 +9,20 @@ next transaction. Source: docs/interfaces/terminal.md; start at :meth:`TerminalC
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
 
 import trio
 
+from acquirer.codecs.errors import CodecError
 from acquirer.codecs.instalments import InstalmentTerms
 from acquirer.codecs.tpdu import ProcessingDemand
 from acquirer.config.estate import Card
 from acquirer.terminals_sim import kinds
 from acquirer.terminals_sim.cards import Entry, present
+from acquirer.terminals_sim.downloads import DEMANDED, OF_DOWNLOADS, fetch
 from acquirer.terminals_sim.errors import LinkError, LocalRefusal
 from acquirer.terminals_sim.kinds import Kind
 from acquirer.terminals_sim.link import TerminalLink
@@ -304,6 +307,11 @@ class TerminalClient:
             kinds.ORDER_EXCEPTION, lambda: self.terminal.order_exception(order_no, reason, text)
         )
 
+    async def download(self, kind: str) -> tuple[Result, tuple[bytes, ...]]:
+        """Fetch all of a kind, as ``downloads.fetch``: the last result, and what came."""
+        async with self._turn:
+            return await fetch(kind, self.terminal, self._once)
+
     async def settle_debts(self) -> Result | None:
         """Send what is owed and nothing else; None where nothing is left that must go first."""
         async with self._turn:
@@ -360,6 +368,9 @@ class TerminalClient:
     async def _follow_up(self, request: Request, demand: ProcessingDemand) -> None:
         if self.state.sign_on_due:
             await self._sign_on_again()
+        if demand in DEMANDED and request.kind.name not in OF_DOWNLOADS:
+            with suppress(CodecError):
+                await fetch(DEMANDED[demand], self.terminal, self._once)
         if demand == ProcessingDemand.UPLOAD_STATUS:
             for order_no in self.terminal.unconfirmed(request):
                 build = partial(self.terminal.order_confirm, order_no)

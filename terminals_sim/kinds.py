@@ -53,6 +53,8 @@ def _management(name: str, mti: str, code: str, *, mac: bool = False, stan: bool
 SIGN_ON = _management("sign_on", "0800", "003")
 SIGN_OFF = _management("sign_off", "0820", "002")
 ECHO = _management("echo", "0820", "301", stan=False)
+DOWNLOAD = _management("download", "0800", "360")
+DOWNLOAD_QUERY = _management("download_query", "0820", "372")
 COURIER_SIGN_ON = _management("courier_sign_on", "0820", "402", mac=True)
 COURIER_SIGN_OFF = _management("courier_sign_off", "0820", "403", mac=True)
 BALANCE = Kind("balance", "0200", "310000", "01", condition_code="00", journaled=False)

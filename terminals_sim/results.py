@@ -56,6 +56,7 @@ class Result:
         message: one line for people.
         reversed: whether a reversal of it was sent and acknowledged.
         order_no: the order that a shop's till has opened.
+        fetched: what a download brought, an item or a page each.
         repayment: what an instalment costs the card's holder; None where it brings nothing such.
         faults: what breaks the interface in the reply.
         reply: the decoded reply, whose ``repr`` masks; None where there was none.
@@ -78,6 +79,7 @@ class Result:
     order: OrderView | None = None
     order_no: str = ""
     repayment: Repayment | None = None
+    fetched: tuple[bytes, ...] = ()
     reply: Message | None = field(default=None, repr=False)
 
     @property

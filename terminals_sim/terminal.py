@@ -15,6 +15,7 @@ from acquirer.codecs.de59 import De59
 from acquirer.codecs.private_fields import De53, De61
 from acquirer.terminals_sim import kinds, outcomes
 from acquirer.terminals_sim.cards import Presented
+from acquirer.terminals_sim.download_requests import DownloadRequests
 from acquirer.terminals_sim.errors import LocalRefusal
 from acquirer.terminals_sim.messages import Request, assemble, read_reply
 from acquirer.terminals_sim.order_requests import OrderRequests
@@ -31,7 +32,7 @@ OTHER_REASON = "06"
 BY_PHONE = "01"
 
 
-class Terminal(OrderRequests, SaleRequests):
+class Terminal(OrderRequests, SaleRequests, DownloadRequests):
     """One terminal; not for use by two tasks at a time."""
 
     def __repr__(self) -> str:

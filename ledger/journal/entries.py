@@ -241,6 +241,7 @@ class TerminalRow:
         waiting: keys beside the confirmed ones, the newest first.
         key_version: counts the changes of the row.
         proved_at_ms: when a message verified under the confirmed keys for the first time.
+        fetched: kinds of downloads that it has, each with its version.
     """
 
     terminal_id: str
@@ -252,6 +253,7 @@ class TerminalRow:
     waiting: tuple[HandedKeys, ...] = ()
     key_version: int = 0
     proved_at_ms: int = 0
+    fetched: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

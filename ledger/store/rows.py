@@ -31,6 +31,7 @@ from acquirer.ledger.journal.steps import (
 Row = tuple[Any, ...]
 
 encode_json = msgspec.json.Encoder().encode
+_decode_fetched = msgspec.json.Decoder(tuple[tuple[str, str], ...]).decode
 _decode_waiting = msgspec.json.Decoder(tuple[HandedKeys, ...]).decode
 
 
@@ -211,11 +212,26 @@ def order_of(row: Row) -> OrderRow:
 
 def terminal_of(row: Row) -> TerminalRow:
     """A terminal from its columns in the table's order."""
-    terminal_id, batch, is_signed_on, tpk, tak, tdk, handed, version, proved_at_ms = row
+    terminal_id, batch, is_signed_on, tpk, tak, tdk, handed, version, *rest = row
+    proved_at_ms, fetched = rest
     waiting = _decode_waiting(handed) if handed else ()
     return TerminalRow(
-        terminal_id, batch, bool(is_signed_on), tpk, tak, tdk, waiting, version, proved_at_ms
+        terminal_id,
+        batch,
+        bool(is_signed_on),
+        tpk,
+        tak,
+        tdk,
+        waiting,
+        version,
+        proved_at_ms,
+        _decode_fetched(fetched) if fetched else (),
     )
+
+
+def fetched_text(fetched: tuple[tuple[str, str], ...]) -> str:
+    """What a terminal has fetched, as the database keeps it: JSON, or empty."""
+    return encode_json(fetched).decode() if fetched else ""
 
 
 def waiting_text(waiting: tuple[HandedKeys, ...]) -> str:

@@ -24,7 +24,7 @@ from acquirer.ledger.store.columns import (
 )
 
 # The migration that creates exactly these tables; a test holds them equal.
-SCHEMA_VERSION = "0018"
+SCHEMA_VERSION = "0019"
 
 # Names of constraints are fixed, so that both databases and later migrations agree on them.
 metadata = MetaData(
@@ -247,6 +247,7 @@ terminals = Table(
     text_column("waiting", ""),
     integer("key_version"),
     integer("proved_at_ms", 0),
+    text_column("fetched", ""),
     sqlite_strict=True,
 )
 

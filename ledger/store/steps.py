@@ -44,7 +44,7 @@ from acquirer.ledger.store import statements as sql
 from acquirer.ledger.store.configuration import ChangeConfiguration, change_configuration
 from acquirer.ledger.store.database import Session
 from acquirer.ledger.store.limit_counts import limit_daily
-from acquirer.ledger.store.rows import entry_row, update_row, waiting_text
+from acquirer.ledger.store.rows import entry_row, fetched_text, update_row, waiting_text
 
 
 def _insert_entry(session: Session, _accounting: Accounting, step: InsertEntry) -> bool:
@@ -108,6 +108,7 @@ def _put_terminal(session: Session, _accounting: Accounting, step: PutTerminal) 
         "waiting": waiting_text(row.waiting),
         "key_version": row.key_version,
         "proved_at_ms": row.proved_at_ms,
+        "fetched": fetched_text(row.fetched),
     }
     if step.expected_version is None:
         return session.changed(sql.PUT_TERMINAL, terminal_id=row.terminal_id, **fields) == 1

@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import date
 
 from acquirer.codecs.currencies import ALPHABETIC
+from acquirer.codecs.errors import LocalFormatError
 from acquirer.config.business import LimitRule
+from acquirer.config.downloads import ITEMS_MAX
 from acquirer.config.loading import ConfigError
 from acquirer.config.tls import server_context
 from acquirer.payments.kernel.calendar import time_zone
@@ -26,6 +28,7 @@ from acquirer.routing.orders.webhooks import secret_key
 from acquirer.switch.configuration.documents import Fault
 from acquirer.switch.configuration.kinds import KINDS, ConfigKind, Configuration, keyed
 from acquirer.switch.settings import SwitchSettings
+from acquirer.switch.terminals.catalogue import DE62_BYTES_MAX, application_item
 
 # Where something stands, from kind, index and member.
 Place = Callable[[ConfigKind, int, str], str]
@@ -33,6 +36,12 @@ MERCHANT, TERMINAL, COURIER = KINDS["merchant"], KINDS["terminal"], KINDS["couri
 ROUTE, ORDER_SYSTEM, ORDER_TYPE = KINDS["route"], KINDS["order_system"], KINDS["order_type"]
 LIMIT = KINDS["limit"]
 PLAN = KINDS["instalment_plan"]
+DOWNLOADS_MAX = {
+    "parameters": 1,
+    "ca_keys": ITEMS_MAX,
+    "ic_parameters": ITEMS_MAX,
+    "blacklist": 1,
+}
 FILE_TABLES = {kind: kind.table for kind in KINDS.values()}
 
 
@@ -138,6 +147,7 @@ def configuration_faults(
         *_unowned(settings, configuration, place),
         *_unusable(settings, configuration, place),
         *_plan_faults(settings, configuration, place),
+        *_download_faults(configuration, place),
         *_carried(settings, configuration, place),
         *_limit_faults(configuration, place),
     ]
@@ -179,6 +189,23 @@ def _unowned(
             yield Fault(place(ORDER_SYSTEM, index, "host"), f"no such order host {system.host!r}")
     for fault in route_faults(configuration.routes, [bank.name for bank in settings.banks]):
         yield Fault(place(ROUTE, fault.rule, fault.key), fault.reason)
+
+
+def _download_faults(configuration: Configuration, place: Place) -> Iterator[Fault]:
+    """More than a terminal can ask for, or be sent."""
+    for name, most in DOWNLOADS_MAX.items():
+        kind = KINDS[name]
+        if len(configuration.of_kind(kind)) > most:
+            yield Fault(place(kind, most, ""), f"more than {most}")
+    for index, application in enumerate(configuration.ic_parameters):
+        try:
+            size = len(application_item(application).whole)
+        except LocalFormatError as error:
+            yield Fault(place(KINDS["ic_parameters"], index, "objects"), str(error))
+            continue
+        if size >= DE62_BYTES_MAX:
+            reason = f"{size} bytes; a terminal takes {DE62_BYTES_MAX - 1}"
+            yield Fault(place(KINDS["ic_parameters"], index, "objects"), reason)
 
 
 def _plan_faults(

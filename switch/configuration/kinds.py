@@ -22,6 +22,12 @@ from acquirer.config.business import (
     OrderTypeSettings,
     TerminalSettings,
 )
+from acquirer.config.downloads import (
+    BlacklistSettings,
+    CaKeySettings,
+    IcParameterSettings,
+    ParameterSettings,
+)
 from acquirer.payments.kernel.stand_in import StandInRule
 from acquirer.routing.banks.choice import RouteRule
 from acquirer.routing.orders.settings import OrderSystemSettings
@@ -80,6 +86,10 @@ KINDS: Mapping[str, ConfigKind] = MappingProxyType(
             ConfigKind("order_system", "order_systems", OrderSystemSettings, "name", ordered=True),
             ConfigKind("order_type", "order_types", OrderTypeSettings, "name", ordered=True),
             ConfigKind("instalment_plan", "instalment_plans", InstalmentPlanSettings, "id"),
+            ConfigKind("parameters", "parameters", ParameterSettings),
+            ConfigKind("ca_keys", "ca_keys", CaKeySettings, "name", ordered=True),
+            ConfigKind("ic_parameters", "ic_parameters", IcParameterSettings, "aid", ordered=True),
+            ConfigKind("blacklist", "blacklist", BlacklistSettings),
         )
     }
 )
@@ -98,6 +108,10 @@ class Configuration(msgspec.Struct, frozen=True):
     order_systems: tuple[OrderSystemSettings, ...] = ()
     order_types: tuple[OrderTypeSettings, ...] = ()
     instalment_plans: tuple[InstalmentPlanSettings, ...] = ()
+    parameters: tuple[ParameterSettings, ...] = ()
+    ca_keys: tuple[CaKeySettings, ...] = ()
+    ic_parameters: tuple[IcParameterSettings, ...] = ()
+    blacklist: tuple[BlacklistSettings, ...] = ()
 
     @classmethod
     def of_file(cls, settings: SwitchSettings) -> Configuration:

@@ -9,6 +9,7 @@ from acquirer.routing.banks.choice import route_table
 from acquirer.routing.orders.client import OrderSystems
 from acquirer.switch.configuration.kinds import Configuration
 from acquirer.switch.settings import SwitchSettings
+from acquirer.switch.terminals.catalogue import catalogue_of
 from acquirer.switch.terminals.terminals import Snapshot, Terminals
 
 
@@ -44,7 +45,13 @@ class Builder:
             business.merchants,
             before.terminals if before else {},
         )
-        return Snapshot(business, joined)
+        downloads = catalogue_of(
+            configuration.parameters,
+            configuration.ca_keys,
+            configuration.ic_parameters,
+            configuration.blacklist,
+        )
+        return Snapshot(business, joined, downloads)
 
 
 def business_of(settings: SwitchSettings, configuration: Configuration, epoch: int) -> Business:

@@ -82,7 +82,7 @@ def _handed_out(context: Context, request: Request, keys: HandedKeys) -> Told:
     return Told(
         ResponseCode.APPROVED,
         {
-            **_numbered(context, request),
+            **numbered(context, request),
             60: De60("00", request.terminal.row.batch, keys.network_code).format(),
             62: keys.de62,
         },
@@ -100,7 +100,7 @@ async def sign_off(context: Context, request: Request) -> Told:
         if request.keys not in terminal.key_generations() or await context.terminals.save(
             terminal, without_keys(terminal.row)
         ):
-            return Told(ResponseCode.APPROVED, _numbered(context, request))
+            return Told(ResponseCode.APPROVED, numbered(context, request))
     raise BookBusy("the terminal's keys kept changing")
 
 
@@ -114,7 +114,8 @@ def _times(context: Context, request: Request) -> dict[int, str]:
     return {12: stamp.local_time, 13: stamp.local_date}
 
 
-def _numbered(context: Context, request: Request) -> dict[int, str]:
+def numbered(context: Context, request: Request) -> dict[int, str]:
+    """Time, date and RRN of a management message's reply."""
     # No number of the books: whoever floods us with these would use a day's up.
     rrn_day = context.ports.calendar.stamp(request.origin.now_ms).rrn_day
     return {**_times(context, request), 37: unnumbered_rrn(request.origin.stan, rrn_day)}

@@ -329,6 +329,10 @@ class Session:
             demand = ProcessingDemand.UPLOAD_STATUS
         elif demand is ProcessingDemand.NOTHING and terminal is not None and keys.tak:
             demand = await self._keys_demand(terminal)
+        if demand is ProcessingDemand.NOTHING and terminal is not None:
+            demand = await self._context.terminals.download_demand(
+                terminal, self._context.current().downloads
+            )
         return FRAMING.encode(bytes(envelope.reply(demand)) + raw)
 
     async def _keys_demand(self, terminal: Terminal) -> ProcessingDemand:

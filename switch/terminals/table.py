@@ -35,7 +35,8 @@ from acquirer.payments.orders.exception import order_exception
 from acquirer.payments.orders.payment import order_payment
 from acquirer.payments.orders.query import order_query
 from acquirer.switch.context import Context
-from acquirer.switch.terminals import commands, sale_commands
+from acquirer.switch.terminals import commands, downloads, sale_commands
+from acquirer.switch.terminals.catalogue import BLACKLIST, CA_KEYS, IC_PARAMETERS
 from acquirer.switch.terminals.management import echo, sign_off, sign_on
 from acquirer.switch.terminals.request import Request, Told
 
@@ -123,12 +124,30 @@ _CANCEL_CONFIRMATION = _pays(cancel_confirmation, commands.cancellation_confirme
 _ORDER_EXCEPTION = _pays(order_exception, commands.order_not_delivered)
 _REVERSAL = _pays(reversal, commands.reversal_requested)
 
+# Kind of download to the codes of its query, of one item, and of its end.
+_DOWNLOADS = {
+    CA_KEYS: ("372", "370", "371"),
+    IC_PARAMETERS: ("382", "380", "381"),
+    BLACKLIST: ("390", "", "391"),
+}
+
 MANAGEMENT: dict[tuple[str, str], Transaction] = {
     ("0800", "001"): _unsealed("sign_on", sign_on),
     ("0800", "003"): _unsealed("sign_on", sign_on),
     ("0800", "004"): _unsealed("sign_on", sign_on),
     ("0820", "002"): _unsealed("sign_off", sign_off, mac_counts=True),
     ("0820", "301"): _unsealed("echo", echo, (41, 42)),
+    ("0800", "360"): _unsealed("download", downloads.parameters),
+    **{
+        key: transaction
+        for kind, (asks, fetches, ends) in _DOWNLOADS.items()
+        for key, transaction in (
+            (("0820", asks), _unsealed("download", downloads.query(kind), (*_NUMBERED, 62))),
+            (("0800", fetches), _unsealed("download", downloads.download(kind), (*_NUMBERED, 62))),
+            (("0800", ends), _unsealed("download", downloads.end(kind))),
+        )
+        if key[1]
+    },
     ("0820", "402"): _sealed(Kind.COURIER_SIGN_ON, _COURIER_SIGN_ON),
     ("0820", "403"): _sealed(Kind.COURIER_SIGN_OFF, _COURIER_SIGN_OFF),
 }

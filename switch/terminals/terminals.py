@@ -10,12 +10,15 @@ Source: docs/interfaces/terminal.md, part 3.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import msgspec
 
+from acquirer.codecs.tpdu import ProcessingDemand
 from acquirer.config.business import MerchantSettings, ProfileSettings, TerminalSettings
 from acquirer.ledger.book import Book
+from acquirer.ledger.errors import BookError
 from acquirer.ledger.journal.entries import (
     HandedKeys,
     TerminalRow,
@@ -25,6 +28,7 @@ from acquirer.ledger.journal.steps import (
 )
 from acquirer.payments.kernel.business import Business
 from acquirer.payments.kernel.turns import Turns
+from acquirer.switch.terminals.catalogue import NO_DOWNLOADS, Catalogue
 
 FIRST_BATCH = "000001"
 # Of each network code; with them a terminal never has more than seven generations to try.
@@ -89,7 +93,9 @@ def promoted(row: TerminalRow, keys: Keys, now_ms: int) -> TerminalRow:
 
 def without_keys(row: TerminalRow) -> TerminalRow:
     """The row of a terminal that must sign on before anything else."""
-    return TerminalRow(row.terminal_id, row.batch, key_version=row.key_version + 1)
+    return TerminalRow(
+        row.terminal_id, row.batch, key_version=row.key_version + 1, fetched=row.fetched
+    )
 
 
 @dataclass(slots=True)
@@ -130,10 +136,12 @@ class Snapshot:
     Attributes:
         business: the business configuration.
         terminals: by DE41, each with its merchant of the same configuration.
+        downloads: what terminals may fetch.
     """
 
     business: Business
     terminals: Mapping[str, Terminal]
+    downloads: Catalogue = NO_DOWNLOADS
 
 
 class Terminals:
@@ -141,11 +149,13 @@ class Terminals:
 
     Attributes:
         turns: sign-ons of one terminal.
+        downloads_begun: terminal and kind to the version that it has begun to fetch.
     """
 
     def __init__(self, book: Book) -> None:
         self._book = book
         self.turns = Turns()
+        self.downloads_begun: dict[tuple[str, str], str] = {}
 
     async def join(
         self,
@@ -182,6 +192,13 @@ class Terminals:
         row = await self._book.terminal(terminal.terminal_id)
         if row is not None:
             _take(terminal, row)
+
+    async def download_demand(self, terminal: Terminal, downloads: Catalogue) -> ProcessingDemand:
+        """What a terminal is to fetch; another process may know that it has."""
+        if downloads.demand(terminal.row) is not ProcessingDemand.NOTHING:
+            with suppress(BookError):
+                await self.refresh(terminal)
+        return downloads.demand(terminal.row)
 
     async def save(self, terminal: Terminal, row: TerminalRow) -> bool:
         """Store a changed row, if nobody changed the stored one in between.

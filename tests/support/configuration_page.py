@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import inspect as types
 
-from acquirer.config import business, estate
+from acquirer.config import business, downloads, estate
 from acquirer.config.tls import TlsSettings
 from acquirer.payments.kernel.stand_in import StandInRule
 from acquirer.routing.banks.choice import RouteRule
@@ -43,6 +43,10 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "[[couriers]]": business.CourierSettings,
     "[[order_types]]": business.OrderTypeSettings,
     "[[instalment_plans]]": business.InstalmentPlanSettings,
+    "[[parameters]]": downloads.ParameterSettings,
+    "[[ca_keys]]": downloads.CaKeySettings,
+    "[[ic_parameters]]": downloads.IcParameterSettings,
+    "[[blacklist]]": downloads.BlacklistSettings,
     "[[order_systems]]": OrderSystemSettings,
 }
 ESTATE_TABLES: dict[str, type[msgspec.Struct]] = {

@@ -117,7 +117,7 @@ def import_file(
 
     Example: acquirer config import merchants.toml --reason "new contract" --data shop
     """
-    document = _document(file or switch_file(data, config))
+    document = read_toml(file or switch_file(data, config))
     body = {"document": document, "kinds": kind, "reason": reason}
     done = call_switch(data, config, "config/import", body, by=by, as_json=as_json)
     if as_json:
@@ -143,7 +143,7 @@ def diff(
     Example: acquirer config diff --data shop
     """
     path = file or switch_file(data, config)
-    read = read_document(_document(path), kind)
+    read = read_document(read_toml(path), kind)
     if read.faults:
         fail("; ".join(f"{path}: {fault}" for fault in read.faults))
     stored = _stored(data, config)
@@ -248,7 +248,8 @@ def _readable(stored: StoredConfiguration) -> Configuration:
     return configuration
 
 
-def _document(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> dict[str, Any]:
+    """A TOML file; one that is none ends the command with code 2."""
     try:
         return tomllib.loads(path.read_text("utf-8"))
     except OSError as error:

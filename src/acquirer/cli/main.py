@@ -33,6 +33,7 @@ COMMANDS = {
     "config": ("acquirer.cli.config", "config_app"),
     "merchants": ("acquirer.cli.merchants", "merchants_app"),
     "terminals": ("acquirer.cli.terminals", "terminals_app"),
+    "downloads": ("acquirer.cli.downloads", "downloads_app"),
     "terminal": ("acquirer.cli.terminal", "terminal_app"),
     "decode": ("acquirer.cli.decode", ""),
     "hsm": ("acquirer.cli.hsm", "app"),

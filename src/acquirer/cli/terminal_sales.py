@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -25,6 +26,9 @@ from acquirer.cli.terminal_options import (
 )
 from acquirer.codecs.instalments import InstalmentTerms
 from acquirer.terminals_sim import kinds
+from acquirer.terminals_sim.client import TerminalClient
+from acquirer.terminals_sim.download_requests import DOWNLOADS
+from acquirer.terminals_sim.results import Result
 
 sales_app = typer.Typer()
 
@@ -59,6 +63,25 @@ def instalment_void(context: typer.Context, rrn: RrnOption = "last") -> None:
     """
     number = rrn_of(rrn)
     play(context.obj, lambda client: client.void_of(kinds.INSTALMENT, number))
+
+
+@sales_app.command()
+def download(
+    context: typer.Context,
+    kind: Annotated[str, typer.Argument(metavar="KIND", help=", ".join(DOWNLOADS) + ".")],
+) -> None:
+    """Fetch what the switch has of a kind, and show it.
+
+    Example: acquirer terminal --tid 10000001 --data shop download parameters
+    """
+    if kind not in DOWNLOADS:
+        raise typer.BadParameter(f"{kind!r} is none of {', '.join(DOWNLOADS)}", param_hint="KIND")
+
+    async def fetch(client: TerminalClient) -> Result:
+        result, came = await client.download(kind)
+        return replace(result, fetched=came)
+
+    play(context.obj, fetch)
 
 
 @sales_app.command()

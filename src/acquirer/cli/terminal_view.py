@@ -64,6 +64,7 @@ def result_object(result: Result) -> dict[str, Any]:
             "fee_minor": result.repayment.fee_minor,
             "is_spread": result.repayment.is_spread,
         },
+        "fetched": [item.hex().upper() for item in result.fetched],
         "order_no": result.order_no,
         "order": None
         if order is None
@@ -103,6 +104,7 @@ def _rows(result: Result) -> list[tuple[str, str]]:
         ("approval", result.approval_code),
     ]
     rows += [("balance", format_amount(balance.amount_minor)) for balance in result.balances]
+    rows += [("fetched", item.hex().upper()) for item in result.fetched]
     if result.repayment is not None:
         rows.append(("first repayment", format_amount(result.repayment.first_minor)))
         rows.append(("fee", format_amount(result.repayment.fee_minor)))
