@@ -11,7 +11,14 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from acquirer.config.constraints import BasisPoints, NotNegative, Positive, PositiveSeconds
+from acquirer.config.constraints import (
+    BasisPoints,
+    Days,
+    NotNegative,
+    Percent,
+    Positive,
+    PositiveSeconds,
+)
 
 PlanId = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z]{1,30}\Z")]
 Periods = Annotated[int, msgspec.Meta(ge=2, le=60)]
@@ -78,6 +85,8 @@ class MerchantSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         keyed: whether its terminals may key a card's number in.
         moto: whether they may take orders by mail and telephone.
         plans: ids of the instalment plans that its terminals offer.
+        preauth_days: for how long a pre-authorisation holds its amount.
+        completion_over_percent: by how much a completion may be above what was held.
         debt_limit_minor: what it may owe us after a refund that its takings do not cover.
         suspended: whether payments at its terminals are refused (03).
     """
@@ -101,6 +110,8 @@ class MerchantSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     keyed: bool = False
     moto: bool = False
     plans: list[PlanId] = []
+    preauth_days: Days = 30
+    completion_over_percent: Percent = 15
     debt_limit_minor: NotNegative = 0
     suspended: bool = False
 

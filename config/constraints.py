@@ -16,3 +16,5 @@ BasisPoints = Annotated[int, msgspec.Meta(ge=0, le=10_000)]
 SECONDS_MAX = 1e10
 PositiveSeconds = Annotated[float, msgspec.Meta(gt=0, le=SECONDS_MAX)]
 NotNegativeSeconds = Annotated[float, msgspec.Meta(ge=0, le=SECONDS_MAX)]
+Days = Annotated[int, msgspec.Meta(ge=0, le=365)]
+Percent = Annotated[int, msgspec.Meta(ge=0, le=100)]

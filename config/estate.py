@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from acquirer.config.business import InstalmentPlanSettings
-from acquirer.config.constraints import BasisPoints, NotNegative, PositiveSeconds
+from acquirer.config.constraints import BasisPoints, Days, NotNegative, Percent, PositiveSeconds
 from acquirer.config.loading import load
 
 Tmk = Annotated[str, msgspec.Meta(pattern=r"^([0-9A-Fa-f]{16}|[0-9A-Fa-f]{32})\Z")]
@@ -76,6 +76,7 @@ class Merchant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         refund_fee, refund, blind_refund, refund_days, debt_limit_minor, offline_sale: as of the
             switch's file.
         keyed, moto, plans: likewise.
+        preauth_days, completion_over_percent: as of the switch's file.
     """
 
     merchant_id: str
@@ -98,6 +99,8 @@ class Merchant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     keyed: bool = False
     moto: bool = False
     plans: list[str] = []
+    preauth_days: Days = 30
+    completion_over_percent: Percent = 15
     debt_limit_minor: NotNegative = 0
 
 

@@ -120,9 +120,18 @@ class Reads(Calls):
         found: list[Posting] = await self._read(reads.postings_of_event, event_id)
         return found
 
-    async def expired_pending(self, now_ms: int, limit: int) -> list[int]:
-        """Events whose pending transfers ran out and are to be resolved with EXPIRE."""
-        found: list[int] = await self._read(reads.expired_pending, now_ms, limit)
+    async def preauths(self, pan_token: bytes, approval_code: str) -> list[Entry]:
+        """Pre-authorisations of a card with an approval code, the newest first."""
+        found: list[Entry] = await self._read(reads.preauths, pan_token, approval_code)
+        return found
+
+    async def preauths_due(self, now_ms: int, after: int, limit: int) -> list[EntryRow]:
+        """Open pre-authorisations that have run out, or that a wrong clock has made, by id.
+
+        Args:
+            after: those with higher ids.
+        """
+        found: list[EntryRow] = await self._read(reads.preauths_due, now_ms, after, limit)
         return found
 
     async def configuration_epoch(self) -> int:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from random import Random
 
+from acquirer.payments.kernel.calendar import DAY_MS
+
 # What a payment is drawn from, with weights.
 PAYMENTS = {
     "sale": 46,
@@ -36,6 +38,10 @@ ORDER_REFUNDS_EACH_DAYS, ORDER_REFUNDS_DAY = 11, 4
 # On some days people pay in parts, show a code, or order by telephone.
 OTHERWISE = {"instalment": 14, "code_sale": 14, "mail_sale": 10}
 OTHERWISE_EACH_DAYS, OTHERWISE_DAY = 19, 18
+# On some days rooms are booked: amounts are held, taken, given up.
+PREAUTHS = {"preauth": 24, "completion": 48, "preauth_void": 8, "completion_void": 20}
+PREAUTH_EACH_DAYS, PREAUTH_DAY = 11, 6
+SHORT_DAY_MS = 400
 RIVALS = {"part": ("order", "cash")}
 SHARE_WITH_FAVOURITE = 0.2
 # What may come before it.
@@ -66,11 +72,19 @@ def payments_of(draw: Random, seed: int) -> dict[str, int]:
         more = more | ORDER_REFUNDS
     if seed % OTHERWISE_EACH_DAYS == OTHERWISE_DAY:
         more = more | OTHERWISE | REFUNDS
+    if seed % PREAUTH_EACH_DAYS == PREAUTH_DAY:
+        more = more | PREAUTHS
     has_favourite, favourite = draw.random() < SHARE_WITH_FAVOURITE, draw.choice(list(PAYMENTS))
     if not has_favourite:
         return PAYMENTS | more
     rivals = dict.fromkeys(RIVALS.get(favourite, ()), FAVOURITE // 2)
     return PAYMENTS | more | rivals | {favourite: FAVOURITE}
+
+
+def day_ms_of(seed: int) -> int:
+    """How long a day of a pre-authorisation lasts: on some days it runs out within seconds."""
+    is_short = seed % PREAUTH_EACH_DAYS == PREAUTH_DAY and seed % 2 == 0
+    return SHORT_DAY_MS if is_short else DAY_MS
 
 
 class Budget:

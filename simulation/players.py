@@ -28,7 +28,7 @@ from acquirer.terminals_sim.identity import Identity
 from acquirer.terminals_sim.link import TerminalLink
 from acquirer.terminals_sim.messages import assemble
 from acquirer.terminals_sim.results import Result
-from acquirer.terminals_sim.state import StoredRequest, TerminalState
+from acquirer.terminals_sim.state import JournalEntry, StoredRequest, TerminalState
 from acquirer.terminals_sim.store import MemoryStore
 from acquirer.terminals_sim.terminal import Terminal
 
@@ -264,6 +264,53 @@ class Player:
         code = f"T{self._draw.randrange(100_000):05d}"
         result = self._note(await self._client.offline_sale(amount_minor, card, code))
         self._cards_of[result.rrn] = card
+
+    async def _preauth(self) -> None:
+        """An amount that is held, and now and then let go at once."""
+        card = self._draw.choice(self._cards)
+        amount_minor = self._draw.randint(1, AMOUNT_MINOR_MAX)
+        result = self._note(await self._client.preauth(amount_minor, card))
+        self._cards_of[result.rrn] = card
+        if result.approved and self._draw.random() < 0.1:
+            self._note(await self._client.reverse())
+
+    async def _completion(self) -> None:
+        """Asked or told, of a part, of all, of more, of too much; and now and then undone."""
+        held = self._standing(kinds.PREAUTH.name)
+        if held is None:
+            await self._preauth()
+            return
+        share = self._draw.choice((0.3, 0.98, 1.0, 1.14, 1.16))
+        amount_minor = max(int(held.amount_minor * share), 1)
+        is_advice = self._draw.random() < 0.3
+        result = await self._client.completion(amount_minor, held.rrn, is_advice=is_advice)
+        if held.rrn in self._cards_of:
+            self._cards_of[result.rrn] = self._cards_of[held.rrn]
+        if self._note(result).approved and not is_advice and self._draw.random() < 0.15:
+            self._note(await self._client.reverse())
+
+    async def _preauth_void(self) -> None:
+        held = self._standing(kinds.PREAUTH.name)
+        if held is None:
+            await self._preauth()
+            return
+        result = self._note(await self._client.preauth_void(held.rrn))
+        if result.approved and self._draw.random() < 0.3:
+            self._note(await self._client.reverse())
+
+    async def _completion_void(self) -> None:
+        made = self._standing(*kinds.COMPLETIONS)
+        if made is None:
+            await self._completion()
+            return
+        result = self._note(await self._client.completion_void(made.rrn))
+        if result.approved and self._draw.random() < 0.3:
+            self._note(await self._client.reverse())
+
+    def _standing(self, *names: str) -> JournalEntry | None:
+        """One of the last of these that stands; None where there is none."""
+        found = [e for e in self.state.journal if e.kind in names and e.state == "approved"]
+        return self._draw.choice(found[-3:]) if found else None
 
     async def _sale_reversed(self) -> None:
         if (await self._sale()).approved:

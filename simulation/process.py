@@ -20,7 +20,7 @@ from trio.lowlevel import ParkingLot
 from acquirer.config.loading import ConfigError
 from acquirer.ledger.book import Book
 from acquirer.ledger.errors import LedgerError
-from acquirer.payments.kernel.calendar import WallClock
+from acquirer.payments.kernel.calendar import DAY_MS, WallClock
 from acquirer.simulation.day import Faults
 from acquirer.simulation.disk import Disk, SimDatabase, open_sim_book
 from acquirer.simulation.network import Host, Network, Route, Tap
@@ -51,6 +51,7 @@ class Parts:
         said: sees every frame that it sends to terminals, as :class:`Route` has it.
         heard: sees every frame that terminals send to it.
         books_are_away: whether its database cannot be reached.
+        day_ms: how long a day of a pre-authorisation lasts.
     """
 
     settings: Callable[[], SwitchSettings]
@@ -64,6 +65,7 @@ class Parts:
     said: Callable[..., None]
     heard: Tap | None = None
     books_are_away: bool = False
+    day_ms: int = DAY_MS
 
 
 @dataclass(slots=True)
@@ -275,6 +277,7 @@ class SwitchProcess:
 
         return Surroundings(
             wall_ms=parts.wall_ms,
+            day_ms=parts.day_ms,
             random=parts.draw.random,
             random_bytes=parts.draw.randbytes,
             open_books=open_books,

@@ -143,6 +143,8 @@ def switch_config(
                 "keyed": m.keyed,
                 "moto": m.moto,
                 "plans": m.plans,
+                "preauth_days": m.preauth_days,
+                "completion_over_percent": m.completion_over_percent,
                 "debt_limit_minor": m.debt_limit_minor,
                 "order_text": m.order_text,
                 "ask": m.ask,

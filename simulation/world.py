@@ -12,7 +12,7 @@ from acquirer.simulation.checks.auditor import Auditor
 from acquirer.simulation.clock import DayClock
 from acquirer.simulation.courier_players import CourierPlayer
 from acquirer.simulation.day import Day, Faults
-from acquirer.simulation.habits import payments_of
+from acquirer.simulation.habits import day_ms_of, payments_of
 from acquirer.simulation.hosts import SimBank, SimOrders
 from acquirer.simulation.module import SimHsm, new_module
 from acquirer.simulation.network import Network, SimStream
@@ -80,6 +80,7 @@ class World:
             hsm=lambda: SimHsm(self.module.execute, self.faults, trace),
             wall_ms=lambda: self.true_ms() + self.offset_ms + self.far_ms,
             said=self.auditor.said,
+            day_ms=day_ms_of(day.seed),
         )
         self.switch = SwitchProcess(self.parts)
         self.switches = [self.switch]

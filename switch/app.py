@@ -21,6 +21,8 @@ from acquirer.config.tls import expired
 from acquirer.ledger.book import Book
 from acquirer.ledger.errors import BookError
 from acquirer.ledger.journal.kinds import Kind
+from acquirer.payments.cards.completion import completion_reversed, completion_void_reversed
+from acquirer.payments.cards.preauth import preauth_reversed, preauth_void_reversed
 from acquirer.payments.cards.refund import refund_in_doubt, sale_reversed
 from acquirer.payments.cards.void import void_reversed
 from acquirer.payments.kernel.calendar import Calendar
@@ -61,6 +63,7 @@ from acquirer.switch.watch.collectors import HsmCollector, LinkCollector, SafCol
 from acquirer.switch.watch.metrics import Metrics
 from acquirer.switch.watch.readiness import readiness
 from acquirer.switch.workers.day_close import DayClose
+from acquirer.switch.workers.expiry import keep_expiring
 from acquirer.switch.workers.late_replies import LateReplies
 from acquirer.switch.workers.recovery import keep_recovering, recover, undo_own
 from acquirer.switch.workers.saf import SafWorker
@@ -73,6 +76,10 @@ REVERSALS: Mapping[Kind, Reversed] = {
     Kind.SALE: sale_reversed,
     Kind.INSTALMENT: sale_reversed,
     Kind.VOID: void_reversed,
+    Kind.PREAUTH: preauth_reversed,
+    Kind.PREAUTH_VOID: preauth_void_reversed,
+    Kind.COMPLETION: completion_reversed,
+    Kind.COMPLETION_VOID: completion_void_reversed,
     Kind.ORDER_PAYMENT: payment_reversed,
     Kind.ORDER_GROUP: group_reversed,
     Kind.ORDER_CANCELLATION: cancellation_reversed,
@@ -239,6 +246,7 @@ async def _open(start: _Start, execute: Execute | None) -> _Switch:
         monotonic=trio.current_time,
         clock=clock,
         new_event_id=lambda: f"evt_{around.random_bytes(16).hex()}",
+        day_ms=around.day_ms,
         answer_within_s=settings.limits.terminal_s,
         saf_queued=partial(_notify, workers),
         events_queued=wake.notify,
@@ -278,6 +286,7 @@ async def _begin_work(start: _Start, switch: _Switch) -> None:
         switch.workers.append(worker)
         background.start_soon(worker.run)
     background.start_soon(keep_recovering, context)
+    background.start_soon(keep_expiring, context)
     background.start_soon(switch.late.run, start.book)
     background.start_soon(day.run)
     background.start_soon(keep_looking, context.ports, settings.orders)

@@ -18,7 +18,7 @@ import trio
 from prometheus_client import CollectorRegistry
 
 from acquirer.ledger.book import Book, open_book
-from acquirer.payments.kernel.calendar import WallClock
+from acquirer.payments.kernel.calendar import DAY_MS, WallClock
 from acquirer.routing.links.link_streams import Connect, open_tcp
 from acquirer.routing.orders.http1 import HttpConnect, open_http
 from acquirer.switch.hsm.transport import HsmTransport
@@ -98,6 +98,7 @@ class Surroundings:
 
     Attributes:
         wall_ms: milliseconds since 1970 UTC, for records.
+        day_ms: how long a day of a pre-authorisation lasts.
         random: numbers from 0 to 1, for jitter.
         random_bytes: nonces and ids.
         open_books: opens the database.
@@ -108,6 +109,7 @@ class Surroundings:
     """
 
     wall_ms: WallClock = wall_ms
+    day_ms: int = DAY_MS
     random: Callable[[], float] = random.random
     random_bytes: Callable[[int], bytes] = field(default_factory=RandomBytes)
     open_books: OpenBooks = open_books

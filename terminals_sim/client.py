@@ -21,7 +21,7 @@ from acquirer.codecs.instalments import InstalmentTerms
 from acquirer.codecs.tpdu import ProcessingDemand
 from acquirer.config.estate import Card
 from acquirer.terminals_sim import kinds
-from acquirer.terminals_sim.cards import Entry, present
+from acquirer.terminals_sim.cards import Entry, Presented, present
 from acquirer.terminals_sim.downloads import DEMANDED, OF_DOWNLOADS, fetch
 from acquirer.terminals_sim.errors import LinkError, LocalRefusal
 from acquirer.terminals_sim.kinds import Kind
@@ -182,6 +182,43 @@ class TerminalClient:
         shown = present(card, pin="")
         return await self.perform(
             kinds.OFFLINE_SALE, lambda: self.terminal.offline_sale(amount_minor, shown, code)
+        )
+
+    async def preauth(
+        self, amount_minor: int, card: Card, entry: Entry = "stripe", pin: str | None = None
+    ) -> Result:
+        """Have an amount held; ``pin`` None is the card's own, empty is none."""
+        shown = present(card, entry, pin)
+        return await self.perform(kinds.PREAUTH, lambda: self.terminal.preauth(amount_minor, shown))
+
+    async def preauth_void(self, rrn: str = "", shown: Presented | None = None) -> Result:
+        """Give a pre-authorisation up, the last one where no RRN is given."""
+        return await self.perform(
+            kinds.PREAUTH_VOID, lambda: self.terminal.preauth_void(rrn, shown)
+        )
+
+    async def completion(
+        self,
+        amount_minor: int,
+        rrn: str = "",
+        shown: Presented | None = None,
+        *,
+        is_advice: bool = False,
+    ) -> Result:
+        """Take an amount of a pre-authorisation, asked or told."""
+        if is_advice:
+            return await self.perform(
+                kinds.COMPLETION_ADVICE,
+                lambda: self.terminal.completion_advice(amount_minor, rrn, shown),
+            )
+        return await self.perform(
+            kinds.COMPLETION, lambda: self.terminal.completion(amount_minor, rrn, shown)
+        )
+
+    async def completion_void(self, rrn: str = "", shown: Presented | None = None) -> Result:
+        """Undo a completion, the last one where no RRN is given."""
+        return await self.perform(
+            kinds.COMPLETION_VOID, lambda: self.terminal.completion_void(rrn, shown)
         )
 
     async def reverse(self) -> Result:

@@ -70,6 +70,15 @@ QR = Kind("qr", "0200", "000000", "22", condition_code="00", reversible=True)
 MOTO = Kind("moto", "0200", "000000", "22", condition_code="08", reversible=True)
 MOTO_VOID = Kind("moto_void", "0200", "200000", "23", condition_code="08", reversible=True)
 MOTO_REFUND = Kind("moto_refund", "0220", "200000", "25", condition_code="08", repeated=True)
+PREAUTH = Kind("preauth", "0100", "030000", "10", condition_code="06", reversible=True)
+PREAUTH_VOID = Kind("preauth_void", "0100", "200000", "11", condition_code="06", reversible=True)
+COMPLETION = Kind("completion", "0200", "000000", "20", condition_code="06", reversible=True)
+COMPLETION_ADVICE = Kind(
+    "completion_advice", "0220", "000000", "24", condition_code="06", repeated=True
+)
+COMPLETION_VOID = Kind(
+    "completion_void", "0200", "200000", "21", condition_code="06", reversible=True
+)
 REVERSAL = Kind("reversal", "0400", "", "", journaled=False)
 ORDER_QUERY = Kind("order_query", "0200", "380000", "71", journaled=False)
 ORDER_CARD = Kind("order_payment", "0200", "000000", "72", condition_code="00", reversible=True)
@@ -87,6 +96,7 @@ REPEATED = {
         REFUND,
         MOTO_REFUND,
         OFFLINE_SALE,
+        COMPLETION_ADVICE,
         ORDER_CONFIRM,
         ORDER_RECEIPT,
         ORDER_CANCEL,
@@ -96,10 +106,12 @@ REPEATED = {
 }
 # Kinds of payments that a refund gives back; the last of a till's own is a sale.
 SALES = frozenset({SALE.name, OFFLINE_SALE.name, INSTALMENT.name, QR.name, MOTO.name})
-REFUNDABLE = SALES | {ORDER_CARD.name}
+COMPLETIONS = frozenset({COMPLETION.name, COMPLETION_ADVICE.name})
+REFUNDABLE = SALES | COMPLETIONS | {ORDER_CARD.name}
 # By what each kind of payment is voided and refunded.
 VOIDS = {SALE.name: VOID, QR.name: VOID, INSTALMENT.name: INSTALMENT_VOID, MOTO.name: MOTO_VOID}
-VOIDING = frozenset({kind.name for kind in VOIDS.values()})
+# What undoes an earlier transaction, which may stand again.
+VOIDING = frozenset({kind.name for kind in (*VOIDS.values(), PREAUTH_VOID, COMPLETION_VOID)})
 REFUNDS = {MOTO.name: MOTO_REFUND}
 REFUNDING = frozenset({REFUND.name, MOTO_REFUND.name})
 WAYS = {"card": ORDER_CARD, "cash": ORDER_CASH, "delivery": ORDER_DELIVERY}

@@ -20,7 +20,14 @@ from acquirer.terminals_sim.identity import Identity
 from acquirer.terminals_sim.messages import Reply, Request
 from acquirer.terminals_sim.results import Outcome
 from acquirer.terminals_sim.security import unwrap
-from acquirer.terminals_sim.state import OrderPayment, Stage, StoredRequest, TerminalState
+from acquirer.terminals_sim.state import (
+    EntryState,
+    JournalEntry,
+    OrderPayment,
+    Stage,
+    StoredRequest,
+    TerminalState,
+)
 
 SIGN_ON_AGAIN = "77"
 BAD_MAC = "A0"
@@ -127,9 +134,12 @@ def _after_reversal(
     after = after.with_entry_changed(batch, stan, state="reversed")
     after = after.with_stage(batch, stan, "reversed")
     if entry is not None and entry.kind in kinds.VOIDING:
-        original = after.entry(entry.original_batch, entry.original_stan)
-        if original is not None and original.state == "voided":
-            after = after.with_entry_changed(original.batch, original.stan, state="approved")
+        after = _moved(after, entry, "voided", "approved")
+    if entry is not None and entry.kind == kinds.COMPLETION.name:
+        after = _moved(after, entry, "completed", "approved")
+    if entry is not None and entry.kind == kinds.COMPLETION_VOID.name:
+        made = after.entry(entry.original_batch, entry.original_stan)
+        after = after if made is None else _moved(after, made, "approved", "completed")
     last = after.last_reversible
     if last is not None and _names(last, batch, stan):
         after = replace(after, last_reversible=None)
@@ -227,11 +237,26 @@ def _effect(after: TerminalState, encoding: str, request: Request, reply: Reply)
             after = after.with_stage(batch, stan, _STAGES[kind.name], order_no)
         if kind.name in kinds.VOIDING:
             after = after.with_entry_changed(batch, stan, state="voided")
+            made = after.entry(batch, stan)
+            if made is not None and made.kind in kinds.COMPLETIONS:
+                after = _moved(after, made, "completed", "approved")
+        elif kind.name in kinds.COMPLETIONS:
+            after = after.with_entry_changed(batch, stan, state="completed")
         elif kind == kinds.ORDER_CANCEL:
             after = _given_back(after, batch, stan, reply)
         elif kind.name in kinds.REFUNDING:
             after = _refunded(after, batch, stan, int(sent.get(4)))
     return after
+
+
+def _moved(
+    after: TerminalState, entry: JournalEntry, was: EntryState, now: EntryState
+) -> TerminalState:
+    """What an entry names, in another state, if it is in the one that it should be in."""
+    original = after.entry(entry.original_batch, entry.original_stan)
+    if original is None or original.state != was:
+        return after
+    return after.with_entry_changed(original.batch, original.stan, state=now)
 
 
 def _given_back(after: TerminalState, batch: str, stan: str, reply: Reply) -> TerminalState:

@@ -54,6 +54,10 @@ def _keyed(estate: Estate, step: Step) -> Presented:
     return present(who.card(estate, step.card), "keyed", step.pin or "")
 
 
+def _shown(estate: Estate, step: Step) -> Presented | None:
+    return _card(estate, step) if step.card else None
+
+
 def _courier_sign_on(estate: Estate, terminal: Terminal, step: Step) -> Request:
     password = step.password
     if password is None:
@@ -80,7 +84,7 @@ ACTIONS: dict[str, tuple[Kind, Builder]] = {
     "echo": (kinds.ECHO, lambda e, t, s: t.echo()),
     "balance": (kinds.BALANCE, lambda e, t, s: t.balance(_card(e, s))),
     "sale": (kinds.SALE, lambda e, t, s: t.sale(parse_amount(s.amount), _card(e, s))),
-    "void": (kinds.VOID, lambda e, t, s: t.void(s.rrn, _card(e, s) if s.card else None)),
+    "void": (kinds.VOID, lambda e, t, s: t.void(s.rrn, _shown(e, s))),
     "refund": (
         kinds.REFUND,
         lambda e, t, s: t.refund(parse_amount(s.amount), _card(e, s) if s.card else None, s.rrn),
@@ -100,6 +104,23 @@ ACTIONS: dict[str, tuple[Kind, Builder]] = {
     "offline": (
         kinds.OFFLINE_SALE,
         lambda e, t, s: t.offline_sale(parse_amount(s.amount), _card(e, s), s.code),
+    ),
+    "pre-auth": (
+        kinds.PREAUTH,
+        lambda e, t, s: t.preauth(parse_amount(s.amount), _card(e, s)),
+    ),
+    "pre-auth-void": (kinds.PREAUTH_VOID, lambda e, t, s: t.preauth_void(s.rrn, _shown(e, s))),
+    "complete": (
+        kinds.COMPLETION,
+        lambda e, t, s: t.completion(parse_amount(s.amount), s.rrn, _shown(e, s)),
+    ),
+    "complete-advice": (
+        kinds.COMPLETION_ADVICE,
+        lambda e, t, s: t.completion_advice(parse_amount(s.amount), s.rrn, _shown(e, s)),
+    ),
+    "complete-void": (
+        kinds.COMPLETION_VOID,
+        lambda e, t, s: t.completion_void(s.rrn, _shown(e, s)),
     ),
     "reverse": (kinds.REVERSAL, lambda e, t, s: t.reverse()),
     "courier-sign-on": (kinds.COURIER_SIGN_ON, _courier_sign_on),

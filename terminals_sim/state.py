@@ -17,7 +17,9 @@ JOURNAL_MAX = 1000
 ORDERS_MAX = 500
 ADVICES_MAX = 100
 
-EntryState = Literal["approved", "declined", "reversed", "voided", "refunded", "unknown"]
+EntryState = Literal[
+    "approved", "declined", "reversed", "voided", "refunded", "completed", "unknown"
+]
 Stage = Literal["paid", "confirmed", "signed", "cancelled", "cancel_confirmed", "reversed"]
 
 

@@ -19,6 +19,7 @@ from acquirer.terminals_sim.download_requests import DownloadRequests
 from acquirer.terminals_sim.errors import LocalRefusal
 from acquirer.terminals_sim.messages import Request, assemble, read_reply
 from acquirer.terminals_sim.order_requests import OrderRequests
+from acquirer.terminals_sim.preauth_requests import PreauthRequests
 from acquirer.terminals_sim.requests import CURRENCY, money
 from acquirer.terminals_sim.results import Result, from_reply, unanswered
 from acquirer.terminals_sim.sale_requests import CODE_SHOWN, SaleRequests
@@ -32,7 +33,7 @@ OTHER_REASON = "06"
 BY_PHONE = "01"
 
 
-class Terminal(OrderRequests, SaleRequests, DownloadRequests):
+class Terminal(OrderRequests, SaleRequests, PreauthRequests, DownloadRequests):
     """One terminal; not for use by two tasks at a time."""
 
     def __repr__(self) -> str:

@@ -40,7 +40,7 @@ class Decision:
 
 
 def decide(entry: Entry, card: CardState, limits: LimitSettings) -> Decision:
-    """Decide on a sale or a balance inquiry.
+    """Decide on a sale, a pre-authorisation or a balance inquiry.
 
     >>> decide_pin("wrong", 2)
     Decision(response_code='75', pin_failures=3)
@@ -64,7 +64,7 @@ def decide_pin(pin: str, failures: int) -> Decision:
 
 
 def _spend(entry: Entry, card: CardState, limits: LimitSettings) -> str:
-    if entry.kind != "sale":
+    if entry.kind not in ("sale", "preauth"):
         return "00"
     amount_minor = entry.amount_minor
     if amount_minor <= 0:

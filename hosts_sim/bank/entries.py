@@ -11,7 +11,17 @@ from typing import Literal
 
 from acquirer.hosts_sim.bank.cards import PinCheck
 
-EntryKind = Literal["balance", "sale", "void", "refund", "advice", "reversal", "inquiry"]
+EntryKind = Literal[
+    "balance",
+    "sale",
+    "preauth",
+    "completion",
+    "void",
+    "refund",
+    "advice",
+    "reversal",
+    "inquiry",
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from acquirer.hosts_sim.bank.plans import KNOWN, Plans, repayment_of
 
 _ECHOED = (3, 4, 7, 11, 12, 13, 32, 37, 41, 42, 49)
 _KINDS: dict[tuple[str, str], EntryKind] = {
+    ("0100", "03"): "preauth",
     ("0200", "00"): "sale",
     ("0200", "20"): "void",
     ("0200", "31"): "balance",
@@ -70,7 +71,7 @@ def entry_of(
     code = "" if digits else items.get("QR", "")
     is_named = code or original or kind in ("void", "inquiry")
     refusal = "14" if card is None and (digits or not is_named) else ""
-    if card is not None and kind in ("sale", "balance"):
+    if card is not None and kind in ("sale", "preauth", "balance"):
         refusal = card.refusal(message.get(14), f"{now:%y%m}")
         if not refusal and message.get(49) not in ("", currency_code):
             refusal = "12"
@@ -134,7 +135,9 @@ def _kind(message: Message) -> EntryKind | None:
         return "reversal"
     if mti_class == "06":
         return "inquiry"
-    return _KINDS.get((message.mti[:3] + "0", message.processing_code[:2]))
+    kind = _KINDS.get((message.mti[:3] + "0", message.processing_code[:2]))
+    # What is told of a pre-authorisation, and not of itself, completes it.
+    return "completion" if kind == "advice" and message.get(90) else kind
 
 
 def _own_key(message: Message) -> OriginalKey:

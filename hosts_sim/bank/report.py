@@ -17,7 +17,8 @@ Row = dict[str, Any]
 # What an approved row does to the acquirer's claim on the bank: a void has no amount of its own,
 # the sale that it undid has none any more.
 _BOOKED = (
-    "CASE WHEN t.state <> 'approved' THEN 0 WHEN t.kind IN ('sale', 'advice') THEN t.amount_minor"
+    "CASE WHEN t.state <> 'approved' THEN 0"
+    " WHEN t.kind IN ('sale', 'advice', 'completion') THEN t.amount_minor"
     " WHEN t.kind = 'refund' THEN -t.amount_minor ELSE 0 END"
 )
 _TRANSACTIONS = f"""

@@ -1,7 +1,8 @@
 """The tables of the simulator's books (SQLite), and how to open them.
 
 Card numbers stand as token and masked text only. ``transactions.state`` is ``approved``,
-``declined``, ``reversed`` or ``voided``; ``undone_by`` is the void that undid a sale. A reversal
+``declined``, ``reversed`` or ``voided``; of a pre-authorisation ``held``, ``completed``,
+``released`` or ``declined``. ``undone_by`` is the void that undid a transaction. A reversal
 of something unknown has no ``transaction_id``: it keeps the original out if it comes late.
 """
 

@@ -217,9 +217,7 @@ class Accounting:
         """
         self.flush()
         rows = self._named(sql.PENDING_OF_EVENT, event_id=step.event_id)
-        if not rows or any(
-            self._session.rows(sql.RESOLUTION_OF, transfer_id=row[0]) for row in rows
-        ):
+        if not rows:
             return False
         amounts: Iterable[int] = [row[5] for row in rows]
         if step.resolution is not Resolution.POST:

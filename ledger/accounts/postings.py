@@ -8,7 +8,7 @@ split goes to the largest part.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from acquirer.ledger.accounts.transfer_steps import Posting
 
@@ -120,6 +120,37 @@ def card_sale(
     net = Posting(receivable, merchant_account(merchant_id), amount_minor - fee, "sale")
     income = Posting(receivable, MDR_INCOME, fee, "mdr")
     return tuple(posting for posting in (net, income) if posting.amount_minor)
+
+
+def preauth(amount_minor: int, *, bank: str, merchant_id: str) -> tuple[Posting, ...]:
+    """Transfers of a pre-authorisation, to be pending: what the merchant may get of the scheme."""
+    return (Posting(scheme_account(bank), merchant_account(merchant_id), amount_minor, "preauth"),)
+
+
+def completion(
+    amount_minor: int, held_minor: int, rate: FeeRate, *, bank: str, merchant_id: str
+) -> tuple[int, tuple[Posting, ...]]:
+    """What a completion posts of the pending transfer, and its further transfers.
+
+    Together they are those of a card sale.
+
+    Args:
+        amount_minor: what is taken, minor units, above 0; it may be above what was held.
+        held_minor: the pending transfer's amount.
+
+    >>> taken, more = completion(
+    ...     11000, 10000, FeeRate(basis_points=120), bank="demo", merchant_id="M1")
+    >>> taken, [(p.credit, p.amount_minor) for p in more]
+    (10000, [('liabilities:merchant:M1', 868), ('income:mdr', 132)])
+    """
+    whole = card_sale(amount_minor, rate, bank=bank, merchant_id=merchant_id)
+    payable = merchant_account(merchant_id)
+    taken = min(sum(one.amount_minor for one in whole if one.credit == payable), held_minor)
+    rest = (
+        replace(one, amount_minor=one.amount_minor - taken) if one.credit == payable else one
+        for one in whole
+    )
+    return taken, tuple(one for one in rest if one.amount_minor)
 
 
 def refund(

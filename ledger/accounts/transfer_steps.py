@@ -56,7 +56,7 @@ class PostPending:
 
     Attributes:
         event_id: names the event that ``PostPendingResolve`` refers to.
-        expires_at_ms: when recovery may void them, or None for never.
+        expires_at_ms: when they run out, or None for never.
     """
 
     event_id: int
@@ -76,9 +76,9 @@ class Resolution(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PostPendingResolve:
-    """The second phase: all pending transfers of an event are posted or given up, once.
+    """The second phase: the pending transfers of an event are posted or given up, once.
 
-    Conditional on the event having pending transfers and none of them being resolved.
+    Conditional on the event having pending transfers that are not resolved yet.
 
     Attributes:
         event_id: the pending event.

@@ -16,11 +16,17 @@ from sqlalchemy import Connection, Row, case, func, literal, select
 
 from acquirer.ledger.accounts.anchors import anchor_link
 from acquirer.ledger.accounts.transfers import GENESIS, Staged, chain_link, effect, normal_side
+from acquirer.ledger.accounts.verify_payments import (
+    EFFECTIVE,
+    check_holds,
+    check_refunds,
+    differ,
+)
 from acquirer.ledger.errors import BooksDiffer
 from acquirer.ledger.journal.entries import (
     State,
 )
-from acquirer.ledger.journal.kinds import POSTING, Kind
+from acquirer.ledger.journal.kinds import POSTING
 from acquirer.ledger.store.columns import CHAIN_LENGTH_MAX
 from acquirer.ledger.store.schema import (
     accounts,
@@ -33,8 +39,6 @@ from acquirer.ledger.store.schema import (
     transfers,
 )
 
-# States in which a payment has its effect; what refunds give back are entries of their own.
-EFFECTIVE = frozenset({State.APPROVED, State.REFUNDED})
 NEVER_POSTED = frozenset({State.DECLINED, State.REFUSED})
 
 SUMS = ("debits_posted", "credits_posted", "debits_pending", "credits_pending")
@@ -70,14 +74,10 @@ def verify(connection: Connection) -> Verified:
     _check_anchors(anchors, at_anchor)
     _check_balances(connection, balances)
     entries = _check_journal(connection)
-    _check_refunds(connection)
+    check_refunds(connection)
+    check_holds(connection)
     _check_queues(connection)
     return Verified(len(names), count, len(heads), len(anchors), entries)
-
-
-def _differ(condition: bool, text: str) -> None:
-    if condition:
-        raise BooksDiffer(text)
 
 
 def _check_accounts(connection: Connection) -> dict[int, tuple[str, str]]:
@@ -88,7 +88,7 @@ def _check_accounts(connection: Connection) -> dict[int, tuple[str, str]]:
             side = normal_side(row.name)
         except ValueError as error:
             raise BooksDiffer(str(error)) from None
-        _differ(side != row.normal_side, f"account {row.name} is {row.normal_side}-normal")
+        differ(side != row.normal_side, f"account {row.name} is {row.normal_side}-normal")
         names[row.id] = (row.name, row.currency_code)
     return names
 
@@ -138,10 +138,10 @@ def _check_transfers(
             row.first_amount or 0,
         )
         seq, link = heads.get(row.writer, (0, GENESIS))
-        _differ(row.chain_seq != seq + 1, f"chain {row.writer} has no transfer {seq + 1}")
+        differ(row.chain_seq != seq + 1, f"chain {row.writer} has no transfer {seq + 1}")
         link = chain_link(link, staged, row.created_at_ms, row.writer)
         broken = link != bytes(row.chain_hash)
-        _differ(broken, f"transfer {row.id} was edited: its hash does not follow from its chain")
+        differ(broken, f"transfer {row.id} was edited: its hash does not follow from its chain")
         heads[row.writer] = (row.chain_seq, link)
         if (row.writer, row.chain_seq) in wanted:
             at_anchor[row.writer, row.chain_seq] = link
@@ -156,25 +156,25 @@ def _check_transfers(
 def _check_transfer(row: Row[Any], names: dict[int, tuple[str, str]]) -> None:
     where = f"transfer {row.id}"
     for account_id in (row.debit_account_id, row.credit_account_id):
-        _differ(account_id not in names, f"{where} names account {account_id}, which is missing")
+        differ(account_id not in names, f"{where} names account {account_id}, which is missing")
         currency = names[account_id][1]
-        _differ(
+        differ(
             currency != row.currency_code,
             f"{where} is in {row.currency_code}, its account {names[account_id][0]} in {currency}",
         )
-    _differ(row.debit_account_id == row.credit_account_id, f"{where} has one account only")
-    _differ(row.amount_minor <= 0, f"{where} has the amount {row.amount_minor}")
-    _differ(row.id != row.writer * CHAIN_LENGTH_MAX + row.chain_seq, f"{where} is not at its place")
+    differ(row.debit_account_id == row.credit_account_id, f"{where} has one account only")
+    differ(row.amount_minor <= 0, f"{where} has the amount {row.amount_minor}")
+    differ(row.id != row.writer * CHAIN_LENGTH_MAX + row.chain_seq, f"{where} is not at its place")
     sides = (row.debit_account_id, row.credit_account_id)
     if row.pending_id is not None:
-        _differ(
+        differ(
             row.first_phase != "pending" or sides != (row.first_debit, row.first_credit),
             f"{where} resolves {row.pending_id}, which is no pending transfer of its accounts",
         )
-        _differ(row.amount_minor > row.first_amount, f"{where} posts more than was pending")
+        differ(row.amount_minor > row.first_amount, f"{where} posts more than was pending")
     if row.reverses_id is not None:
         opposite = (row.first_credit, row.first_debit, row.first_amount)
-        _differ(
+        differ(
             row.first_phase not in ("posted", "post") or (*sides, row.amount_minor) != opposite,
             f"{where} is not the opposite of {row.reverses_id}, which it reverses",
         )
@@ -184,14 +184,14 @@ def _check_chains(connection: Connection, heads: _Heads) -> None:
     stored = connection.execute(select(chains).order_by(chains.c.id)).all()
     known = {row.id for row in stored}
     for chain in sorted(heads):
-        _differ(chain not in known, f"chain {chain} belongs to no instance")
+        differ(chain not in known, f"chain {chain} belongs to no instance")
     for row in stored:
         seq, link = heads.get(row.id, (0, GENESIS))
-        _differ(
+        differ(
             row.chain_seq != seq,
             f"chain {row.id} of {row.instance} ends at {seq}, its head says {row.chain_seq}",
         )
-        _differ(bytes(row.chain_hash) != link, f"chain {row.id}'s head has another hash")
+        differ(bytes(row.chain_hash) != link, f"chain {row.id}'s head has another hash")
 
 
 _Anchor = tuple[Row[Any], bytes, list[tuple[int, int, str]]]
@@ -201,7 +201,7 @@ def _anchors(connection: Connection) -> list[_Anchor]:
     found = []
     rows = connection.execute(select(chain_anchors).order_by(chain_anchors.c.id))
     for place, row in enumerate(rows, start=1):
-        _differ(row.id != place, f"anchor {place} is missing")
+        differ(row.id != place, f"anchor {place} is missing")
         heads = msgspec.json.decode(row.heads, type=list[tuple[int, int, str]])
         found.append((row, bytes(row.anchor_hash), heads))
     return found
@@ -211,10 +211,10 @@ def _check_anchors(anchors: Iterable[_Anchor], at_anchor: dict[tuple[int, int], 
     link = GENESIS
     for row, stored, heads in anchors:
         link = anchor_link(link, row.business_date, row.created_at_ms, row.heads)
-        _differ(link != stored, f"anchor {row.id} was edited")
+        differ(link != stored, f"anchor {row.id} was edited")
         for chain, seq, head in heads:
             now = at_anchor.get((chain, seq), GENESIS if seq == 0 else b"")
-            _differ(
+            differ(
                 now.hex() != head,
                 f"chain {chain} is not what anchor {row.id} of {row.business_date} saw",
             )
@@ -225,7 +225,7 @@ def _check_balances(connection: Connection, balances: dict[int, list[int]]) -> N
     for row in connection.execute(select(accounts).order_by(accounts.c.id)):
         for name, computed in zip(SUMS, balances[row.id], strict=True):
             stored = getattr(row, name)
-            _differ(
+            differ(
                 stored != computed,
                 f"account {row.name} ({row.currency_code}): {name} is {stored},"
                 f" its transfers sum to {computed}",
@@ -233,11 +233,11 @@ def _check_balances(connection: Connection, balances: dict[int, list[int]]) -> N
         debits = row.debits_posted + (row.debits_pending if row.normal_side == "credit" else 0)
         credits = row.credits_posted + (row.credits_pending if row.normal_side == "debit" else 0)
         below = debits > credits if row.normal_side == "credit" else credits > debits
-        _differ(bool(row.no_negative) and below, f"account {row.name} is below zero")
+        differ(bool(row.no_negative) and below, f"account {row.name} is below zero")
         net = row.debits_posted - row.credits_posted
         totals[row.currency_code] = totals.get(row.currency_code, 0) + net
     for currency, net in sorted(totals.items()):
-        _differ(net != 0, f"debits and credits of {currency} differ by {net}")
+        differ(net != 0, f"debits and credits of {currency} differ by {net}")
 
 
 # --- the journal against the transfers --------------------------------------------------------
@@ -303,7 +303,7 @@ def _check_journal(connection: Connection) -> int:
         .where(own, transfers.c.pending_id.is_(None), journal.c.id.is_(None))
         .limit(1)
     ).first()
-    _differ(stray is not None, f"transfer {stray and stray.id} belongs to no journal entry")
+    differ(stray is not None, f"transfer {stray and stray.id} belongs to no journal entry")
     return count
 
 
@@ -314,42 +314,12 @@ def _check_entry(row: Row[*tuple[Any, ...]], net: int) -> None:
     except ValueError:
         raise BooksDiffer(f"{where}: there is no such state") from None
     if state in NEVER_POSTED:
-        _differ(row.owned != 0, f"{where} has transfers")
+        differ(row.owned != 0, f"{where} has transfers")
     if state in EFFECTIVE:
         wrong = row.kind in POSTING and net != row.amount_minor
-        _differ(wrong, f"{where} is for {row.amount_minor}, its transfers come to {net}")
+        differ(wrong, f"{where} is for {row.amount_minor}, its transfers come to {net}")
     else:
-        _differ(net != 0, f"{where} should have no effect, its transfers come to {net}")
-
-
-def _check_refunds(connection: Connection) -> None:
-    refund, payment = journal.alias("refund"), journal.alias("payment")
-    query = (
-        select(
-            payment.c.id,
-            payment.c.rrn,
-            payment.c.state,
-            payment.c.amount_minor,
-            func.sum(refund.c.amount_minor).label("refunded_minor"),
-        )
-        .select_from(refund.outerjoin(payment, payment.c.id == refund.c.original_id))
-        .where(
-            refund.c.kind == Kind.REFUND.value,
-            refund.c.state == State.APPROVED.value,
-            # One of a payment that nobody here knows names none.
-            refund.c.original_id.is_not(None),
-        )
-        .group_by(payment.c.id, payment.c.rrn, payment.c.state, payment.c.amount_minor)
-    )
-    for row in connection.execute(query):
-        where = f"entry {row.id} (rrn {row.rrn}, {row.state})"
-        _differ(row.id is None or State(row.state) not in EFFECTIVE, f"{where} cannot be refunded")
-        refunded_minor = int(row.refunded_minor)
-        is_whole = row.state == State.REFUNDED.value
-        _differ(
-            refunded_minor > row.amount_minor or (is_whole and refunded_minor < row.amount_minor),
-            f"{where} is for {row.amount_minor}, its refunds come to {refunded_minor}",
-        )
+        differ(net != 0, f"{where} should have no effect, its transfers come to {net}")
 
 
 # --- queues and orders ------------------------------------------------------------------------
@@ -360,14 +330,14 @@ def _check_queues(connection: Connection) -> None:
         both = connection.execute(
             select(table.c.id).where(done.is_not(None), table.c.dead_at_ms.is_not(None)).limit(1)
         ).first()
-        _differ(both is not None, f"{table.name} item {both and both.id} is both done and dead")
+        differ(both is not None, f"{table.name} item {both and both.id} is both done and dead")
     stray = connection.execute(
         select(saf.c.id, saf.c.original_id)
         .outerjoin(journal, journal.c.id == saf.c.original_id)
         .where(journal.c.id.is_(None))
         .limit(1)
     ).first()
-    _differ(stray is not None, f"saf item {stray and stray.id} undoes an entry that is missing")
+    differ(stray is not None, f"saf item {stray and stray.id} undoes an entry that is missing")
     for column in (orders.c.paying_id, orders.c.payment_id):
         entry = connection.execute(
             select(orders.c.merchant_id, orders.c.order_no, column.label("entry_id"))

@@ -30,6 +30,8 @@ class State(StrEnum):
     REVERSED = "reversed"
     VOIDED = "voided"
     REFUNDED = "refunded"
+    COMPLETED = "completed"
+    EXPIRED = "expired"
     REFUSED = "refused"
 
 
@@ -88,6 +90,8 @@ class Entry:
         fingerprint: keyed digest of what makes two requests the same; compared, never inverted.
         owner: who works on it, ``Book.owner`` as inserted; only the owner may settle. Recovery
             takes it over under another name, so settle with the owner that the entry shows.
+        lease_until_ms: of a lease that an owner has; of an approved pre-authorisation, when it
+            runs out.
         bank: bank group that it went to, or empty.
         bank_stan: DE11 on the bank link; with transmission_at the key for reversal and inquiry.
         transmission_at: DE7 on the bank link, MMDDhhmmss.

@@ -24,6 +24,11 @@ class Kind(StrEnum):
     REFUND = "refund"
     OFFLINE_SALE = "offline_sale"
     INSTALMENT = "instalment"
+    PREAUTH = "preauth"
+    PREAUTH_VOID = "preauth_void"
+    COMPLETION = "completion"
+    COMPLETION_ADVICE = "completion_advice"
+    COMPLETION_VOID = "completion_void"
     REVERSAL = "reversal"
     UNKNOWN_ORIGINAL = "unknown_original"
     UNSUPPORTED = "unsupported"
@@ -64,6 +69,9 @@ class KindRow:
         bank_message: what its bank is asked or told, where it has a bank.
         undo: how it is undone.
         undoes: whether it undoes an earlier entry at that one's bank, and claims it until then.
+        completes: whether it asks the bank to complete an earlier entry, and claims it until then.
+        holds: whether an approved entry holds its amount by pending transfers, until it is
+            completed, voided or expired.
         posts: whether an approved entry's own transfers come to exactly its amount.
         payment: as what a payment is counted, ``sale`` or ``order``; empty for no payment.
         gives_back: as what money that went back is counted; empty where none does.
@@ -75,6 +83,8 @@ class KindRow:
     bank_message: BankMessage | None = None
     undo: Undo = Undo.NONE
     undoes: bool = False
+    completes: bool = False
+    holds: bool = False
     posts: bool = False
     payment: str = ""
     gives_back: str = ""
@@ -93,6 +103,28 @@ KINDS: Mapping[Kind, KindRow] = MappingProxyType(
         ),
         Kind.INSTALMENT: KindRow(
             "instalment", BankMessage.SALE, Undo.BANK, posts=True, payment="sale"
+        ),
+        Kind.PREAUTH: KindRow("pre-authorisation", BankMessage.PREAUTH, Undo.BANK, holds=True),
+        Kind.PREAUTH_VOID: KindRow(
+            "void of a pre-authorisation", BankMessage.VOID, Undo.BANK, undoes=True
+        ),
+        Kind.COMPLETION: KindRow(
+            "completion",
+            BankMessage.COMPLETION,
+            Undo.BANK,
+            completes=True,
+            posts=True,
+            payment="sale",
+        ),
+        Kind.COMPLETION_ADVICE: KindRow(
+            "completion advice",
+            BankMessage.COMPLETION,
+            posts=True,
+            payment="sale",
+            ruled_as=Kind.COMPLETION,
+        ),
+        Kind.COMPLETION_VOID: KindRow(
+            "void of a completion", BankMessage.VOID, Undo.BANK, undoes=True, gives_back="void"
         ),
         Kind.REVERSAL: KindRow("reversal", gives_back="reversal"),
         Kind.UNKNOWN_ORIGINAL: KindRow("original of a reversal, never seen"),
@@ -140,6 +172,9 @@ def ruled_as(kind: Kind) -> Kind:
 
 REVERSIBLE = frozenset(kind for kind, row in KINDS.items() if row.undo is Undo.BANK)
 UNDOING = frozenset(kind for kind, row in KINDS.items() if row.undoes)
+# What holds an earlier entry until its bank has answered.
+CLAIMING = frozenset(kind for kind, row in KINDS.items() if row.undoes or row.completes)
+HOLDING = frozenset(kind for kind, row in KINDS.items() if row.holds)
 POSTING = frozenset(kind for kind, row in KINDS.items() if row.posts)
 PAYMENTS = frozenset(kind for kind, row in KINDS.items() if row.payment)
 # Payments, and what gives back by postings of its own.

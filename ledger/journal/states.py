@@ -22,11 +22,25 @@ CHANGES: Mapping[State, frozenset[State]] = MappingProxyType(
         State.TIMED_OUT: frozenset({State.REVERSING, State.REVERSED}),
         # Straight to reversed where no bank knows of it: cash, nothing to pay.
         # Refunded, it keeps its effect: the refund is an entry of its own.
-        State.APPROVED: frozenset({State.REVERSING, State.REVERSED, State.VOIDED, State.REFUNDED}),
+        # Completed or expired, a pre-authorisation holds nothing any more.
+        State.APPROVED: frozenset(
+            {
+                State.REVERSING,
+                State.REVERSED,
+                State.VOIDED,
+                State.REFUNDED,
+                State.COMPLETED,
+                State.EXPIRED,
+            }
+        ),
         State.REVERSING: frozenset({State.REVERSED}),
         # A void that was itself undone gives the original its effect back, unless the original
         # was reversed too.
         State.VOIDED: frozenset({State.APPROVED, State.REVERSED}),
+        # Open again once its completion is undone; and where the undo of that is undone, too, it
+        # may have expired meanwhile. At its bank that may be held which has expired here.
+        State.COMPLETED: frozenset({State.APPROVED}),
+        State.EXPIRED: frozenset({State.COMPLETED, State.REVERSING}),
         State.REFUNDED: frozenset(),
         State.DECLINED: frozenset(),
         State.REFUSED: frozenset(),

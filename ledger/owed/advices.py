@@ -37,7 +37,9 @@ _REFUNDED = Sql(
 
 _ADVICE_OWED = Sql(
     select(saf.c.id).where(
-        ADVICE, saf.c.original_id == bindparam("payment_id"), saf.c.finished_at_ms.is_(None)
+        text("saf.kind IN ('advice', 'completion')"),
+        saf.c.original_id == bindparam("payment_id"),
+        saf.c.finished_at_ms.is_(None),
     )
 )
 

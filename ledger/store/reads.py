@@ -29,7 +29,9 @@ from acquirer.ledger.store.rows import (
     terminal_of,
 )
 from acquirer.ledger.store.schema import (
+    OPEN_PREAUTHS,
     PARTS,
+    PREAUTHS,
     UNCONFIRMED,
     accounts,
     couriers,
@@ -37,7 +39,6 @@ from acquirer.ledger.store.schema import (
     orders,
     outbox,
     terminals,
-    transfers,
 )
 
 _ENTRY: Sequence[Any] = [journal.c[name] for name in ENTRY_COLUMNS]
@@ -134,15 +135,28 @@ _ACCOUNT = Sql(
     )
 )
 
-_resolution = transfers.alias("resolution")
-_EXPIRED = Sql(
-    select(transfers.c.event_id)
-    .distinct()
+_PREAUTHS_FOUND_MAX = 100
+_PREAUTHS = Sql(
+    select(*_ENTRY)
     .where(
-        transfers.c.expires_at_ms <= bindparam("now_ms"),
-        ~select(_resolution.c.id).where(_resolution.c.pending_id == transfers.c.id).exists(),
+        PREAUTHS,
+        journal.c.pan_token == bindparam("token"),
+        journal.c.approval_code == bindparam("code"),
     )
-    .order_by(transfers.c.event_id)
+    .order_by(journal.c.id.desc())
+    .limit(_PREAUTHS_FOUND_MAX)
+)
+_PREAUTHS_DUE = Sql(
+    select(*_ENTRY)
+    .where(
+        OPEN_PREAUTHS,
+        or_(
+            journal.c.lease_until_ms <= bindparam("now_ms"),
+            journal.c.created_at_ms > bindparam("now_ms"),
+        ),
+        journal.c.id > bindparam("after"),
+    )
+    .order_by(text("+journal.id"))
     .limit(bindparam("row_limit"))
 )
 
@@ -279,6 +293,13 @@ def postings_of_event(session: Session, event_id: int) -> list[Posting]:
     return [Posting(row[2], row[4], row[5], row[7]) for row in rows]
 
 
-def expired_pending(session: Session, now_ms: int, limit: int) -> list[int]:
-    """Events whose pending transfers have run out and are not resolved, oldest first."""
-    return [row[0] for row in session.rows(_EXPIRED, now_ms=now_ms, row_limit=limit)]
+def preauths(session: Session, pan_token: bytes, approval_code: str) -> list[Entry]:
+    """See ``Book.preauths``."""
+    rows = session.rows(_PREAUTHS, token=pan_token, code=approval_code)
+    return [entry_of(row) for row in rows]
+
+
+def preauths_due(session: Session, now_ms: int, after: int, limit: int) -> list[EntryRow]:
+    """See ``Book.preauths_due``."""
+    rows = session.rows(_PREAUTHS_DUE, now_ms=now_ms, after=after, row_limit=limit)
+    return [entry_or_bad(row) for row in rows]

@@ -24,7 +24,7 @@ from acquirer.ledger.store.columns import (
 )
 
 # The migration that creates exactly these tables; a test holds them equal.
-SCHEMA_VERSION = "0019"
+SCHEMA_VERSION = "0020"
 
 # Names of constraints are fixed, so that both databases and later migrations agree on them.
 metadata = MetaData(
@@ -115,18 +115,15 @@ transfers = Table(
         sqlite_where=text("reverses_id IS NOT NULL"),
         postgresql_where=text("reverses_id IS NOT NULL"),
     ),
-    Index(
-        "ix_transfers_expires_at_ms",
-        "expires_at_ms",
-        sqlite_where=text("expires_at_ms IS NOT NULL"),
-        postgresql_where=text("expires_at_ms IS NOT NULL"),
-    ),
     sqlite_strict=True,
 )
 
 # Written out wherever it is asked for, so that SQLite sees that the partial index serves.
 UNSETTLED = text("state IN ('received', 'sent')")
 WITH_CARD = text("pan_token IS NOT NULL")
+# The same: pre-authorisations, and those of them that hold their amount.
+PREAUTHS = text("kind = 'preauth'")
+OPEN_PREAUTHS = text("kind = 'preauth' AND state = 'approved'")
 
 journal = Table(
     "journal",
@@ -186,6 +183,20 @@ journal = Table(
         "order_no",
         sqlite_where=text("order_no <> ''"),
         postgresql_where=text("order_no <> ''"),
+    ),
+    Index(
+        "ix_journal_preauths",
+        "pan_token",
+        "approval_code",
+        sqlite_where=PREAUTHS,
+        postgresql_where=PREAUTHS,
+    ),
+    Index(
+        "ix_journal_open_preauths",
+        "lease_until_ms",
+        "created_at_ms",
+        sqlite_where=OPEN_PREAUTHS,
+        postgresql_where=OPEN_PREAUTHS,
     ),
     # Of all kinds: one that is added later needs no migration.
     Index("ix_journal_takings", "merchant_id", "business_date", "kind"),

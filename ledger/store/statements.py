@@ -178,13 +178,16 @@ POSTED_OF_EVENT = Sql(
     )
 )
 
+_resolution = transfers.alias("resolution")
 PENDING_OF_EVENT = Sql(
-    _named.where(transfers.c.event_id == _given("event_id"), transfers.c.phase == "pending")
+    _named.where(
+        transfers.c.event_id == _given("event_id"),
+        transfers.c.phase == "pending",
+        ~select(_resolution.c.id).where(_resolution.c.pending_id == transfers.c.id).exists(),
+    )
 )
 
 REVERSAL_OF = Sql(_named.where(transfers.c.reverses_id == _given("transfer_id")))
-
-RESOLUTION_OF = Sql(select(transfers.c.id).where(transfers.c.pending_id == _given("transfer_id")))
 
 # --- chain and numbers ------------------------------------------------------------------------
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import msgspec
-import structlog
 import trio
 
 from acquirer.codecs.pan import Pan
@@ -30,7 +29,6 @@ from acquirer.ledger.errors import BookBusy, BookUncertain
 from acquirer.ledger.journal.details import Refund
 from acquirer.ledger.journal.entries import (
     Entry,
-    Role,
     State,
 )
 from acquirer.ledger.journal.kinds import Kind
@@ -43,24 +41,32 @@ from acquirer.ledger.journal.steps import (
 from acquirer.ledger.owed.advices import LimitRefunded
 from acquirer.payments.kernel.bank_codes import TO_BE_SENT_AGAIN, reading_of
 from acquirer.payments.kernel.bank_reply import brought_by
+from acquirer.payments.kernel.calendar import DAY_MS
 from acquirer.payments.kernel.commands import Answer, Command, Named, Outcome, Repeat
 from acquirer.payments.kernel.commits import conclude, forward, outcome_step, undo_request
-from acquirer.payments.kernel.errors import CardUnreadable
 from acquirer.payments.kernel.giving_back import none_refunded, owe_refund, taken
 from acquirer.payments.kernel.holds import NO_ANSWER
 from acquirer.payments.kernel.ports import Ports
+from acquirer.payments.kernel.ready_card import stored_pan
 from acquirer.payments.kernel.records import new_entry, refuse
+from acquirer.payments.kernel.references import Reference, find_original
 from acquirer.routing.banks.choice import Route, RouteFacts, choose
 from acquirer.routing.outcomes import BankOutcome, NotSent, Replied
-
-log = structlog.get_logger("acquirer.switch")
 
 KIND = Kind.REFUND
 TRIES_MAX = 20
 CLAIMED_WAIT_S = 0.25
-DAY_MS = 86_400_000
 # Of the payments that may be given back to a card in this way.
-REFUNDABLE = frozenset({Kind.SALE, Kind.OFFLINE_SALE, Kind.INSTALMENT, Kind.ORDER_PAYMENT})
+REFUNDABLE = frozenset(
+    {
+        Kind.SALE,
+        Kind.OFFLINE_SALE,
+        Kind.INSTALMENT,
+        Kind.COMPLETION,
+        Kind.COMPLETION_ADVICE,
+        Kind.ORDER_PAYMENT,
+    }
+)
 
 
 class RefundRequested(Command, frozen=True):
@@ -82,6 +88,11 @@ class RefundRequested(Command, frozen=True):
     approval_code: str = ""
     condition_code: str = ""
 
+    @property
+    def reference(self) -> Reference:
+        """What says which payment it is."""
+        return Reference(self.payment, self.rrn, self.date, self.approval_code)
+
 
 async def refund(ports: Ports, command: RefundRequested) -> Outcome:
     """Give a payment back at its bank, and take it from the merchant.
@@ -93,7 +104,7 @@ async def refund(ports: Ports, command: RefundRequested) -> Outcome:
     if not (origin.merchant.refund and origin.may_key(command.condition_code, is_keyed=False)):
         return await _refuse(ports, command, ResponseCode.NOT_PERMITTED_TO_TERMINAL)
     for _ in range(TRIES_MAX):
-        payment = await _payment(ports, command)
+        payment = await find_original(ports, origin, command.reference)
         # One that is suspended gives back only what it names.
         is_blind = origin.merchant.blind_refund and not origin.merchant.suspended
         if payment is None and is_blind and command.pan is not None:
@@ -119,33 +130,10 @@ async def _refuse(ports: Ports, command: RefundRequested, code: str) -> Outcome:
     return await refuse(ports, command.origin, KIND, code, pan=command.pan)
 
 
-async def _payment(ports: Ports, command: RefundRequested) -> Entry | None:
-    """What the RRN, or else this terminal's number, names of the merchant's, or None."""
-    origin, named = command.origin, command.payment
-    if command.rrn:
-        found = await ports.book.entry_by_rrn(command.rrn)
-    elif named is not None:
-        found = await ports.book.find_entry(
-            origin.terminal_id, named.batch, named.stan, Role.ORIGINAL
-        )
-    else:
-        return None
-    return found if found is not None and found.merchant_id == origin.merchant_id else None
-
-
-def _agrees(command: RefundRequested, payment: Entry) -> bool:
-    """Whether all that is said of a payment is right."""
-    return (
-        command.payment in (None, Named(payment.batch, payment.stan))
-        and command.date in ("", payment.reply.local_date)
-        and command.approval_code in ("", payment.approval_code)
-    )
-
-
 def _refusal(ports: Ports, command: RefundRequested, payment: Entry) -> str:
     """The code that refuses this refund, or the empty string."""
     origin = command.origin
-    if not _agrees(command, payment):
+    if not command.reference.fits(payment):
         return ResponseCode.NO_ORIGINAL
     if not (payment.card or payment.bank):
         return ResponseCode.INVALID_TRANSACTION
@@ -174,10 +162,8 @@ def _refusal(ports: Ports, command: RefundRequested, payment: Entry) -> str:
 
 async def _give_back(ports: Ports, command: RefundRequested, payment: Entry) -> Outcome | None:
     """Refund a payment; None where it, or the merchant's balance, changed meanwhile."""
-    try:
-        pan = ports.vault.open(payment.card) if payment.card else None
-    except CardUnreadable as error:
-        log.error("card_unreadable", rrn=payment.rrn, reason=str(error))
+    pan = stored_pan(ports, payment)
+    if pan is None and payment.card is not None:
         return await _refuse(ports, command, ResponseCode.SECURITY_FAILED)
     refunded_minor, fee_minor = await _so_far(ports, command, payment)
     sum_minor = refunded_minor + command.origin.named_minor

@@ -28,7 +28,7 @@ from acquirer.ledger.journal.steps import (
     Step,
     UpdateEntry,
 )
-from acquirer.payments.cards.void import VOIDABLE
+from acquirer.payments.cards.void import VOIDABLE as SALES
 from acquirer.payments.kernel.commands import Answer, Command, Outcome, answer_of
 from acquirer.payments.kernel.holds import NO_ANSWER, freed
 from acquirer.payments.kernel.ports import Ports
@@ -41,6 +41,8 @@ OTHER_REASON = "06"
 # No answer, a bad MAC in the answer, other. A bank is told no reason but these.
 REASONS = frozenset({NO_ANSWER, "A0", OTHER_REASON})
 AMOUNT_DIFFERS = ResponseCode.AMOUNT_DIFFERS
+# What a terminal may void, and a bank's refusal of that undo brings back.
+VOIDABLE = SALES | {Kind.PREAUTH, Kind.COMPLETION}
 
 
 class ReversalRequested(Command, frozen=True):
@@ -127,7 +129,8 @@ async def _undo(ports: Ports, command: ReversalRequested, original: Entry) -> An
 
 
 async def _plan(ports: Ports, command: ReversalRequested, original: Entry, entry: Entry) -> Plan:
-    is_approved = original.state is State.APPROVED
+    # One that has run out here may still be held at its bank.
+    is_approved = original.state in (State.APPROVED, State.EXPIRED)
     if original.kind not in REVERSIBLE:
         may_stand = is_approved or original.state in (State.RECEIVED, State.SENT)
         return Plan(ResponseCode.INVALID_TRANSACTION if may_stand else ResponseCode.APPROVED)
@@ -135,13 +138,15 @@ async def _plan(ports: Ports, command: ReversalRequested, original: Entry, entry
     # Where nothing was paid, the amount named is what an order is worth.
     if original.amount_minor and named_minor not in (None, original.amount_minor):
         return Plan(AMOUNT_DIFFERS)
+    if original.state is State.COMPLETED:
+        return Plan(ResponseCode.INVALID_TRANSACTION)
     if original.kind in VOIDABLE and original.state is State.VOIDED:
         # Undone already; reversed as well, it does not come back should the void be undone too.
         return Plan(
             ResponseCode.APPROVED,
             (UpdateEntry(original.id, (State.VOIDED,), state=State.REVERSED),),
         )
-    if original.state not in (State.SENT, State.APPROVED):
+    if not is_approved and original.state is not State.SENT:
         # Declined, refused, timed out, voided, reversing, reversed: undone already.
         return Plan(ResponseCode.APPROVED)
     given_back: tuple[Step, ...] | str

@@ -1,14 +1,10 @@
 """Sale void: undo a sale, or an instalment, of the open batch.
 
-The sale is claimed together with recording the void, so that no reversal or second void can race
-it; the claim ends with the outcome.
 Source: docs/interfaces/terminal.md, part 4 ("Sale void");
 docs/interfaces/postings.md, "Void, reversal".
 """
 
 from __future__ import annotations
-
-import structlog
 
 from acquirer.codecs.pan import Pan
 from acquirer.codecs.response_codes import ResponseCode
@@ -20,22 +16,17 @@ from acquirer.ledger.journal.entries import (
 )
 from acquirer.ledger.journal.kinds import Kind
 from acquirer.ledger.journal.steps import (
-    InsertEntry,
     Step,
     UpdateEntry,
 )
 from acquirer.ledger.owed.advices import LimitRefunded
-from acquirer.payments.kernel.commands import Command, Named, Outcome, Repeat
-from acquirer.payments.kernel.commits import forward, settle, undo_request
-from acquirer.payments.kernel.errors import CardUnreadable
+from acquirer.payments.cards.bank_void import void_at_bank
+from acquirer.payments.kernel.commands import Command, Named, Outcome
 from acquirer.payments.kernel.ports import Ports
-from acquirer.payments.kernel.records import new_entry, refuse
-from acquirer.payments.kernel.undo import release_steps
+from acquirer.payments.kernel.records import refuse
 
 # What a void undoes.
 VOIDABLE = frozenset({Kind.SALE, Kind.INSTALMENT})
-
-log = structlog.get_logger("acquirer.switch")
 
 
 class VoidRequested(Command, frozen=True):
@@ -73,38 +64,15 @@ async def void(ports: Ports, command: VoidRequested) -> Outcome:
     code = _refusal(ports, command, sale)
     if sale is None or code:
         return await refuse(ports, origin, Kind.VOID, code or ResponseCode.NO_ORIGINAL)
-    if not ports.banks.is_up(sale.bank):
-        return await refuse(ports, origin, Kind.VOID, ResponseCode.UNAVAILABLE)
-
-    try:
-        pan = ports.vault.open(sale.card) if sale.card else None
-    except CardUnreadable as error:
-        log.error("card_unreadable", rrn=sale.rrn, reason=str(error))
-        return await refuse(ports, origin, Kind.VOID, ResponseCode.SECURITY_FAILED)
-    entry = await new_entry(
-        ports, origin, Kind.VOID, State.SENT, pan=pan, bank=sale.bank, original_id=sale.id
-    )
-    # Not one that was refunded in part.
-    none_refunded = LimitRefunded(sale.id, 0)
-    failed = await ports.book.commit(
-        InsertEntry(entry), UpdateEntry.claim(sale.id, entry.id), none_refunded
-    )
-    if failed:
-        if failed.is_taken:
-            return Repeat()
-        return await refuse(ports, origin, Kind.VOID, ResponseCode.INVALID_TRANSACTION)
-
-    message = undo_request(ports, origin, entry, pan, sale, command.condition_code)
-    outcome = await forward(ports, origin, entry, message)
-
-    voided = UpdateEntry.release(sale.id, entry.id, State.VOIDED)
-    return await settle(
+    return await void_at_bank(
         ports,
         origin,
-        entry,
-        outcome,
-        approved=(voided, PostReversed(sale.id, entry.id, entry.business_date)),
-        undone=release_steps(entry, None),
+        Kind.VOID,
+        sale,
+        command.condition_code,
+        lambda entry: (PostReversed(sale.id, entry.id, entry.business_date),),
+        # Not one that was refunded in part.
+        holds=(LimitRefunded(sale.id, 0),),
     )
 
 

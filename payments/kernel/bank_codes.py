@@ -36,6 +36,7 @@ TAKEN: Mapping[BankMessage, frozenset[str]] = MappingProxyType(
         BankMessage.REVERSAL: frozenset({APPROVED, "25", "94"}),
         BankMessage.ADVICE: frozenset({APPROVED, "94"}),
         BankMessage.REFUND: frozenset({APPROVED, "94"}),
+        BankMessage.COMPLETION: frozenset({APPROVED, "94"}),
     }
 )
 

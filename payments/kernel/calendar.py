@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 MonotonicClock = Callable[[], float]
 WallClock = Callable[[], int]
+DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ from acquirer.payments.kernel.ports import Ports
 from acquirer.payments.kernel.ready_card import ReadyCard
 from acquirer.payments.kernel.stand_in import StandInRule, advice_step, rule_for, stand_in_code
 from acquirer.payments.kernel.undo import undo_steps
-from acquirer.routing.banks.messages import BankRequest, OriginalData
+from acquirer.routing.banks.messages import BankRequest, OriginalData, request_mti
 from acquirer.routing.outcomes import BankOutcome, NoReply, NotSent, NotSentReason
 
 log = structlog.get_logger("acquirer.switch")
@@ -50,13 +50,16 @@ def card_request(
     entry: Entry,
     card: ReadyCard,
     items: Mapping[str, str] = NO_ITEMS,
+    original: Entry | None = None,
 ) -> BankRequest:
     """What the bank is asked about a card that is there.
 
     Args:
         items: further ones of DE48, by tag.
+        original: the earlier entry that it is about.
     """
     presented, pin = card.presented, card.pin
+    acquirer_id = ports.bank_settings[entry.bank].acquirer_id
     return _bank_request(
         ports,
         origin,
@@ -71,6 +74,8 @@ def card_request(
         additional=build_items({**items, "QR": presented.code, "CV": presented.cvn2}),
         pin_block=pin.block if pin else None,
         zpk=pin.zpk if pin else "",
+        approval_code=original.approval_code if original else "",
+        original=original_data(original, acquirer_id) if original else None,
     )
 
 
@@ -153,7 +158,9 @@ def _bank_request(
 
 def original_data(entry: Entry, acquirer_id: str) -> OriginalData:
     """DE90 of a message about an earlier one: as that one left for the bank."""
-    return OriginalData(entry.mti, entry.bank_stan, entry.transmission_at, acquirer_id)
+    kind = KINDS[entry.kind].bank_message
+    assert kind is not None
+    return OriginalData(request_mti(kind), entry.bank_stan, entry.transmission_at, acquirer_id)
 
 
 async def forward(

@@ -27,7 +27,7 @@ from acquirer.ledger.journal.steps import (
 from acquirer.ledger.reports.takings import Takings
 from acquirer.ledger.store.rows import EntryRow
 from acquirer.payments.kernel.business import Business
-from acquirer.payments.kernel.calendar import Calendar, MonotonicClock
+from acquirer.payments.kernel.calendar import DAY_MS, Calendar, MonotonicClock
 from acquirer.payments.kernel.numbers import Numbers
 from acquirer.payments.kernel.stand_in import StandIn
 from acquirer.payments.kernel.turns import Turns
@@ -63,6 +63,9 @@ class Books(Protocol):
 
     async def entry_by_rrn(self, rrn: str) -> Entry | None:
         """The journal entry with this reference number."""
+
+    async def preauths(self, pan_token: bytes, approval_code: str) -> list[Entry]:
+        """Pre-authorisations of a card with an approval code, the newest first."""
 
     async def entries_of_original(self, original_id: int) -> list[Entry]:
         """Entries that refer to one, oldest first."""
@@ -214,6 +217,7 @@ class Ports:
         reversals: by kind; see :data:`Reversed`.
         in_doubt: by kind; see :data:`InDoubt`.
         refunds: by the kind of what is refunded; see :class:`RefundRule`.
+        day_ms: how long a day of a pre-authorisation lasts.
         answer_within_s: an asker is answered within this time, or not sent to a bank at all.
         monotonic: seconds, for deadlines.
         saf_queued: call after a commit that queued a message for a bank.
@@ -240,6 +244,7 @@ class Ports:
     new_event_id: Callable[[], str]
     in_doubt: Mapping[Kind, InDoubt] = field(default_factory=dict)
     refunds: Mapping[Kind, RefundRule] = field(default_factory=dict)
+    day_ms: int = DAY_MS
     answer_within_s: float = 25.0
     saf_queued: Callable[[], None] = _nobody
     events_queued: Callable[[], None] = _nobody

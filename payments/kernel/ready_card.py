@@ -9,10 +9,12 @@ from __future__ import annotations
 import msgspec
 import structlog
 
+from acquirer.codecs.pan import Pan
 from acquirer.codecs.response_codes import ResponseCode
+from acquirer.ledger.journal.entries import Entry
 from acquirer.ledger.journal.kinds import KINDS, Kind, ruled_as
 from acquirer.payments.kernel.commands import Origin, Outcome, PresentedCard
-from acquirer.payments.kernel.errors import HsmRefused, response_code_for
+from acquirer.payments.kernel.errors import CardUnreadable, HsmRefused, response_code_for
 from acquirer.payments.kernel.ports import Ports
 from acquirer.payments.kernel.records import refuse
 from acquirer.payments.kernel.stand_in import rule_for
@@ -21,6 +23,17 @@ from acquirer.routing.banks.messages import CardFields
 from acquirer.routing.banks.strategies import LinkFacts
 
 log = structlog.get_logger("acquirer.switch")
+
+
+def stored_pan(ports: Ports, entry: Entry) -> Pan | None:
+    """The card number that an entry has; None, and a log line, where it does not open."""
+    if entry.card is None:
+        return None
+    try:
+        return ports.vault.open(entry.card)
+    except CardUnreadable as error:
+        log.error("card_unreadable", rrn=entry.rrn, reason=str(error))
+        return None
 
 
 class ProtectedPin(msgspec.Struct, frozen=True):
@@ -54,13 +67,21 @@ class ReadyCard(msgspec.Struct, frozen=True):
 
 
 async def ready_card(
-    ports: Ports, origin: Origin, card: PresentedCard, kind: Kind, order_no: str = ""
+    ports: Ports,
+    origin: Origin,
+    card: PresentedCard,
+    kind: Kind,
+    order_no: str = "",
+    bank: str = "",
 ) -> ReadyCard | Outcome:
     """A presented card, routed and protected, or the answer of a recorded refusal.
 
     Refused are a PIN in another format (99), a card that the merchant may not take so (58) or that
     no route covers (92), a field that the bank's dialect cannot hold (30), a bank that is not up
     (91), and a PIN that does not open (as the module says).
+
+    Args:
+        bank: that must be asked; empty for the one that the card leads to.
 
     Raises:
         HsmUnavailable, BookBusy, BookUnavailable: nothing was recorded.
@@ -71,17 +92,19 @@ async def ready_card(
 
     if card.is_pin_unfit:
         return await refused(ResponseCode.PIN_FORMAT)
-    bank = bank_for(ports, origin, kind, card)
-    if isinstance(bank, ResponseCode):
-        return await refused(bank)
-    zpk = _zpk_for(ports, origin, kind, bank, card)
+    found = (
+        carried_by(ports, origin, kind, bank, card) if bank else bank_for(ports, origin, kind, card)
+    )
+    if isinstance(found, ResponseCode):
+        return await refused(found)
+    zpk = _zpk_for(ports, origin, kind, found, card)
     if zpk is None:
         return await refused(ResponseCode.UNAVAILABLE)
     try:
         pin = await _protect_pin(ports, origin, zpk, card)
     except HsmRefused as error:
         return await refused(response_code_for(error))
-    return ReadyCard(card, bank, pin)
+    return ReadyCard(card, found, pin)
 
 
 def bank_for(ports: Ports, origin: Origin, kind: Kind, card: PresentedCard) -> str | ResponseCode:
@@ -96,18 +119,19 @@ def bank_for(ports: Ports, origin: Origin, kind: Kind, card: PresentedCard) -> s
     chosen = choose(facts, origin.business.routes)
     if not isinstance(chosen, Route):
         return ResponseCode.NO_ROUTE
-    bank = chosen.first_up(ports.banks.is_up)
-    return ResponseCode.FORMAT_ERROR if _cannot_carry(ports, origin, kind, bank, card) else bank
+    return carried_by(ports, origin, kind, chosen.first_up(ports.banks.is_up), card)
 
 
-def _cannot_carry(ports: Ports, origin: Origin, kind: Kind, bank: str, card: PresentedCard) -> bool:
-    """Whether something that was presented has no room in the bank's dialect.
+def carried_by(
+    ports: Ports, origin: Origin, kind: Kind, bank: str, card: PresentedCard
+) -> str | ResponseCode:
+    """The bank, if its dialect has room for what was presented, or else 30.
 
     The rest of what a bank is asked is ours, and was held against its dialect at the start.
     """
     asked = KINDS[kind].bank_message
     if asked is None:
-        return False
+        return bank
     fields = CardFields(
         card.pan.digits if card.pan else "",
         card.expiry,
@@ -121,7 +145,7 @@ def _cannot_carry(ports: Ports, origin: Origin, kind: Kind, bank: str, card: Pre
     if unfit is not None:
         terminal_id = origin.terminal_id
         log.warning("bank_cannot_carry", bank=bank, field=unfit, terminal_id=terminal_id)
-    return unfit is not None
+    return bank if unfit is None else ResponseCode.FORMAT_ERROR
 
 
 def _zpk_for(

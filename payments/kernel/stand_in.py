@@ -20,7 +20,7 @@ from acquirer.ledger.journal.entries import (
     Entry,
     SafItem,
 )
-from acquirer.ledger.journal.kinds import Kind, ruled_as
+from acquirer.ledger.journal.kinds import KINDS, Kind, ruled_as
 from acquirer.ledger.journal.steps import (
     QueueSaf,
 )
@@ -50,7 +50,12 @@ class StandInRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def rule_for(rules: Sequence[StandInRule], bank: str, kind: Kind) -> StandInRule | None:
-    """The rule for a payment, the first that names bank and kind; None for no standing in."""
+    """The rule for a payment, the first that names bank and kind; None for no standing in.
+
+    Only what a bank is asked as a sale can be told to it as an advice.
+    """
+    if KINDS[kind].bank_message is not BankMessage.SALE:
+        return None
     return next(
         (
             rule
@@ -117,19 +122,22 @@ def stand_in_code(entry: Entry) -> str:
     return f"S{entry.id % 100_000:05d}"
 
 
-def advice_step(entry: Entry, number: int, now_ms: int) -> QueueSaf:
+def advice_step(
+    entry: Entry, number: int, now_ms: int, kind: BankMessage = BankMessage.ADVICE
+) -> QueueSaf:
     """The step that owes the bank an advice.
 
     It bears the numbers of the request that did not leave, so that a reversal or void names it.
 
     Args:
         number: a fresh one, for the item.
+        kind: an advice, or the completion of a pre-authorisation.
     """
     return QueueSaf(
         SafItem(
             id=number,
             bank=entry.bank,
-            kind=BankMessage.ADVICE,
+            kind=kind,
             original_id=entry.id,
             reason="00",
             created_at_ms=now_ms,

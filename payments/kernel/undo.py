@@ -12,7 +12,7 @@ from acquirer.ledger.journal.entries import (
     SafItem,
     State,
 )
-from acquirer.ledger.journal.kinds import REVERSIBLE, UNDOING
+from acquirer.ledger.journal.kinds import CLAIMING, REVERSIBLE
 from acquirer.ledger.journal.steps import (
     QueueSaf,
     Step,
@@ -49,8 +49,8 @@ def release_steps(entry: Entry, order: OrderRow | None) -> tuple[Step, ...]:
 
 
 def unclaim_step(entry: Entry) -> UpdateEntry | None:
-    """Give a void's original back, once nothing of the void is owed to the bank any more."""
-    if entry.kind not in UNDOING or entry.original_id is None:
+    """Give back what a void or a completion claims, once its bank is owed nothing of it."""
+    if entry.kind not in CLAIMING or entry.original_id is None:
         return None
     return UpdateEntry.release(entry.original_id, entry.id)
 
@@ -59,8 +59,8 @@ async def undo_steps(ports: Ports, entry: Entry, reason: str, now_ms: int) -> tu
     """End an entry whose outcome at the bank is not known.
 
     One that may have moved money is timed out and its undo queued, unless its kind has a rule of
-    its own (``Ports.in_doubt``); an inquiry is declined. A void or cancellation keeps its claim
-    until the bank has undone it, lest a second one overtake the undo.
+    its own (``Ports.in_doubt``); an inquiry is declined. A void, cancellation or completion keeps
+    its claim until the bank has undone it, lest a second one overtake the undo.
     Conditional (first step) on the entry still being ours and sent.
     """
     if rule := ports.in_doubt.get(entry.kind):

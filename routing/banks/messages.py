@@ -154,7 +154,7 @@ _SHAPES: dict[BankMessage, _Shape] = {
     BankMessage.REFUND: _Shape("0220", "200000", _UNDO, repeatable=True),
     BankMessage.PREAUTH: _Shape("0100", "030000", (2, 4, 14, 18, 22, 25, 35, 38, 52, 53, 55, 90)),
     BankMessage.COMPLETION: _Shape(
-        "0220", "000000", (2, 4, 14, 18, 22, 25, 35, 38, 55, 90), repeatable=True
+        "0220", "000000", (2, 4, 14, 18, 22, 25, 35, 38, 52, 53, 55, 90), repeatable=True
     ),
     BankMessage.ADVICE: _Shape("0220", "000000", (*_SALE, 38, 39), repeatable=True),
     BankMessage.REVERSAL: _Shape("0400", "000000", (2, 4, 38, 39, 90), repeatable=True),

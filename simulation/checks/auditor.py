@@ -18,9 +18,19 @@ from acquirer.codecs.message import Message
 from acquirer.codecs.tpdu import PosEnvelope
 from acquirer.hosts_sim.bank.entries import Entry
 
-PAYMENTS = ("sale", "offline_sale", "instalment", "order_payment", "order_payment_group")
-STANDS = frozenset({"approved", "reversing", "reversed", "voided", "refunded"})
-_ANSWERS = frozenset({"0210", "0230", "0410"})
+PAYMENTS = (
+    "sale",
+    "offline_sale",
+    "instalment",
+    "completion",
+    "completion_advice",
+    "order_payment",
+    "order_payment_group",
+)
+STANDS = frozenset(
+    {"approved", "reversing", "reversed", "voided", "refunded", "completed", "expired"}
+)
+_ANSWERS = frozenset({"0110", "0210", "0230", "0410"})
 _FRAME_HEADER_BYTES = 2
 # An approval that was being sealed when a reversal came on another connection may still leave.
 OVERLAP_S = 5.0

@@ -14,7 +14,19 @@ from acquirer.simulation.checks.orders import orders_agree
 from acquirer.terminals_sim import kinds
 from acquirer.terminals_sim.state import TerminalState
 
-_FINAL = frozenset({"approved", "declined", "reversed", "voided", "refunded", "refused"})
+_FINAL = frozenset(
+    {
+        "approved",
+        "declined",
+        "reversed",
+        "voided",
+        "refunded",
+        "refused",
+        "completed",
+        "expired",
+    }
+)
+_BANK_KINDS = "'sale', 'advice', 'completion'"
 # Troubles by which a terminal may lose its keys.
 EXPLAIN_KEYS = frozenset({"restore", "other_lmk"})
 CASH = "assets:courier:"
@@ -59,12 +71,13 @@ def final(
     at_bank = dict(
         bank.execute(
             "SELECT * FROM (SELECT rrn, " + _LEFT.format("transactions") + " AS left_minor"
-            " FROM transactions WHERE kind IN ('sale', 'advice') AND state = 'approved')"
+            f" FROM transactions WHERE kind IN ({_BANK_KINDS}) AND state = 'approved')"
             " WHERE left_minor > 0"
         )
     )
     yield from _differ("bank", at_bank, "switch", by_card, forgotten)
     yield from _money(auditor, bank, by_card)
+    yield from _holds(auditor, bank, states, forgotten)
     yield from orders_agree(auditor, orders, states)
 
 
@@ -90,7 +103,7 @@ def _decided(auditor: Auditor) -> Iterator[str]:
 
 def _answered(auditor: Auditor) -> Iterator[str]:
     for rrn, kind in auditor.rows(
-        "SELECT rrn, kind FROM journal WHERE response_code = '00' AND mti = '0200'"
+        "SELECT rrn, kind FROM journal WHERE response_code = '00' AND mti IN ('0100', '0200')"
         " AND kind <> 'order_share'"
     ):
         if rrn not in auditor.approvals:
@@ -211,8 +224,8 @@ def _money(auditor: Auditor, bank: sqlite3.Connection, by_card: dict[str, int]) 
     spent = dict(
         bank.execute(
             "SELECT token, sum(CASE kind WHEN 'refund' THEN -amount_minor ELSE amount_minor END)"
-            " FROM transactions WHERE kind IN ('sale', 'advice', 'refund') AND state = 'approved'"
-            " GROUP BY token"
+            f" FROM transactions WHERE kind IN ({_BANK_KINDS}, 'refund') AND state = 'approved'"
+            " OR state = 'held' GROUP BY token"
         )
     )
     for token, masked, balance, opening in bank.execute(
@@ -224,6 +237,29 @@ def _money(auditor: Auditor, bank: sqlite3.Connection, by_card: dict[str, int]) 
                 f"money: card {masked} has {balance}, which is not {opening} less its purchases"
                 f" of {spent.get(token, 0)}"
             )
+
+
+def _holds(
+    auditor: Auditor,
+    bank: sqlite3.Connection,
+    states: list[TerminalState],
+    forgotten: set[str],
+) -> Iterator[str]:
+    """What is held is held everywhere; what has run out here the others still believe in."""
+    rows = auditor.rows(
+        "SELECT rrn, amount_minor, state FROM journal WHERE kind = 'preauth'"
+        " AND state IN ('approved', 'expired')"
+    )
+    held = {str(rrn): int(str(amount)) for rrn, amount, _ in rows}
+    at_bank = dict(bank.execute("SELECT rrn, amount_minor FROM transactions WHERE state = 'held'"))
+    yield from _differ("bank's holds", at_bank, "switch", held, forgotten)
+    at_terminals = {
+        entry.rrn: entry.amount_minor
+        for state in states
+        for entry in state.journal
+        if entry.kind == "preauth" and entry.state == "approved"
+    }
+    yield from _differ("terminals' holds", at_terminals, "switch", held, forgotten)
 
 
 def _couriers(accounts: Mapping[str, int]) -> set[str]:

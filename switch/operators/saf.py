@@ -74,22 +74,23 @@ async def write_off_saf(context: Context, id: int, name: str, reason: str) -> Do
     if original is None:
         return Refused(f"nothing says what dead letter {id} costs: the journal lacks its entry")
     now_ms = context.clock.now_ms()
+    posting = write_off_posting(item, original)
     entry = await own_entry(
         context.ports,
         WRITE_OFF,
         now_ms,
         key=(OPERATOR, WRITE_OFF, str(id)),
         merchant_id=original.merchant_id,
-        amount_minor=original.amount_minor,
+        amount_minor=posting.amount_minor if posting else 0,
         currency_code=original.currency_code,
         original_id=original.id,
         detail=WriteOff(name, reason.strip()),
     )
-    posting = write_off_posting(item, original)
+    postings = (posting,) if posting else ()
     steps: list[Step] = [
         WriteOffSaf(id, now_ms),
         InsertEntry(entry),
-        Post(entry.id, entry.currency_code, entry.business_date, (posting,)),
+        Post(entry.id, entry.currency_code, entry.business_date, postings),
     ]
     after = undone_steps(original) if item.kind is BankMessage.REVERSAL else []
     while failed := await context.book.commit(*steps, *after):
@@ -113,8 +114,8 @@ async def write_off_saf(context: Context, id: int, name: str, reason: str) -> Do
         "original_rrn": original.rrn,
         "amount_minor": entry.amount_minor,
         "currency_code": entry.currency_code,
-        "debit": posting.debit,
-        "credit": posting.credit,
+        "debit": posting.debit if posting else "",
+        "credit": posting.credit if posting else "",
         "name": name,
     }
 
@@ -123,14 +124,17 @@ def _no_dead_letter(id: int) -> Refused:
     return Refused(f"no dead letter {id}; `acquirer saf list --dead` shows all")
 
 
-def write_off_posting(item: SafItem, original: Entry) -> Posting:
-    """The transfer of a write-off.
+def write_off_posting(item: SafItem, original: Entry) -> Posting | None:
+    """The transfer of a write-off; None where no money was moved, only held.
 
     An advice that the bank never took, or an undone void that it still believes in, is money
     that it will not pay. A payment that it still believes in, or has never refunded, is money that
     it may pay without anybody here being owed it.
     """
+    if original.kind in (Kind.PREAUTH, Kind.PREAUTH_VOID):
+        return None
     scheme = scheme_account(item.bank)
-    if item.kind is BankMessage.ADVICE or original.kind in UNDOING:
+    is_told = item.kind in (BankMessage.ADVICE, BankMessage.COMPLETION)
+    if is_told or original.kind in UNDOING:
         return Posting(LOSS, scheme, original.amount_minor, "write-off")
     return Posting(scheme, SUSPENSE, original.amount_minor, "write-off")

@@ -26,6 +26,7 @@ from acquirer.payments.cards.reversal import ReversalRequested
 from acquirer.payments.cards.void import VoidRequested
 from acquirer.payments.kernel.bank_reply import is_approval_code
 from acquirer.payments.kernel.commands import Display, Named, PresentedCard, Shown
+from acquirer.payments.kernel.references import Reference
 from acquirer.payments.orders.cancel_confirmation import CancellationConfirmed
 from acquirer.payments.orders.cancellation import (
     OrderCancellationRequested,
@@ -103,6 +104,28 @@ def _named_or_none(request: Request) -> Named | None:
     return _named(request) if request.message.get(61) else None
 
 
+def reference_of(request: Request) -> Reference:
+    """All that is said of an earlier transaction; zeros in DE61 say nothing.
+
+    Raises:
+        RemoteFormatError: DE61 is none.
+    """
+    message = request.message
+    de61 = De61.parse(message.get(61)) if message.get(61) else De61("")
+    is_named = bool((de61.original_batch + de61.original_stan).strip("0"))
+    return Reference(
+        Named(de61.original_batch, de61.original_stan) if is_named else None,
+        message.get(37),
+        de61.original_date if de61.original_date.strip("0") else "",
+        message.get(38),
+    )
+
+
+def has_card(request: Request) -> bool:
+    """Whether the card is there, by number or by track."""
+    return bool(request.message.get(2) or request.message.get(35))
+
+
 def card_of(request: Request) -> PresentedCard:
     """The card, from track 2 or keyed; both must agree where both are there.
 
@@ -110,7 +133,7 @@ def card_of(request: Request) -> PresentedCard:
         RemoteFormatError: no card, or one that cannot be read.
     """
     message = request.message
-    pan, track = _pan_of(request)
+    pan, track = pan_of(request)
     pin_block = message.binary(52)
     de53 = De53.parse(message.get(53)) if message.get(53) else De53()
     is_unfit = de53.pin_format != PIN_WITH_PAN if pin_block else de53.pin_format == PIN_WITHOUT_PAN
@@ -128,7 +151,12 @@ def card_of(request: Request) -> PresentedCard:
     )
 
 
-def _pan_of(request: Request) -> tuple[Pan, Track2 | None]:
+def pan_of(request: Request) -> tuple[Pan, Track2 | None]:
+    """The card's number, and its track 2 where that is there.
+
+    Raises:
+        RemoteFormatError: no card, or one that cannot be read.
+    """
     message = request.message
     track = Track2.parse(message.get(35)) if message.get(35) else None
     if not message.get(2):
@@ -188,12 +216,11 @@ def balance_requested(request: Request) -> BalanceRequested:
 def void_requested(request: Request) -> VoidRequested:
     """MTI 0200, DE3 200000, type 23."""
     message = request.message
-    has_card = message.get(2) or message.get(35)
     return VoidRequested(
         request.origin,
         _named(request),
         message.need(37),
-        _pan_of(request)[0] if has_card else None,
+        pan_of(request)[0] if has_card(request) else None,
         message.get(38),
         message.get(25),
         Kind.INSTALMENT if message.get(25) == IN_PARTS else Kind.SALE,
@@ -202,17 +229,15 @@ def void_requested(request: Request) -> VoidRequested:
 
 def refund_requested(request: Request) -> RefundRequested:
     """MTI 0220, DE3 200000, type 25; DE61 may name no payment (zeros), DE37 one of any terminal."""
-    message = request.message
-    de61 = De61.parse(message.get(61)) if message.get(61) else De61("")
+    message, said = request.message, reference_of(request)
     is_by_code = message.get(22).startswith(CODE_SHOWN) and not message.get(2)
-    is_named = bool((de61.original_batch + de61.original_stan).strip("0"))
     return RefundRequested(
         request.origin,
-        None if is_by_code else _pan_of(request)[0],
-        Named(de61.original_batch, de61.original_stan) if is_named else None,
-        message.get(37),
-        de61.original_date if de61.original_date.strip("0") else "",
-        message.get(38),
+        None if is_by_code else pan_of(request)[0],
+        said.named,
+        said.rrn,
+        said.date,
+        said.approval_code,
         message.get(25),
     )
 

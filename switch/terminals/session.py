@@ -225,8 +225,8 @@ class Session:
             await self._context.terminals.refresh(terminal)
             if request.de60.batch != terminal.row.batch:
                 return ResponseCode.SIGN_ON_AGAIN
-        is_plain = message.get(25) in ("", "00")
-        if transaction.plain_condition and not is_plain:
+        conditions = transaction.conditions
+        if conditions and message.get(25) not in conditions:
             return ResponseCode.NOT_SUPPORTED
         if is_ciphered(message):
             log.warning("no_track_key", terminal_id=terminal.terminal_id)

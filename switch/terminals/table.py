@@ -19,8 +19,10 @@ from acquirer.ledger.journal.entries import (
 )
 from acquirer.ledger.journal.kinds import Kind
 from acquirer.payments.cards.balance import balance
+from acquirer.payments.cards.completion import completion, completion_advice, completion_void
 from acquirer.payments.cards.instalment import instalment
 from acquirer.payments.cards.offline_sale import offline_sale
+from acquirer.payments.cards.preauth import preauth, preauth_void
 from acquirer.payments.cards.refund import refund
 from acquirer.payments.cards.reversal import reversal
 from acquirer.payments.cards.sale import sale
@@ -35,10 +37,13 @@ from acquirer.payments.orders.exception import order_exception
 from acquirer.payments.orders.payment import order_payment
 from acquirer.payments.orders.query import order_query
 from acquirer.switch.context import Context
-from acquirer.switch.terminals import commands, downloads, sale_commands
+from acquirer.switch.terminals import commands, downloads, preauth_commands, sale_commands
 from acquirer.switch.terminals.catalogue import BLACKLIST, CA_KEYS, IC_PARAMETERS
 from acquirer.switch.terminals.management import echo, sign_off, sign_on
 from acquirer.switch.terminals.request import Request, Told
+
+# DE25: at the counter, or left out; what belongs to a pre-authorisation.
+PLAIN, PREAUTH = ("", "00"), ("06",)
 
 Handler = Callable[[Context, Request], Awaitable[Told | Repeat]]
 C = TypeVar("C", bound=Command)
@@ -70,7 +75,7 @@ class Transaction:
         looks_back: whether its rules depend on what happened before, so that a repeat must be
             found before they are applied.
         any_batch: whether it may belong to an earlier batch.
-        plain_condition: whether DE25 must be 00 where it is there.
+        conditions: what DE25 may be; any where there are none.
     """
 
     name: str
@@ -82,7 +87,7 @@ class Transaction:
     role: Role = Role.ORIGINAL
     looks_back: bool = False
     any_batch: bool = False
-    plain_condition: bool = True
+    conditions: tuple[str, ...] = PLAIN
 
 
 _NUMBERED = (11, 41, 42)
@@ -114,6 +119,11 @@ _MAIL_SALE = _pays(sale, sale_commands.mail_sale_requested)
 _VOID = _pays(void, commands.void_requested)
 _INSTALMENT = _pays(instalment, sale_commands.instalment_requested)
 _REFUND = _pays(refund, commands.refund_requested)
+_PREAUTH = _pays(preauth, preauth_commands.preauth_requested)
+_PREAUTH_VOID = _pays(preauth_void, preauth_commands.preauth_void_requested)
+_COMPLETION = _pays(completion, preauth_commands.completion_requested)
+_COMPLETION_ADVICE = _pays(completion_advice, preauth_commands.completion_told)
+_COMPLETION_VOID = _pays(completion_void, preauth_commands.completion_void_requested)
 _OFFLINE_SALE = _pays(offline_sale, commands.offline_sale_told)
 _ORDER_QUERY = _pays(order_query, commands.order_queried)
 _ORDER_PAYMENT = _pays(order_payment, commands.order_payment_requested)
@@ -155,6 +165,19 @@ MANAGEMENT: dict[tuple[str, str], Transaction] = {
 _CARD = (3, 4, 11, 22, 25, 41, 42, 49)
 _ORDER = (3, 11, 41, 42)
 
+
+def _referring(kind: Kind, handler: Handler, *, any_batch: bool = False) -> Transaction:
+    """One of a pre-authorisation's family that names an earlier one."""
+    return Transaction(
+        kind,
+        handler,
+        (3, 4, 11, 25, 38, 41, 42, 49, 61),
+        looks_back=True,
+        any_batch=any_batch,
+        conditions=PREAUTH,
+    )
+
+
 FINANCIAL: dict[tuple[str, str, str], Transaction] = {
     ("0200", "310000", "01"): Transaction(Kind.BALANCE, _BALANCE, (3, 11, 22, 25, 41, 42)),
     ("0200", "000000", "22"): Transaction(Kind.SALE, _SALE, _CARD),
@@ -167,6 +190,13 @@ FINANCIAL: dict[tuple[str, str, str], Transaction] = {
     ("0220", "000000", "30"): Transaction(
         Kind.OFFLINE_SALE, _OFFLINE_SALE, (*_CARD, 38, 61), any_batch=True
     ),
+    ("0100", "030000", "10"): Transaction(Kind.PREAUTH, _PREAUTH, _CARD, conditions=PREAUTH),
+    ("0100", "200000", "11"): _referring(Kind.PREAUTH_VOID, _PREAUTH_VOID),
+    ("0200", "000000", "20"): _referring(Kind.COMPLETION, _COMPLETION),
+    ("0220", "000000", "24"): _referring(
+        Kind.COMPLETION_ADVICE, _COMPLETION_ADVICE, any_batch=True
+    ),
+    ("0200", "200000", "21"): _referring(Kind.COMPLETION_VOID, _COMPLETION_VOID),
     ("0200", "380000", "71"): Transaction(Kind.ORDER_QUERY, _ORDER_QUERY, (*_ORDER, 59)),
     ("0200", "000000", "72"): Transaction(
         Kind.ORDER_PAYMENT,
@@ -230,14 +260,14 @@ _REFUNDED = FINANCIAL["0220", "200000", "25"]
 # The fourth is DE25.
 BY_CONDITION: dict[tuple[str, str, str, str], Transaction] = {
     ("0200", "000000", "22", commands.IN_PARTS): Transaction(
-        Kind.INSTALMENT, _INSTALMENT, (*_CARD, 62), plain_condition=False
+        Kind.INSTALMENT, _INSTALMENT, (*_CARD, 62), conditions=()
     ),
-    ("0200", "200000", "23", commands.IN_PARTS): replace(_VOIDED, plain_condition=False),
+    ("0200", "200000", "23", commands.IN_PARTS): replace(_VOIDED, conditions=()),
     ("0200", "000000", "22", commands.BY_MAIL): Transaction(
-        Kind.SALE, _MAIL_SALE, (*_CARD, 2, 14), plain_condition=False
+        Kind.SALE, _MAIL_SALE, (*_CARD, 2, 14), conditions=()
     ),
-    ("0200", "200000", "23", commands.BY_MAIL): replace(_VOIDED, plain_condition=False),
-    ("0220", "200000", "25", commands.BY_MAIL): replace(_REFUNDED, plain_condition=False),
+    ("0200", "200000", "23", commands.BY_MAIL): replace(_VOIDED, conditions=()),
+    ("0220", "200000", "25", commands.BY_MAIL): replace(_REFUNDED, conditions=()),
 }
 
 REVERSAL = Transaction(
@@ -246,7 +276,7 @@ REVERSAL = Transaction(
     (3, 11, 41, 42),
     journaled=False,
     any_batch=True,
-    plain_condition=False,
+    conditions=(),
 )
 
 

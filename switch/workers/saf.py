@@ -42,6 +42,8 @@ log = structlog.get_logger("acquirer.saf")
 
 LEASE_MS = 60_000
 IDLE_S = 1.0
+# DE25 of what is told; ``00`` for what is not here.
+CONDITION_CODES = {BankMessage.COMPLETION: "06"}
 
 
 @dataclass(slots=True)
@@ -165,7 +167,8 @@ class SafWorker:
         try:
             original = await book.entry(item.original_id)
             refunded = None
-            if item.kind is BankMessage.REFUND and original is not None and original.original_id:
+            names_another = item.kind in (BankMessage.REFUND, BankMessage.COMPLETION)
+            if names_another and original is not None and original.original_id:
                 refunded = await book.entry(original.original_id)
             # A payment by a code has no card, and its bank knows it by its numbers.
             if original is not None and (original.card or item.kind is not BankMessage.ADVICE):
@@ -243,7 +246,8 @@ def saf_request(
 
     Args:
         original: the entry that the item is about; of a refund, the refund's own.
-        refunded: of a refund, the payment that it gives back.
+        refunded: of a refund, the payment that it gives back; of a completion, the
+            pre-authorisation.
     """
     about = original if item.kind is BankMessage.REVERSAL else refunded
     settings = context.ports.bank_settings[item.bank]
@@ -262,6 +266,7 @@ def saf_request(
         mcc=merchant.mcc if merchant else "",
         pan=context.ports.vault.open(original.card) if original.card else None,
         processing_code=original.processing_code,
+        condition_code=CONDITION_CODES.get(item.kind, "00"),
         amount_minor=original.amount_minor,
         currency_code=original.currency_code,
         approval_code=(refunded or original).approval_code,

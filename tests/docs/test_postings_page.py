@@ -11,6 +11,8 @@ from acquirer.ledger.accounts.postings import (
     card_sale,
     cash_handed_in,
     cash_on_delivery,
+    completion,
+    preauth,
     refund,
 )
 from acquirer.ledger.journal.kinds import Kind
@@ -25,9 +27,15 @@ def _write_off(message: BankMessage) -> tuple[Any, ...]:
     return (write_off_posting(item, original),)
 
 
+TAKEN_MINOR, BESIDE = completion(11_000, 10_000, FeeRate(120), bank="B", merchant_id="M")
 EVENTS: dict[str, tuple[Any, ...]] = {
     "card sale of 100.00": card_sale(10_000, FeeRate(120), bank="B", merchant_id="M"),
-    "refund of it, fee returned, 90.00 owed to the merchant": refund(
+    "pre-authorisation of 100.00, pending": preauth(10_000, bank="B", merchant_id="M"),
+    "completion of it for 110.00: taken of what is pending": preauth(
+        TAKEN_MINOR, bank="B", merchant_id="M"
+    ),
+    "and beside it": BESIDE,
+    "refund of a sale, fee returned, 90.00 owed to the merchant": refund(
         10_000, 120, 9_000, bank="B", merchant_id="M"
     ),
     "order of 20.00 paid in cash": cash_on_delivery(

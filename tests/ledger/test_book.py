@@ -14,6 +14,8 @@ from acquirer.ledger.accounts.transfer_steps import (
     Post,
     Posting,
     PostPending,
+    PostPendingResolve,
+    Resolution,
 )
 from acquirer.ledger.book import Book, open_book
 from acquirer.ledger.errors import (
@@ -31,6 +33,7 @@ from acquirer.ledger.journal.entries import (
     State,
     TerminalRow,
 )
+from acquirer.ledger.journal.kinds import Kind
 from acquirer.ledger.journal.replies import Reply
 from acquirer.ledger.journal.steps import (
     CommitResult,
@@ -112,14 +115,41 @@ async def test_an_illegal_change_of_state_is_refused(url: str, make_entry: MakeE
             await book.commit(UpdateEntry(1, (State.DECLINED,), state=State.APPROVED))
 
 
-async def test_pending_events_expire(url: str, make_entry: MakeEntry) -> None:
-    """The book names those that are due and not resolved."""
+async def test_preauths_that_are_due(url: str, make_entry: MakeEntry) -> None:
+    """Open ones that have run out, or are of a time to come, page by page."""
     async with open_book(url, "switch-1", clock_ms=clock_ms) as book:
-        for number, expires_at_ms in ((1, 50), (2, 100), (3, None)):
-            pending = PostPending(number, "156", "2026-01-02", SALE, expires_at_ms)
-            await book.commit(InsertEntry(make_entry(number)), pending)
-        assert await book.expired_pending(50, 10) == [1]
-        assert await book.expired_pending(100, 10) == [1, 2]
+        rows = (
+            (1, Kind.PREAUTH, State.APPROVED, 10, 50),
+            (2, Kind.PREAUTH, State.APPROVED, 10, 100),
+            (3, Kind.PREAUTH, State.COMPLETED, 10, 50),
+            (4, Kind.SALE, State.APPROVED, 10, 50),
+            (5, Kind.PREAUTH, State.APPROVED, 60, 900),
+        )
+        for number, kind, state, at_ms, ends_at_ms in rows:
+            fields = {"created_at_ms": at_ms, "lease_until_ms": ends_at_ms}
+            entry = make_entry(number, kind=kind, state=state, **fields)
+            await book.commit(InsertEntry(entry))
+
+        async def due(now_ms: int, after: int = 0, limit: int = 10) -> list[int]:
+            return [one.id for one in await book.preauths_due(now_ms, after, limit)]
+
+        assert [1, 5] == await due(50)
+        assert [1, 2] == await due(100)
+        assert [2] == await due(100, after=1)
+        assert [1] == await due(100, limit=1)
+
+
+async def test_a_hold_may_be_put_anew_once_it_has_ended(url: str, make_entry: MakeEntry) -> None:
+    """Each is resolved once; what is pending then is what nobody has resolved."""
+    async with open_book(url, "switch-1", clock_ms=clock_ms) as book:
+        await book.commit(InsertEntry(make_entry(1)))
+        pending = PostPending(1, "156", "2026-01-02", SALE)
+        given_up = PostPendingResolve(1, 1, "2026-01-02", Resolution.VOID)
+        for _ in range(2):
+            assert await book.commit(pending) is None
+            assert await book.commit(given_up) is None
+            assert await book.commit(given_up) == Failed(given_up)
+        assert (0, 0, 0, 0) == await book.account_sums(SALE[0].debit, "156")
 
 
 async def test_a_full_queue_sheds_load(url: str, make_entry: MakeEntry) -> None:

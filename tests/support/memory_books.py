@@ -25,7 +25,7 @@ from acquirer.ledger.journal.entries import (
     Role,
     State,
 )
-from acquirer.ledger.journal.kinds import KINDS, TAKINGS
+from acquirer.ledger.journal.kinds import KINDS, TAKINGS, Kind
 from acquirer.ledger.journal.limits import LimitDaily
 from acquirer.ledger.journal.states import change_is_legal
 from acquirer.ledger.journal.steps import (
@@ -37,6 +37,8 @@ from acquirer.ledger.journal.steps import (
 )
 from acquirer.ledger.reports.takings import Takings
 from acquirer.ledger.store.rows import EntryRow
+
+ADVICES = (BankMessage.ADVICE, BankMessage.COMPLETION)
 
 
 class MemoryBooks:
@@ -121,6 +123,16 @@ class MemoryBooks:
         """See ``Books``."""
         return next((one for one in self.rows.entries.values() if one.rrn == rrn), None)
 
+    async def preauths(self, pan_token: bytes, approval_code: str) -> list[Entry]:
+        """See ``Books``."""
+        found = [
+            entry
+            for entry in self.rows.entries.values()
+            if entry.kind is Kind.PREAUTH and entry.card is not None
+            if (entry.card.pan_token, entry.approval_code) == (pan_token, approval_code)
+        ]
+        return sorted(found, key=lambda entry: -entry.id)
+
     async def entries_of_original(self, original_id: int) -> list[Entry]:
         """See ``Books``."""
         return self._entries(lambda entry: entry.original_id == original_id)
@@ -128,7 +140,7 @@ class MemoryBooks:
     async def advice_is_owed(self, payment_id: int) -> bool:
         """See ``Books``."""
         owed = [(item.kind, item.original_id) for item in self.rows.saf.values()]
-        return (BankMessage.ADVICE, payment_id) in owed
+        return bool({(kind, payment_id) for kind in ADVICES} & set(owed))
 
     async def entries_of_order(self, merchant_id: str, order_no: str) -> list[Entry]:
         """See ``Books``."""

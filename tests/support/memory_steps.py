@@ -192,8 +192,9 @@ def _resolve(rows: Tables, step: PostPendingResolve) -> bool:
         at
         for at, one in enumerate(rows.transfers)
         if one.event_id == step.event_id and one.phase == "pending"
+        if not any(later.resolves == at for later in rows.transfers)
     ]
-    if not waiting or any(one.resolves in waiting for one in rows.transfers):
+    if not waiting:
         return False
     is_posted = step.resolution is Resolution.POST
     held = [rows.transfers[at].posting.amount_minor for at in waiting]

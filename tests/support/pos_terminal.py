@@ -455,6 +455,46 @@ class PosTerminal:
         }
         return self.frame("0220", fields)
 
+    def preauth(self, card: Card, amount_minor: int, **more: Any) -> bytes:
+        """0100, DE3 030000, type 10."""
+        fields = self.sale_fields(card, amount_minor, **more) | {
+            3: "030000",
+            25: "06",
+            60: f"10{self.batch}00050",
+        }
+        return self.frame("0100", fields)
+
+    def about(
+        self,
+        what: str,
+        card: Card,
+        amount_minor: int,
+        original: Reply,
+        changes: Mapping[int, str | bytes | None] | None = None,
+    ) -> bytes:
+        """What names a pre-authorisation, or a completion, by the reply that it got.
+
+        Args:
+            what: ``preauth_void``, ``completion``, ``completion_advice`` or ``completion_void``.
+            changes: fields that are otherwise; None leaves one out.
+        """
+        mti, processing_code, kind = {
+            "preauth_void": ("0100", "200000", "11"),
+            "completion": ("0200", "000000", "20"),
+            "completion_advice": ("0220", "000000", "24"),
+            "completion_void": ("0200", "200000", "21"),
+        }[what]
+        fields = self.sale_fields(card, amount_minor, pin="") | {
+            3: processing_code,
+            25: "06",
+            37: original[37],
+            38: original[38],
+            60: f"{kind}{self.batch}00050",
+            61: f"{original[60][2:8]}{original[11]}{original[13]}",
+            **(changes or {}),
+        }
+        return self.frame(mti, {n: value for n, value in fields.items() if value is not None})
+
     def reversal(self, frame: bytes, reason: str = "98") -> bytes:
         """0400 of the request in ``frame``: its STAN, DE3, DE4, DE25 and DE60."""
         original = Reply.of(frame[2:])

@@ -133,6 +133,7 @@ async def _talk(desk: Desk) -> None:
     await desk.ask("refund", pos.refund(card, 444, third))
     await desk.ask("offline sale", pos.offline_sale(card, 1555))
     await _otherwise(desk, card)
+    await _preauths(desk, card)
     await desk.ask("sign-off", pos.sign_off())
     await _with_enciphered_track(desk, card)
 
@@ -169,6 +170,19 @@ async def _otherwise(desk: Desk, card: Card) -> None:
     code = await desk.world.bank.new_code(card.name)
     await desk.ask("sale to a code", pos.code_sale(code, 1666))
     await desk.ask("sale by telephone", pos.mail_sale(card, 1777, card.cvn2))
+
+
+async def _preauths(desk: Desk, card: Card) -> None:
+    pos = desk.pos
+    given_up = await desk.line.ask(pos.preauth(card, 20_001))
+    void = pos.about("preauth_void", card, 20_001, given_up)
+    await desk.ask("void of a pre-authorisation", void)
+    held = await desk.ask("pre-authorisation", pos.preauth(card, 20_001))
+    made = await desk.ask("completion", pos.about("completion", card, 18_251, held))
+    void = pos.about("completion_void", card, 18_251, made)
+    await desk.ask("void of a completion", void)
+    advice = pos.about("completion_advice", card, 21_000, held)
+    await desk.ask("completion advice", advice)
 
 
 async def _orders(desk: Desk, card: Card) -> None:
@@ -278,6 +292,12 @@ def conversation_and_link() -> tuple[Frames, list[bytes], Any]:
     """All frames by name, what was said on the bank's link meanwhile, and the estate."""
     desks: list[Desk] = []
     said: list[bytes] = []
+
+    def note(_near: Any, data: bytes, _sent: bool) -> None:
+        while data:
+            end = 2 + int.from_bytes(data[:2], "big")
+            said.append(data[2:end])
+            data = data[end:]
 
     async def play(world: World) -> None:
         record(world, "bank", lambda _near, data, _sent: said.extend(_frames_in(data)))

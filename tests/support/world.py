@@ -432,9 +432,17 @@ class World:
         theirs = {
             row["rrn"]: row["amount_minor"]
             for row in self.bank_rows()
-            if row["state"] == "approved" and row["kind"] in ("sale", "advice")
+            if row["state"] == "approved" and row["kind"] in ("sale", "advice", "completion")
         }
         assert theirs == ours
+        held = {
+            line.rrn: line.amount_minor
+            for line in self.journal()
+            if (line.kind, line.state) == ("preauth", "approved")
+        }
+        assert held == {
+            row["rrn"]: row["amount_minor"] for row in self.bank_rows() if row["state"] == "held"
+        }
         refunds = [
             line for line in self.journal() if (line.kind, line.state) == ("refund", "approved")
         ]

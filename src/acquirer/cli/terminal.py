@@ -28,6 +28,7 @@ from acquirer.cli.terminal_options import (
     rrn_of,
 )
 from acquirer.cli.terminal_orders import order_app
+from acquirer.cli.terminal_preauths import preauth_app
 from acquirer.cli.terminal_sales import sales_app
 from acquirer.cli.terminal_self_test import self_test
 from acquirer.cli.terminal_setup import USAGE, Setup
@@ -246,6 +247,7 @@ def status(context: typer.Context) -> None:
 
 terminal_app.command("run")(terminal_run.run)
 terminal_app.add_typer(sales_app)
+terminal_app.add_typer(preauth_app)
 terminal_app.add_typer(order_app)
 terminal_app.add_typer(shop_app)
 

@@ -25,6 +25,6 @@ def test_a_change_must_be_legal_from_each_expected_state() -> None:
 
 def test_an_undone_void_gives_the_sale_back() -> None:
     """A voided sale may become approved again, and nothing else may."""
-    assert {State.VOIDED, State.APPROVED, State.SENT, State.RECEIVED} == {
+    assert {State.VOIDED, State.COMPLETED, State.APPROVED, State.SENT, State.RECEIVED} == {
         state for state in State if change_is_legal((state,), State.APPROVED)
     }

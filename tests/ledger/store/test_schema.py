@@ -45,13 +45,19 @@ JOURNAL_RULES = {
 }
 
 
-def test_no_rule_of_the_journal_names_a_kind(session: Session) -> None:
-    """A kind that is added needs no migration: tables, indexes and checks know none by name."""
+# Nobody finds another kind by its card, or by when it runs out.
+OF_ONE_KIND = {"ix_journal_preauths": Kind.PREAUTH, "ix_journal_open_preauths": Kind.PREAUTH}
+
+
+def test_no_rule_of_the_journal_names_kinds(session: Session) -> None:
+    """A kind that is added needs no migration: no table, index or check lists kinds."""
     migrate(session)
     session.cursor.execute(JOURNAL_RULES[session.is_postgresql])
     rules = [str(row[0]) for row in session.cursor.fetchall()]
     assert any("ix_journal_takings" in rule for rule in rules)
-    assert [] == [rule for rule in rules for kind in Kind if f"'{kind}'" in rule]
+    named = {(rule, kind) for rule in rules for kind in Kind if f"'{kind}'" in rule}
+    known = {(rule, kind) for rule in rules for name, kind in OF_ONE_KIND.items() if name in rule}
+    assert known == named
 
 
 def test_the_newest_migration_is_the_schema_version() -> None:

@@ -428,12 +428,17 @@ async def test_an_operator_retries_a_dead_letter(url: str) -> None:
         ("reversal", "sale", {"assets:scheme:demo": 1250, "liabilities:suspense": -1250}),
         ("reversal", "void", {"expense:loss": 1250, "assets:scheme:demo": -1250}),
         ("advice", "balance", {"expense:loss": 1250, "assets:scheme:demo": -1250}),
+        ("reversal", "preauth", {}),
+        ("reversal", "preauth_void", {}),
     ],
 )
 async def test_a_write_off_is_a_posting_with_a_name_and_a_reason(
     url: str, kind: str, original: str, accounts: dict[str, int]
 ) -> None:
-    """Once; the journal has who and why, the ledger what it costs, and the books agree."""
+    """Once; the journal has who and why, the ledger what it costs, and the books agree.
+
+    What was only held costs nothing.
+    """
     async with desk_of(url, NoReply(), attempts_max=1) as desk:
         state = State.TIMED_OUT if kind == "reversal" else State.APPROVED
         await owe(desk.book, 1, kind, kind=original, state=state)
