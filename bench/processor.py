@@ -32,13 +32,23 @@ class ThreadTime(msgspec.Struct, frozen=True):
         return self.user_us + self.system_us
 
 
+def family(process: int) -> list[int]:
+    """A process and all that it and its children have started."""
+    found = [process]
+    for children in Path(f"/proc/{process}/task").glob("*/children"):
+        for child in children.read_text().split():
+            found += family(int(child))
+    return found
+
+
 def thread_times(process: int) -> dict[int, ThreadTime]:
-    """What each thread of a process has used so far, by its number."""
+    """What each thread of a process and of its children has used so far, by its number."""
     times: dict[int, ThreadTime] = {}
-    for stat in Path(f"/proc/{process}/task").glob("*/stat"):
-        fields = stat.read_text().rpartition(")")[2].split()
-        user, system = int(fields[11]), int(fields[12])
-        times[int(stat.parent.name)] = ThreadTime(user * _TICK_US, system * _TICK_US)
+    for one in family(process):
+        for stat in Path(f"/proc/{one}/task").glob("*/stat"):
+            fields = stat.read_text().rpartition(")")[2].split()
+            user, system = int(fields[11]), int(fields[12])
+            times[int(stat.parent.name)] = ThreadTime(user * _TICK_US, system * _TICK_US)
     return times
 
 
@@ -58,9 +68,9 @@ def used_between(
 
 
 def resident_kib(process: int) -> int:
-    """Memory of a process that is in use."""
-    status = Path(f"/proc/{process}/status").read_text()
-    return int(status.partition("VmRSS:")[2].split()[0])
+    """Memory that a process and its children have in use."""
+    statuses = [Path(f"/proc/{one}/status").read_text() for one in family(process)]
+    return sum(int(status.partition("VmRSS:")[2].split()[0]) for status in statuses)
 
 
 def calibrate(is_over: Callable[[float], bool]) -> float:

@@ -39,7 +39,9 @@ class Part:
     calibration_us: float
 
 
-def measure(data: Path, connections: int, seconds: float, database: str = "") -> dict[str, Any]:
+def measure(
+    data: Path, connections: int, seconds: float, database: str = "", workers: int = 1
+) -> dict[str, Any]:
     """Relay, switch, relay again, then the switch with its module over TCP.
 
     Args:
@@ -47,6 +49,7 @@ def measure(data: Path, connections: int, seconds: float, database: str = "") ->
         connections: terminals at once.
         seconds: length of each of the switch's parts, and of the relay's two halves together.
         database: URL of an empty PostgreSQL database for the first switch's books; else SQLite.
+        workers: processes of the first switch.
 
     Returns:
         The report of ``acquirer bench``.
@@ -64,7 +67,8 @@ def measure(data: Path, connections: int, seconds: float, database: str = "") ->
         if database:
             document["database"]["url"] = database
         write_config(switch_path, document)
-        with child(*program("serve", "--config", str(switch_path))[1:]) as switch:
+        serve = program("serve", "--config", str(switch_path), "--workers", str(workers))
+        with child(*serve[1:]) as switch:
             half = relay_job(relay, switch, estate_path, connections, seconds / 2)
             before = play(data, half)
             sales = play(data, sales_job(switch, estate_path, connections, seconds))
@@ -89,6 +93,7 @@ def measure(data: Path, connections: int, seconds: float, database: str = "") ->
         "errors": sum(part.measured.errors for part in parts.values()),
         "verified": verify.returncode == 0,
         "database": "postgresql" if database else "sqlite",
+        "workers": workers,
         "connections": connections,
         "seconds": seconds,
     }

@@ -96,12 +96,14 @@ class Running:
     Attributes:
         drain: ends the switch in order; it returns when all is answered and stored.
         reload: takes over the event secrets of the switch's file; what comes of it is in the log.
+        terminals: serves their port.
     """
 
     pos: str
     http: str
     drain: Callable[[], None]
     reload: Callable[[], Awaitable[None]]
+    terminals: TerminalServer
 
 
 async def run_switch(
@@ -139,6 +141,7 @@ async def run_switch(
         switch = await _open(start, execute)
         await _begin_work(start, switch)
         await _serve(start, switch, read or (lambda: settings), task_status)
+        await around.company.before_end()
         await undo_own(switch.context)
         switch.wake.stop()
         switch.module.close()
@@ -206,6 +209,7 @@ async def _open(start: _Start, execute: Execute | None) -> _Switch:
         random=around.random,
         wall=lambda: datetime.fromtimestamp(clock.now_ms() / 1000, UTC),
         connect=around.connect_bank,
+        place=around.company.place,
     )
     vault = CardVault(await open_data_key(hsm, settings, start.file), around.random_bytes)
     opened = await open_configuration(book, settings, start.file, clock.now_ms())
@@ -263,7 +267,8 @@ async def _open(start: _Start, execute: Execute | None) -> _Switch:
         terminals=terminals,
         clock=clock,
         limits=settings.limits,
-        sign_ons=RateLimit(settings.limits.sign_ons_per_minute),
+        may_make_keys=around.company.may_make_keys or _own_limit(settings),
+        at_once=around.company.at_once(),
     )
     return _Switch(context, live, module, metrics, wake, workers, late)
 
@@ -272,7 +277,7 @@ async def _begin_work(start: _Start, switch: _Switch) -> None:
     """Start links and workers, end what an earlier process left, and wait a moment for links."""
     settings, context, background = start.settings, switch.context, start.background
     for collector in (
-        LinkCollector(context.banks.states),
+        LinkCollector(context.banks.states_here),
         HsmCollector(switch.modules),
         SafCollector(switch.workers),
     ):
@@ -338,7 +343,7 @@ async def _serve(
             pos, listener = await start.around.listen(pos_host, pos_port)
         await serving.start(server.serve, listener)
         log.info("ready", pos=pos, http=http)
-        task_status.started(Running(pos, http, server.drain, reload_unasked))
+        task_status.started(Running(pos, http, server.drain, reload_unasked, server))
 
 
 def _resume(clock: SteadyClock, book: Book) -> None:
@@ -364,6 +369,16 @@ def _tell_expired(settings: SwitchSettings, now_ms: int) -> None:
         reason = expired(tls, now) if tls else ""
         if reason:
             log.error("certificate_expired", key=key, reason=reason)
+
+
+def _own_limit(settings: SwitchSettings) -> Callable[[str], Awaitable[bool]]:
+    """The sign-ons of each address, counted in this process."""
+    limit = RateLimit(settings.limits.sign_ons_per_minute)
+
+    async def may_make_keys(address: str) -> bool:
+        return limit.take(address, trio.current_time())
+
+    return may_make_keys
 
 
 def _notify(workers: Sequence[SafWorker]) -> None:

@@ -5,7 +5,7 @@ Composed once in ``app.py``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from acquirer.ledger.book import Book
@@ -15,7 +15,7 @@ from acquirer.routing.orders.client import OrderSystems
 from acquirer.switch.hsm.client import Hsm
 from acquirer.switch.settings import LimitSettings
 from acquirer.switch.steady_clock import SteadyClock
-from acquirer.switch.terminals.rate_limit import RateLimit
+from acquirer.switch.terminals.at_once import AtOnce
 from acquirer.switch.terminals.terminals import Snapshot, Terminals
 
 
@@ -27,7 +27,8 @@ class Context:
         ports: what handlers may use.
         current: business configuration and terminals as they are now; whoever does something by
             them takes them once, when he begins.
-        sign_ons: how many terminals' keys are made for one address.
+        may_make_keys: whether a terminal's keys may be made for one more sign-on of an address.
+        at_once: what each terminal has under way.
     """
 
     ports: Ports
@@ -39,4 +40,5 @@ class Context:
     terminals: Terminals
     clock: SteadyClock
     limits: LimitSettings
-    sign_ons: RateLimit
+    may_make_keys: Callable[[str], Awaitable[bool]]
+    at_once: AtOnce

@@ -19,10 +19,12 @@ from prometheus_client import CollectorRegistry
 
 from acquirer.ledger.book import Book, open_book
 from acquirer.payments.kernel.calendar import DAY_MS, WallClock
+from acquirer.routing.banks.banks import Place
 from acquirer.routing.links.link_streams import Connect, open_tcp
 from acquirer.routing.orders.http1 import HttpConnect, open_http
 from acquirer.switch.hsm.transport import HsmTransport
 from acquirer.switch.settings import SwitchSettings
+from acquirer.switch.terminals.at_once import AtOnce
 from acquirer.switch.watch.http import OperatorRoutes, Ready, serve_http
 from acquirer.switch.watch.http_server import Trusts
 
@@ -92,6 +94,30 @@ async def listen_tcp(host: str, port: int) -> tuple[str, Listener]:
     return f"{bound_host}:{bound_port}", listener
 
 
+async def _at_once() -> None:
+    await trio.lowlevel.checkpoint()
+
+
+@dataclass(frozen=True, slots=True)
+class Company:
+    """What the processes of one switch on one machine have in common (``switch/processes``).
+
+    Attributes:
+        place: where the links of a bank are; None where this process is alone.
+        may_make_keys: as :class:`Context` has it; None for a limit of this process's own.
+        at_once: makes the counts of what terminals have under way.
+        before_end: waited for when all terminals are answered and before anything else ends.
+    """
+
+    place: Place | None = None
+    may_make_keys: Callable[[str], Awaitable[bool]] | None = None
+    at_once: Callable[[], AtOnce] = AtOnce
+    before_end: Callable[[], Awaitable[None]] = _at_once
+
+
+ALONE = Company()
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """The outside world of one switch.
@@ -106,6 +132,7 @@ class Surroundings:
         connect_bank, connect_orders: open connections.
         listen: opens the terminals' port.
         serve_http: serves health, metrics and operator calls.
+        company: the other processes of the same switch.
     """
 
     wall_ms: WallClock = wall_ms
@@ -118,6 +145,7 @@ class Surroundings:
     connect_orders: HttpConnect = open_http
     listen: Listen = listen_tcp
     serve_http: ServeHttp = serve_http
+    company: Company = ALONE
 
 
 REAL_WORLD = Surroundings()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import random as random_numbers
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
@@ -25,15 +26,18 @@ from acquirer.routing.banks.messages import (
     card_fields_of,
 )
 from acquirer.routing.banks.strategies import NO_FACTS, LinkFacts, Turns, in_order, weights_of
-from acquirer.routing.errors import BankSettingsError
+from acquirer.routing.errors import BankSettingsError, SecurityUnavailableError
 from acquirer.routing.links.link import BankLink
 from acquirer.routing.links.link_streams import Connect, open_tcp
 from acquirer.routing.links.mux import MatchKey
 from acquirer.routing.links.ports import LinkSecurity
+from acquirer.routing.links.shared_link import BankPlace, SharedLink
 from acquirer.routing.outcomes import BankOutcome, LinkStatus, NotSent, Unmatched
 from acquirer.routing.settings import BankSettings, LinkSettings
 
 OnUnmatched = Callable[[str, Message], None]
+Place = Callable[[str], BankPlace]
+Link = BankLink | SharedLink
 
 UNMATCHED_MAX = 1_000
 
@@ -48,15 +52,20 @@ def _utc_now() -> datetime:
 
 
 class _Bank:
-    """One bank and its links."""
+    """One bank and its links.
 
-    def __init__(self, settings: BankSettings, links: list[BankLink]) -> None:
+    Attributes:
+        place: where they are, if several processes share them.
+    """
+
+    def __init__(self, settings: BankSettings, links: list[Link], place: BankPlace | None) -> None:
         self.settings = settings
         self.links = links
+        self.place = place
         self._by_name = {link.terms.name: link for link in links}
         self._turns = Turns()
 
-    def candidates(self, facts: LinkFacts, zpk: str, attempt: int) -> list[BankLink]:
+    def candidates(self, facts: LinkFacts, zpk: str, attempt: int) -> list[Link]:
         """Links that are up and know the key, the one to try first in front."""
         able = [link for link in self.links if link.is_up]
         if zpk:
@@ -68,14 +77,14 @@ class _Bank:
         shift = attempt % len(names) if names else 0
         return [self._by_name[name] for name in names[shift:] + names[:shift]]
 
-    def took(self, link: BankLink) -> None:
+    def took(self, link: Link) -> None:
         """A transaction went over a link."""
         if len(self.links) > 1:
             terms = [link.terms for link in self.links if link.is_up]
             self._turns.took(link.terms.name, weights_of(self.settings.strategy, terms))
 
     async def send(
-        self, links: Iterable[BankLink], send: Callable[[BankLink], Awaitable[BankOutcome]]
+        self, links: Iterable[Link], send: Callable[[Link], Awaitable[BankOutcome]]
     ) -> BankOutcome:
         """Send over the first of these links, or another where nothing has left yet."""
         refused = _LINK_DOWN
@@ -86,6 +95,19 @@ class _Bank:
                 return outcome
             refused = outcome
         return refused
+
+    async def when_settled(
+        self, deadline: float, send: Callable[[], Awaitable[BankOutcome]]
+    ) -> BankOutcome:
+        """What sending gives, once links that move between processes have arrived."""
+        if self.place is None:
+            return await send()
+        while True:
+            await self.place.settled(deadline)
+            outcome = await send()
+            is_lost = outcome == _LINK_DOWN and self.place.is_moving
+            if not is_lost or trio.current_time() >= deadline:
+                return outcome
 
 
 class Banks:
@@ -102,6 +124,7 @@ class Banks:
         random: numbers from 0 to 1.
         wall: the wall clock in UTC.
         connect: opens a connection; for tests.
+        place: where the links of a bank are, of a switch that is several processes.
 
     Attributes:
         unmatched: the latest replies that nobody waited for or that could not be understood,
@@ -120,22 +143,25 @@ class Banks:
         random: Callable[[], float] = random_numbers.random,
         wall: Callable[[], datetime] = _utc_now,
         connect: Connect = open_tcp,
+        place: Place | None = None,
     ) -> None:
+        self._security = security
         self.unmatched: deque[Unmatched] = deque(maxlen=UNMATCHED_MAX)
         self._on_unmatched = on_unmatched
         self._wall = wall
         self._banks: dict[str, _Bank] = {}
-        self._links: dict[str, BankLink] = {}
+        self._links: dict[str, Link] = {}
         for bank in settings:
             bank.check()
             if bank.name in self._banks:
                 raise BankSettingsError(bank.name, "name", "is used by two banks")
             taken: set[MatchKey] = set()
-            links: list[BankLink] = []
+            links: list[Link] = []
+            shared = place(bank.name) if place else None
             for terms in bank.each_link():
                 if terms.name in self._links:
                     raise BankSettingsError(bank.name, "links", f"{terms.name!r} is used twice")
-                link = BankLink(
+                own = BankLink(
                     _settings_of(bank, terms),
                     terms,
                     security,
@@ -145,10 +171,12 @@ class Banks:
                     random=random,
                     wall=wall,
                     connect=connect,
+                    on_change=shared.note_change if shared else lambda: None,
                 )
+                link = SharedLink(own, shared) if shared else own
                 links.append(link)
                 self._links[terms.name] = link
-            self._banks[bank.name] = _Bank(bank, links)
+            self._banks[bank.name] = _Bank(bank, links, shared)
 
     async def request(
         self, bank: str, request: BankRequest, deadline: float, *, attempt: int = 0
@@ -169,10 +197,15 @@ class Banks:
             return _UNKNOWN
         facts = LinkFacts(request.pan.digits if request.pan else "", request.amount_minor or 0)
 
-        async def send(link: BankLink) -> BankOutcome:
-            return await link.request(request, deadline)
+        async def send() -> BankOutcome:
+            try:
+                ready = await self._under_good_key(group, facts, request)
+            except SecurityUnavailableError:
+                return NotSent("security")
+            links = group.candidates(facts, ready.zpk, attempt)
+            return await group.send(links, lambda link: link.request(ready, deadline))
 
-        return await group.send(group.candidates(facts, request.zpk, attempt), send)
+        return await group.when_settled(deadline, send)
 
     async def exchange(self, bank: str, message: Message, deadline: float) -> BankOutcome:
         """As :meth:`request`, for a host that is no bank and has messages of its own.
@@ -186,10 +219,28 @@ class Banks:
         if group is None:
             return _UNKNOWN
 
-        async def send(link: BankLink) -> BankOutcome:
-            return await link.exchange(message, deadline)
+        async def send() -> BankOutcome:
+            links = group.candidates(NO_FACTS, "", 0)
+            return await group.send(links, lambda link: link.exchange(message, deadline))
 
-        return await group.send(group.candidates(NO_FACTS, "", 0), send)
+        return await group.when_settled(deadline, send)
+
+    async def _under_good_key(
+        self, group: _Bank, facts: LinkFacts, request: BankRequest
+    ) -> BankRequest:
+        """The request with its PIN under a key that a link knows, where links came up elsewhere.
+
+        Raises:
+            SecurityUnavailableError: the PIN could not be translated.
+        """
+        if group.place is None or not request.zpk or group.candidates(facts, request.zpk, 0):
+            return request
+        zpk = next((zpk for link in group.candidates(facts, "", 0) if (zpk := link.zpk)), None)
+        if not (zpk and self._security and request.pan and request.pin_block):
+            return request
+        account = request.pan.account_number
+        block = await self._security.translate_pin(request.zpk, zpk, request.pin_block, account)
+        return replace(request, zpk=zpk, pin_block=block)
 
     def acquirer_id(self, bank: str) -> str:
         """Our institution id at a bank or host.
@@ -241,16 +292,31 @@ class Banks:
         return self._banks[bank].links[0].reversal_mti
 
     def link(self, name: str) -> BankLink:
-        """One link, for an operator's hold, release, change of keys or cut-over.
+        """One link of this process, for an operator's hold, release, change of keys or cut-over.
 
         Raises:
             KeyError: no such link.
         """
-        return self._links[name]
+        link = self._links[name]
+        return link.own if isinstance(link, SharedLink) else link
+
+    def is_here(self, name: str) -> bool:
+        """Whether a link is in this process.
+
+        Raises:
+            KeyError: no such link.
+        """
+        link = self._links[name]
+        return not isinstance(link, SharedLink) or link.is_here
 
     def states(self) -> list[LinkStatus]:
         """Every link's state and counters, in the order of the configuration."""
         return [link.status() for link in self._links.values()]
+
+    def states_here(self) -> list[LinkStatus]:
+        """As :meth:`states`, without links that are in another process."""
+        here = [g for g in self._banks.values() if g.place is None or g.place.is_here]
+        return [link.status() for group in here for link in group.links]
 
     def states_of(self, banks: Iterable[BankSettings]) -> list[LinkStatus]:
         """As :meth:`states`, of the links to these banks."""
@@ -266,7 +332,7 @@ class Banks:
         links = self._banks[bank].links
         async with trio.open_nursery() as nursery:
 
-            async def wait(link: BankLink) -> None:
+            async def wait(link: Link) -> None:
                 await link.wait_up()
                 nursery.cancel_scope.cancel()
 

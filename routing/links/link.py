@@ -61,6 +61,7 @@ class BankLink:
         random: numbers from 0 to 1 for jitter.
         wall: the wall clock, in UTC, for DE7.
         connect: opens the connection; an ``OSError`` means try again later.
+        on_change: called when state, keys or hold may have changed; as ``on_unmatched``.
 
     Raises:
         BankSettingsError: the settings contradict each other.
@@ -78,7 +79,9 @@ class BankLink:
         random: Callable[[], float],
         wall: Callable[[], datetime],
         connect: Connect = open_tcp,
+        on_change: Callable[[], None] = lambda: None,
     ) -> None:
+        self._on_change = on_change
         self.settings = settings
         self.terms = terms
         self.is_held = False
@@ -165,6 +168,12 @@ class BankLink:
             return zpk == self.settings.zpk
         return self._keys.is_good_zpk(zpk, trio.current_time())
 
+    def good_zpks(self) -> dict[str, float]:
+        """Keys that the bank can still open PINs under, and for how many seconds each."""
+        if self._keys is None:
+            return {self.settings.zpk: inf}
+        return self._keys.good_zpks(trio.current_time())
+
     def can_carry(self, number: int, value: str) -> bool:
         """Whether a field of this link's dialect can hold a value."""
         return self._dialect.fits(number, value)
@@ -200,12 +209,16 @@ class BankLink:
         if self.state in _HOLDABLE:
             self._advance(LinkEvent.HELD)
             await self._network.ask(network.SIGN_OFF)
+        else:
+            self._on_change()
 
     def release(self) -> None:
         """Sign on again after :meth:`hold`."""
         self.is_held = False
         if self.state is LinkState.HELD:
             self._advance(LinkEvent.RELEASED)
+        else:
+            self._on_change()
 
     async def change_keys(self) -> bool:
         """Ask for new zone keys while the link is up; false where none came.
@@ -214,7 +227,9 @@ class BankLink:
         """
         if self._keys is None or not self.is_up:
             return False
-        return await self._network.request_keys() in _KEYS_COME
+        is_coming = await self._network.request_keys() in _KEYS_COME
+        self._on_change()
+        return is_coming
 
     async def cut_over(self) -> bool:
         """Tell the bank that our business date ends; false where it does not agree."""
@@ -374,6 +389,7 @@ class BankLink:
         if self.state is not before:
             _log.info("link_state", **self._names, state=self.state.value)
             self._stirred.unpark_all()
+        self._on_change()
 
     def __repr__(self) -> str:
         return f"<BankLink {self.settings.name} {self.state.value}>"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from math import inf
 
 from acquirer.codecs.bank_fields import BankKeys
 from acquirer.codecs.dialect import Dialect
@@ -100,6 +101,11 @@ class LinkKeys:
     def is_good_zpk(self, zpk: str, now: float) -> bool:
         """Whether a PIN under this key can still be sent."""
         return zpk == self.zpk or any(zpk == old and now <= until for old, until in self._old_zpks)
+
+    def good_zpks(self, now: float) -> dict[str, float]:
+        """Keys for which :meth:`is_good_zpk` holds, and for how many seconds more."""
+        old = {zpk: until - now for zpk, until in self._old_zpks if now <= until}
+        return old | ({self.zpk: inf} if self.zpk else {})
 
     async def seal(self, message: Message) -> bytes:
         """Encode a message with its MAC.

@@ -32,6 +32,18 @@ class LinkSecurity(Protocol):
     async def import_zak(self, zmk: str, cryptogram: str) -> tuple[str, str]:
         """As :meth:`import_zpk`, for a zone authentication key (key type 008)."""
 
+    async def translate_pin(self, zpk: str, new_zpk: str, pin_block: bytes, account: str) -> bytes:
+        """A PIN block of ISO 9564 format 0 from one zone PIN key to another.
+
+        Args:
+            zpk, new_zpk: key strings under the LMK.
+            pin_block: 8 bytes.
+            account: 12 digits, the PAN's rightmost without the check digit.
+
+        Returns:
+            8 bytes.
+        """
+
     async def mac(self, algorithm: MacAlgorithm, zak: str, data: bytes) -> bytes:
         """The 8 bytes of the MAC over ``data``, zero-padded by the algorithm itself."""
 

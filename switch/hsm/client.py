@@ -110,7 +110,18 @@ class Hsm:
         Returns:
             8 bytes under the ZPK, ISO-0.
         """
-        body = f"CA{tpk}{zpk}12{pin_block.hex().upper()}0101{account}"
+        return await self._translated("CA", tpk, zpk, pin_block, account)
+
+    async def translate_zone_pin(
+        self, zpk: str, new_zpk: str, pin_block: bytes, account: str
+    ) -> bytes:
+        """As :meth:`translate_pin`, from one bank's key to another (CC)."""
+        return await self._translated("CC", zpk, new_zpk, pin_block, account)
+
+    async def _translated(
+        self, command: str, key: str, zpk: str, pin_block: bytes, account: str
+    ) -> bytes:
+        body = f"{command}{key}{zpk}12{pin_block.hex().upper()}0101{account}"
         fields = await self.call(body.encode("ascii"))
         return _hex(fields, 2, 16)
 

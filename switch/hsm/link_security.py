@@ -22,6 +22,13 @@ class HsmLinkSecurity:
         """A zone authentication key likewise."""
         return await self._import(ZAK, zmk, cryptogram)
 
+    async def translate_pin(self, zpk: str, new_zpk: str, pin_block: bytes, account: str) -> bytes:
+        """A PIN block under another zone PIN key."""
+        try:
+            return await self._hsm.translate_zone_pin(zpk, new_zpk, pin_block, account)
+        except (HsmRefused, HsmUnavailable) as error:
+            raise SecurityUnavailableError(str(error)) from None
+
     async def mac(self, algorithm: MacAlgorithm, zak: str, data: bytes) -> bytes:
         """The 8 bytes of the MAC."""
         try:

@@ -32,6 +32,8 @@ async def command_link(context: Context, name: str, command: str) -> Done | Refu
         link = context.banks.link(name)
     except KeyError:
         return Refused(f"no link {name!r}; `acquirer links` shows all")
+    if not context.banks.is_here(name):
+        return Refused(f"link {name!r} is moving from one worker to another; ask again")
     if command == "hold":
         await link.hold()
     elif command == "release":

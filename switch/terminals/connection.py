@@ -10,6 +10,7 @@ import math
 import trio
 
 from acquirer.config.tcp_stream import TcpStream
+from acquirer.switch.processes.handed import HandedStream
 from acquirer.switch.settings import LimitSettings
 
 SEND_S = 10.0
@@ -26,14 +27,24 @@ class Connection:
         closed: whether nothing is read or sent any more.
         proven: whether a message of it was answered.
         reading: cancelled to end it; its deadline is when patience ends.
+        handed: the stream without TLS, where another process of the switch handed it over.
+        is_leaving: whether it is to go back there as soon as nothing is under way on it.
     """
 
     __slots__ = (
-        "_begun_at", "_limits", "_lock", "_renew_at", "_turn", "address", "closed", "in_flight",
-        "proven", "reading", "stream"
+        "_begun_at", "_is_going", "_limits", "_lock", "_renew_at", "_turn", "_was_heard",
+        "address", "closed", "handed", "in_flight", "is_leaving", "proven", "reading", "stream",
     )  # fmt: skip
 
-    def __init__(self, stream: trio.abc.Stream, address: str, limits: LimitSettings) -> None:
+    def __init__(
+        self,
+        stream: trio.abc.Stream,
+        address: str,
+        limits: LimitSettings,
+        handed: HandedStream | None = None,
+    ) -> None:
+        self.handed = handed
+        self.is_leaving = self._is_going = self._was_heard = False
         self.stream = stream
         self.address = address
         self.in_flight = 0
@@ -70,6 +81,8 @@ class Connection:
     def prove(self, now: float) -> None:
         """A message was answered: from now on it may be silent for longer."""
         self.proven = True
+        if self.handed is not None:
+            self.handed.prove()
         self._renew_at = now
         if self._begun_at is None and self._turn is None:
             self.heard(now, whole=True, partial=False)
@@ -111,6 +124,39 @@ class Connection:
         if self._turn is not None:
             self._turn.set()
             self._turn = None
+        if self.is_leaving:
+            self._was_heard = True
+            self._let_go()
+
+    @property
+    def is_movable(self) -> bool:
+        """Whether another process could go on with it: not under TLS."""
+        return self.handed is not None and self.stream is self.handed
+
+    def leave(self) -> None:
+        """Have it go back as soon as nothing is under way on it."""
+        self.is_leaving = True
+        self._let_go()
+
+    def may_go(self, pending_bytes: int) -> bool:
+        """Whether it goes now, and nothing more is read; not in the middle of a frame."""
+        self._is_going = self.is_leaving and self.is_movable and not pending_bytes
+        self._is_going &= not self.in_flight
+        return self._is_going
+
+    def go_back(self) -> None:
+        """Hand it back, if it goes."""
+        if self._is_going and not self.closed and self.handed is not None:
+            self.handed.give_back()
+
+    def _let_go(self) -> None:
+        """Wake who reads; under TLS close it, between an answer and the next request."""
+        if self.in_flight or self.handed is None:
+            return
+        if self.is_movable:
+            self.handed.interrupt()
+        elif self._was_heard:
+            self.close()
 
     def close(self) -> None:
         """Close at once: the reading task ends, and takes the stream with it."""

@@ -44,7 +44,7 @@ async def sign_on(context: Context, request: Request) -> Told:
             if again := handed_again(row, code, request.origin.now_ms):
                 return _handed_out(context, request, again)
             if fresh is None:
-                if not context.sign_ons.take(request.address, context.ports.monotonic()):
+                if not await context.may_make_keys(request.address):
                     log.warning("too_many_sign_ons", address=request.address)
                     return Told(ResponseCode.SWITCH_FAULT, _times(context, request))
                 fresh = await _new_keys(context, request)

@@ -22,6 +22,7 @@ from acquirer.config.admission import Admission, Turned
 from acquirer.config.log_limit import LogLimit
 from acquirer.config.tcp_stream import TcpStream
 from acquirer.config.tls import tls_reason
+from acquirer.switch.processes.handed import HandedStream
 from acquirer.switch.settings import LimitSettings
 from acquirer.switch.terminals.connection import Connection
 from acquirer.switch.terminals.request_tasks import RequestTasks
@@ -62,10 +63,38 @@ class TerminalServer:
         self._log_limit = LogLimit()
         self._draining = trio.Event()
         self._quiet = trio.Event()
+        self._handed: dict[int, Connection] = {}
+        self._releases_all = False
 
     def drain(self) -> None:
         """Take no new connection and no new request; ``serve`` returns when all are answered."""
         self._draining.set()
+
+    def release(self, count: int | None = None) -> None:
+        """Have connections go back to where they were handed from, each between two requests.
+
+        One under TLS cannot go: it is closed after its next answer, where all are to go.
+
+        Args:
+            count: so many; left out all, and all that come from now on.
+        """
+        self._releases_all |= count is None
+        chosen = [
+            connection
+            for connection in self._handed.values()
+            if not connection.is_leaving and (count is None or connection.is_movable)
+        ]
+        for connection in chosen[:count]:
+            connection.leave()
+
+    def close_handed(self, number: int) -> None:
+        """Close a connection that was handed to this server, if it is still there."""
+        if connection := self._handed.get(number):
+            connection.close()
+
+    def count_refused(self, count: int) -> None:
+        """Count connections that were turned away before they were handed to this server."""
+        self._metrics.refused_connections.inc(count)
 
     async def serve(
         self,
@@ -106,12 +135,12 @@ class TerminalServer:
                     raise
                 await trio.sleep(_CAPACITY_PAUSE_S)
                 continue
-            address = ""
             if isinstance(stream, trio.SocketStream):
                 stream = TcpStream(stream)
-                address = stream.peer
+            address = stream.peer if isinstance(stream, TcpStream) else ""
+            handed = stream if isinstance(stream, HandedStream) else None
             secured = stream if self._tls is None else _secured(stream, self._tls)
-            connection = Connection(secured, address, self._limits)
+            connection = Connection(secured, address, self._limits, handed)
             admitted = self._admission.enter(connection, connection.address)
             if isinstance(admitted, Turned):
                 self._metrics.refused_connections.inc()
@@ -120,7 +149,17 @@ class TerminalServer:
             if admitted.gives_way is not None:
                 self._metrics.refused_connections.inc()
                 admitted.gives_way.close()
+            if handed is not None:
+                self._welcome(handed, connection)
             connections.start_soon(self._connection, connection, tasks)
+
+    def _welcome(self, handed: HandedStream, connection: Connection) -> None:
+        self._handed[handed.number] = connection
+        if handed.was_proven:
+            connection.proven = True
+            self._admission.prove(connection)
+        if self._releases_all:
+            connection.leave()
 
     async def _connection(self, connection: Connection, tasks: RequestTasks[_Arrived]) -> None:
         self._metrics.connections.set(len(self._admission))
@@ -131,6 +170,7 @@ class TerminalServer:
                         await connection.stream.do_handshake()
                 await self._read(connection, tasks)
                 await connection.wait_for_turn(1)
+            connection.go_back()
         except (
             OSError,
             trio.BrokenResourceError,
@@ -142,6 +182,8 @@ class TerminalServer:
         finally:
             connection.closed = True
             self._admission.leave(connection)
+            if connection.handed is not None:
+                del self._handed[connection.handed.number]
             self._metrics.connections.set(len(self._admission))
             await trio.aclose_forcefully(connection.stream)
 
@@ -149,7 +191,14 @@ class TerminalServer:
         decoder = FrameDecoder(FRAMING, FRAME_BYTES_MAX)
         connection.heard(trio.current_time(), whole=True, partial=False)
         while not self._draining.is_set():
-            data = await connection.stream.receive_some(_READ_BYTES)
+            if connection.may_go(decoder.pending_bytes):
+                return
+            try:
+                data = await connection.stream.receive_some(_READ_BYTES)
+            except trio.ClosedResourceError:
+                if connection.is_leaving and not connection.closed:
+                    continue
+                raise
             if not data:
                 return
             frames, is_over = self._cut(decoder, bytes(data))

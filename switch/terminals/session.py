@@ -78,7 +78,6 @@ class Session:
         self._dialect = load_dialect("cup_pos")
         self._seals = Seals(context, self._dialect)
         self._repeats = Repeats(context)
-        self._of_terminal: dict[str, int] = {}
         self._log_limit = LogLimit()
         self._open_payments = OpenPayments()
 
@@ -241,19 +240,16 @@ class Session:
         if not request.keys.tak:
             return await self._run(transaction, request)
         terminal_id = request.terminal.terminal_id
-        under_way = self._of_terminal.get(terminal_id, 0)
         share = self._context.limits.per_terminal_max
-        if under_way >= share + REFUSED_AT_ONCE_MAX:
-            raise Silence
-        self._of_terminal[terminal_id] = under_way + 1
+        under_way = self._context.at_once.enter(terminal_id)
         try:
+            if under_way >= share + REFUSED_AT_ONCE_MAX:
+                raise Silence
             if under_way >= share:
                 return await self._not_now(transaction, request, ResponseCode.SWITCH_FAULT)
             return await self._run(transaction, request)
         finally:
-            self._of_terminal[terminal_id] -= 1
-            if not self._of_terminal[terminal_id]:
-                del self._of_terminal[terminal_id]
+            self._context.at_once.leave(terminal_id)
 
     def _unverified(self, terminal: Terminal) -> Told:
         if not terminal.key_generations():

@@ -27,6 +27,7 @@ from acquirer.hsm_sim.crypto.mac import x919
 from acquirer.routing.banks.banks import Banks
 from acquirer.routing.banks.messages import BankRequest
 from acquirer.routing.errors import SecurityUnavailableError
+from acquirer.routing.links.shared_link import BankPlace
 from acquirer.routing.settings import BankSettings
 
 DIALECT = load_dialect("iso87_ascii")
@@ -53,6 +54,12 @@ class ClearSecurity:
     async def import_zak(self, zmk: str, cryptogram: str) -> tuple[str, str]:
         """As for a ZPK."""
         return await self.import_zpk(zmk, cryptogram)
+
+    async def translate_pin(self, zpk: str, new_zpk: str, pin_block: bytes, account: str) -> bytes:
+        """Decipher and encipher: the block stays as it is."""
+        self._check()
+        clear = des.decrypt_ecb(bytes.fromhex(zpk), pin_block)
+        return des.encrypt_ecb(bytes.fromhex(new_zpk), clear)
 
     async def mac(self, algorithm: str, zak: str, data: bytes) -> bytes:
         """X9.19."""
@@ -121,9 +128,11 @@ class LinkRig:
     connects: list[float] = field(default_factory=list)
     refuse: int = 0
     near_ends: list[Any] = field(default_factory=list)
+    place: BankPlace | None = None
 
     def __post_init__(self) -> None:
         self._send, self._receive = trio.open_memory_channel[trio.abc.Stream](100)
+        place = self.place
         self.banks = Banks(
             [self.settings],
             self.security,
@@ -131,6 +140,7 @@ class LinkRig:
             random=lambda: 0.0,
             wall=lambda: datetime(2026, 6, 4, 12, 34, 56, tzinfo=UTC),
             connect=self._connect,
+            place=(lambda _: place) if place else None,
         )
 
     async def _connect(self, _: BankSettings) -> trio.abc.Stream:
@@ -214,7 +224,7 @@ def framed_as(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 def make_rig() -> Callable[..., LinkRig]:
     """Builds a link to a scripted bank."""
 
-    def make(**changes: Any) -> LinkRig:
+    def make(place: BankPlace | None = None, **changes: Any) -> LinkRig:
         values: dict[str, Any] = {
             "name": "demo",
             "address": "bank.test:1",
@@ -223,7 +233,7 @@ def make_rig() -> Callable[..., LinkRig]:
             "zpk": "UZPK",
             "zmk": load_estate().banks[0].zmk,
         }
-        return LinkRig(BankSettings(**(values | changes)))
+        return LinkRig(BankSettings(**(values | changes)), place=place)
 
     return make
 

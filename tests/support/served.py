@@ -28,17 +28,27 @@ PATIENCE_S = 120.0
 
 
 class ServedWorld(World):
-    """As a :class:`World`, with each of its switches in a process of its own."""
+    """As a :class:`World`, with each of its switches in a process of its own.
+
+    Attributes:
+        options: of ``serve``.
+        program: the running one.
+    """
+
+    options: tuple[str, ...] = ()
+    program: Program
 
     async def _switch(self, task_status: trio.TaskStatus[Running]) -> None:
         settings = await self.settings()
         file = self.folder / f"{settings.instance}.toml"
         write_config(file, without_none(msgspec.to_builtins(settings)))
-        serve = Program("serve", "--config", str(file))
+        self.program = serve = Program("serve", "--config", str(file), *self.options)
         try:
             ready = await serve.start()
             drain = partial(serve.send, signal.SIGTERM)
-            task_status.started(Running(ready["pos"], ready["http"], drain, cast(Any, None)))
+            task_status.started(
+                Running(ready["pos"], ready["http"], drain, cast(Any, None), cast(Any, None))
+            )
             await serve.wait()
         finally:
             with trio.CancelScope(shield=True):
@@ -104,3 +114,44 @@ async def at_once(*calls: Callable[[], Awaitable[T]]) -> list[T]:
 async def asked(*frames: tuple[World, bytes]) -> list[Reply]:
     """Replies to frames that come to their switches side by side, in their order."""
     return await at_once(*[partial(switch.ask, frame) for switch, frame in frames])
+
+
+class WorkersWorld(ServedWorld):
+    """A switch of two workers, at a bank that allows one connection."""
+
+    options = ("--workers", "2")
+
+    async def workers(self) -> dict[str, Any]:
+        """How the workers are, by slot."""
+        async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE_S) as client:
+            reply = await client.get(f"http://{self.http}/readyz")
+        found: dict[str, Any] = reply.json()["workers"]
+        return found
+
+    async def all_serve(self) -> bool:
+        """Whether all workers serve."""
+        return all(one["state"] == "serving" for one in (await self.workers()).values())
+
+    async def processes(self) -> list[int]:
+        """The workers' processes."""
+        return [one["process"] for one in (await self.workers()).values()]
+
+
+@asynccontextmanager
+async def opened_workers(
+    folder: Path, url: str, changes: dict[str, Any] | None = None, **attributes: Any
+) -> AsyncIterator[WorkersWorld]:
+    """Start the demo estate with such a switch."""
+    limits = {"limits": {"terminal_s": PATIENCE_S, "sign_ons_per_minute": 100_000}}
+    patient = {"operator_token": TOKEN, **limits}
+    async with opened_world(
+        folder,
+        url,
+        WorkersWorld,
+        changes=patient | (changes or {}),
+        bank_timeout_s=PATIENCE_S,
+        bank_connections_max=1,
+        **attributes,
+    ) as world:
+        assert isinstance(world, WorkersWorld)
+        yield world

@@ -114,6 +114,7 @@ class World:
     max_age_s: int = 0
     bank_timeout_s: float = BANK_TIMEOUT_S
     bank_ahead_s: float = 0.0
+    bank_connections_max: int = 64
     estate_file: str = ""
     around: Surroundings = REAL_WORLD
     read: Callable[[], SwitchSettings] | None = None
@@ -188,6 +189,7 @@ class World:
             estate=self.estate_file,
             security="zone",
             rules=self.bank_rules,
+            connections_max=self.bank_connections_max,
         )
 
         def wall() -> datetime:

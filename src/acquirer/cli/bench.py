@@ -35,6 +35,9 @@ def bench(
     database: Annotated[
         str, typer.Option("--database", help="URL of an empty PostgreSQL database for the books.")
     ] = "",
+    workers: Annotated[
+        int, typer.Option("--workers", min=1, max=64, help="Processes; needs --database.")
+    ] = 1,
 ) -> None:
     """Measure what a sale costs, against a bare relay in the same run.
 
@@ -49,7 +52,7 @@ def bench(
         return
     configure_logging("error")
     with _folder(data) as folder:
-        report = sales.measure(folder, connections, seconds, database)
+        report = sales.measure(folder, connections, seconds, database, workers)
     print_json(report)
     raise typer.Exit(0 if report["errors"] == 0 and report["verified"] else 1)
 

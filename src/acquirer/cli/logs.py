@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import MutableMapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -46,6 +47,13 @@ def mask_card_numbers(
     return event
 
 
+def _of_worker(
+    worker: int, _logger: object, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    event.setdefault("worker", worker)
+    return event
+
+
 def _line(event: object) -> bytes:
     """An event as JSON in which nothing steers the screen that shows the log."""
     line = _encode(event)
@@ -63,12 +71,13 @@ def _as_line(_logger: object, method: str, event: MutableMapping[str, Any]) -> b
     return _line(mask_card_numbers(_logger, method, event))
 
 
-def configure_logging(level: str = "") -> None:
+def configure_logging(level: str = "", worker: int = 0) -> None:
     """Send the logs of this process to stderr, one JSON object a line.
 
     Args:
         level: debug, info, warning or error; the environment's ACQUIRER_LOG_LEVEL if empty, which
             is also what child processes get.
+        worker: stands in each line, where there are several.
     """
     level = level or os.environ.get(LEVEL_VARIABLE, "info")
     if level not in _LEVELS:
@@ -77,7 +86,7 @@ def configure_logging(level: str = "") -> None:
     os.environ[LEVEL_VARIABLE] = level
     LOG_LINES.file = sys.stderr.buffer
     structlog.configure(
-        processors=[_as_line],
+        processors=[*([partial(_of_worker, worker)] if worker else []), _as_line],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
         logger_factory=lambda *_: LOG_LINES,
         cache_logger_on_first_use=True,

@@ -30,21 +30,26 @@ def fail(reason: object) -> NoReturn:
 
 
 async def until_signalled(
-    stop: Callable[[], None], reload: Callable[[], None] | None = None
+    stop: Callable[[], None],
+    reload: Callable[[], None] | None = None,
+    restart: Callable[[], None] | None = None,
 ) -> None:
     """Wait for SIGINT or SIGTERM, then call ``stop``; a second one ends the process at once.
 
-    SIGHUP calls ``reload`` where there is one. Elsewhere it says that the terminal is gone, and
-    stops too, unless it was to be ignored (nohup).
+    SIGHUP calls ``reload`` and SIGUSR1 ``restart`` where there is one. Elsewhere SIGHUP says that
+    the terminal is gone, and stops too, unless it was to be ignored (nohup).
     """
-    heeded = {signal.SIGINT, signal.SIGTERM}
-    if reload or signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+    others = {signal.SIGHUP: reload, signal.SIGUSR1: restart}
+    meant = {number: do for number, do in others.items() if do is not None}
+    heeded = {signal.SIGINT, signal.SIGTERM, *meant}
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         heeded.add(signal.SIGHUP)
     with trio.open_signal_receiver(*heeded) as signals:
         async for received in signals:
-            if reload is None or received != signal.SIGHUP:
+            do = meant.get(signal.Signals(received))
+            if do is None:
                 break
-            reload()
+            do()
     stop()
 
 

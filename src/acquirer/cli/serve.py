@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,6 +17,7 @@ import typer
 from acquirer.cli.logs import configure_logging
 from acquirer.cli.process import USAGE_ERROR, first_of, print_ready, run_service, until_signalled
 from acquirer.cli.screen import print_json, say
+from acquirer.config.children import program
 from acquirer.config.loading import NO_SUCH_KEY, ConfigError, load, load_document, readable
 from acquirer.config.tls import TlsSettings
 from acquirer.hsm_sim.configuration import HsmTable
@@ -23,7 +26,10 @@ from acquirer.ledger.errors import LedgerError
 from acquirer.routing.errors import RoutingError
 from acquirer.routing.settings import BankSettings
 from acquirer.switch.app import Running, run_switch
+from acquirer.switch.configuration.checks import check_process
 from acquirer.switch.hsm.modules import Execute
+from acquirer.switch.processes.supervisor import Supervising, supervise
+from acquirer.switch.processes.worker import Seat, run_worker
 from acquirer.switch.settings import CURES, HsmSettings, SwitchSettings
 from acquirer.switch.start_check import Tried, try_start
 
@@ -40,6 +46,7 @@ NAMED = frozenset(
     {"banks", "profiles", "merchants", "terminals", "couriers", "order_systems", "order_hosts"}
 )
 SQLITE = "sqlite:///"
+WORKERS_MAX = 64
 # Rarer than Python's own: most of what a payment makes is gone when it is answered.
 GC_THRESHOLDS = (50_000, 50, 100)
 
@@ -61,18 +68,27 @@ def serve(
     as_json: Annotated[
         bool, typer.Option("--json", help="With --check: one JSON object on standard output.")
     ] = False,
+    workers: Annotated[
+        int,
+        typer.Option("--workers", min=1, max=WORKERS_MAX, help="Processes; needs PostgreSQL."),
+    ] = 1,
+    seat: Annotated[str, typer.Option("--seat", hidden=True)] = "",
 ) -> None:
     """Run the switch: terminals in, banks and order systems out, books kept.
 
     Prints one JSON line on stdout when it is ready and runs until SIGINT or SIGTERM, which
     answers what is in flight and exits 0. SIGHUP takes over merchants' event secrets. With --check
     it tells all that is wrong, each with its place and cure: exit code 0 where nothing is, else 2.
+    With --workers several processes serve one port; SIGUSR1 starts them anew one after the other,
+    without a payment that notices.
 
     Examples:
 
       acquirer serve --config demo-data/switch.toml
 
       acquirer serve --config demo-data/switch.toml --check
+
+      acquirer serve --config switch.toml --workers 4
     """
     if check:
         configure_logging(log_level or "error")
@@ -82,9 +98,19 @@ def serve(
         raise typer.BadParameter("goes with --check", param_hint="--json")
     # Before it is ready there is nothing to take over yet; it must not end the switch either.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    configure_logging(log_level)
-    gc.set_threshold(*GC_THRESHOLDS)
-    run_service(_serve, config)
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    if seat:
+        taken = Seat.parse(seat)
+        configure_logging(log_level, worker=taken.slot)
+        gc.set_threshold(*GC_THRESHOLDS)
+        run_service(_serve_seat, config, taken)
+    elif workers > 1:
+        configure_logging(log_level)
+        run_service(_serve_workers, config, workers)
+    else:
+        configure_logging(log_level)
+        gc.set_threshold(*GC_THRESHOLDS)
+        run_service(_serve, config)
 
 
 def load_switch_settings(path: Path) -> SwitchSettings:
@@ -199,11 +225,43 @@ async def _serve(path: Path) -> None:
             task_status=task_status,
         )
 
-    try:
+    with _told(path):
         async with trio.open_nursery() as nursery:
             running: Running = await nursery.start(run)
             print_ready(pos=running.pos, http=running.http)
             await until_signalled(running.drain, partial(nursery.start_soon, running.reload))
+
+
+async def _serve_workers(path: Path, workers: int) -> None:
+    settings = load_switch_settings(path)
+    check_process(settings, str(path))
+
+    def command(seat: Seat) -> Sequence[str]:
+        return program("serve", "--config", str(path), "--seat", str(seat))
+
+    async with trio.open_nursery() as nursery:
+        running: Supervising = await nursery.start(supervise, settings, str(path), workers, command)
+        print_ready(pos=running.pos, http=running.http)
+        await until_signalled(running.drain, running.reload, running.restart)
+
+
+async def _serve_seat(path: Path, seat: Seat) -> None:
+    settings = load_switch_settings(path)
+    with _told(path):
+        await run_worker(
+            seat,
+            settings,
+            str(path),
+            embedded_module(settings.hsm, str(path)),
+            partial(load_switch_settings, path),
+        )
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """What books and banks refuse, as errors of the file."""
+    try:
+        yield
     except* LedgerError as group:
         raise ConfigError(path, "database.url", str(first_of(group))) from None
     except* RoutingError as group:

@@ -71,11 +71,16 @@ def world(parties: Parties, per_minute: int) -> tuple[Any, dict[str, Terminal]]:
         for name in NAMES
     }
     books: Any = parties
+    limit = RateLimit(per_minute)
+
+    async def may_make_keys(address: str) -> bool:
+        return limit.take(address, 0.0)
+
     return SimpleNamespace(
         terminals=Terminals(books),
         hsm=SimpleNamespace(new_pin_key=parties.new_key, new_mac_key=parties.new_key),
         ports=SimpleNamespace(calendar=Calendar("Asia/Shanghai"), monotonic=lambda: 0.0),
-        sign_ons=RateLimit(per_minute),
+        may_make_keys=may_make_keys,
     ), terminals
 
 

@@ -1,0 +1,1 @@
+"""One switch in several processes on one machine; docs/scale.md."""
