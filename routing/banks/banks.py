@@ -10,7 +10,6 @@ from __future__ import annotations
 import random as random_numbers
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
@@ -103,7 +102,8 @@ class _Bank:
         if self.place is None:
             return await send()
         while True:
-            await self.place.settled(deadline)
+            if self.place.is_moving:
+                await self.place.settled(deadline)
             outcome = await send()
             is_lost = outcome == _LINK_DOWN and self.place.is_moving
             if not is_lost or trio.current_time() >= deadline:
@@ -198,11 +198,13 @@ class Banks:
         facts = LinkFacts(request.pan.digits if request.pan else "", request.amount_minor or 0)
 
         async def send() -> BankOutcome:
-            try:
-                ready = await self._under_good_key(group, facts, request)
-            except SecurityUnavailableError:
-                return NotSent("security")
-            links = group.candidates(facts, ready.zpk, attempt)
+            ready, links = request, group.candidates(facts, request.zpk, attempt)
+            if not links and group.place is not None and request.zpk:
+                try:
+                    ready = await self._under_good_key(group, facts, request)
+                except SecurityUnavailableError:
+                    return NotSent("security")
+                links = group.candidates(facts, ready.zpk, attempt)
             return await group.send(links, lambda link: link.request(ready, deadline))
 
         return await group.when_settled(deadline, send)
@@ -228,19 +230,17 @@ class Banks:
     async def _under_good_key(
         self, group: _Bank, facts: LinkFacts, request: BankRequest
     ) -> BankRequest:
-        """The request with its PIN under a key that a link knows, where links came up elsewhere.
+        """The request with its PIN under the key of a link that came up elsewhere, if there is one.
 
         Raises:
             SecurityUnavailableError: the PIN could not be translated.
         """
-        if group.place is None or not request.zpk or group.candidates(facts, request.zpk, 0):
-            return request
         zpk = next((zpk for link in group.candidates(facts, "", 0) if (zpk := link.zpk)), None)
         if not (zpk and self._security and request.pan and request.pin_block):
             return request
         account = request.pan.account_number
         block = await self._security.translate_pin(request.zpk, zpk, request.pin_block, account)
-        return replace(request, zpk=zpk, pin_block=block)
+        return msgspec.structs.replace(request, zpk=zpk, pin_block=block)
 
     def acquirer_id(self, bank: str) -> str:
         """Our institution id at a bank or host.

@@ -15,6 +15,8 @@ import structlog
 import trio
 from trio.lowlevel import Abort, current_task, reschedule, wait_task_rescheduled
 
+from acquirer.switch.terminals.request_tasks import RequestTasks
+
 log = structlog.get_logger("acquirer.processes")
 
 CALLS_MAX = 8192
@@ -26,6 +28,8 @@ _RECEIVE_BYTES = 262_144
 
 Serve = Callable[..., Awaitable[Any]]
 Hear = Callable[..., None]
+
+_Call = tuple[int, str, list[Any]]
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(strict=False).decode
@@ -122,7 +126,7 @@ class Channel:
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._write)
-                await self._read(nursery)
+                await self._read(RequestTasks(nursery, self._answer))
                 nursery.cancel_scope.cancel()
         finally:
             self.is_lost = True
@@ -153,7 +157,7 @@ class Channel:
             # The reader sees the end, after what is still to be read.
             return
 
-    async def _read(self, nursery: trio.Nursery) -> None:
+    async def _read(self, tasks: RequestTasks[_Call]) -> None:
         buffer = bytearray()
         while True:
             try:
@@ -173,10 +177,10 @@ class Channel:
                     break
                 body = bytes(buffer[at + _HEAD : at + _HEAD + size])
                 at += _HEAD + size
-                self._take(_decode(body), nursery)
+                self._take(_decode(body), tasks)
             del buffer[:at]
 
-    def _take(self, frame: list[Any], nursery: trio.Nursery) -> None:
+    def _take(self, frame: list[Any], tasks: RequestTasks[_Call]) -> None:
         number = frame[0]
         if number < 0:
             waiter = self._waiting.pop(-number, None)
@@ -187,7 +191,7 @@ class Channel:
                     waiter.error = CallFailed()
                 reschedule(waiter.task)
         elif number:
-            nursery.start_soon(self._answer, number, frame[1], frame[2])
+            tasks.start((number, frame[1], frame[2]))
         elif frame[1] == _CANCEL:
             scope = self._serving.get(frame[2][0])
             if scope is not None:
@@ -195,7 +199,8 @@ class Channel:
         else:
             self._hear(frame[1], *frame[2])
 
-    async def _answer(self, number: int, kind: str, arguments: list[Any]) -> None:
+    async def _answer(self, called: _Call) -> None:
+        number, kind, arguments = called
         with trio.CancelScope() as scope:
             self._serving[number] = scope
             try:

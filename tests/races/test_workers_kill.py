@@ -19,7 +19,8 @@ from acquirer.terminals_sim.load import TerminalJournal, plan_for, play
 from acquirer.terminals_sim.state import TerminalState
 from acquirer.terminals_sim.store import MemoryStore
 
-pytestmark = pytest.mark.anyio
+# However many rounds: each starts processes.
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(900 + 60 * ROUNDS)]
 
 TERMINALS = tuple(f"1000000{n}" for n in range(1, 9))
 APPROVED_MAX = 40
