@@ -140,7 +140,8 @@ class Terminal(OrderRequests, SaleRequests, PreauthRequests, DownloadRequests):
             LocalRefusal: no RRN, and no sale here.
         """
         which = kinds.REFUNDABLE if rrn else kinds.SALES
-        sales = [e for e in self.state.journal if e.kind in which]
+        # What is refused because it is paid already has the payment's RRN, too.
+        sales = [e for e in self.state.journal if e.kind in which and e.state != "declined"]
         sale = next((e for e in reversed(sales) if rrn in ("", e.rrn)), None)
         if sale is None and not rrn:
             raise LocalRefusal("no sale to refund")

@@ -1,7 +1,8 @@
 """A state machine over orders, couriers, lost messages and crashes, held to the order's life.
 
 Hypothesis chooses what two couriers of one shop do with a few orders, and when a connection is
-cut, the switch or the bank's link dies or the order system is gone meanwhile. Each step runs on
+cut, the switch or the bank's link dies or the order system is gone meanwhile. What was paid by card
+is given back at a till too, in parts or all at once. Each step runs on
 the real switch of a simulated day, in a thread of its own; when everything owed is delivered the
 model, written from docs/orders.md, the switch, the merchant and the couriers' cash must agree. At
 the end the day's own checks hold all books against each other.
@@ -53,6 +54,7 @@ class Known:
         payer: the courier whose payment stands, or None.
         again: the exception was a rescheduling.
         is_known: the switch has asked for it before.
+        refunded_minor: what refunds have given back of its payment.
     """
 
     order: Order
@@ -61,11 +63,17 @@ class Known:
     way: str = ""
     again: bool = False
     is_known: bool = False
+    refunded_minor: int = 0
 
     @property
     def opened(self) -> str:
         """The status of an order that nobody has paid."""
         return TO_PAY if self.order.amount_minor else NOTHING
+
+    @property
+    def by_card(self) -> bool:
+        """Whether a card's payment stands, of which something may go back."""
+        return self.way == "card" and self.payer is not None and self.status != CANCELLED
 
     @property
     def payable(self) -> bool:
@@ -92,6 +100,7 @@ class Orders(RuleBasedStateMachine):
         self.findings: list[str] = ["the day did not end"]
         self.known: list[Known] = []
         self.last: list[int | None] = [None, None]
+        self.may_refund = False
         self.thread: threading.Thread | None = None
 
     @initialize(seed=st.integers(0, 10_000))
@@ -125,6 +134,8 @@ class Orders(RuleBasedStateMachine):
                 await player._client.courier_sign_on(courier.courier_id, courier.password)
             ).approved
         self.players[1]._client._follow = False  # answers no processing demand
+        merchant = next(m for m in world.estate.merchants if m.merchant_id == merchant_id)
+        self.may_refund = merchant.refund
         self.outbox.put([o for o in world.estate.orders if o.merchant_id == merchant_id])
         while (act := self.inbox.get()) is not None:
             try:
@@ -177,14 +188,15 @@ class Orders(RuleBasedStateMachine):
             raise found
         return found
 
-    def _theirs(self) -> dict[str, str]:
-        """Each order's status at the merchant."""
+    def _theirs(self) -> dict[str, tuple[str, int]]:
+        """Each order's status at the merchant, and what he was told that was refunded."""
 
-        async def looked(world: World) -> dict[str, str]:
-            rows = world.orders.store.connection.execute("SELECT order_no, status FROM orders")
-            return dict(rows)
+        async def looked(world: World) -> dict[str, tuple[str, int]]:
+            query = "SELECT order_no, status, refunded_minor FROM orders"
+            rows = world.orders.store.connection.execute(query)
+            return {row[0]: (row[1], row[2]) for row in rows}
 
-        theirs: dict[str, str] = self._in_the_day(looked)
+        theirs: dict[str, tuple[str, int]] = self._in_the_day(looked)
         return theirs
 
     def _stage(self, who: int | None, place: int) -> str:
@@ -209,10 +221,15 @@ class Orders(RuleBasedStateMachine):
         if is_paid:
             assert known.payable, (known, held)
             known.status, known.payer, known.way = PAID, who, way
+            known.refunded_minor = 0
             self.last[who] = place
         else:
             assert blow[0] or not known.payable, known
-            if known.status == EXCEPTION and known.payable and self._theirs()[number] != EXCEPTION:
+            if (
+                known.status == EXCEPTION
+                and known.payable
+                and self._theirs()[number][0] != EXCEPTION
+            ):
                 # It was taken, and taken back: the order is again as it came.
                 known.status = known.opened
 
@@ -256,9 +273,34 @@ class Orders(RuleBasedStateMachine):
         self._do(blow, known.payer, lambda player: player._client.order_cancel(number))
         if self._stage(known.payer, place) == "cancelled":
             assert known.status in (PAID, CONFIRMED), known
+            assert not known.refunded_minor, known
             known.status = CANCELLED
         else:
-            assert blow[0] or known.status == SIGNED, known
+            assert blow[0] or known.status == SIGNED or known.refunded_minor, known
+
+    @precondition(lambda self: any(k.by_card for k in self.known))
+    @rule(pick=places, tenths=st.sampled_from((1, 4, 6, 10)), blow=blows)
+    def refund(self, pick: int, tenths: int, blow: tuple[str, float]) -> None:
+        """A till gives a part back, and the order stays; or all at once, and it is cancelled."""
+        paid = [known for known in self.known if known.by_card]
+        known = paid[pick % len(paid)]
+        assert known.payer is not None
+        amount_minor = max(known.order.amount_minor * tenths // 10, 1)
+        player = self.players[known.payer]
+        held = player.state.order(known.order.order_no)
+        assert held is not None
+        card, stan = player._cards[0], player.state.next_stan
+        self._do(blow, known.payer, lambda till: till._client.refund(amount_minor, card, held.rrn))
+        sum_minor = known.refunded_minor + amount_minor
+        may = self.may_refund and sum_minor <= known.order.amount_minor
+        if self._is_done(known.payer, stan):
+            assert may, known
+            known.refunded_minor = sum_minor
+            if amount_minor == known.order.amount_minor:
+                known.status, known.payer, known.way = CANCELLED, None, ""
+                known.refunded_minor = 0
+        else:
+            assert blow[0] or not may, (known, player.state.journal[-1])
 
     @rule(who=whose, place=places, reason=st.sampled_from(("02", "06")), blow=blows)
     def exception(self, who: int, place: int, reason: str, blow: tuple[str, float]) -> None:
@@ -279,8 +321,9 @@ class Orders(RuleBasedStateMachine):
         known = self.known[place]
         self._do(blow, who, lambda player: player._client.reverse())
         if known.status == PAID and known.payer == who and self._stage(who, place) != "paid":
+            assert not known.refunded_minor, known
             known.status, known.payer, known.way = known.opened, None, ""
-        assert blow[0] or known.status != PAID
+        assert blow[0] or known.status != PAID or known.refunded_minor
         self.last[who] = None
 
     # --- what must hold ------------------------------------------------------------------------
@@ -303,7 +346,8 @@ class Orders(RuleBasedStateMachine):
         at_switch, cash = self._in_the_day(looked)
         for known in self.known:
             number = known.order.order_no
-            assert known.status == theirs[number], (known, theirs[number])
+            told = theirs[number]
+            assert (known.status, known.refunded_minor) == told, (known, told)
             assert known.status == at_switch.get(number, known.status), (known, at_switch[number])
             known.is_known = number in at_switch
         for who, player in enumerate(self.players):

@@ -449,6 +449,36 @@ def test_one_order_of_several_lessens_the_payment(
     assert [(300, "approved"), (300, "voided")] == seen
 
 
+def test_an_order_is_refunded_by_its_payment(
+    host: FakeHost, signed_on: Terminal, card: Card, act: type[Act]
+) -> None:
+    """Not by a later request that was refused with its RRN; a part lessens what is left."""
+    shown = present(card)
+    paid = answered(host, signed_on, signed_on.order_payment("SP1", 500, "card", shown))
+    host.script.append(act(fields={39: "94", 37: paid.rrn}))
+    answered(host, signed_on, signed_on.order_payment("SP1", 500, "card", shown))
+    for amount_minor, left in ((200, (300, "approved")), (300, (300, "refunded"))):
+        request = signed_on.refund(amount_minor, shown, paid.rrn)
+        named = decoded(request)
+        assert (paid.rrn, paid.approval_code) == (named.get(37), named.get(38))
+        assert f"{paid.batch}{paid.stan}1121" == named.get(61)
+        answered(host, signed_on, request)
+        entry = signed_on.state.journal[0]
+        assert left == (entry.amount_minor, entry.state)
+    assert ["paid"] == [order.stage for order in signed_on.state.orders]
+
+
+def test_an_order_that_is_refunded_all_at_once_is_done_with(
+    host: FakeHost, signed_on: Terminal, card: Card
+) -> None:
+    """It is cancelled, and this terminal has nothing to confirm of that."""
+    shown = present(card)
+    paid = answered(host, signed_on, signed_on.order_payment("SP1", 500, "card", shown))
+    answered(host, signed_on, signed_on.refund(500, shown, paid.rrn))
+    assert ["cancel_confirmed"] == [order.stage for order in signed_on.state.orders]
+    assert () == signed_on.state.open_orders
+
+
 def test_a_mangled_repeat_does_not_end_a_cancellation(
     host: FakeHost, signed_on: Terminal, card: Card, act: type[Act]
 ) -> None:
