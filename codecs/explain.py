@@ -9,9 +9,11 @@ Start at :func:`explain_message`. Source: docs/interfaces/terminal.md, parts 1 t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from types import MappingProxyType
 from typing import Any
+
+from msgspec import structs
 
 from acquirer.codecs import bertlv
 from acquirer.codecs.bank_fields import De90
@@ -301,7 +303,8 @@ def _tracks_encrypted(values: Mapping[int, str]) -> bool:
 
 
 def _named(value: Any) -> _Parts:
-    pairs = [(f.name.replace("_", " "), getattr(value, f.name)) for f in fields(value)]
+    names = (one.name for one in (fields(value) if is_dataclass(value) else structs.fields(value)))
+    pairs = [(name.replace("_", " "), getattr(value, name)) for name in names]
     words = {True: "yes", False: "no"}
     return [
         (name, words[part] if isinstance(part, bool) else str(part), 1)
