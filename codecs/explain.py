@@ -69,6 +69,7 @@ _DE59_NAMES = {
     "OR": "signed by",
     "OP": "merchant's payment reference",
     "A3": "QR payment code",
+    "PB": "PIN block under AES",
 }
 
 

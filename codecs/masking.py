@@ -2,9 +2,9 @@
 
 Used by ``repr``, traces, logs and ``acquirer decode``. A PAN keeps six and four digits, tracks
 keep the PAN's six and four, PIN blocks and key material are hidden, ICC data keep all but the
-objects that hold card data, DE59 and a bank's DE48 all but a QR payment code and a CVN2. A MAC is
-no secret. Start at :func:`mask_message`; where a message is only in part decoded, at
-:func:`mask_fields`.
+objects that hold card data, DE59 and a bank's DE48 all but a QR payment code, a CVN2 and a PIN
+block. A MAC is no secret. Start at :func:`mask_message`; where a message is only in part decoded,
+at :func:`mask_fields`.
 Source: PCI DSS 4.0, 3.3 (never shown or stored) and 3.4 (masking).
 """
 
@@ -28,9 +28,12 @@ _HIDDEN_BYTES = frozenset({52, 96})
 MASKED = _PANS | _HIDDEN_TEXT | _HIDDEN_BYTES | {35, 48, 55, 59, 62}
 _KEYS = re.compile(r"[A-Z]?[0-9A-Fa-f]{32}(?=.*[A-Za-z])")
 # Items of DE59, and of a bank's DE48: whether the first and last digits may be shown.
-_SECRET_ITEMS = {"A3": True, "QR": True, "CV": False}
+_SECRET_ITEMS = {"A3": True, "QR": True, "CV": False, "PB": False}
 _ITEM_48 = re.compile(r"(QR019(?=[0-9]{19})|CV003(?=[0-9]{3}))([0-9]{19}|[0-9]{3})")
-_ITEM_59 = re.compile(r"(A3019(?=[0-9]{19})|CV003(?=[0-9]{3}))([0-9]{19}|[0-9]{3})")
+_ITEM_59 = re.compile(
+    r"(A3019(?=[0-9]{19})|CV003(?=[0-9]{3})|PB032(?=[0-9A-Fa-f]{32}))"
+    r"([0-9A-Fa-f]{32}|[0-9]{19}|[0-9]{3})"
+)
 _NO_KEY_CODES = re.compile(r"\d{8}(?!001|003|004)\d{3}")
 
 CARD_DATA_TAGS = frozenset(
@@ -135,7 +138,8 @@ def _mask_icc(value: str) -> str:
 
 
 def _mask_items(value: str) -> str:
-    """DE59 with a QR payment code (``A3``) and a CVN2 (``CV``) starred, its layout kept."""
+    """DE59 with QR payment code (``A3``), CVN2 (``CV``) and PIN block (``PB``) starred, its layout
+    kept."""
     try:
         raw = bytes.fromhex(value)
     except ValueError:

@@ -31,29 +31,41 @@ class ProfileSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How a kind of terminal talks.
 
     Attributes:
-        key_scheme: ``tmk`` for session keys under a terminal master key.
-        mac: DE64's algorithm.
+        key_scheme: ``tmk`` for session keys under a terminal master key; ``dukpt_tdes``,
+            ``dukpt_aes`` for a key of its own for each message.
+        mac: DE64's algorithm under ``tmk``; derived keys have X9.19 under TDES, CMAC under AES.
         encoding: Python name of the character set of texts.
         mac_key: length of the MAC key that sign-on 003 and 004 hand out.
+        bdk: the base key that keys are derived from, under the LMK: of type 609 for TDES, a key
+            block of usage B0 for AES.
+        bdk_lmk: id of the LMK that ``bdk`` stands under, such as 02; empty for the module's own.
+        pin_zpk: a ZPK under the LMK, that PINs are under within the module's reach only; needed
+            where couriers sign on, and for AES.
+        pin_zpk_block: for AES, the same ZPK under ``bdk_lmk``.
     """
 
     name: str
-    key_scheme: Literal["tmk"] = "tmk"
+    key_scheme: Literal["tmk", "dukpt_tdes", "dukpt_aes"] = "tmk"
     mac: Literal["cup_ecb", "x919", "cmac"] = "cup_ecb"
     encoding: str = "gb18030"
     mac_key: Literal["single", "double"] = "double"
+    bdk: str = ""
+    bdk_lmk: Annotated[str, msgspec.Meta(pattern=r"^([0-9]{2})?\Z")] = ""
+    pin_zpk: str = ""
+    pin_zpk_block: str = ""
 
 
 class TerminalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A terminal.
 
     Attributes:
-        tmk: its master key under the LMK (key type 002).
+        tmk: its master key under the LMK (key type 002); empty where keys are derived.
         profile: name of the profile by which it talks.
         on_hold: whether its payments and refunds are refused (58).
         keys_every: after so many transactions under the same working keys it is asked to sign on
             for new ones; 0 for never.
         keys_each_batch: whether its working keys end with its batch.
+        ksn: where keys are derived, its key serial number with counter zero, hexadecimal.
     """
 
     terminal_id: str
@@ -63,6 +75,7 @@ class TerminalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     on_hold: bool = False
     keys_every: NotNegative = 0
     keys_each_batch: bool = False
+    ksn: Annotated[str, msgspec.Meta(pattern=r"^([0-9A-Fa-f]{20}|[0-9A-Fa-f]{24})?\Z")] = ""
 
 
 class MerchantSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

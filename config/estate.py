@@ -17,7 +17,7 @@ from acquirer.config.business import InstalmentPlanSettings
 from acquirer.config.constraints import BasisPoints, Days, NotNegative, Percent, PositiveSeconds
 from acquirer.config.loading import load
 
-Tmk = Annotated[str, msgspec.Meta(pattern=r"^([0-9A-Fa-f]{16}|[0-9A-Fa-f]{32})\Z")]
+Tmk = Annotated[str, msgspec.Meta(pattern=r"^([0-9A-Fa-f]{16}|[0-9A-Fa-f]{32})?\Z")]
 DoubleKey = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Fa-f]{32}\Z")]
 
 
@@ -26,19 +26,22 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         name: how terminals name it.
-        key_scheme: ``tmk`` for session keys under a terminal master key.
-        mac: DE64's algorithm.
+        key_scheme: ``tmk`` for session keys under a terminal master key; ``dukpt_tdes``,
+            ``dukpt_aes`` for a key of its own for each message.
+        mac: DE64's algorithm under ``tmk``; derived keys have X9.19 under TDES, CMAC under AES.
         encoding: Python name of the character set of texts.
         mac_key: length of the MAC key that sign-on 003 and 004 hand out.
         sign_on: 60.3 of its terminals' sign-on; 004 brings a key under which they encipher tracks.
+        bdk: the clear test base key that keys are derived from, 32 hexadecimal digits.
     """
 
     name: str
-    key_scheme: Literal["tmk"] = "tmk"
+    key_scheme: Literal["tmk", "dukpt_tdes", "dukpt_aes"] = "tmk"
     mac: Literal["cup_ecb", "x919", "cmac"] = "cup_ecb"
     encoding: str = "gb18030"
     mac_key: Literal["single", "double"] = "double"
     sign_on: Literal["001", "003", "004"] = "003"
+    bdk: Annotated[str, msgspec.Meta(pattern=r"^([0-9A-Fa-f]{32})?\Z")] = ""
 
 
 class Terminal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -47,14 +50,17 @@ class Terminal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         terminal_id: DE41.
         merchant_id: DE42.
-        tmk: its clear test key, 32 hexadecimal digits, or 16 where it is of single length.
+        tmk: its clear test key, 32 hexadecimal digits, or 16 where it is of single length; empty
+            where keys are derived.
         profile: how it talks.
+        ksn: where keys are derived, its key serial number with counter zero.
     """
 
     terminal_id: Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z]{8}\Z")]
     merchant_id: str
-    tmk: Tmk
+    tmk: Tmk = ""
     profile: str = "cup"
+    ksn: Annotated[str, msgspec.Meta(pattern=r"^([0-9A-Fa-f]{20}|[0-9A-Fa-f]{24})?\Z")] = ""
 
 
 class Merchant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

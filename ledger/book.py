@@ -13,6 +13,7 @@ from typing import Literal
 
 from acquirer.ledger.accounts.anchors import anchor
 from acquirer.ledger.errors import UnitRefused
+from acquirer.ledger.journal.ksns import TakeKsn
 from acquirer.ledger.journal.limits import LimitDaily
 from acquirer.ledger.journal.states import change_is_legal
 from acquirer.ledger.journal.steps import (
@@ -66,7 +67,7 @@ class Book(Reads, Queues):
     async def commit(self, *steps: Step) -> CommitResult:
         """Commit steps together or not at all; durable when it returns.
 
-        An entry's limits are steps of its unit.
+        An entry's limits, and the use of its terminal's key, are steps of its unit.
 
         Returns:
             None where it was committed, or ``Failed`` with the first conditional step that did
@@ -76,10 +77,11 @@ class Book(Reads, Queues):
             UnitRefused: an illegal change of state, or values that the database refuses: a bug.
             BookBusy, BookUnavailable, BookUncertain: see the class.
         """
-        limited = None
+        limited = proven = None
         for step in steps:
             if type(step) is InsertEntry:
                 limited = step if step.entry.limits else limited
+                proven = step if step.entry.ksn and proven is None else proven
             elif (
                 type(step) is UpdateEntry
                 and step.state is not None
@@ -87,21 +89,27 @@ class Book(Reads, Queues):
             ):
                 expected = ", ".join(step.expected)
                 raise UnitRefused(f"no entry goes from {expected} to {step.state}")
-        if limited is not None:
-            return await self._commit_limited(limited, steps)
+        if limited is not None or proven is not None:
+            return await self._commit_with(limited, proven, steps)
         result: CommitResult = await self._driver.submit(steps)
         if result is None:
             self.on_commit(steps)
         return result
 
-    async def _commit_limited(self, limited: InsertEntry, steps: tuple[Step, ...]) -> CommitResult:
-        result: CommitResult = await self._driver.submit((*steps, *limited.entry.limits))
-        if result is not None and isinstance(result.step, LimitDaily):
-            refused = InsertEntry(limited.entry.refused(result.step.response_code))
-            await self._driver.submit((refused,))
-            return Failed(limited)
+    async def _commit_with(
+        self, limited: InsertEntry | None, proven: InsertEntry | None, steps: tuple[Step, ...]
+    ) -> CommitResult:
+        limits = limited.entry.limits if limited else ()
+        taken = (proven.entry.ksn,) if proven and proven.entry.ksn else ()
+        result: CommitResult = await self._driver.submit((*steps, *taken, *limits))
         if result is None:
             self.on_commit(steps)
+        elif limited is not None and isinstance(result.step, LimitDaily):
+            refused = InsertEntry(limited.entry.refused(result.step.response_code))
+            await self._driver.submit((refused, *taken))
+            return Failed(limited)
+        elif proven is not None and isinstance(result.step, TakeKsn):
+            return Failed(proven)
         return result
 
     async def next_block(self, count: int) -> int:

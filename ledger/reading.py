@@ -14,7 +14,7 @@ from acquirer.ledger.journal.entries import (
     TerminalRow,
 )
 from acquirer.ledger.reports.takings import Takings, takings
-from acquirer.ledger.store import reads
+from acquirer.ledger.store import ksns, reads
 from acquirer.ledger.store.configuration import (
     StoredConfiguration,
     current_epoch,
@@ -66,6 +66,15 @@ class Reads(Calls):
     async def originals_since(self, terminal_id: str, batch: str, since_ms: int) -> int:
         """How many originals of a terminal's batch were stored since then."""
         found: int = await self._read(reads.originals_since, terminal_id, batch, since_ms)
+        return found
+
+    async def highest_ksn(self, terminal_id: str, initial: str) -> int:
+        """The highest counter that a DUKPT terminal has used, 0 where it has used none.
+
+        Args:
+            initial: its key serial number with counter zero.
+        """
+        found: int = await self._read(ksns.highest_ksn, terminal_id, initial)
         return found
 
     async def terminals(self) -> list[TerminalRow]:

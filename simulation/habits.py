@@ -61,6 +61,8 @@ ASIDES = {
 }
 # Where strangers could take a courier's place, couriers sign off, too.
 MORE_ASIDES = {"strangers": {"courier_off": 4}}
+# Where keys are derived, and the books are never those of an earlier hour.
+DERIVED_ASIDES = {"old_key": 8}
 
 
 def payments_of(draw: Random, seed: int) -> dict[str, int]:

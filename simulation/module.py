@@ -25,7 +25,7 @@ def new_module(draw: Random) -> SecurityModule:
     """A module with the published test keys and randomness of the seed."""
     from acquirer.hsm_sim.state import Settings
 
-    settings = Settings(test_lmk=True, header_length=HEADER_LENGTH)
+    settings = Settings(test_lmk=True, header_length=HEADER_LENGTH, pin_format_downgrade=True)
     return SecurityModule.with_test_lmks(settings, draw.randbytes)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from acquirer.config.business import TerminalSettings
-from acquirer.config.estate import Courier, Estate, Order, load_estate
+from acquirer.config.estate import Courier, Estate, Order, Terminal, load_estate
 from acquirer.hsm_sim.operator import variant_test_lmk, wrap_key
 from acquirer.payments.kernel.stand_in import StandInRule
 from acquirer.payments.kernel.vault import data_key_with_check
@@ -31,6 +31,9 @@ from acquirer.terminals_sim.identity import Identity
 
 ORDERS_A_MERCHANT = 14
 LINKS = (1, 1, 2, 3)
+# On so many days the last terminals are those of the rarer key schemes.
+SHARE_OF_SCHEMES = 0.1
+RARE_PROFILES = frozenset({"cup-tracks", "single", "cmac", "dukpt-tdes", "dukpt-aes"})
 CROWD_TERMINAL = "10009999"
 GB18030 = Path(__file__).with_name("gb18030.toml")
 STAND_IN = StandInRule(
@@ -65,6 +68,17 @@ def estate_of(day: Day) -> Estate:
                 )
             )
     return msgspec.structs.replace(estate, couriers=list(couriers()), orders=orders)
+
+
+def terminals_of(day: Day) -> list[Terminal]:
+    """Who plays: the estate's first terminals, on some days with one of each rarer key scheme."""
+    terminals = load_estate().terminals
+    first = terminals[: day.terminals]
+    rare = [terminal for terminal in terminals if terminal.profile in RARE_PROFILES]
+    kept = day.terminals - len(rare)
+    if kept > 0 and day.draw("schemes").random() < SHARE_OF_SCHEMES:
+        return first[:kept] + rare
+    return first
 
 
 def settings_of(day: Day, drawn: Collection[str]) -> SwitchSettings:

@@ -15,20 +15,24 @@ from random import Random
 import trio
 
 from acquirer.codecs.instalments import InstalmentTerms
+from acquirer.codecs.ksn import Ksn
 from acquirer.config.estate import Card, Courier, Order
 from acquirer.simulation.day import Faults
-from acquirer.simulation.habits import ASIDES, MORE_ASIDES, Budget
+from acquirer.simulation.habits import ASIDES, DERIVED_ASIDES, MORE_ASIDES, Budget
 from acquirer.simulation.network import Host, Network
 from acquirer.simulation.process import SWITCH
 from acquirer.simulation.trace import Trace
 from acquirer.terminals_sim import kinds
+from acquirer.terminals_sim.cards import card_fields, present
 from acquirer.terminals_sim.client import TerminalClient
+from acquirer.terminals_sim.derived_keys import keys_of
 from acquirer.terminals_sim.errors import LocalRefusal
 from acquirer.terminals_sim.identity import Identity
 from acquirer.terminals_sim.link import TerminalLink
-from acquirer.terminals_sim.messages import assemble
+from acquirer.terminals_sim.messages import assemble, de60
+from acquirer.terminals_sim.requests import CURRENCY
 from acquirer.terminals_sim.results import Result
-from acquirer.terminals_sim.state import JournalEntry, StoredRequest, TerminalState
+from acquirer.terminals_sim.state import STAN_MAX, JournalEntry, StoredRequest, TerminalState
 from acquirer.terminals_sim.store import MemoryStore
 from acquirer.terminals_sim.terminal import Terminal
 
@@ -41,6 +45,8 @@ SIGN_ON_TRIES_MAX = 200
 UNREACHED_TRIES_MAX = 50
 UNREACHED_PAUSE_S = 1.0
 AMOUNT_MINOR_MAX = 9_000
+# STANs that no terminal reaches in a day.
+OTHERS_STAN_MIN = 900_000
 _FRAME_HEADER_BYTES = 2
 
 
@@ -86,6 +92,8 @@ class Player:
         for kind, more in MORE_ASIDES.items():
             if kind in faults.drawn:
                 self._asides |= more
+        if me.scheme != "tmk" and "restore" not in faults.drawn:
+            self._asides |= DERIVED_ASIDES
         self._reached = True
         self._host = Host(me.terminal_id)
         self._store = MemoryStore()
@@ -323,8 +331,8 @@ class Player:
         if not sale.approved or undo is None:
             return
         fields = {**undo.fields, 39: "06"}
-        key = self._client.terminal.keys.mac_key
-        frame = assemble(self._me, kinds.REVERSAL, fields, key).frame
+        keys = self._client.terminal.take_keys()
+        frame = assemble(self._me, kinds.REVERSAL, fields, keys).frame
         framed = len(frame).to_bytes(_FRAME_HEADER_BYTES, "big") + frame
         delay_s = self._draw.uniform(0.0, 0.04)
         self._network.agenda.after(delay_s, lambda: self._network.inject(SWITCH, framed))
@@ -360,7 +368,8 @@ class Player:
         self._note(await self._client.echo())
 
     async def _sign_on(self) -> None:
-        self._note(await self._client.sign_on(self._draw.choice(("001", "003", "004"))))
+        code = self._draw.choice(("001", "003", "004"))
+        self._note(await self._client.sign_on(code if self._me.scheme == "tmk" else ""))
 
     async def _reverse(self) -> None:
         self._note(await self._client.reverse())
@@ -373,3 +382,24 @@ class Player:
             frame = len(last.frame).to_bytes(_FRAME_HEADER_BYTES, "big") + last.frame
             self._network.inject(SWITCH, frame)
         await trio.lowlevel.checkpoint()
+
+    async def _old_key(self) -> None:
+        """A sale that nobody has made, under the key of one that is stored: it must not count."""
+        card = self._draw.choice(self._cards)
+        stan = f"{self._draw.randint(OTHERS_STAN_MIN, STAN_MAX):06d}"
+        if not (await self._sale()).approved:
+            return
+        used = keys_of(self._me.scheme, self._me.initial_key, Ksn.of(self.state.ksn))
+        fields = {
+            3: kinds.SALE.processing_code,
+            4: f"{AMOUNT_MINOR_MAX:012d}",
+            11: stan,
+            25: kinds.SALE.condition_code,
+            60: de60(kinds.SALE, self.state.batch),
+            **card_fields(
+                present(card, pin=""), used, amount_minor=AMOUNT_MINOR_MAX, stan=stan, today=TODAY
+            ),
+            49: CURRENCY,
+        }
+        frame = assemble(self._me, kinds.SALE, fields, used).frame
+        self._network.inject(SWITCH, len(frame).to_bytes(_FRAME_HEADER_BYTES, "big") + frame)

@@ -19,8 +19,11 @@ import tomli_w
 import trio
 
 from acquirer.config.addresses import parse_address
-from acquirer.config.estate import Bank, Estate, load_estate
+from acquirer.config.estate import Bank, Estate, Profile, load_estate
+from acquirer.hsm_sim.crypto.block_header import BlockHeader
+from acquirer.hsm_sim.module import published_lmks
 from acquirer.hsm_sim.operator import pin_under_lmk, variant_test_lmk, wrap_key
+from acquirer.hsm_sim.state import Settings
 from acquirer.payments.kernel.vault import DATA_KEY_BYTES, data_key_with_check
 from acquirer.switch.hsm.client import DEK, Hsm
 from acquirer.switch.hsm.transport import TcpTransport
@@ -30,6 +33,8 @@ HEADER_LENGTH = 8
 TOKEN_BYTES = 32
 LOOPBACK = "127.0.0.1"
 ORDER_HOST = "order-host"
+# The published AES key block LMK, under which AES base keys stand.
+AES_LMK = "02"
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +163,7 @@ def switch_config(
                 "mac": p.mac,
                 "encoding": p.encoding,
                 "mac_key": p.mac_key,
+                **_base_keys(p, key),
             }
             for p in estate.profiles
         ],
@@ -165,8 +171,9 @@ def switch_config(
             {
                 "terminal_id": t.terminal_id,
                 "merchant_id": t.merchant_id,
-                "tmk": key("002", t.tmk),
+                "tmk": key("002", t.tmk) if t.tmk else "",
                 "profile": t.profile,
+                "ksn": t.ksn,
             }
             for t in estate.terminals
         ],
@@ -194,6 +201,30 @@ def switch_config(
             for c in estate.couriers
         ],
     }
+
+
+def _base_keys(profile: Profile, key: Callable[[str, str], str]) -> dict[str, str]:
+    """What a profile with derived keys needs; the PINs' own ZPK is made of the base key."""
+    if profile.key_scheme == "tmk":
+        return {}
+    transit = sha256(f"{profile.name} PINs {profile.bdk}".encode()).hexdigest()[:32]
+    if profile.key_scheme == "dukpt_tdes":
+        return {"bdk": key("609", profile.bdk), "pin_zpk": key("001", transit)}
+    blocks = published_lmks(Settings(test_lmk=True), _zeros)[AES_LMK]
+    header = BlockHeader("B0", "A", "X", "00", "N")
+    bdk = wrap_key(blocks, "009", bytes.fromhex(profile.bdk), "S", header)
+    block = wrap_key(blocks, "001", bytes.fromhex(transit), "S")
+    return {
+        "bdk": bdk,
+        "bdk_lmk": AES_LMK,
+        "pin_zpk": key("001", transit),
+        "pin_zpk_block": block,
+    }
+
+
+def _zeros(size: int) -> bytes:
+    """Filling of key blocks that is the same each time."""
+    return bytes(size)
 
 
 def _order_systems(

@@ -16,7 +16,7 @@ from acquirer.simulation.habits import day_ms_of, payments_of
 from acquirer.simulation.hosts import SimBank, SimOrders
 from acquirer.simulation.module import SimHsm, new_module
 from acquirer.simulation.network import Network, SimStream
-from acquirer.simulation.parties import couriers, estate_of, settings_of
+from acquirer.simulation.parties import couriers, estate_of, settings_of, terminals_of
 from acquirer.simulation.process import Parts, SwitchProcess
 from acquirer.simulation.report import Report
 from acquirer.simulation.trace import Trace
@@ -119,11 +119,12 @@ def _players(world: World, day: Day) -> list[CourierPlayer]:
         merchant.merchant_id: [o for o in estate.orders if o.merchant_id == merchant.merchant_id]
         for merchant in estate.merchants
     }
+    by_terminal = {one.courier_id[1:]: one for one in couriers()}
     payments = payments_of(day.draw("habits"), day.seed)
     return [
         CourierPlayer(
             identity(estate, terminal.terminal_id),
-            courier,
+            by_terminal[terminal.terminal_id],
             cards,
             orders[terminal.merchant_id],
             world.network,
@@ -133,7 +134,5 @@ def _players(world: World, day: Day) -> list[CourierPlayer]:
             payments,
             world.bank.new_code,
         )
-        for terminal, courier in list(zip(estate.terminals, couriers(), strict=True))[
-            : day.terminals
-        ]
+        for terminal in terminals_of(day)
     ]

@@ -13,10 +13,9 @@ from datetime import date
 from typing import Literal
 
 from acquirer.codecs import bertlv
-from acquirer.codecs.pan import Pan
 from acquirer.codecs.private_fields import De53
 from acquirer.config.estate import Card
-from acquirer.terminals_sim.security import KeyRing, enciphered_pin, enciphered_track
+from acquirer.terminals_sim.security import KeyRing, enciphered_track, pin_fields
 
 Entry = Literal["stripe", "chip", "contactless", "keyed"]
 
@@ -77,8 +76,7 @@ def card_fields(
         fields[23] = "001"
         fields[55] = _icc_data(card, amount_minor, stan, today).hex().upper()
     if presented.pin is not None:
-        block = enciphered_pin(keys, presented.pin, Pan(card.pan).account_number)
-        fields |= {26: _PIN_DIGITS_MAX, 52: block.hex().upper()}
+        fields |= {26: _PIN_DIGITS_MAX, **pin_fields(keys, presented.pin, card.pan)}
     is_ciphered = 35 in fields and bool(keys.track_key)
     if has_pin or is_ciphered:
         fields[53] = De53(2 if has_pin else 0, keys.algorithm, is_ciphered).format()

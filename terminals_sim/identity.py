@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from acquirer.config.estate import Card, Courier, Estate
+from acquirer.codecs.ksn import BYTES_OF_SCHEME
+from acquirer.config.estate import Card, Courier, Estate, Profile
+from acquirer.terminals_sim.derived_keys import initial_key
 from acquirer.terminals_sim.errors import EstateError
 
 TPDU = bytes.fromhex("6000030000")
@@ -22,6 +24,9 @@ class Identity:
         mac: algorithm of DE64.
         encoding: character set of DE59.
         network_code: 60.3 of its sign-on.
+        scheme: ``tmk``, or by which keys are derived.
+        initial_key: that they are derived from, 16 bytes; likewise never shown.
+        ksn: its serial number with counter zero.
         tpdu: 5 bytes, ``60``, destination, source.
         header: 6 bytes; the first digit pair follows the way the card is read.
     """
@@ -32,6 +37,9 @@ class Identity:
     mac: str = "cup_ecb"
     encoding: str = "gb18030"
     network_code: str = "003"
+    scheme: str = "tmk"
+    initial_key: bytes = field(default=b"", repr=False)
+    ksn: str = ""
     tpdu: bytes = TPDU
     header: bytes = HEADER
 
@@ -50,16 +58,33 @@ def identity(estate: Estate, terminal_id: str) -> Identity:
                 known = ", ".join(one.name for one in estate.profiles)
                 reason = f"terminal {terminal_id} has profile {terminal.profile!r}"
                 raise EstateError(f"{reason}; the estate has {known}")
-            return Identity(
+            found = Identity(
                 terminal_id,
                 terminal.merchant_id,
                 bytes.fromhex(terminal.tmk),
                 profile.mac,
                 profile.encoding,
                 profile.sign_on,
+                profile.key_scheme,
             )
+            return found if found.scheme == "tmk" else _derived(found, profile, terminal.ksn)
     known = ", ".join(terminal.terminal_id for terminal in estate.terminals)
     raise EstateError(f"no terminal {terminal_id!r} in the estate; it has {known}")
+
+
+def _derived(found: Identity, profile: Profile, ksn: str) -> Identity:
+    """A terminal whose keys are derived, loaded with its initial key.
+
+    Raises:
+        EstateError: its profile has no base key, or it has no serial number of the right length.
+    """
+    size = 2 * BYTES_OF_SCHEME[found.scheme]
+    if not profile.bdk or len(ksn) != size:
+        reason = f"{found.scheme} needs a bdk in the profile and a ksn of {size} digits"
+        raise EstateError(f"terminal {found.terminal_id}: {reason}")
+    key = initial_key(found.scheme, bytes.fromhex(profile.bdk), ksn)
+    algorithm = "x919" if found.scheme == "dukpt_tdes" else "cmac_aes"
+    return replace(found, mac=algorithm, initial_key=key, ksn=ksn.upper(), network_code="001")
 
 
 def card(estate: Estate, name: str) -> Card:

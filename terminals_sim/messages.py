@@ -21,7 +21,7 @@ from acquirer.codecs.response_codes import APPROVING
 from acquirer.codecs.tpdu import PosEnvelope, ProcessingDemand
 from acquirer.terminals_sim.identity import Identity
 from acquirer.terminals_sim.kinds import SALE, Kind
-from acquirer.terminals_sim.security import message_mac
+from acquirer.terminals_sim.security import KeyRing, message_mac
 
 DIALECT = "cup_pos"
 FRAME_BYTES_MAX = 4096
@@ -40,7 +40,9 @@ class Request:
 
     Attributes:
         message: fields and bytes, MTI to last field.
-        mac_key: the key of its MAC, which is also that of its reply; empty where it has none.
+        mac_key: the key of its MAC; empty where it has none.
+        reply_key: that of its reply's.
+        ksn: the serial number that DE62 begins with, where keys are derived.
     """
 
     kind: Kind
@@ -48,6 +50,8 @@ class Request:
     message: Message
     mac: str
     mac_key: bytes = field(repr=False)
+    reply_key: bytes = field(repr=False)
+    ksn: str = ""
 
     @property
     def frame(self) -> bytes:
@@ -98,7 +102,7 @@ def assemble(
     identity: Identity,
     kind: Kind,
     fields: Mapping[int, str],
-    mac_key: bytes = b"",
+    keys: KeyRing | None = None,
     mti: str = "",
 ) -> Request:
     """Build a request; DE41 and DE42 are added, DE64 where the kind has one and a key is given.
@@ -110,11 +114,17 @@ def assemble(
     header = bytearray(identity.header)
     if 55 in values:
         header[0] = _CHIP_CLASS
-    key = mac_key if kind.mac else b""
-    if key:
+    key = reply_key = ksn = None
+    if keys is not None and kind.mac:
         values[64] = _NO_MAC
+        key, reply_key, ksn = keys.mac_key, keys.reply_key or keys.mac_key, keys.ksn
+    if ksn:
+        values[62] = ksn + values.get(62, "")
     message = Message(mti or kind.mti, values)
-    request = Request(kind, PosEnvelope(identity.tpdu, bytes(header)), message, identity.mac, key)
+    envelope = PosEnvelope(identity.tpdu, bytes(header))
+    request = Request(
+        kind, envelope, message, identity.mac, key or b"", reply_key or b"", ksn or ""
+    )
     seal(request)
     return request
 
@@ -159,10 +169,10 @@ def read_reply(request: Request, frame: bytes) -> Reply | None:
 def _mac_status(request: Request, message: Message) -> MacStatus:
     if 64 not in message.fields:
         return "none"
-    if not request.mac_key:
+    if not request.reply_key:
         return "bad"
     data = load_dialect(DIALECT).mac_input(message.raw)
-    expected = message_mac(request.mac, request.mac_key, data)
+    expected = message_mac(request.mac, request.reply_key, data)
     return "good" if hmac.compare_digest(expected, message.binary(64)) else "bad"
 
 

@@ -72,7 +72,8 @@ class OrderRequests(Requests):
         )
         fields = money(amount_minor) | {59: self._order_items(order_no, courier_id, items)}
         if presented is not None:
-            fields |= self._card(presented, amount_minor)
+            card = self._card(presented, amount_minor)
+            fields |= {**card, 59: fields[59] + card.get(59, "")}
         return self._request(kind, fields, order_no=" ".join((order_no, *more)))
 
     def order_confirm(self, order_no: str) -> Request:

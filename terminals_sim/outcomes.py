@@ -67,7 +67,7 @@ def settle(
     if request.kind == kinds.REVERSAL:
         return _after_reversal(after, request, reply, trusted, outcome)
     if request.kind.name == kinds.SIGN_ON.name:
-        return _after_sign_on(after, identity.tmk, request, reply, outcome)
+        return _after_sign_on(after, identity, request, reply, outcome)
     if request.kind.reversible:
         after = _after_reversible(after, reply, trusted, outcome)
     elif request.kind.repeated:
@@ -98,14 +98,17 @@ def _demands_sign_on(reply: Reply) -> bool:
 
 
 def _after_sign_on(
-    after: TerminalState, tmk: bytes, request: Request, reply: Reply, outcome: Outcome
+    after: TerminalState, identity: Identity, request: Request, reply: Reply, outcome: Outcome
 ) -> tuple[TerminalState, Outcome]:
     if outcome != "approved":
         return after, outcome
-    wrapped = reply.message.binary(62)
+    wrapped = reply.message.get(62)
     network_code = request.kind.network_code
     try:
-        unwrap(tmk, WorkingKeys.parse(wrapped, network_code))
+        if identity.scheme == "tmk":
+            unwrap(identity.tmk, WorkingKeys.parse(bytes.fromhex(wrapped), network_code))
+        elif wrapped:
+            return after, "invalid"
         batch = De60.parse(reply.message.get(60)).batch
     except (KeyCheckError, RemoteFormatError):
         return after, "invalid"
@@ -113,7 +116,7 @@ def _after_sign_on(
         after,
         batch=batch,
         network_code=network_code,
-        wrapped_keys=wrapped.hex().upper(),
+        wrapped_keys=wrapped.upper() or identity.ksn,
         sign_on_due=False,
     )
     return signed_on, outcome

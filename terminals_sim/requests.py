@@ -7,9 +7,11 @@ from dataclasses import replace
 from datetime import date
 
 from acquirer.codecs.de59 import De59
+from acquirer.codecs.ksn import Ksn
 from acquirer.codecs.private_fields import De61, WorkingKeys
 from acquirer.terminals_sim import state
 from acquirer.terminals_sim.cards import Presented, card_fields
+from acquirer.terminals_sim.derived_keys import keys_of
 from acquirer.terminals_sim.errors import KeyCheckError, LocalRefusal
 from acquirer.terminals_sim.identity import Identity
 from acquirer.terminals_sim.kinds import Kind
@@ -54,14 +56,16 @@ class Requests:
 
     @property
     def keys(self) -> KeyRing:
-        """The working keys in clear.
+        """The working keys in clear; those of the next message where keys are derived.
 
         Raises:
-            LocalRefusal: none, or none that this terminal's master key opens.
+            LocalRefusal: none, none that this terminal's master key opens, or they are used up.
         """
         wrapped = self.state.wrapped_keys
         if not wrapped:
             raise LocalRefusal("no working keys: sign on first")
+        if self.identity.scheme != "tmk":
+            return self._derived()
         if self._keys is None or self._keys[0] != wrapped:
             found = WorkingKeys.parse(bytes.fromhex(wrapped), self.state.network_code)
             try:
@@ -70,8 +74,24 @@ class Requests:
                 raise LocalRefusal(f"{error}: sign on again") from None
         return self._keys[1]
 
+    def _derived(self) -> KeyRing:
+        try:
+            ksn = Ksn.of(self.state.ksn or self.identity.ksn).next()
+        except ValueError as error:
+            raise LocalRefusal(str(error)) from None
+        if self._keys is None or self._keys[0] != ksn.digits:
+            found = keys_of(self.identity.scheme, self.identity.initial_key, ksn)
+            self._keys = ksn.digits, found
+        return self._keys[1]
+
+    def take_keys(self) -> KeyRing:
+        """The keys of a message that is made now; derived ones serve for no other."""
+        keys = self.keys
+        if keys.ksn:
+            self.state = replace(self.state, ksn=keys.ksn)
+        return keys
+
     def _request(self, kind: Kind, fields: dict[int, str], *, order_no: str = "") -> Request:
-        key = self.keys.mac_key if kind.mac else b""
         values = {60: de60(kind, self.state.batch), **fields}
         if kind.processing_code:
             values.setdefault(3, kind.processing_code)
@@ -79,12 +99,18 @@ class Requests:
             values[25] = kind.condition_code
         if kind.stan:
             values[11] = self.state.stan
-        request = assemble(self.identity, kind, values, key)
+        keys = self.take_keys() if kind.mac else None
+        request = assemble(self.identity, kind, values, keys)
         self.state = self._with_request(request, order_no)
         return request
 
     def _with_request(self, request: Request, order_no: str) -> TerminalState:
-        kind, values = request.kind, request.message.fields
+        kind, values = request.kind, dict(request.message.fields)
+        if request.ksn:
+            # A reversal or a repeat of it is under the next key.
+            values[62] = values[62][len(request.ksn) :]
+            if not values[62]:
+                del values[62]
         after = self.state.with_stan_taken() if kind.stan else self.state
         if kind.journaled:
             original = De61.parse(values[61]) if 61 in values else De61("")

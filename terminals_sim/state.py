@@ -91,7 +91,9 @@ class TerminalState:
     Attributes:
         next_stan: 1 to 999999.
         network_code: 60.3 of the sign-on that brought the keys.
-        wrapped_keys: DE62 as received, hexadecimal; empty before sign-on.
+        wrapped_keys: DE62 as received, hexadecimal; empty before sign-on. Where keys are derived,
+            the first serial number.
+        ksn: the serial number that was used last, where keys are derived.
         sign_on_due: the switch asked for a new sign-on.
         reversal: what must be sent before the next transaction.
         last_reversible: the reversal of the last approved reversible transaction.
@@ -103,6 +105,7 @@ class TerminalState:
     next_stan: int = 1
     network_code: str = ""
     wrapped_keys: str = ""
+    ksn: str = ""
     sign_on_due: bool = False
     courier_id: str = ""
     reversal: StoredRequest | None = None

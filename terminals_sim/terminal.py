@@ -23,7 +23,7 @@ from acquirer.terminals_sim.preauth_requests import PreauthRequests
 from acquirer.terminals_sim.requests import CURRENCY, money
 from acquirer.terminals_sim.results import Result, from_reply, unanswered
 from acquirer.terminals_sim.sale_requests import CODE_SHOWN, SaleRequests
-from acquirer.terminals_sim.security import enciphered_pin
+from acquirer.terminals_sim.security import pin_fields
 from acquirer.terminals_sim.state import (
     StoredRequest,
 )
@@ -50,6 +50,8 @@ class Terminal(OrderRequests, SaleRequests, PreauthRequests, DownloadRequests):
         Empty means what the terminal's profile says.
         """
         code = network_code or self.identity.network_code
+        if self.identity.scheme != "tmk" and code != "001":
+            raise LocalRefusal("where keys are derived the sign-on is 001")
         if code not in ("001", "003", "004"):
             raise LocalRefusal(f"no sign-on {code!r}: it is 001, 003 or 004")
         return self._request(replace(kinds.SIGN_ON, network_code=code), {})
@@ -69,12 +71,9 @@ class Terminal(OrderRequests, SaleRequests, PreauthRequests, DownloadRequests):
             LocalRefusal: not signed on.
             PinBlockError: the password is not 4 to 12 digits.
         """
-        keys = self.keys
-        fields = {
-            52: enciphered_pin(keys, password).hex().upper(),
-            53: De53(1, keys.algorithm).format(),
-            59: self._items({"OC": courier_id}),
-        }
+        keys, items = self.keys, self._items({"OC": courier_id})
+        fields = {**pin_fields(keys, password), 53: De53(1, keys.algorithm).format()}
+        fields[59] = items + fields.get(59, "")
         return self._request(kinds.COURIER_SIGN_ON, fields)
 
     def courier_sign_off(self, courier_id: str = "") -> Request:
@@ -174,13 +173,12 @@ class Terminal(OrderRequests, SaleRequests, PreauthRequests, DownloadRequests):
                 raise LocalRefusal("nothing to reverse")
             waiting = replace(last, fields={**last.fields, 39: OTHER_REASON})
             self.state = replace(self.state, reversal=waiting)
-        key = self.keys.mac_key
-        return assemble(self.identity, kinds.REVERSAL, waiting.fields, key)
+        return assemble(self.identity, kinds.REVERSAL, waiting.fields, self.take_keys())
 
     def stored(self, advice: StoredRequest) -> Request:
         """A confirmation or cancellation once more, as it was but for its MAC."""
         kind = kinds.REPEATED[advice.kind]
-        return assemble(self.identity, kind, advice.fields, self.keys.mac_key, advice.mti)
+        return assemble(self.identity, kind, advice.fields, self.take_keys(), advice.mti)
 
     # Answers
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from acquirer.hsm_sim.body import Body
 from acquirer.hsm_sim.commands.dukpt_fields import (
+    both_ways,
     is_bdk,
     mac_key,
     one_way,
@@ -149,7 +150,7 @@ def generate_or_verify_mac(body: Body) -> str:
     lmk = body.end()
     bdk = lmk.key(source)
     response = not verify and one_way(source, bdk)
-    made = _mac(bdk, ksn, data, response=response)[part]
+    made = _mac(bdk, ksn, data, response=response, both_ways=both_ways(source))[part]
     if not verify:
         return made
     if not _equal(made, given):
@@ -215,8 +216,10 @@ def _read_data(body: Body) -> bytes:
     raise Refusal("80", "the message is not as long as its length says")
 
 
-def _mac(bdk: WorkingKey, ksn: bytes, data: bytes, *, response: bool) -> str:
-    key = mac_key(bdk, ksn, response=response)
+def _mac(
+    bdk: WorkingKey, ksn: bytes, data: bytes, *, response: bool, both_ways: bool = False
+) -> str:
+    key = mac_key(bdk, ksn, response=response, both_ways=both_ways)
     made = mac.cmac_aes(key, data)[:8] if bdk.algorithm == "A" else mac.x919(key, data)
     return made.hex().upper()
 

@@ -1,6 +1,7 @@
 """Base derivation keys and key serial numbers as fields, and the working keys behind them.
 
-A base key may have a flag before it: ``*`` type 1, ``~`` type 2 (one key for each direction). A
+A base key may have a flag before it: ``*`` type 1, ``~`` type 2 (one key for each direction). AES
+keys derive MAC keys for each direction too, but under ``*``, when one key serves both. A
 serial number has a descriptor of 3 digits, whose sum says its length: identifiers of so many digits
 and 5 of the counter. Some senders write the F in front of it, so that it has 20 digits: whichever
 reading the whole request fits is meant, the descriptor's before the other. Under an AES base key
@@ -126,14 +127,17 @@ def pin_cipher(bdk: WorkingKey, ksn: bytes, *, iso4: bool) -> BlockCipher:
     return des.new_cipher(key)
 
 
-def mac_key(bdk: WorkingKey, ksn: bytes, *, response: bool) -> bytes:
+def mac_key(bdk: WorkingKey, ksn: bytes, *, response: bool, both_ways: bool = False) -> bytes:
     """A transaction's MAC key: the terminal's for requests, or the host's for responses.
 
     Args:
         bdk: the base key; with type 1 TDES keys one MAC key serves both ways.
         ksn: as :func:`read_ksn` gives it.
         response: whether the host makes the MAC.
+        both_ways: whether one AES key serves both.
     """
+    if bdk.algorithm == "A" and both_ways:
+        return _aes_key(bdk, ksn, Usage.MAC_BOTH_WAYS)
     if bdk.algorithm == "A":
         return _aes_key(bdk, ksn, Usage.MAC_VERIFICATION if response else Usage.MAC_GENERATION)
     key = dukpt_tdes.transaction_key(dukpt_tdes.initial_key(bdk.clear, ksn), ksn)
@@ -148,6 +152,11 @@ def data_cipher(bdk: WorkingKey, ksn: bytes, *, response: bool) -> BlockCipher:
     key = dukpt_tdes.transaction_key(dukpt_tdes.initial_key(bdk.clear, ksn), ksn)
     chosen = dukpt_tdes.data_response_key if response else dukpt_tdes.data_request_key
     return des.new_cipher(chosen(key))
+
+
+def both_ways(field: KeyField) -> bool:
+    """Whether a request says, by the flag of type 1, that one MAC key serves both directions."""
+    return field[0] is BDK
 
 
 def one_way(field: KeyField, bdk: WorkingKey) -> bool:

@@ -14,6 +14,7 @@ import msgspec
 from acquirer.codecs.bank_kinds import BankMessage
 from acquirer.ledger.journal.details import Detail
 from acquirer.ledger.journal.kinds import Kind
+from acquirer.ledger.journal.ksns import TakeKsn
 from acquirer.ledger.journal.limits import LimitDaily
 from acquirer.ledger.journal.replies import NO_REPLY, Reply
 
@@ -103,6 +104,7 @@ class Entry:
         key_version: of the terminal's row with whose keys its message was verified; None where
             that does not count. Not kept: it is inserted only while the row has that version.
         limits: of its business date, which it is inserted under. Not kept either.
+        ksn: what its message took of its terminal's keys, likewise.
     """
 
     id: int
@@ -140,6 +142,7 @@ class Entry:
     epoch: int = 0
     key_version: int | None = field(default=None, compare=False)
     limits: tuple[LimitDaily, ...] = field(default=(), compare=False)
+    ksn: TakeKsn | None = field(default=None, compare=False)
 
     def refused(self, response_code: str) -> Entry:
         """The same, begun and refused at once."""

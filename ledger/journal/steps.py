@@ -29,6 +29,7 @@ from acquirer.ledger.journal.entries import (
     State,
     TerminalRow,
 )
+from acquirer.ledger.journal.ksns import TakeKsn
 from acquirer.ledger.journal.limits import LimitDaily
 from acquirer.ledger.journal.replies import Reply
 from acquirer.ledger.owed.advices import LimitAdvised, LimitRefunded
@@ -196,6 +197,7 @@ Step = (
     | LimitAdvised
     | LimitRefunded
     | LimitDaily
+    | TakeKsn
     | QueueEvent
     | ChangeConfiguration
 )

@@ -24,7 +24,7 @@ from acquirer.ledger.store.columns import (
 )
 
 # The migration that creates exactly these tables; a test holds them equal.
-SCHEMA_VERSION = "0020"
+SCHEMA_VERSION = "0021.0020"
 
 # Names of constraints are fixed, so that both databases and later migrations agree on them.
 metadata = MetaData(
@@ -259,6 +259,15 @@ terminals = Table(
     integer("key_version"),
     integer("proved_at_ms", 0),
     text_column("fetched", ""),
+    sqlite_strict=True,
+)
+
+ksns = Table(
+    "ksns",
+    metadata,
+    Column("terminal_id", Text, primary_key=True),
+    Column("initial", Text, primary_key=True),
+    integer("counter"),
     sqlite_strict=True,
 )
 

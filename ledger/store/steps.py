@@ -19,6 +19,7 @@ from acquirer.ledger.accounts.transfer_steps import (
     PostPendingResolve,
     PostReversed,
 )
+from acquirer.ledger.journal.ksns import TakeKsn
 from acquirer.ledger.journal.limits import LimitDaily
 from acquirer.ledger.journal.steps import (
     WRITTEN_OFF,
@@ -43,6 +44,7 @@ from acquirer.ledger.owed.advices import (
 from acquirer.ledger.store import statements as sql
 from acquirer.ledger.store.configuration import ChangeConfiguration, change_configuration
 from acquirer.ledger.store.database import Session
+from acquirer.ledger.store.ksns import take_ksn
 from acquirer.ledger.store.limit_counts import limit_daily
 from acquirer.ledger.store.rows import entry_row, fetched_text, update_row, waiting_text
 
@@ -217,6 +219,7 @@ RUN: Mapping[type[Any], Callable[[Session, Accounting, Any], bool]] = MappingPro
         LimitRefunded: lambda session, _accounting, step: limit_refunded(session, step),
         LimitAdvised: lambda session, _accounting, step: limit_advised(session, step),
         LimitDaily: lambda session, _accounting, step: limit_daily(session, step),
+        TakeKsn: lambda session, _accounting, step: take_ksn(session, step),
         QueueEvent: _queue_event,
         ChangeConfiguration: lambda session, _accounting, step: change_configuration(session, step),
     }

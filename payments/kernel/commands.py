@@ -14,12 +14,13 @@ import msgspec
 from acquirer.codecs.pan import Pan
 from acquirer.codecs.response_codes import ResponseCode
 from acquirer.codecs.track2 import Track2
-from acquirer.config.business import MerchantSettings
+from acquirer.config.business import MerchantSettings, ProfileSettings
 from acquirer.ledger.accounts.postings import FeeRate
 from acquirer.ledger.journal.entries import (
     Entry,
     Role,
 )
+from acquirer.ledger.journal.ksns import TakeKsn
 from acquirer.ledger.journal.replies import NO_REPLY, Reply
 from acquirer.payments.kernel.business import Business
 
@@ -62,6 +63,24 @@ def _nothing(shown: Shown) -> str:
     return ""
 
 
+class PinKey(msgspec.Struct, frozen=True):
+    """Under which an asker's PIN blocks come.
+
+    Attributes:
+        key: under the LMK: a terminal's PIN key, or the base key that its keys are derived from;
+            empty where there are no PINs.
+        ksn: the serial number of the derived key, hexadecimal; empty where ``key`` serves itself.
+        profile: of the terminal whose keys are derived.
+    """
+
+    key: str = ""
+    ksn: str = ""
+    profile: ProfileSettings | None = None
+
+
+NO_PIN_KEY = PinKey()
+
+
 class Origin(msgspec.Struct, frozen=True):
     """Who asks, under which number, and when; the same for every command.
 
@@ -79,10 +98,11 @@ class Origin(msgspec.Struct, frozen=True):
         amount_minor: minor units; None where no amount is named.
         currency_code: 3 digits; empty where none is named, which means the merchant's.
         courier_id: who acts for the merchant, as he is named; empty for nobody.
-        pin_key: under which its PIN blocks come, under the LMK; empty where there are none.
+        pin_key: under which its PIN blocks come.
         display: puts what is shown of an order into its form.
         key_version: of the keys with which the asker has proved who he is: what he asks for is
             stored only while the terminal's row has that version. None for nobody's.
+        ksn: what it takes of the terminal's keys, where each is good for one message.
     """
 
     terminal_id: str
@@ -100,9 +120,10 @@ class Origin(msgspec.Struct, frozen=True):
     amount_minor: int | None = None
     currency_code: str = ""
     courier_id: str = ""
-    pin_key: str = ""
+    pin_key: PinKey = NO_PIN_KEY
     display: Display = _nothing
     key_version: int | None = None
+    ksn: TakeKsn | None = None
 
     def __repr__(self) -> str:
         return f"Origin({self.terminal_id!r}, {self.batch!r}, {self.stan!r})"
@@ -139,7 +160,7 @@ class PresentedCard(msgspec.Struct, frozen=True):
         sequence: of the chip's application, 3 digits, or empty.
         condition_code: 2 digits (DE25's codes), or empty.
         icc: the chip's data objects, BER-TLV, as they came.
-        pin_block: 8 bytes under the origin's PIN key; empty for no PIN.
+        pin_block: 8 bytes under the origin's PIN key, 16 under AES; empty for no PIN.
         is_pin_unfit: whether the PIN is in a form that no bank can check.
         code: 19 digits that only the bank can read, good once; empty where the card is there.
         cvn2: what is printed on the card beside its number, 3 digits, or empty; never kept.

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from acquirer.codecs.bank_kinds import BankMessage
+from acquirer.codecs.pan import Pan
 from acquirer.ledger.accounts.transfer_steps import Posting
 from acquirer.ledger.journal.entries import (
     CourierRow,
@@ -28,6 +29,7 @@ from acquirer.ledger.reports.takings import Takings
 from acquirer.ledger.store.rows import EntryRow
 from acquirer.payments.kernel.business import Business
 from acquirer.payments.kernel.calendar import DAY_MS, Calendar, MonotonicClock
+from acquirer.payments.kernel.commands import PinKey
 from acquirer.payments.kernel.numbers import Numbers
 from acquirer.payments.kernel.stand_in import StandIn
 from acquirer.payments.kernel.turns import Turns
@@ -128,10 +130,10 @@ class Module(Protocol):
     Each method raises ``HsmRefused`` or ``HsmUnavailable``.
     """
 
-    async def translate_pin(self, tpk: str, zpk: str, pin_block: bytes, account: str) -> bytes:
+    async def translate_pin(self, key: PinKey, zpk: str, pin_block: bytes, pan: Pan) -> bytes:
         """A PIN block under a bank's key, 8 bytes."""
 
-    async def password_ok(self, tpk: str, pin_block: bytes, password: str) -> bool:
+    async def password_ok(self, key: PinKey, pin_block: bytes, password: str) -> bool:
         """Whether a PIN block without card holds this password."""
 
 

@@ -172,6 +172,5 @@ async def _protect_pin(
     """
     if not card.pin_block or card.pan is None:
         return None
-    account = card.pan.account_number
-    block = await ports.module.translate_pin(origin.pin_key, zpk, card.pin_block, account)
+    block = await ports.module.translate_pin(origin.pin_key, zpk, card.pin_block, card.pan)
     return ProtectedPin(block, zpk)

@@ -97,6 +97,7 @@ async def new_entry(
         detail=detail,
         reply=usual_reply(stamp, rrn, said),
         key_version=origin.key_version,
+        ksn=origin.ksn,
         epoch=origin.business.epoch,
     )
     limits = origin.business.limits

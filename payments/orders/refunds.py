@@ -65,6 +65,7 @@ async def refund_steps(
         amount_minor=amount_minor,
         fingerprint=b"",
         key_version=None,
+        ksn=None,
         state=State.APPROVED,
         card=payment.card,
         bank=payment.bank,

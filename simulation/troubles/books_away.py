@@ -135,7 +135,7 @@ class BooksAway(Trouble):
 
     def _crowd(self, terminal: Terminal, count: int) -> list[bytes]:
         """As many sales of different cards, each with a STAN of its own."""
-        faults, key = self.world.faults, terminal.keys.mac_key
+        faults, keys = self.world.faults, terminal.keys
         terminal.state = TerminalState(
             self._me.terminal_id,
             batch=terminal.state.batch,
@@ -149,7 +149,7 @@ class BooksAway(Trouble):
         for stan in range(len(self._sales) + 100, len(self._sales) + 100 + count):
             amount_minor = int(faults.between(KIND, 1, AMOUNT_MINOR_MAX))
             fields = {**like, 4: f"{amount_minor:012d}", 11: f"{stan:06d}"}
-            frame = assemble(self._me, kinds.SALE, fields, key).frame
+            frame = assemble(self._me, kinds.SALE, fields, keys).frame
             framed = len(frame).to_bytes(_FRAME_HEADER_BYTES, "big") + frame
             self._sales[f"{stan:06d}"] = (amount_minor, framed)
             frames.append(framed)

@@ -12,7 +12,8 @@ from datetime import date
 
 from acquirer.codecs.currencies import ALPHABETIC
 from acquirer.codecs.errors import LocalFormatError
-from acquirer.config.business import LimitRule
+from acquirer.codecs.ksn import BYTES_OF_SCHEME, Ksn
+from acquirer.config.business import LimitRule, ProfileSettings, TerminalSettings
 from acquirer.config.downloads import ITEMS_MAX
 from acquirer.config.loading import ConfigError
 from acquirer.config.tls import server_context
@@ -41,6 +42,12 @@ DOWNLOADS_MAX = {
     "ca_keys": ITEMS_MAX,
     "ic_parameters": ITEMS_MAX,
     "blacklist": 1,
+}
+# What a profile of a key scheme needs.
+BASE_KEYS = {
+    "tmk": (),
+    "dukpt_tdes": ("bdk",),
+    "dukpt_aes": ("bdk", "bdk_lmk", "pin_zpk", "pin_zpk_block"),
 }
 FILE_TABLES = {kind: kind.table for kind in KINDS.values()}
 
@@ -91,6 +98,10 @@ def process_faults(settings: SwitchSettings) -> Iterator[Fault]:
             "".encode(profile.encoding)
         except LookupError:
             yield Fault(f"profiles[{index}].encoding", f"no encoding {profile.encoding!r}")
+        for member in BASE_KEYS[profile.key_scheme]:
+            if not getattr(profile, member):
+                reason = f"is missing: key_scheme {profile.key_scheme!r} needs it"
+                yield Fault(f"profiles[{index}].{member}", reason)
     for index, bank in enumerate(settings.banks):
         try:
             bank.check()
@@ -167,7 +178,7 @@ def _unowned(
 ) -> Iterator[Fault]:
     """What names somebody who is not there."""
     merchants = {merchant.merchant_id for merchant in configuration.merchants}
-    profiles = {profile.name for profile in settings.profiles}
+    profiles = {profile.name: profile for profile in settings.profiles}
     have = f"; this process has {', '.join(sorted(profiles))}"
     for index, terminal in enumerate(configuration.terminals):
         if terminal.merchant_id not in merchants:
@@ -178,6 +189,8 @@ def _unowned(
             yield Fault(
                 place(TERMINAL, index, "profile"), f"no such profile {terminal.profile!r}{have}"
             )
+        elif reason := _ksn_fault(terminal, profiles[terminal.profile]):
+            yield Fault(place(TERMINAL, index, "ksn"), reason)
     for index, courier in enumerate(configuration.couriers):
         if courier.merchant_id not in merchants:
             yield Fault(
@@ -232,6 +245,17 @@ def _plan_faults(
             if plan_id not in plans:
                 reason = f"no such instalment plan {plan_id!r}"
                 yield Fault(place(MERCHANT, index, "plans"), reason)
+
+
+def _ksn_fault(terminal: TerminalSettings, profile: ProfileSettings) -> str:
+    """What is wrong with a terminal's key serial number, or the empty string."""
+    size = BYTES_OF_SCHEME.get(profile.key_scheme)
+    if size is None:
+        return "its profile's keys are not derived" if terminal.ksn else ""
+    if len(terminal.ksn) != 2 * size:
+        return f"{2 * size} digits are needed, since its profile has {profile.key_scheme!r}"
+    ksn = Ksn.of(terminal.ksn)
+    return f"the counter must be zero: {ksn.initial}" if ksn.counter else ""
 
 
 def _unusable(

@@ -12,7 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from acquirer.codecs.pan import Pan
+from acquirer.config.business import ProfileSettings
+from acquirer.payments.kernel.commands import PinKey
 from acquirer.payments.kernel.errors import KEY_CODES, HsmRefused, HsmUnavailable
+from acquirer.switch.hsm import dukpt
 from acquirer.switch.hsm.transport import HsmTransport
 
 MacAlgorithm = Literal["cup_ecb", "x919", "x99", "cmac"]
@@ -100,17 +104,18 @@ class Hsm:
         body = _mac_body(b"M8", algorithm, key, data, key_type) + shown
         return (await self._ask(body))[0] == "00"
 
-    async def translate_pin(self, tpk: str, zpk: str, pin_block: bytes, account: str) -> bytes:
-        """An ISO-0 PIN block from a terminal's key to a bank's (CA).
+    async def translate_pin(self, key: PinKey, zpk: str, pin_block: bytes, pan: Pan) -> bytes:
+        """A PIN block from a terminal's key to a bank's (CA; where keys are derived, G0).
 
         Args:
-            pin_block: 8 bytes under the TPK.
-            account: 12 digits, the PAN's rightmost without the check digit.
+            pin_block: 8 bytes, ISO-0; 16, ISO-4, where AES keys are derived.
 
         Returns:
             8 bytes under the ZPK, ISO-0.
         """
-        return await self._translated("CA", tpk, zpk, pin_block, account)
+        if key.ksn:
+            return _hex(await dukpt.pin_under(self, key, zpk, pin_block, pan), 2, 16)
+        return await self._translated("CA", key.key, zpk, pin_block, pan.account_number)
 
     async def translate_zone_pin(
         self, zpk: str, new_zpk: str, pin_block: bytes, account: str
@@ -125,10 +130,26 @@ class Hsm:
         fields = await self.call(body.encode("ascii"))
         return _hex(fields, 2, 16)
 
-    async def password_ok(self, tpk: str, pin_block: bytes, pin_under_lmk: str) -> bool:
+    async def password_ok(self, key: PinKey, pin_block: bytes, pin_under_lmk: str) -> bool:
         """Whether a PIN block without PAN (account of zeros) holds a courier's password (BC)."""
-        body = f"BC{tpk}{pin_block.hex().upper()}01{'0' * 12}{pin_under_lmk}"
-        return (await self._ask(body.encode("ascii")))[0] == "00"
+        if key.ksn:
+            return await dukpt.password_ok(self, key, pin_block, pin_under_lmk)
+        body = f"BC{key.key}{pin_block.hex().upper()}01{'0' * 12}{pin_under_lmk}"
+        return await self.holds(body.encode("ascii"))
+
+    async def derived_mac(self, profile: ProfileSettings, ksn: str, data: bytes) -> bytes:
+        """The eight bytes of DE64 of a reply to a request under a derived key (GW)."""
+        return _hex(await dukpt.mac(self, profile, ksn, data), 0, 16)
+
+    async def derived_mac_ok(
+        self, profile: ProfileSettings, ksn: str, data: bytes, mac: bytes
+    ) -> bool:
+        """Whether a request's DE64 is right under its derived key (GW)."""
+        return await dukpt.mac_ok(self, profile, ksn, data, mac)
+
+    async def holds(self, command: bytes) -> bool:
+        """Whether a command that compares found no difference (00, not 01)."""
+        return (await self._ask(command))[0] == "00"
 
     async def new_pin_key(self, tmk: str, *, double: bool) -> WorkingKey:
         """A fresh terminal PIN key (HC), single or double length."""

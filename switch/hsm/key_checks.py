@@ -45,7 +45,7 @@ class NamedKey:
 def terminal_keys(
     configuration: Configuration, names: Mapping[ConfigKind, str]
 ) -> Iterator[NamedKey]:
-    """Every terminal's master key.
+    """Every terminal's master key; those whose keys are derived have none.
 
     Args:
         names: of the kinds that stand in the document at hand, which are told by their index.
@@ -53,6 +53,8 @@ def terminal_keys(
     kind = KINDS["terminal"]
     for index, terminal in enumerate(configuration.terminals):
         name = terminal.terminal_id
+        if terminal.ksn and not terminal.tmk:
+            continue
         place = f"{names[kind]}[{index}].tmk" if kind in names else f"terminal {name}: tmk"
         yield NamedKey(place, f"terminal {name}'s master key", terminal.tmk, TMK, TMK_CURE)
 
@@ -61,12 +63,8 @@ async def new_key_faults(
     hsm: Hsm, before: Configuration, after: Configuration, names: Mapping[ConfigKind, str]
 ) -> list[Fault]:
     """What is wrong with the keys of terminals that are new, or have a new one."""
-    known = {(terminal.terminal_id, terminal.tmk) for terminal in before.terminals}
-    keys = [
-        key
-        for terminal, key in zip(after.terminals, terminal_keys(after, names), strict=True)
-        if (terminal.terminal_id, terminal.tmk) not in known
-    ]
+    known = {(one.what, one.key) for one in terminal_keys(before, names)}
+    keys = [one for one in terminal_keys(after, names) if (one.what, one.key) not in known]
     try:
         checked = await checked_keys(hsm, keys)
     except HsmUnavailable as error:

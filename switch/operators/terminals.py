@@ -27,7 +27,7 @@ async def end_keys(context: Context, terminal_id: str) -> Done | Refused:
     # Another process may have handed keys out, or ended them while this one still takes them.
     await context.terminals.refresh(terminal)
     for _ in range(TRIES_MAX):
-        had_keys = bool(terminal.key_generations())
+        had_keys = terminal.is_signed_on
         if not had_keys or await context.terminals.save(terminal, without_keys(terminal.row)):
             log.info("terminal_keys_ended", terminal_id=terminal_id, had_keys=had_keys)
             return {"terminal_id": terminal_id, "had_keys": had_keys}

@@ -52,6 +52,8 @@ FREE_TEXT = frozenset({"OD", "OR", "OV"})
 PART_TAG, LINES_TAG = "PA", "IT"
 MORE_TAGS = tuple(f"N{place}" for place in range(2, 10))
 PART_DIGITS_MAX = 12
+PIN_BLOCK_TAG, PIN_BLOCK_DIGITS = "PB", 32
+HEXADECIMAL = frozenset("0123456789ABCDEFabcdef")
 SEPARATOR, TIMES = "|", "*"
 ITEM_HEAD_BYTES = 5
 # DE61.4 of an offline sale: approved by phone, or by the terminal in its bank's place.
@@ -134,7 +136,7 @@ def card_of(request: Request) -> PresentedCard:
     """
     message = request.message
     pan, track = pan_of(request)
-    pin_block = message.binary(52)
+    pin_block = pin_block_of(request)
     de53 = De53.parse(message.get(53)) if message.get(53) else De53()
     is_unfit = de53.pin_format != PIN_WITH_PAN if pin_block else de53.pin_format == PIN_WITHOUT_PAN
     return PresentedCard(
@@ -149,6 +151,23 @@ def card_of(request: Request) -> PresentedCard:
         is_unfit,
         cvn2=digits_of(request, "CV", CVN2_DIGITS),
     )
+
+
+def pin_block_of(request: Request) -> bytes:
+    """The PIN block: DE52, or 16 bytes in DE59 where AES keys are derived; empty for none.
+
+    Raises:
+        RemoteFormatError: it is where it cannot be, or not as long as it must be.
+    """
+    message = request.message
+    if request.terminal.profile.key_scheme != "dukpt_aes":
+        return message.binary(52)
+    if message.get(52):
+        raise RemoteFormatError("a PIN block under AES stands in DE59 PB", field="52")
+    text = request.de59.text(PIN_BLOCK_TAG)
+    if text and not (len(text) == PIN_BLOCK_DIGITS and set(text) <= HEXADECIMAL):
+        raise RemoteFormatError("a PIN block is 32 hexadecimal digits", field="59.PB")
+    return bytes.fromhex(text)
 
 
 def pan_of(request: Request) -> tuple[Pan, Track2 | None]:
@@ -335,9 +354,11 @@ def order_not_delivered(request: Request) -> OrderNotDelivered:
 def courier_sign_on_requested(request: Request) -> CourierSignOnRequested:
     """MTI 0820, DE60.3 402."""
     message = request.message
-    courier_id, pin_block = _needed_text(request, "OC"), message.need(52)
+    courier_id, pin_block = _needed_text(request, "OC"), pin_block_of(request)
+    if not pin_block:
+        raise RemoteFormatError("a courier signs on with a password", field="52")
     is_unfit = De53.parse(message.need(53)).pin_format != PIN_WITHOUT_PAN
-    return CourierSignOnRequested(request.origin, courier_id, bytes.fromhex(pin_block), is_unfit)
+    return CourierSignOnRequested(request.origin, courier_id, pin_block, is_unfit)
 
 
 def courier_sign_off_requested(request: Request) -> CourierSignOffRequested:

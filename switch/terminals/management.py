@@ -8,6 +8,8 @@ Source: docs/interfaces/terminal.md, parts 3 and 4; docs/pos.md, "Keys".
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import structlog
 
 from acquirer.codecs.private_fields import De60, WorkingKeys
@@ -24,6 +26,8 @@ from acquirer.switch.terminals.terminals import handed_again, signed_on, without
 log = structlog.get_logger("acquirer.switch")
 
 SAVE_TRIES_MAX = 5
+# 60.3 of a sign-on that brings no keys, where they are derived.
+DERIVED_CODE = "001"
 
 
 async def sign_on(context: Context, request: Request) -> Told:
@@ -34,6 +38,8 @@ async def sign_on(context: Context, request: Request) -> Told:
         BookBusy, BookUnavailable: likewise.
     """
     terminal, code = request.terminal, request.de60.network_code
+    if terminal.is_derived:
+        return await _registered(context, request)
     fresh: HandedKeys | None = None
     # Side by side they would make keys that none of them could store.
     async with context.terminals.turns.of(terminal.terminal_id):
@@ -51,6 +57,21 @@ async def sign_on(context: Context, request: Request) -> Told:
             if await context.terminals.save(terminal, signed_on(row, fresh)):
                 return _handed_out(context, request, fresh)
     raise BookBusy("the terminal's keys kept changing")
+
+
+async def _registered(context: Context, request: Request) -> Told:
+    """A sign-on of a terminal that has its keys: it learns the current batch."""
+    terminal, code = request.terminal, request.de60.network_code
+    if code != DERIVED_CODE:
+        return Told(ResponseCode.NOT_SUPPORTED, _times(context, request))
+    for _ in range(SAVE_TRIES_MAX):
+        await context.terminals.refresh(terminal)
+        row = terminal.row
+        after = replace(row, signed_on=True, key_version=row.key_version + 1)
+        if row.signed_on or await context.terminals.save(terminal, after):
+            de60 = De60("00", terminal.row.batch, code).format()
+            return Told(ResponseCode.APPROVED, {**numbered(context, request), 60: de60})
+    raise BookBusy("the terminal's row kept changing")
 
 
 async def _new_keys(context: Context, request: Request) -> HandedKeys:
@@ -96,9 +117,10 @@ async def sign_off(context: Context, request: Request) -> Told:
         BookBusy, BookUnavailable: the keys stay good.
     """
     terminal = request.terminal
+    taken = (request.origin.ksn,) if request.origin.ksn else ()
     for _ in range(SAVE_TRIES_MAX):
-        if request.keys not in terminal.key_generations() or await context.terminals.save(
-            terminal, without_keys(terminal.row)
+        if not terminal.bears(request.keys) or await context.terminals.save(
+            terminal, without_keys(terminal.row), *taken
         ):
             return Told(ResponseCode.APPROVED, numbered(context, request))
     raise BookBusy("the terminal's keys kept changing")

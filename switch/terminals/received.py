@@ -62,9 +62,10 @@ class Received(msgspec.Struct, frozen=True):
             amount_minor=int(amount) if (amount := message.get(4)) else None,
             currency_code=message.get(49),
             courier_id=de59.text("OC", encoding) if de59.items else "",
-            pin_key=keys.tpk,
+            pin_key=terminal.pin_key_of(keys),
             display=display_in(encoding),
             key_version=terminal.key_version_of(keys),
+            ksn=terminal.use_of(keys),
         )
         return Request(message, de60, terminal, keys, origin, de59, self.address)
 

@@ -22,6 +22,7 @@ from acquirer.switch.terminals.table import Transaction
 
 POLL_FIRST_S = 0.05
 POLL_MAX_S = 1.0
+REVERSAL = "0400"
 # What comes again later is a message that somebody has kept, or seems so to a wrong clock.
 REPEATS_MS = 7 * 86_400_000
 
@@ -102,6 +103,12 @@ class Repeats:
         return await self._context.book.find_entry(
             origin.terminal_id, origin.batch, origin.stan, role or origin.role
         )
+
+    async def is_stored(self, request: Request) -> bool:
+        """Whether the answer to this very request is stored, or being made."""
+        is_reversal = request.message.mti == REVERSAL
+        entry = await self._find(request, Role.REVERSAL if is_reversal else None)
+        return entry is not None and entry.fingerprint == request.origin.fingerprint
 
     async def check_taken(self, request: Request) -> None:
         """See that a request was not stored because its STAN is taken.

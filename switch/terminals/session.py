@@ -44,6 +44,7 @@ from acquirer.switch.terminals.reply import (
 )
 from acquirer.switch.terminals.request import KeysChanged, Request, Silence, Told
 from acquirer.switch.terminals.seals import Seals
+from acquirer.switch.terminals.serials import with_ksn
 from acquirer.switch.terminals.table import Transaction
 from acquirer.switch.terminals.terminals import NO_KEYS, Keys, Terminal
 from acquirer.switch.terminals.tracks import is_ciphered, with_clear_track
@@ -183,12 +184,16 @@ class Session:
         keys: Keys | None = NO_KEYS
         needs_mac = _bears_mac(message, transaction)
         if needs_mac or (message.get(64) and transaction and transaction.mac_counts):
-            keys = await self._seals.keys_of(message, terminal, received.now_ms)
+            message, ksn = with_ksn(message, transaction, terminal)
+            keys = await self._seals.keys_of(message, terminal, received.now_ms, ksn)
             if needs_mac and keys is None and message.get(42) == terminal.settings.merchant_id:
                 return NO_KEYS, self._unverified(terminal)
         clear = await with_clear_track(self._context.hsm, message, keys or NO_KEYS)
         vault = self._context.ports.vault
         request = received.request(clear, terminal, keys or NO_KEYS, vault)
+        if await self._is_replayed(request):
+            self._metrics.mac_errors.inc()
+            return NO_KEYS, Told(ResponseCode.MAC_ERROR)
         code = await self._refusal(request, transaction)
         if transaction is not None and not code:
             answer = await self._limited(transaction, request)
@@ -211,6 +216,18 @@ class Session:
         else:
             answer = Told.of(outcome)
         return request.keys, msgspec.structs.replace(answer, demand=wanted)
+
+    async def _is_replayed(self, request: Request) -> bool:
+        """Whether a message is under a derived key that was used, and repeats nothing stored."""
+        taken = request.origin.ksn
+        if taken is None:
+            return False
+        highest = await self._context.book.highest_ksn(taken.terminal_id, taken.initial)
+        if taken.counter > highest or await self._repeats.is_stored(request):
+            return False
+        counters = {"counter": taken.counter, "highest": highest}
+        log.warning("ksn_replayed", terminal_id=taken.terminal_id, **counters)
+        return True
 
     async def _refusal(self, request: Request, transaction: Transaction | None) -> str:
         """The code of the checks around the MAC's, or the empty string."""
@@ -252,7 +269,7 @@ class Session:
             self._context.at_once.leave(terminal_id)
 
     def _unverified(self, terminal: Terminal) -> Told:
-        if not terminal.key_generations():
+        if not terminal.is_signed_on:
             return Told(ResponseCode.SIGN_ON_AGAIN, demand=ProcessingDemand.SIGN_ON)
         self._metrics.mac_errors.inc()
         return Told(ResponseCode.MAC_ERROR)
@@ -334,7 +351,7 @@ class Session:
     async def _keys_demand(self, terminal: Terminal) -> ProcessingDemand:
         """Whether a terminal has used its working keys often enough to get others."""
         row, every = terminal.row, terminal.settings.keys_every
-        if not every:
+        if not every or terminal.is_derived:
             return ProcessingDemand.NOTHING
         try:
             used = await self._context.book.originals_since(

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
+from acquirer.codecs.ksn import Ksn
 from acquirer.codecs.tpdu import ProcessingDemand
 from acquirer.config.business import MerchantSettings, ProfileSettings, TerminalSettings
 from acquirer.ledger.book import Book
@@ -23,10 +24,12 @@ from acquirer.ledger.journal.entries import (
     HandedKeys,
     TerminalRow,
 )
+from acquirer.ledger.journal.ksns import TakeKsn
 from acquirer.ledger.journal.steps import (
     PutTerminal,
 )
 from acquirer.payments.kernel.business import Business
+from acquirer.payments.kernel.commands import PinKey
 from acquirer.payments.kernel.turns import Turns
 from acquirer.switch.terminals.catalogue import NO_DOWNLOADS, Catalogue
 
@@ -38,11 +41,17 @@ HANDED_AGAIN_MS = 24 * 3_600_000
 
 
 class Keys(msgspec.Struct, frozen=True):
-    """One generation of a terminal's working keys, key strings under the LMK; empty is none."""
+    """One generation of a terminal's working keys, key strings under the LMK; empty is none.
+
+    Attributes:
+        ksn: where keys are derived, the serial number of those of one message; ``tpk`` and ``tak``
+            are the base key then.
+    """
 
     tpk: str = ""
     tak: str = ""
     tdk: str = ""
+    ksn: Ksn | None = None
 
 
 NO_KEYS = Keys()
@@ -112,9 +121,30 @@ class Terminal:
         """DE41."""
         return self.settings.terminal_id
 
+    @property
+    def is_derived(self) -> bool:
+        """Whether each of its messages is under a key of its own (DUKPT)."""
+        return self.profile.key_scheme != "tmk"
+
+    @property
+    def is_signed_on(self) -> bool:
+        """Whether messages of it can count."""
+        return self.row.signed_on if self.is_derived else bool(self.key_generations())
+
+    def bears(self, keys: Keys) -> bool:
+        """Whether keys that a message was verified with are still this terminal's."""
+        if self.is_derived:
+            return keys.ksn is not None and self.row.signed_on
+        return keys in self.key_generations()
+
     def key_generations(self) -> tuple[Keys, ...]:
-        """The keys a message may verify under, the likeliest first; empty before any sign-on."""
+        """The keys a message may verify under, the likeliest first; empty before any sign-on.
+
+        Of derived keys there are none: a message says itself which it is under.
+        """
         row = self.row
+        if self.is_derived:
+            return ()
         confirmed = (Keys(row.tpk, row.tak, row.tdk),) if row.tak else ()
         return (*confirmed, *(Keys(one.tpk, one.tak, one.tdk) for one in row.waiting))
 
@@ -122,7 +152,19 @@ class Terminal:
         """The version of the row that has these keys, 0 where none has; None for no keys."""
         if not keys.tak:
             return None
-        return self.row.key_version if keys in self.key_generations() else 0
+        return self.row.key_version if self.bears(keys) else 0
+
+    def pin_key_of(self, keys: Keys) -> PinKey:
+        """Under which a message's PIN block is."""
+        if keys.ksn is None:
+            return PinKey(keys.tpk)
+        return PinKey(keys.tpk, keys.ksn.digits, self.profile)
+
+    def use_of(self, keys: Keys) -> TakeKsn | None:
+        """What a message takes of derived keys."""
+        if keys.ksn is None:
+            return None
+        return TakeKsn(self.terminal_id, keys.ksn.initial, keys.ksn.counter)
 
     def awaits(self, keys: Keys) -> bool:
         """Whether these keys were handed out and wait for a message that bears them."""
@@ -200,13 +242,13 @@ class Terminals:
                 await self.refresh(terminal)
         return downloads.demand(terminal.row)
 
-    async def save(self, terminal: Terminal, row: TerminalRow) -> bool:
+    async def save(self, terminal: Terminal, row: TerminalRow, *steps: TakeKsn) -> bool:
         """Store a changed row, if nobody changed the stored one in between.
 
         Returns:
             Whether it was stored; where not, the row has been read again.
         """
-        failed = await self._book.commit(PutTerminal(row, row.key_version - 1))
+        failed = await self._book.commit(PutTerminal(row, row.key_version - 1), *steps)
         if failed:
             await self.refresh(terminal)
             return False

@@ -55,7 +55,8 @@ def key_forms(key: bytes) -> list[bytes]:
 def secrets() -> list[bytes]:
     """All that the estate holds and nobody may write down."""
     forms = [form for card in ESTATE.cards for form in card_forms(card)]
-    keys = [terminal.tmk for terminal in ESTATE.terminals]
+    keys = [terminal.tmk for terminal in ESTATE.terminals if terminal.tmk]
+    keys += [profile.bdk for profile in ESTATE.profiles if profile.bdk]
     keys += [key for bank in ESTATE.banks for key in (bank.zmk, bank.zpk)]
     return forms + [form for key in keys for form in key_forms(bytes.fromhex(key))]
 

@@ -53,7 +53,8 @@ def test_killed_and_started_again_it_goes_on_where_it_was(tmp_path: Path) -> Non
 def _holds_no_secret(folder: Path) -> None:
     estate = load_estate()
     secrets = [card.pan for card in estate.cards]
-    secrets += [terminal.tmk for terminal in estate.terminals]
+    secrets += [terminal.tmk for terminal in estate.terminals if terminal.tmk]
+    secrets += [profile.bdk for profile in estate.profiles if profile.bdk]
     secrets += [bank.zmk for bank in estate.banks]
     for path in folder.rglob("*"):
         if path.is_file():

@@ -122,3 +122,11 @@ def test_mask_message_covers_every_field() -> None:
 def test_masking_never_fails(mti: str, fields: dict[int, str]) -> None:
     """Any text in any field is shown or hidden, whatever it is."""
     assert sorted(fields) == list(mask_fields(mti, fields))
+
+
+def test_a_pin_block_in_de59_is_hidden() -> None:
+    """PB keeps its length only, and the other items stay."""
+    shown = mask_field(59, De59.build({"ON": "1", "PB": "0123456789ABCDEF" * 2}).hex)
+
+    items = De59.parse(bytes.fromhex(shown))
+    assert (items.text("ON"), items.text("PB")) == ("1", "*" * 32)

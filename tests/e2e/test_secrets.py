@@ -68,8 +68,9 @@ async def test_nothing_is_left_behind(
     secrets += [form for block in blocks for form in forms_of(block)]
     secrets += key_forms(terminal.keys) + key_forms(ciphering.keys)
     secrets += [SYBIL.track2[20:36].encode(), *forms_of(bytes.fromhex(SYBIL.track2[20:36]))]
-    for terminal_settings in estate.terminals:
-        secrets += forms_of(bytes.fromhex(terminal_settings.tmk))
+    keys = [one.tmk for one in estate.terminals] + [one.bdk for one in estate.profiles]
+    for key in filter(None, keys):
+        secrets += forms_of(bytes.fromhex(key))
     secrets += forms_of(bytes.fromhex(estate.banks[0].zmk))
     secrets += forms_of(bytes.fromhex(estate.banks[0].zpk))
     written = {str(path): path.read_bytes() for path in world.folder.rglob("*") if path.is_file()}

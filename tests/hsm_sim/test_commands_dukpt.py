@@ -271,7 +271,7 @@ def test_aes_base_key_with_tdes_blocks(module: SecurityModule, send: Send) -> No
 
 
 def test_aes_macs_and_data(module: SecurityModule, send: Send) -> None:
-    """GW and M0, M2 use the keys of each direction."""
+    """GW and M0, M2 use the keys of each direction, GW one for both where it is told so."""
     clear, bdk = aes_bdk(module)
     number = bytes.fromhex(AES_KSN)
     initial = dukpt_aes.initial_key(clear, number)
@@ -283,6 +283,10 @@ def test_aes_macs_and_data(module: SecurityModule, send: Send) -> None:
     assert f"GX00{made}" == send(f"GW41{bdk}808{AES_KSN}0004text%02")
     theirs = mac.cmac_aes(key(Usage.MAC_GENERATION), b"text").hex().upper()[:16]
     assert send(f"GW11{bdk}808{AES_KSN}{theirs}0004text%02") == "GX00"
+    both = mac.cmac_aes(key(Usage.MAC_BOTH_WAYS), b"text").hex().upper()[:16]
+    assert f"GX00{both}" == send(f"GW41*{bdk}808{AES_KSN}0004text%02")
+    assert send(f"GW11*{bdk}808{AES_KSN}{both}0004text%02") == "GX00"
+    assert send(f"GW11*{bdk}808{AES_KSN}{theirs}0004text%02") == "GX01"
     data = bytes(range(16))
     out = aes.cipher(key(Usage.DATA_DECRYPT)).encrypt(data).hex().upper()
     assert f"M1000020{out}" == send(f"M00011FFF{bdk}808{AES_KSN}0020{data.hex()}%02")

@@ -34,6 +34,7 @@ from acquirer.ledger.journal.entries import (
     TerminalRow,
 )
 from acquirer.ledger.journal.kinds import Kind
+from acquirer.ledger.journal.ksns import TakeKsn
 from acquirer.ledger.journal.replies import Reply
 from acquirer.ledger.journal.steps import (
     CommitResult,
@@ -81,6 +82,28 @@ async def test_what_is_committed_can_be_read(url: str, make_entry: MakeEntry) ->
         assert await book.order("M1", "O1") == order
         assert await book.entry(3) is None
         assert await book.order("M2", "O1") is None
+
+
+async def test_a_serial_number_is_taken_once(url: str, make_entry: MakeEntry) -> None:
+    """With the entry that it proves: one that is not above the highest stores nothing."""
+
+    def proved(number: int, counter: int, initial: str = "F0") -> InsertEntry:
+        taken = TakeKsn("T1", initial, counter)
+        return InsertEntry(make_entry(number, stan=f"{number:06d}", ksn=taken))
+
+    async with open_book(url, "switch-1", clock_ms=clock_ms) as book:
+        assert await book.highest_ksn("T1", "F0") == 0
+        first, same, lower, other = proved(1, 5), proved(2, 5), proved(3, 4), proved(4, 1, "E0")
+        assert await book.commit(first) is None
+        failed = await book.commit(same)
+        assert failed is not None
+        assert (failed.step, failed.is_taken) == (same, True)
+        assert await book.commit(lower) == Failed(lower)
+        assert [await book.entry(number) for number in (2, 3)] == [None, None]
+        assert await book.commit(other) is None
+        # Two entries of one message take it once.
+        assert await book.commit(proved(5, 6), proved(6, 6)) is None
+        assert [await book.highest_ksn("T1", key) for key in ("F0", "E0")] == [6, 1]
 
 
 async def test_many_tasks_share_commits(url: str, make_entry: MakeEntry) -> None:

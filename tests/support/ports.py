@@ -10,8 +10,10 @@ from origins import BANK, a_business
 
 from acquirer.codecs.bank_kinds import BankMessage
 from acquirer.codecs.message import Message
+from acquirer.codecs.pan import Pan
 from acquirer.payments.kernel.business import Business
 from acquirer.payments.kernel.calendar import Calendar
+from acquirer.payments.kernel.commands import PinKey
 from acquirer.payments.kernel.numbers import Numbers
 from acquirer.payments.kernel.ports import Books, Ports
 from acquirer.payments.kernel.vault import CardVault
@@ -82,13 +84,13 @@ class FakeModule:
     password: bytes = bytes(8)
     error: Exception | None = None
 
-    async def translate_pin(self, tpk: str, zpk: str, pin_block: bytes, account: str) -> bytes:
+    async def translate_pin(self, key: PinKey, zpk: str, pin_block: bytes, pan: Pan) -> bytes:
         """See ``Module``."""
         if self.error:
             raise self.error
         return bytes(255 - byte for byte in pin_block)
 
-    async def password_ok(self, tpk: str, pin_block: bytes, password: str) -> bool:
+    async def password_ok(self, key: PinKey, pin_block: bytes, password: str) -> bool:
         """See ``Module``."""
         if self.error:
             raise self.error

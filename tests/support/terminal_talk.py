@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import trio
+from dukpt_terminal import DukptTerminal
 from pos_terminal import (
     FIELDS,
     Line,
@@ -76,6 +77,8 @@ def _words(number: int, value: Any) -> str:
         return f"{name}: {bytes(value).decode('gb18030')}"
     if kind[0] == "b":
         text = bytes(value)
+        if number == 64 and not text.isalnum():
+            return f"{name} {text.hex().upper()}"
         return f"{name} {text.decode()}" if number == 64 else name
     return f"{name} {value}"
 
@@ -136,6 +139,7 @@ async def _talk(desk: Desk) -> None:
     await _preauths(desk, card)
     await desk.ask("sign-off", pos.sign_off())
     await _with_enciphered_track(desk, card)
+    await _with_derived_keys(desk, card)
 
 
 def _other(desk: Desk, terminal_id: str) -> PosTerminal:
@@ -183,6 +187,38 @@ async def _preauths(desk: Desk, card: Card) -> None:
     await desk.ask("void of a completion", void)
     advice = pos.about("completion_advice", card, 21_000, held)
     await desk.ask("completion advice", advice)
+
+
+def _derived(desk: Desk, terminal_id: str) -> DukptTerminal:
+    estate = desk.world.estate
+    one = next(found for found in estate.terminals if found.terminal_id == terminal_id)
+    profile = next(found for found in estate.profiles if found.name == one.profile)
+    bdk, ksn = bytes.fromhex(profile.bdk), bytes.fromhex(one.ksn)
+    pos = DukptTerminal(one.terminal_id, one.merchant_id, b"", bdk=bdk, initial=ksn)
+    desk.frames[f"base key of {terminal_id}"] = (
+        f"BDK          {profile.bdk}\n"
+        f"KSN          {one.ksn}\n"
+        f"initial key  {pos.dukpt.initial.hex().upper()}"
+    )
+    return pos
+
+
+async def _with_derived_keys(desk: Desk, card: Card) -> None:
+    for name, terminal_id in (("TDES", "10000014"), ("AES", "10000015")):
+        pos = _derived(desk, terminal_id)
+        if name == "TDES":
+            pos.take_keys(await desk.ask("sign-on (DUKPT)", pos.sign_on("001")))
+        else:
+            pos.take_keys(await desk.line.ask(pos.sign_on("001")))
+        frame = pos.sale(card, 1777)
+        keys = pos.dukpt.keys(pos.ksn)
+        desk.frames[f"keys of the {name} sale"] = (
+            f"KSN           {pos.ksn.hex().upper()}\n"
+            f"PIN key       {keys.pin.hex().upper()}\n"
+            f"MAC, request  {keys.request.hex().upper()}\n"
+            f"MAC, reply    {keys.response.hex().upper()}"
+        )
+        await desk.ask(f"sale (DUKPT {name})", frame)
 
 
 async def _orders(desk: Desk, card: Card) -> None:

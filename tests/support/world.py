@@ -122,7 +122,9 @@ class World:
 
     def __post_init__(self) -> None:
         self.estate = load_estate(self.estate_file)
-        self.module = HsmTable(header_length=HEADER, test_lmk=True).module()
+        self.module = HsmTable(
+            header_length=HEADER, test_lmk=True, pin_format_downgrade=True
+        ).module()
         self._parts: dict[str, tuple[trio.CancelScope, trio.Event]] = {}
         self._data_key: dict[str, str] = {}
 

@@ -15,7 +15,7 @@ from acquirer.ledger.store.configuration import ConfigVersion, StoredConfigurati
 from acquirer.routing.banks.choice import RouteRule
 from acquirer.routing.orders.settings import OrderSystemSettings
 from acquirer.switch.configuration.changes import Author, configuration_of, versions_for
-from acquirer.switch.configuration.checks import check, configuration_faults
+from acquirer.switch.configuration.checks import check, configuration_faults, process_faults
 from acquirer.switch.configuration.documents import (
     Difference,
     differences,
@@ -222,3 +222,42 @@ def test_a_time_that_cannot_be_counted_is_a_fault(within_s: float) -> None:
     """It is told where it stands; the checks behind it would not come to their end."""
     read = read_document({"order_type": [{"name": "bill", "cancel_within_s": within_s}]})
     assert ["order_type[0].cancel_within_s"] == [fault.place for fault in read.faults]
+
+
+@pytest.mark.parametrize(
+    ("scheme", "ksn", "reason"),
+    [
+        ("tmk", "F" * 20, "not derived"),
+        ("dukpt_tdes", "", "20 digits"),
+        ("dukpt_tdes", "0" * 24, "20 digits"),
+        ("dukpt_aes", "0" * 20, "24 digits"),
+        ("dukpt_tdes", "FFFF9876543210E00001", "FFFF9876543210E00000"),
+        ("dukpt_tdes", "FFFF9876543210E00000", ""),
+        ("dukpt_aes", "123456789012345600000000", ""),
+    ],
+)
+def test_a_serial_number_fits_its_profile(scheme: Any, ksn: str, reason: str) -> None:
+    """As long as the profile's key scheme has it, its counter zero; none under master keys."""
+    profile = msgspec.structs.replace(
+        SETTINGS.profiles[0],
+        key_scheme=scheme,
+        bdk="U0",
+        bdk_lmk="02",
+        pin_zpk="U0",
+        pin_zpk_block="S0",
+    )
+    settings = msgspec.structs.replace(SETTINGS, profiles=[profile])
+    terminal = msgspec.structs.replace(TERMINAL, tmk="", ksn=ksn)
+    whole = msgspec.structs.replace(WHOLE, terminals=(terminal,))
+    faults = configuration_faults(settings, whole, {KINDS["terminal"]: "terminals"})
+    told = [fault.reason for fault in faults if fault.place == "terminals[0].ksn"]
+    assert [reason] * bool(reason) == [reason for one in told if reason in one]
+
+
+def test_a_key_scheme_needs_its_keys() -> None:
+    """Each that is missing is told by its place."""
+    profile = msgspec.structs.replace(SETTINGS.profiles[0], key_scheme="dukpt_aes")
+    settings = msgspec.structs.replace(SETTINGS, profiles=[profile])
+    places = [fault.place for fault in process_faults(settings)]
+    names = ("bdk", "bdk_lmk", "pin_zpk", "pin_zpk_block")
+    assert [f"profiles[0].{name}" for name in names] == places

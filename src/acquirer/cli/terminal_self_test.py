@@ -91,6 +91,11 @@ def _terminal(data: Path, terminal_id: str) -> tuple[TerminalRow, str]:
         raise view.fail(f"the switch knows no terminal {terminal_id} (DE41)", DECLINED)
     profiles = read_settings(data, None).profiles
     profile = next(one for one in profiles if one.name == settings.profile)
+    if profile.key_scheme != "tmk":
+        reason = (
+            f"terminal {terminal_id}'s keys are derived ({profile.key_scheme}): its MAC cannot be"
+        )
+        raise view.fail(f"{reason} checked here; docs/interfaces/terminal.md has a frame", USAGE)
     query = select(terminals).where(terminals.c.terminal_id == terminal_id)
     with open_books(data, None) as connection:
         row = connection.execute(query).first()

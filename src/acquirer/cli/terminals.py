@@ -45,7 +45,15 @@ def add(
     profile: Annotated[
         str, typer.Option("--profile", help="Name of the profile by which it talks, such as cup.")
     ],
-    tmk: Tmk,
+    tmk: Tmk = "",
+    ksn: Annotated[
+        str,
+        typer.Option(
+            "--ksn",
+            metavar="DIGITS",
+            help="Key serial number, counter zero, where keys are derived.",
+        ),
+    ] = "",
     by: By = "",
     reason: Reason = "",
     data: Data = None,
@@ -62,6 +70,7 @@ def add(
         "merchant_id": merchant_id,
         "profile": profile,
         "tmk": tmk,
+        "ksn": ksn,
     }
     asked = Change(KIND.name, by, reason, data, config, as_json)
     asked.tell(asked.add(members))

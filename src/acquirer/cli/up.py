@@ -369,6 +369,8 @@ def _simulators(
                 "listen": [*hsm_ports, hsm],
                 "header_length": HEADER_LENGTH,
                 "test_lmk": True,
+                # The bank's link has no PIN block of ISO format 4, which AES terminals send.
+                "pin_format_downgrade": True,
             }
         },
     }

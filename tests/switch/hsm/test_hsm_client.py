@@ -12,6 +12,7 @@ import pytest
 import trio
 from Crypto.Cipher import DES, DES3
 
+from acquirer.codecs.pan import Pan
 from acquirer.config.addresses import TcpAddress
 from acquirer.config.estate import load_estate
 from acquirer.hsm_sim.crypto import des
@@ -21,6 +22,7 @@ from acquirer.hsm_sim.module import SecurityModule
 from acquirer.hsm_sim.operator import pin_under_lmk, wrap_key
 from acquirer.hsm_sim.server import HsmServer
 from acquirer.hsm_sim.state import Settings
+from acquirer.payments.kernel.commands import PinKey
 from acquirer.payments.kernel.errors import HsmRefused, HsmUnavailable
 from acquirer.switch.hsm.client import DEK, TAK, TPK, ZAK, ZPK, Hsm, MacAlgorithm
 from acquirer.switch.hsm.failover import FailoverTransport, Proof
@@ -33,6 +35,7 @@ LMK = VariantLmk(tuple(des.odd_parity(bytes(range(n, n + 16))) for n in range(20
 TMK = bytes.fromhex(load_estate().terminals[0].tmk)
 PAN = "6225880000000007"
 ACCOUNT = PAN[:-1][-12:]
+CARD = Pan(PAN)
 
 
 @pytest.fixture(params=["in_process", "tcp", "two_modules"])
@@ -98,7 +101,9 @@ async def test_track_keys(hsm: Hsm) -> None:
     sealed = cipher.encrypt(b"track 2.")
     assert b"track 2." == await hsm.open_track(made.under_lmk, sealed)
     with pytest.raises(HsmRefused):
-        await hsm.translate_pin(made.under_lmk, under_lmk(ZPK, bytes(range(16))), sealed, ACCOUNT)
+        await hsm.translate_pin(
+            PinKey(made.under_lmk), under_lmk(ZPK, bytes(range(16))), sealed, CARD
+        )
 
 
 async def test_macs(hsm: Hsm) -> None:
@@ -128,7 +133,7 @@ async def test_translate_pin(hsm: Hsm) -> None:
     """A PIN block under a terminal's key comes out under the bank's, for the same account."""
     tpk, zpk = bytes(range(1, 17)), bytes(range(17, 33))
     found = await hsm.translate_pin(
-        under_lmk(TPK, tpk), under_lmk(ZPK, zpk), block(tpk, "123456", ACCOUNT), ACCOUNT
+        PinKey(under_lmk(TPK, tpk)), under_lmk(ZPK, zpk), block(tpk, "123456", ACCOUNT), CARD
     )
     assert block(zpk, "123456", ACCOUNT) == found
 
@@ -136,9 +141,9 @@ async def test_translate_pin(hsm: Hsm) -> None:
 @pytest.mark.parametrize("pin_block", [bytes(8), bytes(range(8))])
 async def test_translate_garbage(hsm: Hsm, pin_block: bytes) -> None:
     """A block that holds no PIN is refused with the command and the module's code."""
-    tpk, zpk = under_lmk(TPK, bytes(range(1, 17))), under_lmk(ZPK, bytes(range(17, 33)))
+    tpk, zpk = PinKey(under_lmk(TPK, bytes(range(1, 17)))), under_lmk(ZPK, bytes(range(17, 33)))
     with pytest.raises(HsmRefused) as caught:
-        await hsm.translate_pin(tpk, zpk, pin_block, ACCOUNT)
+        await hsm.translate_pin(tpk, zpk, pin_block, CARD)
     assert "CA" == caught.value.command
 
 
@@ -152,7 +157,7 @@ async def test_password(hsm: Hsm, password: str) -> None:
     cipher = DES3.new(tpk, DES3.MODE_ECB)
     for clear, expected in ((right, True), (wrong, password == password[::-1])):
         sent = cipher.encrypt(bytes.fromhex(clear))
-        assert expected == await hsm.password_ok(under_lmk(TPK, tpk), sent, stored)
+        assert expected == await hsm.password_ok(PinKey(under_lmk(TPK, tpk)), sent, stored)
 
 
 async def test_data(hsm: Hsm) -> None:
@@ -193,7 +198,7 @@ async def test_an_answer_that_is_none_of_the_commands(reply: bytes) -> None:
             pass
 
     with pytest.raises((HsmUnavailable, HsmRefused)):
-        await Hsm(Scripted()).translate_pin("U", "U", bytes(8), ACCOUNT)
+        await Hsm(Scripted()).translate_pin(PinKey("U"), "U", bytes(8), CARD)
 
 
 @pytest.mark.parametrize("reply", [b"M900", b"M700", b"M70008", b"M700ABCDEFG0"])
@@ -228,4 +233,4 @@ async def test_a_verdict_that_is_neither_yes_nor_no(code: bytes) -> None:
     with pytest.raises(HsmRefused):
         await hsm.mac_ok("x919", "U", b"data", bytes(8))
     with pytest.raises(HsmRefused):
-        await hsm.password_ok("U", bytes(8), "0" * 5)
+        await hsm.password_ok(PinKey("U"), bytes(8), "0" * 5)
