@@ -62,7 +62,7 @@ def entry_of(
         amount_minor = int(message.get(4) or 0)
         digits = message.get(2) or message.get(35).partition("D")[0]
         block = message.binary(52)
-        items = parse_items(message.get(48)) if kind == "sale" else {}
+        items = parse_items(message.get(48)) if kind in ("sale", "preauth") else {}
     except (RemoteFormatError, ValueError):
         return "30"
     if kind in ("reversal", "inquiry") and original is None:

@@ -163,6 +163,8 @@ async def completion_void(ports: Ports, command: CompletionVoidRequested) -> Out
         BookBusy, BookUnavailable: nothing has left for a bank.
     """
     origin, kind = command.origin, Kind.COMPLETION_VOID
+    if not origin.may_key(command.condition_code, is_keyed=False):
+        return await refuse(ports, origin, kind, ResponseCode.NOT_PERMITTED_TO_TERMINAL)
     made = await find_original(ports, origin, command.reference)
     code = await _void_refusal(ports, command, made)
     if made is None or made.original_id is None or code:
@@ -189,6 +191,8 @@ async def _refuse(ports: Ports, command: CompletionRequested, kind: Kind, code: 
 async def _open_preauth(ports: Ports, command: CompletionRequested) -> Entry | str:
     """The pre-authorisation that may be completed so, or the code that refuses it."""
     origin, pan = command.origin, command.card.pan if command.card else None
+    if not origin.may_key(command.condition_code, is_keyed=False):
+        return ResponseCode.NOT_PERMITTED_TO_TERMINAL
     found = await find_preauth(ports, origin, command.reference, pan)
     code = refusal_of(ports, command.reference, found, pan)
     if found is None or code:

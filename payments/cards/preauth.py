@@ -82,6 +82,9 @@ async def preauth_void(ports: Ports, command: PreauthVoidRequested) -> Outcome:
         BookBusy, BookUnavailable: nothing has left for a bank.
     """
     origin = command.origin
+    if not origin.may_key(command.condition_code, is_keyed=False):
+        refused = ResponseCode.NOT_PERMITTED_TO_TERMINAL
+        return await refuse(ports, origin, Kind.PREAUTH_VOID, refused)
     found = await find_preauth(ports, origin, command.reference, command.pan)
     code = refusal_of(ports, command.reference, found, command.pan)
     if not code and found is not None and origin.named_minor != found.amount_minor:

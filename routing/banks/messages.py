@@ -69,7 +69,7 @@ class BankRequest(msgspec.Struct, frozen=True):
         icc: DE55, BER-TLV.
         mcc: DE18, 4 digits.
         merchant_name: DE43, cut to 40 characters; what is not ASCII is left out.
-        additional: DE48 text of a sale.
+        additional: DE48 of a sale or pre-authorisation (``codecs/bank_items.py``).
         approval_code: DE38 of the original.
         original: DE90.
         reason: DE39 of a reversal (98 no answer, A0 bad MAC, 06 other) or an advice.
@@ -152,7 +152,9 @@ _SHAPES: dict[BankMessage, _Shape] = {
     BankMessage.SALE: _Shape("0200", "000000", _SALE),
     BankMessage.VOID: _Shape("0200", "200000", _UNDO),
     BankMessage.REFUND: _Shape("0220", "200000", _UNDO, repeatable=True),
-    BankMessage.PREAUTH: _Shape("0100", "030000", (2, 4, 14, 18, 22, 25, 35, 38, 52, 53, 55, 90)),
+    BankMessage.PREAUTH: _Shape(
+        "0100", "030000", (2, 4, 14, 18, 22, 25, 35, 38, 48, 52, 53, 55, 90)
+    ),
     BankMessage.COMPLETION: _Shape(
         "0220", "000000", (2, 4, 14, 18, 22, 25, 35, 38, 52, 53, 55, 90), repeatable=True
     ),

@@ -20,12 +20,17 @@ from acquirer.codecs.shown_text import one_line
 from acquirer.codecs.track2 import Track2
 from acquirer.ledger.journal.kinds import Kind
 from acquirer.payments.cards.balance import BalanceRequested
-from acquirer.payments.cards.offline_sale import OfflineSaleTold
 from acquirer.payments.cards.refund import RefundRequested
 from acquirer.payments.cards.reversal import ReversalRequested
 from acquirer.payments.cards.void import VoidRequested
-from acquirer.payments.kernel.bank_reply import is_approval_code
-from acquirer.payments.kernel.commands import Display, Named, PresentedCard, Shown
+from acquirer.payments.kernel.commands import (
+    KEYED,
+    MAIL_OR_TELEPHONE,
+    Display,
+    Named,
+    PresentedCard,
+    Shown,
+)
 from acquirer.payments.kernel.references import Reference
 from acquirer.payments.orders.cancel_confirmation import CancellationConfirmed
 from acquirer.payments.orders.cancellation import (
@@ -56,8 +61,6 @@ PIN_BLOCK_TAG, PIN_BLOCK_DIGITS = "PB", 32
 HEXADECIMAL = frozenset("0123456789ABCDEFabcdef")
 SEPARATOR, TIMES = "|", "*"
 ITEM_HEAD_BYTES = 5
-# DE61.4 of an offline sale: approved by phone, or by the terminal in its bank's place.
-OFFLINE_MODES = frozenset({"01", "02"})
 CARD = PROCESSING_CODES[Means.CARD]
 # DE25 of an instalment and its void, and of an order by mail or telephone.
 IN_PARTS, BY_MAIL = "64", "08"
@@ -132,9 +135,12 @@ def card_of(request: Request) -> PresentedCard:
     """The card, from track 2 or keyed; both must agree where both are there.
 
     Raises:
-        RemoteFormatError: no card, or one that cannot be read.
+        RemoteFormatError: no card, one that cannot be read, or one that is there though it is said
+            to be ordered by mail or telephone.
     """
     message = request.message
+    if message.get(25) in MAIL_OR_TELEPHONE and not message.get(22).startswith(KEYED):
+        raise RemoteFormatError("an order by mail or telephone has entry mode 01x", field="22")
     pan, track = pan_of(request)
     pin_block = pin_block_of(request)
     de53 = De53.parse(message.get(53)) if message.get(53) else De53()
@@ -259,26 +265,6 @@ def refund_requested(request: Request) -> RefundRequested:
         said.approval_code,
         message.get(25),
     )
-
-
-def offline_sale_told(request: Request) -> OfflineSaleTold:
-    """MTI 0220, DE3 000000, type 30; DE61 names no payment, and says how it was approved.
-
-    Raises:
-        RemoteFormatError: it has a PIN, no such DE38, or another DE61.
-    """
-    message, card = request.message, card_of(request)
-    de61 = De61.parse(message.get(61))
-    if (de61.original_batch + de61.original_stan).strip("0"):
-        raise RemoteFormatError("an offline sale names no other payment", field="61.1")
-    if de61.auth_mode not in OFFLINE_MODES:
-        raise RemoteFormatError("approved by phone is 01, in the bank's place 02", field="61.4")
-    if card.pin_block:
-        raise RemoteFormatError("an offline sale has no PIN", field="52")
-    approval_code = message.get(38)
-    if not is_approval_code(approval_code):
-        raise RemoteFormatError("an approval code is printable and not blank", field="38")
-    return OfflineSaleTold(request.origin, card, approval_code)
 
 
 def reversal_requested(request: Request) -> ReversalRequested:

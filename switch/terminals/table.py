@@ -43,7 +43,7 @@ from acquirer.switch.terminals.management import echo, sign_off, sign_on
 from acquirer.switch.terminals.request import Request, Told
 
 # DE25: at the counter, or left out; what belongs to a pre-authorisation.
-PLAIN, PREAUTH = ("", "00"), ("06",)
+PLAIN, PREAUTH = ("", "00"), ("06", "18")
 
 Handler = Callable[[Context, Request], Awaitable[Told | Repeat]]
 C = TypeVar("C", bound=Command)
@@ -115,7 +115,6 @@ _COURIER_SIGN_ON = _pays(courier_sign_on, commands.courier_sign_on_requested)
 _COURIER_SIGN_OFF = _pays(courier_sign_off, commands.courier_sign_off_requested)
 _BALANCE = _pays(balance, commands.balance_requested)
 _SALE = _pays(sale, sale_commands.sale_requested)
-_MAIL_SALE = _pays(sale, sale_commands.mail_sale_requested)
 _VOID = _pays(void, commands.void_requested)
 _INSTALMENT = _pays(instalment, sale_commands.instalment_requested)
 _REFUND = _pays(refund, commands.refund_requested)
@@ -124,7 +123,7 @@ _PREAUTH_VOID = _pays(preauth_void, preauth_commands.preauth_void_requested)
 _COMPLETION = _pays(completion, preauth_commands.completion_requested)
 _COMPLETION_ADVICE = _pays(completion_advice, preauth_commands.completion_told)
 _COMPLETION_VOID = _pays(completion_void, preauth_commands.completion_void_requested)
-_OFFLINE_SALE = _pays(offline_sale, commands.offline_sale_told)
+_OFFLINE_SALE = _pays(offline_sale, sale_commands.offline_sale_told)
 _ORDER_QUERY = _pays(order_query, commands.order_queried)
 _ORDER_PAYMENT = _pays(order_payment, commands.order_payment_requested)
 _PAYMENT_CONFIRMATION = _pays(payment_confirmation, commands.payment_confirmed)
@@ -264,7 +263,7 @@ BY_CONDITION: dict[tuple[str, str, str, str], Transaction] = {
     ),
     ("0200", "200000", "23", commands.IN_PARTS): replace(_VOIDED, conditions=()),
     ("0200", "000000", "22", commands.BY_MAIL): Transaction(
-        Kind.SALE, _MAIL_SALE, (*_CARD, 2, 14), conditions=()
+        Kind.SALE, _SALE, (*_CARD, 2, 14), conditions=()
     ),
     ("0200", "200000", "23", commands.BY_MAIL): replace(_VOIDED, conditions=()),
     ("0220", "200000", "25", commands.BY_MAIL): replace(_REFUNDED, conditions=()),

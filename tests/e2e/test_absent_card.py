@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from pos_terminal import Reply
+from pos_terminal import PosTerminal, Reply, de59
 from world import OpenWorld, World, card
 
 pytestmark = pytest.mark.anyio
@@ -102,6 +102,38 @@ async def test_an_order_by_mail(world: World) -> None:
         assert "30" == (await world.ask(terminal.mail_sale(SYBIL, 900, cvn2))).code
     swiped = terminal.sale_fields(SYBIL, 900) | {2: SYBIL.pan, 14: SYBIL.expiry, 25: "08"}
     assert "30" == (await world.ask(terminal.frame("0200", swiped))).code
+    await world.agree()
+
+
+async def test_a_pre_authorisation_by_mail(world: World) -> None:
+    """DE25 18 for all of its family; the CVN2 is the bank's to check, and the right is needed."""
+    terminal, stranger = await world.signed_on(), await world.signed_on(WITHOUT_RIGHTS)
+    wrong = f"{(int(SYBIL.cvn2) + 1) % 1000:03d}"
+
+    def mailed(pos: PosTerminal, cvn2: str) -> bytes:
+        fields = pos.sale_fields(SYBIL, 700, pin="") | {3: "030000", 60: f"10{pos.batch}00050"}
+        fields |= {2: SYBIL.pan, 14: SYBIL.expiry, 22: "012", 25: "18", 59: de59(CV=cvn2)}
+        del fields[35]
+        return pos.frame("0100", fields)
+
+    assert "58" == (await world.ask(mailed(stranger, SYBIL.cvn2))).code
+    assert "05" == (await world.ask(mailed(terminal, wrong))).code
+    keyed: dict[int, str | bytes | None] = {
+        2: SYBIL.pan,
+        14: SYBIL.expiry,
+        22: "012",
+        25: "18",
+        35: None,
+    }
+    held = await world.ask(mailed(terminal, SYBIL.cvn2))
+    assert ("00", "18") == (held.code, held[25])
+    done = await world.ask(terminal.about("completion", SYBIL, 700, held, keyed))
+    assert "00" == done.code
+    swiped = terminal.about("completion", SYBIL, 700, held, {25: "18"})
+    assert "30" == (await world.ask(swiped)).code
+    undone = terminal.about("completion_void", SYBIL, 700, done, keyed)
+    assert "00" == (await world.ask(undone)).code
+    assert "00" == (await world.ask(terminal.about("preauth_void", SYBIL, 700, held, keyed))).code
     await world.agree()
 
 
