@@ -80,7 +80,7 @@ def generate(
         module = open_module(config, test_lmks, authorised=True)
         head = f"A0{'1' if zmk else '0'}{key_type}{scheme or _scheme(module, lmk)}"
         exported = f";0{zmk}{export_scheme or 'X'}" if zmk else ""
-        show(_carry_out(module, head + exported + _tail(lmk, attributes)), as_json)
+        show(carry_out(module, head + exported + _tail(lmk, attributes)), as_json)
 
 
 @app.command("import")
@@ -103,7 +103,7 @@ def import_key(
         module = open_module(config, test_lmks, authorised=True)
         chosen = scheme or _scheme(module, lmk)
         request = f"A6{key_type}{zmk}{key}{chosen}{_tail(lmk, attributes)}"
-        show(_carry_out(module, request), as_json)
+        show(carry_out(module, request), as_json)
 
 
 @app.command("export")
@@ -128,7 +128,7 @@ def export_key(
     with telling_refusals():
         module = open_module(config, test_lmks, authorised=True)
         tail = _tail(lmk, attributes) + (f"&{exportability}" if exportability else "")
-        show(_carry_out(module, f"A8{key_type}{zmk}{key}{export_scheme}{tail}"), as_json)
+        show(carry_out(module, f"A8{key_type}{zmk}{key}{export_scheme}{tail}"), as_json)
 
 
 @app.command("components")
@@ -291,7 +291,7 @@ def request_bytes(text: str) -> bytes:
         raise HsmConfigError("a request is Latin-1 text, with \\xNN for other bytes") from None
 
 
-def _carry_out(module: SecurityModule, request: str) -> list[tuple[str, str]]:
+def carry_out(module: SecurityModule, request: str) -> list[tuple[str, str]]:
     """The fields of a host command's reply.
 
     Raises:

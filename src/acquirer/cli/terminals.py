@@ -7,6 +7,7 @@ terminal in software is ``acquirer terminal``.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote
 
@@ -15,9 +16,11 @@ import typer
 from acquirer.cli.bodies import Change, show_members, the_one
 from acquirer.cli.books import AsJson, Config, Data
 from acquirer.cli.config import read_current
+from acquirer.cli.hsm_output import TestLmksOption, telling_refusals
 from acquirer.cli.lists import Column, print_list
 from acquirer.cli.operator import By, Reason, call_switch
 from acquirer.cli.screen import print_json, say
+from acquirer.cli.terminal_keys import Source, imported_tmk
 from acquirer.config.business import TerminalSettings
 from acquirer.switch.configuration.kinds import KINDS, shown
 
@@ -110,6 +113,19 @@ def keys(
     each_batch: Annotated[
         bool, typer.Option("--each-batch", help="End its working keys with each batch.")
     ] = False,
+    prompts: Annotated[
+        int, typer.Option("--prompt", min=0, max=9, help="Ask for so many components, unseen.")
+    ] = 0,
+    components: Annotated[
+        list[Path] | None, typer.Option("--component", help="File of a component; once for each.")
+    ] = None,
+    key_file: Annotated[
+        Path | None, typer.Option("--key-file", help="Lines: terminal, key under a ZMK, KCV.")
+    ] = None,
+    zmk: Annotated[str, typer.Option("--zmk", help="That ZMK under the LMK.")] = "",
+    check: Annotated[str, typer.Option("--kcv", help="The check value that is expected.")] = "",
+    hsm: Annotated[Path | None, typer.Option("--hsm", help="The module's file.")] = None,
+    test_lmks: TestLmksOption = False,
     by: By = "",
     reason: Reason = "",
     data: Data = None,
@@ -127,9 +143,20 @@ def keys(
       acquirer terminals keys 10000003 --every 200 --data shop
 
       acquirer terminals keys 10000003 --tmk U… --reason "exchanged" --data shop
+
+      acquirer terminals keys 10000003 --prompt 2 --hsm hsm.toml --reason "ceremony" --data shop
+
+      acquirer terminals keys 10000003 --key-file keys.txt --zmk U… --hsm hsm.toml
+      --reason "of the vendor" --data shop
     """
-    if [bool(tmk), now, every is not None, each_batch].count(True) != 1:
-        raise typer.BadParameter("give one of --tmk, --now, --every and --each-batch")
+    source = Source(prompts, tuple(components or ()), key_file, zmk, hsm, test_lmks, check)
+    if [bool(tmk), source.is_given, now, every is not None, each_batch].count(True) != 1:
+        raise typer.BadParameter(
+            "give one of --tmk, --prompt or --component, --key-file, --now, --every, --each-batch"
+        )
+    if source.is_given:
+        with telling_refusals():
+            tmk = imported_tmk(terminal_id, source)
     if now:
         end_keys(terminal_id, by, data, config, as_json)
         return
