@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, and_, select, true
+from sqlalchemy import ColumnElement, Connection, Row, and_, or_, select, true
 
-from acquirer.codecs.order_codes import means_of
+from acquirer.codecs.order_codes import OrderStatus, means_of
 from acquirer.ledger.accounts.postings import courier_account
 from acquirer.ledger.journal.entries import (
     State,
@@ -27,6 +27,12 @@ from acquirer.ledger.store.schema import accounts, couriers, journal, orders, ou
 PAID = "01"
 EventState = Literal["pending", "dead", "delivered"]
 
+# Refunded, part by part, a payment still pays its order.
+_PAYS = or_(
+    journal.c.state == State.APPROVED.value,
+    and_(journal.c.state == State.REFUNDED.value, orders.c.status != OrderStatus.CANCELLED.value),
+)
+_WHY = {Kind.ORDER_CANCELLATION: "cancelling", Kind.REFUND: "refunding"}
 AT_A_BANK = [Kind.ORDER_PAYMENT.value, Kind.ORDER_GROUP.value, Kind.ORDER_CANCELLATION.value]
 
 
@@ -85,8 +91,8 @@ class OpenOrder:
 
     Attributes:
         created_at_ms: when it began.
-        why: ``unconfirmed``; ``undoing`` where its bank is still owed a reversal; ``cancelling``
-            and ``paying`` where its bank is being asked.
+        why: ``unconfirmed``; ``undoing`` where its bank is still owed a reversal; ``cancelling``,
+            ``refunding`` and ``paying`` where its bank is being asked.
     """
 
     merchant_id: str
@@ -174,10 +180,14 @@ def open_orders(connection: Connection) -> Iterator[OpenOrder]:
     unconfirmed = (
         select(journal)
         .join(orders, orders.c.payment_id == journal.c.id)
-        .where(orders.c.status == PAID, journal.c.state == State.APPROVED.value)
+        .where(orders.c.status == PAID, _PAYS)
     )
     at_the_bank = select(journal).where(
-        journal.c.kind.in_(AT_A_BANK),
+        or_(
+            journal.c.kind.in_(AT_A_BANK),
+            # A till's; that of a cancellation is never under way.
+            and_(journal.c.kind == Kind.REFUND.value, journal.c.order_no != ""),
+        ),
         journal.c.state.in_(
             [state.value for state in (State.SENT, State.TIMED_OUT, State.REVERSING)]
         ),
@@ -193,7 +203,7 @@ def open_orders(connection: Connection) -> Iterator[OpenOrder]:
 def _why(row: Row[Any]) -> str:
     if row.state != State.SENT.value:
         return "undoing"
-    return "cancelling" if row.kind == Kind.ORDER_CANCELLATION else "paying"
+    return _WHY.get(Kind(row.kind), "paying")
 
 
 def _open_order(row: Row[Any], why: str) -> OpenOrder:
@@ -232,7 +242,7 @@ def order_lines(connection: Connection, limit: int | None = None) -> Iterator[Or
         journal.c.created_at_ms,
     ).outerjoin(
         journal,
-        (journal.c.id == orders.c.payment_id) & (journal.c.state == State.APPROVED.value),
+        (journal.c.id == orders.c.payment_id) & _PAYS,
     )
     key = [orders.c.merchant_id, orders.c.order_no]
     for row in pages(connection, query, key, limit=limit):

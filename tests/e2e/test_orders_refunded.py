@@ -6,9 +6,13 @@ import pytest
 from pos_terminal import PosTerminal, Reply, de59
 from world import OpenWorld, World, card
 
+from acquirer.cli.journal_story import story
 from acquirer.hosts_sim.bank.settings import Match
 from acquirer.hosts_sim.bank.settings import Rule as BankRule
 from acquirer.hosts_sim.orders.settings import Rule
+from acquirer.ledger.reports.orders import OpenOrder, open_orders, order_lines
+from acquirer.ledger.reports.payment import Payment, payment_of
+from acquirer.ledger.store.database import Database
 
 pytestmark = pytest.mark.anyio
 
@@ -114,6 +118,33 @@ async def test_only_one_of_those_at_once(open_world: OpenWorld) -> None:
         await world.until(lambda: world.order(ORDER).state == "cancelled")
         assert 1 == [kind for kind, _ in told(world)].count("cancelled")
         assert 0 == world.receivable()
+
+
+async def test_operators_see_it(open_world: OpenWorld) -> None:
+    """While its bank is asked, in the payment's story, and in the list of orders at the end."""
+    rules = [BankRule(REFUND, fault="delay", delay_s=3_600.0, times=1)]
+    async with open_world(bank_rules=rules) as world:
+        terminal, paid = await paid_order(world)
+        async with world.line() as line:
+            await line.send(terminal.refund(ALICE, 1_000, paid))
+            await world.until(lambda: ["refunding"] == [one.why for one in reading(world)[0]])
+            assert "00" == (await line.receive()).code
+        assert "00" == (await world.ask(terminal.refund(ALICE, AMOUNT - 1_000, paid))).code
+        open_now, listed, payment = reading(world, paid[37])
+        assert ([], [(ORDER, "card", paid[37])]) == (open_now, listed)
+        assert payment is not None
+        told = [step.text for step in story(payment) if step.text.startswith("refund of")]
+        assert ["refund of 10.00", "refund of 204.78"] == [text.split(" (")[0] for text in told]
+        assert not any("because of" in text for text in told)
+
+
+def reading(
+    world: World, rrn: str = ""
+) -> tuple[list[OpenOrder], list[tuple[str, str, str]], Payment | None]:
+    """Orders at a bank, orders with what pays them, and a payment with all about it."""
+    with Database(world.url).read_only_engine().connect() as connection:
+        lines = [(one.order_no, one.means, one.rrn) for one in order_lines(connection)]
+        return list(open_orders(connection)), lines, payment_of(connection, rrn)
 
 
 @pytest.mark.parametrize("amount_minor", [100, AMOUNT])

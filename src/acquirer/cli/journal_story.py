@@ -44,7 +44,7 @@ STATES: Mapping[str, str] = MappingProxyType(
         State.REVERSED: "undone",
         WRITTEN_OFF: "written off by an operator",
         State.VOIDED: "voided",
-        State.REFUNDED: "paid back by a refund",
+        State.REFUNDED: "paid back by refunds",
         State.REFUSED: "refused",
     }
 )
@@ -181,7 +181,7 @@ def _of_entry(entry: PaymentEntry) -> Iterator[Step]:
         text += f", reason {detail.reason}" + (f": {detail.note}" if detail.note else "")
     if isinstance(detail, HandIn):
         text += f" at {detail.station}"
-    if isinstance(detail, Refund):
+    if isinstance(detail, Refund) and detail.reason:
         text += f", because of {_code(detail.reason)}"
     text += f"; {STATES[line.state]}"
     if (line.state, line.response_code) == (State.APPROVED, ResponseCode.APPROVED):

@@ -156,7 +156,7 @@ def explain(order: OpenOrder, age_s: int, rules: OrderSettings) -> str:
     """Why a payment is open, and what happens next, in words."""
     if order.why == "undoing":
         return "no answer from the bank: its reversal is sent until the bank answers"
-    if order.why in ("paying", "cancelling"):
+    if order.why in ("paying", "cancelling", "refunding"):
         return "the bank is being asked"
     if age_s < rules.ask_after_s:
         return "not confirmed yet"
