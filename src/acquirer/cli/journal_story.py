@@ -46,6 +46,8 @@ STATES: Mapping[str, str] = MappingProxyType(
         State.VOIDED: "voided",
         State.REFUNDED: "paid back by refunds",
         State.REFUSED: "refused",
+        State.COMPLETED: "completed: what was held has been taken, or let go",
+        State.EXPIRED: "run out: nothing is held any more",
     }
 )
 
