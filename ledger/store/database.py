@@ -343,9 +343,10 @@ class Database:
 
     def _connect_postgresql(self) -> psycopg.Connection[Row]:
         # What is read under a lock must be what was committed before it: READ COMMITTED.
+        # A time-out would end a COMMIT's wait for the replica, and leave it on one server only.
         options = (
             f"{self._server.get('options', '')} -c synchronous_commit=on"
-            f" -c lock_timeout={self._lock_wait_ms}"
+            f" -c statement_timeout=0 -c lock_timeout={self._lock_wait_ms}"
             " -c default_transaction_isolation=read\\ committed"
         )
         connection = psycopg.connect(autocommit=True, **{**self._server, "options": options})

@@ -60,11 +60,12 @@ def test_a_list_that_is_wrong_is_refused_without_its_password(url: str, reason: 
 
 
 def test_what_the_url_says_of_the_connection_counts(postgresql_url: str) -> None:
-    """A server's options stand beside ours."""
+    """A server's options stand beside ours, but for what would end a COMMIT half-way."""
     sign = "&" if "?" in postgresql_url else "?"
-    options = "options=-c%20work_mem%3D7MB%20-c%20lock_timeout%3D9&connect_timeout=9"
+    options = "options=-c%20work_mem%3D7MB%20-c%20statement_timeout%3D9&connect_timeout=9"
     connection = Database(postgresql_url + sign + options, lock_wait_ms=77).connect()
     assert connection.execute("SHOW work_mem").fetchone() == ("7MB",)
     assert connection.execute("SHOW lock_timeout").fetchone() == ("77ms",)
+    assert connection.execute("SHOW statement_timeout").fetchone() == ("0",)
     assert connection.info.get_parameters()["connect_timeout"] == "9"
     connection.close()
