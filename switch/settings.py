@@ -65,7 +65,7 @@ class DatabaseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where the books are.
 
     Attributes:
-        url: SQLAlchemy URL; a relative SQLite path is relative to this file.
+        url: ``sqlite:///FILE``, relative to this file, or ``postgresql://…``, one host or several.
         queue_units_max: units that wait for the writer; while it is full, answers are 96.
         create: whether books are made where there are none; false refuses to start without.
     """

@@ -1,0 +1,6 @@
+"""Tests of what is not in the package."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "deploy" / "cluster"))
