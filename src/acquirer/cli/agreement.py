@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from acquirer.ledger.journal.kinds import PAYMENTS, Kind
+from acquirer.terminals_sim.kinds import VOIDS
 from acquirer.terminals_sim.state import TerminalState
 
 PAID_STATES = frozenset({"paid", "confirmed", "signed_for"})
@@ -71,7 +72,7 @@ def compare(books: Books) -> Agreement:
         entry.rrn: entry.amount_minor
         for state in books.terminals.values()
         for entry in state.journal
-        if entry.state == "approved" and _is_payment(entry.kind)
+        if entry.state == "approved" and (_is_payment(entry.kind) or entry.kind in VOIDS)
     }
     bank = {t["rrn"]: left for t, left in _left(books.bank, "rrn", "original_rrn")}
     system = {

@@ -31,8 +31,10 @@ from acquirer.cli.logs import configure_logging
 from acquirer.cli.process import run_service
 from acquirer.cli.screen import Screen, styled
 from acquirer.cli.up import UpOptions, running_estate
+from acquirer.codecs.instalments import InstalmentTerms
 from acquirer.codecs.response_codes import in_words
 from acquirer.config.estate import Card, Estate, load_estate
+from acquirer.hosts_sim.bank.control import ask_code
 from acquirer.terminals_sim.client import TerminalClient
 from acquirer.terminals_sim.identity import card, courier, identity
 from acquirer.terminals_sim.link import TerminalLink, tcp
@@ -115,6 +117,7 @@ class _Day:
         """The whole day."""
         await self._open_terminals()
         await self._shop_hours()
+        await self._other_ways_to_pay()
         await self._a_bank_that_does_not_answer()
         await self._deliveries()
         await self._homeshop()
@@ -146,6 +149,26 @@ class _Day:
         mistake = await shop.sale(9900, self._card("grace"))
         self._say(SHOP_TERMINAL, "sale, grace", mistake)
         self._say(SHOP_TERMINAL, "… void of it", await shop.void(mistake.rrn))
+
+    async def _other_ways_to_pay(self) -> None:
+        self._chapter("At the counter: in six parts, by a code on a telephone, by a call")
+        counter = self.clients[COURIER_TERMINAL]
+        terms = InstalmentTerms(6, "P06", False)
+        parts = await counter.instalment(60000, self._card("kate"), terms)
+        self._say(COURIER_TERMINAL, "instalment, kate", parts)
+        if parts.repayment is not None:
+            first = _plain(parts.repayment.first_minor)
+            self._console.print(f"            │ first repayment {first}", style="dim")
+        code = await trio.to_thread.run_sync(ask_code, self._data, "grace")
+        shown = await counter.qr(4550, code)
+        self._say(COURIER_TERMINAL, "sale, grace shows a code", shown)
+        self._say(COURIER_TERMINAL, "… once more", await counter.qr(4550, code))
+        self._say(
+            COURIER_TERMINAL, "… a part given back", await counter.refund(1550, None, shown.rrn)
+        )
+        ivan = self._card("ivan")
+        called = await counter.moto(12900, ivan, ivan.cvn2)
+        self._say(COURIER_TERMINAL, "order by telephone, ivan", called)
 
     async def _a_bank_that_does_not_answer(self) -> None:
         self._chapter("Noon: the bank takes the money and loses the answer")
