@@ -82,7 +82,7 @@ class Merchant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         refund_fee, refund, blind_refund, refund_days, debt_limit_minor, offline_sale: as of the
             switch's file.
         keyed, moto, plans: likewise.
-        preauth_days, completion_over_percent: as of the switch's file.
+        preauth_days, completion_over_percent, tip_percent_max: as of the switch's file.
     """
 
     merchant_id: str
@@ -107,6 +107,7 @@ class Merchant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     plans: list[str] = []
     preauth_days: Days = 30
     completion_over_percent: Percent = 15
+    tip_percent_max: Percent = 0
     debt_limit_minor: NotNegative = 0
 
 

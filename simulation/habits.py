@@ -38,8 +38,14 @@ ORDER_REFUNDS_EACH_DAYS, ORDER_REFUNDS_DAY = 11, 4
 # On some days people pay in parts, show a code, or order by telephone.
 OTHERWISE = {"instalment": 14, "code_sale": 14, "mail_sale": 10}
 OTHERWISE_EACH_DAYS, OTHERWISE_DAY = 19, 18
-# On some days rooms are booked: amounts are held, taken, given up.
-PREAUTHS = {"preauth": 24, "completion": 48, "preauth_void": 8, "completion_void": 20}
+# On some days rooms are booked: amounts are held, taken, given up; and guests give tips.
+PREAUTHS = {
+    "preauth": 24,
+    "completion": 48,
+    "preauth_void": 8,
+    "completion_void": 20,
+    "tip": 16,
+}
 PREAUTH_EACH_DAYS, PREAUTH_DAY = 11, 6
 SHORT_DAY_MS = 400
 RIVALS = {"part": ("order", "cash")}

@@ -273,6 +273,15 @@ class Player:
         result = self._note(await self._client.offline_sale(amount_minor, card, code))
         self._cards_of[result.rrn] = card
 
+    async def _tip(self) -> None:
+        """What a guest adds to a sale, now and then too much, or a second time."""
+        sale = self._standing(kinds.SALE.name)
+        if sale is None:
+            await self._sale()
+            return
+        tip_minor = max(int(sale.amount_minor * self._draw.choice((0.05, 0.1, 0.2, 0.3))), 1)
+        self._note(await self._client.tip(tip_minor, sale.rrn))
+
     async def _preauth(self) -> None:
         """An amount that is held, and now and then let go at once."""
         card = self._draw.choice(self._cards)

@@ -221,6 +221,10 @@ class TerminalClient:
             kinds.COMPLETION_VOID, lambda: self.terminal.completion_void(rrn, shown)
         )
 
+    async def tip(self, tip_minor: int, rrn: str = "") -> Result:
+        """Add a tip to a sale of this terminal, the last one where no RRN is given."""
+        return await self.perform(kinds.TIP, lambda: self.terminal.tip(tip_minor, rrn))
+
     async def reverse(self) -> Result:
         """Reverse what waits for it, else the last approved reversible transaction."""
         return await self.perform(kinds.REVERSAL, self.terminal.reverse)

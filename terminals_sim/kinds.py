@@ -79,6 +79,7 @@ COMPLETION_ADVICE = Kind(
 COMPLETION_VOID = Kind(
     "completion_void", "0200", "200000", "21", condition_code="06", reversible=True
 )
+TIP = Kind("tip", "0220", "000000", "34", condition_code="00", repeated=True)
 REVERSAL = Kind("reversal", "0400", "", "", journaled=False)
 ORDER_QUERY = Kind("order_query", "0200", "380000", "71", journaled=False)
 ORDER_CARD = Kind("order_payment", "0200", "000000", "72", condition_code="00", reversible=True)
@@ -97,6 +98,7 @@ REPEATED = {
         MOTO_REFUND,
         OFFLINE_SALE,
         COMPLETION_ADVICE,
+        TIP,
         ORDER_CONFIRM,
         ORDER_RECEIPT,
         ORDER_CANCEL,

@@ -245,6 +245,8 @@ def _effect(after: TerminalState, encoding: str, request: Request, reply: Reply)
                 after = _moved(after, made, "completed", "approved")
         elif kind.name in kinds.COMPLETIONS:
             after = after.with_entry_changed(batch, stan, state="completed")
+        elif kind == kinds.TIP:
+            after = after.with_entry_changed(batch, stan, amount_minor=int(sent.get(4)))
         elif kind == kinds.ORDER_CANCEL:
             after = _given_back(after, batch, stan, reply)
         elif kind.name in kinds.REFUNDING:

@@ -105,6 +105,7 @@ ACTIONS: dict[str, tuple[Kind, Builder]] = {
         kinds.OFFLINE_SALE,
         lambda e, t, s: t.offline_sale(parse_amount(s.amount), _card(e, s), s.code),
     ),
+    "tip": (kinds.TIP, lambda e, t, s: t.tip(parse_amount(s.amount), s.rrn)),
     "pre-auth": (
         kinds.PREAUTH,
         lambda e, t, s: t.preauth(parse_amount(s.amount), _card(e, s)),

@@ -154,6 +154,28 @@ class Terminal(OrderRequests, SaleRequests, PreauthRequests, DownloadRequests):
             fields[38] = sale.approval_code
         return self._request(kinds.REFUNDS.get(sale.kind if sale else "", kinds.REFUND), fields)
 
+    def tip(self, tip_minor: int, rrn: str = "") -> Request:
+        """0220 type 34: what a guest adds to a sale of this terminal, the last one without an RRN.
+
+        Raises:
+            LocalRefusal: no such approved sale.
+        """
+        for entry in reversed(self.state.journal):
+            is_sale = entry.kind == kinds.SALE.name and entry.state == "approved"
+            if is_sale and rrn in ("", entry.rrn):
+                break
+        else:
+            raise LocalRefusal(f"no approved sale with RRN {rrn}" if rrn else "no sale to add to")
+        named = De61(entry.batch, entry.stan, entry.date)
+        fields = money(entry.amount_minor + tip_minor) | {
+            37: entry.rrn,
+            48: f"{tip_minor:012d}",
+            61: named.format(),
+        }
+        if entry.approval_code:
+            fields[38] = entry.approval_code
+        return self._request(kinds.TIP, fields)
+
     def offline_sale(self, amount_minor: int, presented: Presented, code: str) -> Request:
         """0220 000000, type 30: a sale that was approved by phone, with the code given there."""
         named = De61("0" * 6, "0" * 6, "0" * 4, BY_PHONE, "0" * 11)

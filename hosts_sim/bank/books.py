@@ -108,6 +108,8 @@ class Books(Holds):
             return self._refund(entry)
         if entry.kind == "completion":
             return self._complete(entry)
+        if entry.kind == "tip":
+            return self._tip(entry)
         if entry.kind == "advice" or (entry.forced and entry.kind != "balance"):
             return self._take(entry)
         return self._authorise(entry)
@@ -142,13 +144,26 @@ class Books(Holds):
         self._move(entry.token, -entry.amount_minor)
         return self._store(entry, "00")
 
+    def _tip(self, entry: Entry) -> Result:
+        """A sale has become so much more."""
+        sale = self._original(entry)
+        if sale is None:
+            return self._store(entry, "25")
+        if sale.kind not in PAID or sale.state != "approved":
+            return self._store(entry, "12", original_id=sale.id)
+        if entry.token != sale.token:
+            return self._store(entry, "14", original_id=sale.id)
+        self._move(entry.token, -entry.amount_minor)
+        return self._store(entry, "00", original_id=sale.id)
+
     def _void(self, entry: Entry) -> Result:
         original = self._original(entry)
         if original is None:
             return self._store(entry, "25")
         if original.kind == "preauth":
             return self._release(entry, original)
-        refusal = _void_refusal(original, entry, self._refunded(original))
+        tip_minor = self._tipped(original)
+        refusal = _void_refusal(original, entry, self._refunded(original), tip_minor)
         if not refusal and original.business_date < self._date(entry):
             # Cleared already: the money goes back by a refund.
             refusal = "12"
@@ -157,7 +172,12 @@ class Books(Holds):
         result = self._store(entry, "00", original_id=original.id)
         if original.state == "approved":
             self._note_void(original.id, "voided")
-            self._move(original.token, original.amount_minor)
+            self._db.execute(
+                "UPDATE transactions SET state = 'voided', undone_by = last_insert_rowid()"
+                " WHERE original_id = ? AND kind = 'tip' AND state = 'approved'",
+                (original.id,),
+            )
+            self._move(original.token, original.amount_minor + tip_minor)
             self._turn(original.original_id, COMPLETED, HELD)
         return result
 
@@ -174,7 +194,8 @@ class Books(Holds):
         if entry.token not in ("", original.token):
             return self._store(entry, "14", original_id=original.id)
         entry = replace(entry, token=original.token, masked=original.masked)
-        if not 0 < entry.amount_minor <= original.amount_minor - self._refunded(original):
+        whole_minor = original.amount_minor + self._tipped(original)
+        if not 0 < entry.amount_minor <= whole_minor - self._refunded(original):
             return self._store(entry, "61", original_id=original.id)
         self._move(original.token, entry.amount_minor)
         return self._store(entry, "00", original_id=original.id)
@@ -257,7 +278,12 @@ class Books(Holds):
             self._turn(undone.id, RELEASED, HELD)
         elif undone.state == "voided":
             self._put_state(undone.id, "approved")
-            self._move(undone.token, -undone.amount_minor)
+            self._db.execute(
+                "UPDATE transactions SET state = 'approved'"
+                " WHERE kind = 'tip' AND undone_by = ? AND state = 'voided'",
+                (void.id,),
+            )
+            self._move(undone.token, -undone.amount_minor - self._tipped(undone))
             self._turn(undone.original_id, HELD, COMPLETED)
 
     # Limits and dates.
@@ -289,9 +315,9 @@ def _repeat(known: Row, entry: Entry) -> Result:
     return Result(known.response_code, known.approval_code, known.balance_minor)
 
 
-def _void_refusal(original: Row, entry: Entry, refunded_minor: int) -> str:
+def _void_refusal(original: Row, entry: Entry, refunded_minor: int, tip_minor: int) -> str:
     if original.kind not in PAID or original.state == "declined" or refunded_minor:
         return "12"
     if entry.token and entry.token != original.token:
         return "14"
-    return "" if entry.amount_minor in (0, original.amount_minor) else "64"
+    return "" if entry.amount_minor in (0, original.amount_minor + tip_minor) else "64"

@@ -16,6 +16,7 @@ EntryKind = Literal[
     "sale",
     "preauth",
     "completion",
+    "tip",
     "void",
     "refund",
     "advice",

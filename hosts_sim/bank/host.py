@@ -20,6 +20,8 @@ from acquirer.hosts_sim.bank.entries import Entry, EntryKind, OriginalKey, Resul
 from acquirer.hosts_sim.bank.plans import KNOWN, Plans, repayment_of
 
 _ECHOED = (3, 4, 7, 11, 12, 13, 32, 37, 41, 42, 49)
+# Whose DE48 consists of items.
+_WITH_ITEMS = frozenset({"sale", "preauth", "tip"})
 _KINDS: dict[tuple[str, str], EntryKind] = {
     ("0100", "03"): "preauth",
     ("0200", "00"): "sale",
@@ -62,7 +64,8 @@ def entry_of(
         amount_minor = int(message.get(4) or 0)
         digits = message.get(2) or message.get(35).partition("D")[0]
         block = message.binary(52)
-        items = parse_items(message.get(48)) if kind in ("sale", "preauth") else {}
+        items = parse_items(message.get(48)) if kind in _WITH_ITEMS else {}
+        amount_minor = int(items.get("TP", amount_minor))
     except (RemoteFormatError, ValueError):
         return "30"
     if kind in ("reversal", "inquiry") and original is None:
@@ -136,8 +139,10 @@ def _kind(message: Message) -> EntryKind | None:
     if mti_class == "06":
         return "inquiry"
     kind = _KINDS.get((message.mti[:3] + "0", message.processing_code[:2]))
-    # What is told of a pre-authorisation, and not of itself, completes it.
-    return "completion" if kind == "advice" and message.get(90) else kind
+    if kind != "advice" or not message.get(90):
+        return kind
+    # What is told of an earlier transaction, and not of itself, adds to it or completes it.
+    return "tip" if message.get(48).startswith("TP") else "completion"
 
 
 def _own_key(message: Message) -> OriginalKey:

@@ -18,7 +18,7 @@ Row = dict[str, Any]
 # the sale that it undid has none any more.
 _BOOKED = (
     "CASE WHEN t.state <> 'approved' THEN 0"
-    " WHEN t.kind IN ('sale', 'advice', 'completion') THEN t.amount_minor"
+    " WHEN t.kind IN ('sale', 'advice', 'completion', 'tip') THEN t.amount_minor"
     " WHEN t.kind = 'refund' THEN -t.amount_minor ELSE 0 END"
 )
 _TRANSACTIONS = f"""

@@ -21,7 +21,7 @@ _INSERT = (
     " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 )
 # What may come from another terminal than its original.
-_FROM_ANYWHERE = frozenset({"refund", "completion", "void"})
+_FROM_ANYWHERE = frozenset({"refund", "completion", "void", "tip"})
 _MOVE = "UPDATE accounts SET balance_minor = balance_minor + ? WHERE token = ?"
 
 
@@ -144,6 +144,14 @@ class Rows:
             (entry.rrn, entry.token),
         ).fetchone()
         return Row(*row) if row else None
+
+    def _tipped(self, original: Row) -> int:
+        (tip_minor,) = self._db.execute(
+            "SELECT coalesce(sum(amount_minor), 0) FROM transactions"
+            " WHERE original_id = ? AND kind = 'tip' AND state = 'approved'",
+            (original.id,),
+        ).fetchone()
+        return int(tip_minor)
 
     def _refunded(self, original: Row) -> int:
         (refunded_minor,) = self._db.execute(

@@ -122,6 +122,22 @@ def card_sale(
     return tuple(posting for posting in (net, income) if posting.amount_minor)
 
 
+def tip(
+    sale_minor: int, tip_minor: int, rate: FeeRate, *, bank: str, merchant_id: str
+) -> tuple[Posting, ...]:
+    """Transfers of a tip: its fee is that of the whole less that of the sale.
+
+    >>> [p.amount_minor for p in tip(
+    ...     10040, 1000, FeeRate(basis_points=120), bank="demo", merchant_id="M1")]
+    [988, 12]
+    """
+    fee = fee_minor(sale_minor + tip_minor, rate) - fee_minor(sale_minor, rate)
+    receivable = scheme_account(bank)
+    net = Posting(receivable, merchant_account(merchant_id), tip_minor - fee, "tip")
+    income = Posting(receivable, MDR_INCOME, fee, "mdr")
+    return tuple(posting for posting in (net, income) if posting.amount_minor)
+
+
 def preauth(amount_minor: int, *, bank: str, merchant_id: str) -> tuple[Posting, ...]:
     """Transfers of a pre-authorisation, to be pending: what the merchant may get of the scheme."""
     return (Posting(scheme_account(bank), merchant_account(merchant_id), amount_minor, "preauth"),)

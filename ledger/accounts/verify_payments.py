@@ -25,13 +25,23 @@ def differ(condition: bool, text: str) -> None:
 
 def check_refunds(connection: Connection) -> None:
     """What is given back of a payment is at most what it was."""
-    refund, payment = journal.alias("refund"), journal.alias("payment")
+    refund, payment, tip = (journal.alias(name) for name in ("refund", "payment", "tip"))
+    tipped = (
+        select(func.coalesce(func.sum(tip.c.amount_minor), 0))
+        .where(
+            tip.c.original_id == payment.c.id,
+            tip.c.kind == Kind.TIP.value,
+            tip.c.state == State.APPROVED.value,
+        )
+        .correlate(payment)
+        .scalar_subquery()
+    )
     query = (
         select(
             payment.c.id,
             payment.c.rrn,
             payment.c.state,
-            payment.c.amount_minor,
+            (payment.c.amount_minor + tipped).label("amount_minor"),
             func.sum(refund.c.amount_minor).label("refunded_minor"),
         )
         .select_from(refund.outerjoin(payment, payment.c.id == refund.c.original_id))

@@ -29,6 +29,7 @@ class Kind(StrEnum):
     COMPLETION = "completion"
     COMPLETION_ADVICE = "completion_advice"
     COMPLETION_VOID = "completion_void"
+    TIP = "tip"
     REVERSAL = "reversal"
     UNKNOWN_ORIGINAL = "unknown_original"
     UNSUPPORTED = "unsupported"
@@ -74,6 +75,7 @@ class KindRow:
             completed, voided or expired.
         posts: whether an approved entry's own transfers come to exactly its amount.
         payment: as what a payment is counted, ``sale`` or ``order``; empty for no payment.
+        adds: whether its amount adds to an earlier payment's, so that it does not count by itself.
         gives_back: as what money that went back is counted; empty where none does.
         is_exception: whether it tells that an order could not be delivered.
         ruled_as: under which kind's name routes, stand-in and limits know it; None for its own.
@@ -87,6 +89,7 @@ class KindRow:
     holds: bool = False
     posts: bool = False
     payment: str = ""
+    adds: bool = False
     gives_back: str = ""
     is_exception: bool = False
     ruled_as: Kind | None = None
@@ -125,6 +128,9 @@ KINDS: Mapping[Kind, KindRow] = MappingProxyType(
         ),
         Kind.COMPLETION_VOID: KindRow(
             "void of a completion", BankMessage.VOID, Undo.BANK, undoes=True, gives_back="void"
+        ),
+        Kind.TIP: KindRow(
+            "tip", BankMessage.ADVICE, posts=True, payment="sale", adds=True, ruled_as=Kind.SALE
         ),
         Kind.REVERSAL: KindRow("reversal", gives_back="reversal"),
         Kind.UNKNOWN_ORIGINAL: KindRow("original of a reversal, never seen"),

@@ -32,7 +32,7 @@ from acquirer.ledger.journal.entries import (
 from acquirer.ledger.journal.ksns import TakeKsn
 from acquirer.ledger.journal.limits import LimitDaily
 from acquirer.ledger.journal.replies import Reply
-from acquirer.ledger.owed.advices import LimitAdvised, LimitRefunded
+from acquirer.ledger.owed.advices import LimitAdvised, LimitRefunded, LimitTipped
 from acquirer.ledger.store.configuration import ChangeConfiguration
 
 
@@ -196,6 +196,7 @@ Step = (
     | WriteOffSaf
     | LimitAdvised
     | LimitRefunded
+    | LimitTipped
     | LimitDaily
     | TakeKsn
     | QueueEvent

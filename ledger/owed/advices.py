@@ -35,6 +35,14 @@ _REFUNDED = Sql(
     )
 )
 
+_TIPPED = Sql(
+    select(func.coalesce(func.sum(journal.c.amount_minor), 0)).where(
+        journal.c.original_id == bindparam("payment_id"),
+        journal.c.kind == Kind.TIP.value,
+        text("journal.state = 'approved'"),
+    )
+)
+
 _ADVICE_OWED = Sql(
     select(saf.c.id).where(
         text("saf.kind IN ('advice', 'completion')"),
@@ -70,6 +78,24 @@ def limit_refunded(session: Session, step: LimitRefunded) -> bool:
     row = session.row(_REFUNDED, payment_id=step.payment_id)
     assert row is not None
     return bool(row[0] <= step.sum_minor_max)
+
+
+@dataclass(frozen=True, slots=True)
+class LimitTipped:
+    """Conditional on what a sale's tip comes to, this unit's included: exactly so much.
+
+    It stands where :class:`LimitRefunded` does.
+    """
+
+    payment_id: int
+    sum_minor: int
+
+
+def limit_tipped(session: Session, step: LimitTipped) -> bool:
+    """Whether it is so; inside the writer's transaction."""
+    row = session.row(_TIPPED, payment_id=step.payment_id)
+    assert row is not None
+    return bool(row[0] == step.sum_minor)
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,10 +45,12 @@ _saf_open = and_(saf.c.finished_at_ms.is_(None), saf.c.dead_at_ms.is_(None))
 _head = saf.alias("head")
 _before = saf.alias("before")
 
-# The payment that a refund gives back, the pre-authorisation that is completed.
+# The payment that a refund gives back or a tip adds to, the pre-authorisation that is completed.
 _refunded = (
     select(journal.c.original_id)
-    .where(journal.c.id == saf.c.original_id, text("saf.kind IN ('refund', 'completion')"))
+    .where(
+        journal.c.id == saf.c.original_id, text("saf.kind IN ('refund', 'completion', 'advice')")
+    )
     .correlate(saf)
     .scalar_subquery()
 )

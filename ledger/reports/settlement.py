@@ -178,19 +178,20 @@ def _count(line: ReportLine, row: Any) -> None:
     # PostgreSQL sums integers to a decimal.
     fee_minor = int(row.fee_minor)
     gives_back = KINDS[Kind(row.kind)].gives_back
+    one = 0 if KINDS[Kind(row.kind)].adds else 1
     if gives_back or row.state not in STANDING:
-        line.returned_count += 1
+        line.returned_count += one
         line.returned_minor += row.amount_minor
         if gives_back:
             line.fee_minor += fee_minor
             line.net_minor -= row.amount_minor + fee_minor
         else:
-            line.voided_count += 1
+            line.voided_count += one
             line.voided_minor += row.amount_minor
         return
     means = _means(row)
     if means == "card":
-        line.card_count += 1
+        line.card_count += one
         line.card_minor += row.amount_minor
     elif means == "cash":
         line.cash_count += 1

@@ -59,6 +59,7 @@ def takings(session: Session, merchant_id: str, business_date: str, currency_cod
     for kind, processing_code, count, amount_minor in session.rows(QUERY, **names):
         gives_back = bool(KINDS[Kind(kind)].gives_back)
         means = "back" if gives_back else means_of(processing_code)
+        count = 0 if KINDS[Kind(kind)].adds else count
         # PostgreSQL sums integers to a decimal.
         if means == "card":
             found.card_count += count

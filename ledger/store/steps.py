@@ -38,8 +38,10 @@ from acquirer.ledger.journal.steps import (
 from acquirer.ledger.owed.advices import (
     LimitAdvised,
     LimitRefunded,
+    LimitTipped,
     limit_advised,
     limit_refunded,
+    limit_tipped,
 )
 from acquirer.ledger.store import statements as sql
 from acquirer.ledger.store.configuration import ChangeConfiguration, change_configuration
@@ -217,6 +219,7 @@ RUN: Mapping[type[Any], Callable[[Session, Accounting, Any], bool]] = MappingPro
         ReviveSaf: _revive_saf,
         WriteOffSaf: _write_off_saf,
         LimitRefunded: lambda session, _accounting, step: limit_refunded(session, step),
+        LimitTipped: lambda session, _accounting, step: limit_tipped(session, step),
         LimitAdvised: lambda session, _accounting, step: limit_advised(session, step),
         LimitDaily: lambda session, _accounting, step: limit_daily(session, step),
         TakeKsn: lambda session, _accounting, step: take_ksn(session, step),

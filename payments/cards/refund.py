@@ -38,7 +38,7 @@ from acquirer.ledger.journal.steps import (
     UpdateEntry,
     UpdateOrder,
 )
-from acquirer.ledger.owed.advices import LimitRefunded
+from acquirer.ledger.owed.advices import LimitRefunded, LimitTipped
 from acquirer.payments.kernel.bank_codes import TO_BE_SENT_AGAIN, reading_of
 from acquirer.payments.kernel.bank_reply import brought_by
 from acquirer.payments.kernel.calendar import DAY_MS
@@ -50,6 +50,7 @@ from acquirer.payments.kernel.ports import Ports
 from acquirer.payments.kernel.ready_card import stored_pan
 from acquirer.payments.kernel.records import new_entry, refuse
 from acquirer.payments.kernel.references import Reference, find_original
+from acquirer.payments.kernel.tips import amount_with, tip_of
 from acquirer.routing.banks.choice import Route, RouteFacts, choose
 from acquirer.routing.outcomes import BankOutcome, NotSent, Replied
 
@@ -105,6 +106,9 @@ async def refund(ports: Ports, command: RefundRequested) -> Outcome:
         return await _refuse(ports, command, ResponseCode.NOT_PERMITTED_TO_TERMINAL)
     for _ in range(TRIES_MAX):
         payment = await find_original(ports, origin, command.reference)
+        tip = await tip_of(ports, payment) if payment else None
+        if payment is not None and tip is not None:
+            payment = replace(payment, amount_minor=amount_with(payment, tip))
         # One that is suspended gives back only what it names.
         is_blind = origin.merchant.blind_refund and not origin.merchant.suspended
         if payment is None and is_blind and command.pan is not None:
@@ -113,14 +117,16 @@ async def refund(ports: Ports, command: RefundRequested) -> Outcome:
             return await _refuse(ports, command, ResponseCode.NO_ORIGINAL)
         elif code := _refusal(ports, command, payment):
             return await _refuse(ports, command, code)
-        elif await ports.book.advice_is_owed(payment.id):
+        elif await ports.book.advice_is_owed(payment.id) or (
+            tip is not None and await ports.book.advice_is_owed(tip.id)
+        ):
             # Its bank does not know of it yet, and would refuse the refund for good.
             return await _refuse(ports, command, ResponseCode.INVALID_TRANSACTION)
         elif payment.claimed_by is not None:
             await trio.sleep(CLAIMED_WAIT_S)
             continue
         else:
-            outcome = await _give_back(ports, command, payment)
+            outcome = await _give_back(ports, command, payment, tip)
         if outcome is not None:
             return outcome
     raise BookBusy("the payment kept changing while it was to be refunded")
@@ -160,12 +166,18 @@ def _refusal(ports: Ports, command: RefundRequested, payment: Entry) -> str:
     return "" if payment.bank in ports.bank_settings else ResponseCode.NO_ROUTE
 
 
-async def _give_back(ports: Ports, command: RefundRequested, payment: Entry) -> Outcome | None:
-    """Refund a payment; None where it, or the merchant's balance, changed meanwhile."""
+async def _give_back(
+    ports: Ports, command: RefundRequested, payment: Entry, tip: Entry | None
+) -> Outcome | None:
+    """Refund a payment; None where it, or the merchant's balance, changed meanwhile.
+
+    Args:
+        payment: its amount with the tip's.
+    """
     pan = stored_pan(ports, payment)
     if pan is None and payment.card is not None:
         return await _refuse(ports, command, ResponseCode.SECURITY_FAILED)
-    refunded_minor, fee_minor = await _so_far(ports, command, payment)
+    refunded_minor, fee_minor = await _so_far(ports, command, payment, tip)
     sum_minor = refunded_minor + command.origin.named_minor
     if sum_minor > payment.amount_minor:
         return await _refuse(ports, command, ResponseCode.OVER_AMOUNT_LIMIT)
@@ -173,6 +185,8 @@ async def _give_back(ports: Ports, command: RefundRequested, payment: Entry) -> 
     # Its share of the fee, and whether it is the last, were decided on what was made before.
     held: tuple[Step, ...]
     held = (UpdateEntry.claim(payment.id, entry.id), LimitRefunded(payment.id, sum_minor))
+    if payment.kind is Kind.SALE:
+        held += (LimitTipped(payment.id, tip.amount_minor if tip else 0),)
     if rule := ports.refunds.get(payment.kind):
         further = await rule.begin(ports, payment, entry)
         if isinstance(further, str):
@@ -252,7 +266,9 @@ async def _record_and_ask(
     return await _settle(ports, payment, entry, outcome, is_whole=is_whole)
 
 
-async def _so_far(ports: Ports, command: RefundRequested, payment: Entry) -> tuple[int, int]:
+async def _so_far(
+    ports: Ports, command: RefundRequested, payment: Entry, tip: Entry | None
+) -> tuple[int, int]:
     """What was given back of a payment before, and what of its fee goes back with this refund.
 
     The shares of the fee of all refunds come to the fee, to the cent, once all is given back.
@@ -262,6 +278,8 @@ async def _so_far(ports: Ports, command: RefundRequested, payment: Entry) -> tup
     if command.origin.merchant.refund_fee == "keep":
         return refunded_minor, 0
     posted = await ports.book.postings_of_event(payment.id)
+    if tip is not None:
+        posted = [*posted, *await ports.book.postings_of_event(tip.id)]
     fee_minor = sum(one.amount_minor for one in posted if one.credit == MDR_INCOME)
     returned_minor = sum(one.detail.fee_minor for one in made if isinstance(one.detail, Refund))
     part_minor = refunded_minor + command.origin.named_minor
@@ -345,7 +363,9 @@ async def refund_in_doubt(ports: Ports, entry: Entry, now_ms: int) -> tuple[Step
         payment = await ports.book.entry(entry.original_id)
         made = await _made(ports, entry.original_id)
         refunded_minor = entry.amount_minor + sum(one.amount_minor for one in made)
-        is_whole = payment is not None and refunded_minor == payment.amount_minor
+        if payment is not None:
+            whole_minor = amount_with(payment, await tip_of(ports, payment))
+            is_whole = refunded_minor == whole_minor
     return (*await _stands(ports, payment, entry, is_whole=is_whole), owed)
 
 
@@ -356,5 +376,10 @@ async def _made(ports: Ports, payment_id: int) -> list[Entry]:
 
 
 async def sale_reversed(ports: Ports, sale: Entry, reversal: Entry) -> tuple[Step, ...] | str:
-    """A sale of which something was given back is not undone any more (12)."""
-    return await none_refunded(ports, sale)
+    """A sale that was given back in part, or has a tip, is not undone any more (12)."""
+    if await tip_of(ports, sale) is not None:
+        return ResponseCode.INVALID_TRANSACTION
+    none_given_back = await none_refunded(ports, sale)
+    if isinstance(none_given_back, str) or sale.kind is not Kind.SALE:
+        return none_given_back
+    return (*none_given_back, LimitTipped(sale.id, 0))

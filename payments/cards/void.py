@@ -19,11 +19,12 @@ from acquirer.ledger.journal.steps import (
     Step,
     UpdateEntry,
 )
-from acquirer.ledger.owed.advices import LimitRefunded
+from acquirer.ledger.owed.advices import LimitRefunded, LimitTipped
 from acquirer.payments.cards.bank_void import void_at_bank
 from acquirer.payments.kernel.commands import Command, Named, Outcome
 from acquirer.payments.kernel.ports import Ports
 from acquirer.payments.kernel.records import refuse
+from acquirer.payments.kernel.tips import amount_with, tip_of
 
 # What a void undoes.
 VOIDABLE = frozenset({Kind.SALE, Kind.INSTALMENT})
@@ -61,22 +62,35 @@ async def void(ports: Ports, command: VoidRequested) -> Outcome:
     sale = await ports.book.find_entry(
         origin.terminal_id, command.sale.batch, command.sale.stan, Role.ORIGINAL
     )
-    code = _refusal(ports, command, sale)
+    tip = await tip_of(ports, sale) if sale is not None else None
+    code = _refusal(ports, command, sale, tip)
     if sale is None or code:
         return await refuse(ports, origin, Kind.VOID, code or ResponseCode.NO_ORIGINAL)
+    if tip is not None and await ports.book.advice_is_owed(tip.id):
+        # Its bank does not know of it yet, and would refuse to void the whole.
+        return await refuse(ports, origin, Kind.VOID, ResponseCode.INVALID_TRANSACTION)
+
+    def given_back(entry: Entry) -> tuple[Step, ...]:
+        back = PostReversed(sale.id, entry.id, entry.business_date)
+        if tip is None:
+            return (back,)
+        voided = UpdateEntry.unclaimed(tip.id, State.VOIDED)
+        return (back, voided, PostReversed(tip.id, entry.id, entry.business_date))
+
+    tip_minor = tip.amount_minor if tip else 0
     return await void_at_bank(
         ports,
         origin,
         Kind.VOID,
         sale,
         command.condition_code,
-        lambda entry: (PostReversed(sale.id, entry.id, entry.business_date),),
-        # Not one that was refunded in part.
-        holds=(LimitRefunded(sale.id, 0),),
+        given_back,
+        # Not one that was refunded in part, or is given a tip at this moment.
+        (LimitRefunded(sale.id, 0), LimitTipped(sale.id, tip_minor)),
     )
 
 
-def _refusal(ports: Ports, command: VoidRequested, sale: Entry | None) -> str:
+def _refusal(ports: Ports, command: VoidRequested, sale: Entry | None, tip: Entry | None) -> str:
     """The code that refuses this void, or the empty string."""
     if sale is None or sale.kind is not command.of or command.rrn != sale.rrn:
         return ResponseCode.NO_ORIGINAL
@@ -93,9 +107,10 @@ def _refusal(ports: Ports, command: VoidRequested, sale: Entry | None) -> str:
     amount_minor = command.origin.named_minor
     if sale.kind is Kind.INSTALMENT and amount_minor != sale.amount_minor:
         return ResponseCode.AMOUNT_DIFFERS
-    if amount_minor > sale.amount_minor:
+    whole_minor = amount_with(sale, tip)
+    if amount_minor > whole_minor:
         return ResponseCode.OVER_AMOUNT_LIMIT
-    return ResponseCode.INVALID_AMOUNT if amount_minor < sale.amount_minor else ""
+    return ResponseCode.INVALID_AMOUNT if amount_minor < whole_minor else ""
 
 
 async def void_reversed(ports: Ports, void: Entry, reversal: Entry) -> tuple[Step, ...] | str:
@@ -115,4 +130,7 @@ async def void_reversed(ports: Ports, void: Entry, reversal: Entry) -> tuple[Ste
         set_claim=True,
         claimed_by=void.id,
     )
-    return (stands,)
+    tip = await tip_of(ports, sale, State.VOIDED)
+    if tip is None:
+        return (stands,)
+    return (stands, UpdateEntry(tip.id, (State.VOIDED,), state=State.APPROVED))

@@ -158,7 +158,7 @@ _SHAPES: dict[BankMessage, _Shape] = {
     BankMessage.COMPLETION: _Shape(
         "0220", "000000", (2, 4, 14, 18, 22, 25, 35, 38, 52, 53, 55, 90), repeatable=True
     ),
-    BankMessage.ADVICE: _Shape("0220", "000000", (*_SALE, 38, 39), repeatable=True),
+    BankMessage.ADVICE: _Shape("0220", "000000", (*_SALE, 38, 39, 90), repeatable=True),
     BankMessage.REVERSAL: _Shape("0400", "000000", (2, 4, 38, 39, 90), repeatable=True),
     BankMessage.INQUIRY: _Shape("0600", "330000", (90,)),
 }

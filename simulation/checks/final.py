@@ -30,11 +30,13 @@ _BANK_KINDS = "'sale', 'advice', 'completion'"
 # Troubles by which a terminal may lose its keys.
 EXPLAIN_KEYS = frozenset({"restore", "other_lmk"})
 CASH = "assets:courier:"
-# What is left of a payment once its refunds are taken off.
+# What is left of a payment with its tip, once its refunds are taken off.
 # Whose journals tell apart what the books do not.
 AT_TERMINALS = frozenset({*PAYMENTS, kinds.QR.name, kinds.MOTO.name})
 _LEFT = (
-    "amount_minor - (SELECT coalesce(sum(r.amount_minor), 0) FROM {0} r"
+    "amount_minor + (SELECT coalesce(sum(t.amount_minor), 0) FROM {0} t"
+    " WHERE t.original_id = {0}.id AND t.kind = 'tip' AND t.state = 'approved')"
+    " - (SELECT coalesce(sum(r.amount_minor), 0) FROM {0} r"
     " WHERE r.original_id = {0}.id AND r.kind = 'refund' AND r.state = 'approved')"
 )
 
@@ -224,8 +226,8 @@ def _money(auditor: Auditor, bank: sqlite3.Connection, by_card: dict[str, int]) 
     spent = dict(
         bank.execute(
             "SELECT token, sum(CASE kind WHEN 'refund' THEN -amount_minor ELSE amount_minor END)"
-            f" FROM transactions WHERE kind IN ({_BANK_KINDS}, 'refund') AND state = 'approved'"
-            " OR state = 'held' GROUP BY token"
+            f" FROM transactions WHERE kind IN ({_BANK_KINDS}, 'tip', 'refund')"
+            " AND state = 'approved' OR state = 'held' GROUP BY token"
         )
     )
     for token, masked, balance, opening in bank.execute(

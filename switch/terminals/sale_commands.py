@@ -11,14 +11,24 @@ from acquirer.codecs.private_fields import De61
 from acquirer.payments.cards.instalment import InstalmentRequested
 from acquirer.payments.cards.offline_sale import OfflineSaleTold
 from acquirer.payments.cards.sale import SaleRequested
+from acquirer.payments.cards.tip import TipTold
 from acquirer.payments.kernel.bank_reply import is_approval_code
 from acquirer.payments.kernel.commands import PresentedCard
-from acquirer.switch.terminals.commands import CODE_SHOWN, CODE_TAG, card_of, digits_of
+from acquirer.switch.terminals.commands import (
+    CODE_SHOWN,
+    CODE_TAG,
+    card_of,
+    digits_of,
+    has_card,
+    pan_of,
+    reference_of,
+)
 from acquirer.switch.terminals.request import Request
 
 CODE_DIGITS = 19
 # DE61.4 of an offline sale: approved by phone, or by the terminal in its bank's place.
 OFFLINE_MODES = frozenset({"01", "02"})
+TIP_DIGITS = 12
 _OF_CARD = (2, 14, 23, 35, 36, 52, 55)
 
 
@@ -68,3 +78,16 @@ def _shown(request: Request) -> PresentedCard:
     return PresentedCard(
         None, entry_mode=message.get(22), condition_code=message.get(25), code=code
     )
+
+
+def tip_told(request: Request) -> TipTold:
+    """MTI 0220, DE3 000000, type 34; DE48 is the tip.
+
+    Raises:
+        RemoteFormatError: DE48 is not 12 digits.
+    """
+    digits = request.message.get(48)
+    if len(digits) != TIP_DIGITS:
+        raise RemoteFormatError("a tip is 12 digits", field="48")
+    pan = pan_of(request)[0] if has_card(request) else None
+    return TipTold(request.origin, reference_of(request), int(digits), pan)

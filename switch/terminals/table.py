@@ -26,6 +26,7 @@ from acquirer.payments.cards.preauth import preauth, preauth_void
 from acquirer.payments.cards.refund import refund
 from acquirer.payments.cards.reversal import reversal
 from acquirer.payments.cards.sale import sale
+from acquirer.payments.cards.tip import tip
 from acquirer.payments.cards.void import void
 from acquirer.payments.kernel.commands import Command, Outcome, Repeat
 from acquirer.payments.kernel.ports import Ports
@@ -123,6 +124,7 @@ _PREAUTH_VOID = _pays(preauth_void, preauth_commands.preauth_void_requested)
 _COMPLETION = _pays(completion, preauth_commands.completion_requested)
 _COMPLETION_ADVICE = _pays(completion_advice, preauth_commands.completion_told)
 _COMPLETION_VOID = _pays(completion_void, preauth_commands.completion_void_requested)
+_TIP = _pays(tip, sale_commands.tip_told)
 _OFFLINE_SALE = _pays(offline_sale, sale_commands.offline_sale_told)
 _ORDER_QUERY = _pays(order_query, commands.order_queried)
 _ORDER_PAYMENT = _pays(order_payment, commands.order_payment_requested)
@@ -188,6 +190,9 @@ FINANCIAL: dict[tuple[str, str, str], Transaction] = {
     ),
     ("0220", "000000", "30"): Transaction(
         Kind.OFFLINE_SALE, _OFFLINE_SALE, (*_CARD, 38, 61), any_batch=True
+    ),
+    ("0220", "000000", "34"): Transaction(
+        Kind.TIP, _TIP, (3, 4, 11, 38, 41, 42, 48, 49, 61), looks_back=True, any_batch=True
     ),
     ("0100", "030000", "10"): Transaction(Kind.PREAUTH, _PREAUTH, _CARD, conditions=PREAUTH),
     ("0100", "200000", "11"): _referring(Kind.PREAUTH_VOID, _PREAUTH_VOID),

@@ -101,7 +101,7 @@ class Tally:
             labels = (KINDS[entry.kind].payment, means, entry.merchant_id)
             minor = self._payments_minor.labels(*labels, entry.currency_code)
             counters = self._of_kind[key] = (self._payments.labels(*labels), minor)
-        counters[0].inc()
+        counters[0].inc(0 if KINDS[entry.kind].adds else 1)
         counters[1].inc(entry.amount_minor)
 
     def _count_given_back(self, entry: Entry, steps: Sequence[Step]) -> None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import structlog
 import trio
 
+from acquirer.codecs.bank_items import build_items
 from acquirer.codecs.bank_kinds import BankMessage
 from acquirer.ledger.errors import BookError
 from acquirer.ledger.journal.entries import (
@@ -23,6 +24,8 @@ from acquirer.ledger.journal.entries import (
     SafItem,
     State,
 )
+from acquirer.ledger.journal.kinds import Kind
+from acquirer.ledger.journal.replies import twelve_digits
 from acquirer.ledger.journal.steps import (
     FinishSaf,
     Step,
@@ -167,8 +170,8 @@ class SafWorker:
         try:
             original = await book.entry(item.original_id)
             refunded = None
-            names_another = item.kind in (BankMessage.REFUND, BankMessage.COMPLETION)
-            if names_another and original is not None and original.original_id:
+            is_told = item.kind is not BankMessage.REVERSAL
+            if is_told and original is not None and original.original_id:
                 refunded = await book.entry(original.original_id)
             # A payment by a code has no card, and its bank knows it by its numbers.
             if original is not None and (original.card or item.kind is not BankMessage.ADVICE):
@@ -247,8 +250,9 @@ def saf_request(
     Args:
         original: the entry that the item is about; of a refund, the refund's own.
         refunded: of a refund, the payment that it gives back; of a completion, the
-            pre-authorisation.
+            pre-authorisation; of a tip, the sale.
     """
+    sale = refunded if original.kind is Kind.TIP else None
     about = original if item.kind is BankMessage.REVERSAL else refunded
     settings = context.ports.bank_settings[item.bank]
     merchant = context.ports.business().merchants.get(original.merchant_id)
@@ -267,7 +271,8 @@ def saf_request(
         pan=context.ports.vault.open(original.card) if original.card else None,
         processing_code=original.processing_code,
         condition_code=CONDITION_CODES.get(item.kind, "00"),
-        amount_minor=original.amount_minor,
+        amount_minor=original.amount_minor + (sale.amount_minor if sale else 0),
+        additional=build_items({"TP": twelve_digits(original.amount_minor)}) if sale else "",
         currency_code=original.currency_code,
         approval_code=(refunded or original).approval_code,
         original=original_data(about, settings.acquirer_id) if about else None,

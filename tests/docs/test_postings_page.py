@@ -14,6 +14,7 @@ from acquirer.ledger.accounts.postings import (
     completion,
     preauth,
     refund,
+    tip,
 )
 from acquirer.ledger.journal.kinds import Kind
 from acquirer.switch.operators.saf import write_off_posting
@@ -30,6 +31,7 @@ def _write_off(message: BankMessage) -> tuple[Any, ...]:
 TAKEN_MINOR, BESIDE = completion(11_000, 10_000, FeeRate(120), bank="B", merchant_id="M")
 EVENTS: dict[str, tuple[Any, ...]] = {
     "card sale of 100.00": card_sale(10_000, FeeRate(120), bank="B", merchant_id="M"),
+    "tip of 10.00 on a sale of 100.40": tip(10_040, 1_000, FeeRate(120), bank="B", merchant_id="M"),
     "pre-authorisation of 100.00, pending": preauth(10_000, bank="B", merchant_id="M"),
     "completion of it for 110.00: taken of what is pending": preauth(
         TAKEN_MINOR, bank="B", merchant_id="M"

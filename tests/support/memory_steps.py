@@ -43,7 +43,7 @@ from acquirer.ledger.journal.steps import (
     UpdateEntry,
     UpdateOrder,
 )
-from acquirer.ledger.owed.advices import LimitAdvised, LimitRefunded
+from acquirer.ledger.owed.advices import LimitAdvised, LimitRefunded, LimitTipped
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +256,16 @@ def _limit_daily(rows: Tables, step: LimitDaily) -> bool:
     return (len(amounts) if step.measure == "count" else sum(amounts)) <= step.maximum
 
 
+def _limit_tipped(rows: Tables, step: LimitTipped) -> bool:
+    amounts = [
+        entry.amount_minor
+        for entry in rows.entries.values()
+        if entry.original_id == step.payment_id and entry.kind is Kind.TIP
+        if entry.state is State.APPROVED
+    ]
+    return sum(amounts) == step.sum_minor
+
+
 def _put_order(rows: Tables, step: PutOrder) -> bool:
     new = step.order
     key = (new.merchant_id, new.order_no)
@@ -326,6 +336,7 @@ RUN: Mapping[type[Any], Callable[[Tables, Any], bool]] = MappingProxyType(
         LimitBalance: _limit_balance,
         LimitAdvised: _limit_advised,
         LimitRefunded: _limit_refunded,
+        LimitTipped: _limit_tipped,
         LimitDaily: _limit_daily,
         PutOrder: _put_order,
         UpdateOrder: _update_order,

@@ -495,6 +495,25 @@ class PosTerminal:
         }
         return self.frame(mti, {n: value for n, value in fields.items() if value is not None})
 
+    def tip(
+        self,
+        card: Card,
+        sale_minor: int,
+        tip_minor: int,
+        original: Reply,
+        changes: Mapping[int, str | bytes] | None = None,
+    ) -> bytes:
+        """0220, DE3 000000, type 34, of the sale with this reply."""
+        fields = self.sale_fields(card, sale_minor + tip_minor, pin="") | {
+            37: original[37],
+            38: original[38],
+            48: f"{tip_minor:012d}",
+            60: f"34{self.batch}00050",
+            61: f"{self.batch}{original[11]}{original[13]}",
+            **(changes or {}),
+        }
+        return self.frame("0220", fields)
+
     def reversal(self, frame: bytes, reason: str = "98") -> bytes:
         """0400 of the request in ``frame``: its STAN, DE3, DE4, DE25 and DE60."""
         original = Reply.of(frame[2:])

@@ -44,7 +44,8 @@ NAMES = {
     2: "PAN", 3: "processing code", 4: "amount", 11: "STAN", 12: "local time", 13: "local date",
     14: "expiry", 15: "business date", 22: "entry mode", 25: "condition code",
     26: "PIN capture code", 35: "track 2", 37: "RRN", 38: "approval code", 39: "response code",
-    41: "terminal", 42: "merchant", 49: "currency", 52: "PIN block", 53: "security control",
+    41: "terminal", 42: "merchant", 48: "tip", 49: "currency", 52: "PIN block",
+    53: "security control",
     54: "balances", 59: "items", 60: "type, batch, network code", 61: "original", 62: "private",
     63: "private",
     64: "MAC",
@@ -178,6 +179,8 @@ async def _otherwise(desk: Desk, card: Card) -> None:
 
 async def _preauths(desk: Desk, card: Card) -> None:
     pos = desk.pos
+    sale = await desk.line.ask(pos.sale(card, 8_000))
+    await desk.ask("tip adjustment", pos.tip(card, 8_000, 800, sale))
     given_up = await desk.line.ask(pos.preauth(card, 20_001))
     void = pos.about("preauth_void", card, 20_001, given_up)
     await desk.ask("void of a pre-authorisation", void)

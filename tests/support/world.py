@@ -436,7 +436,7 @@ class World:
         theirs = {
             row["rrn"]: row["amount_minor"]
             for row in self.bank_rows()
-            if row["state"] == "approved" and row["kind"] in ("sale", "advice", "completion")
+            if row["state"] == "approved" and row["kind"] in ("sale", "advice", "completion", "tip")
         }
         assert theirs == ours
         held = {

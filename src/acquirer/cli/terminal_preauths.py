@@ -1,4 +1,4 @@
-"""``acquirer terminal``: pre-authorisations, their completions, and the voids of both."""
+"""``acquirer terminal``: pre-authorisations, their completions, the voids of both; and tips."""
 
 from __future__ import annotations
 
@@ -94,6 +94,20 @@ def complete_void(
     """
     number, shown = _number(rrn), _shown(context.obj, card, entry)
     play(context.obj, lambda client: client.completion_void(number, shown))
+
+
+@preauth_app.command()
+def tip(
+    context: typer.Context,
+    amount: AmountOption,
+    rrn: Annotated[str, typer.Option("--rrn", help="RRN of the sale, or last.")] = "last",
+) -> None:
+    """Add a tip to a sale of this terminal.
+
+    Example: acquirer terminal --tid 10000001 --data shop tip --amount 2.00
+    """
+    tip_minor, number = amount_of(amount), _number(rrn)
+    play(context.obj, lambda client: client.tip(tip_minor, number))
 
 
 def _number(rrn: str) -> str:
