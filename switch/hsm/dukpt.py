@@ -14,6 +14,7 @@ from acquirer.codecs.pan import Pan
 from acquirer.config.business import ProfileSettings
 from acquirer.payments.kernel.commands import PinKey
 
+MAC, PIN, ZONE_PIN, COMPARE = "GW", "G0", "CC", "BE"
 # The sum of its digits and of the counter's five is a KSN's length under TDES; AES does not ask.
 DESCRIPTOR = "A05"
 # A courier's password is bound to no card.
@@ -32,13 +33,13 @@ class Caller(Protocol):
 
 async def mac_ok(hsm: Caller, profile: ProfileSettings, ksn: str, data: bytes, mac: bytes) -> bool:
     """Whether a request's MAC is right under the key of its serial number (GW)."""
-    head = f"GW11{_base(profile)}{DESCRIPTOR}{ksn}{mac.hex().upper()}{len(data):04d}"
+    head = f"{MAC}11{_base(profile)}{DESCRIPTOR}{ksn}{mac.hex().upper()}{len(data):04d}"
     return await hsm.holds(head.encode("ascii") + data + _tail(profile))
 
 
 async def mac(hsm: Caller, profile: ProfileSettings, ksn: str, data: bytes) -> bytes:
     """The MAC of the reply to a request of this serial number (GW), 16 hexadecimal digits."""
-    head = f"GW41{_base(profile)}{DESCRIPTOR}{ksn}{len(data):04d}"
+    head = f"{MAC}41{_base(profile)}{DESCRIPTOR}{ksn}{len(data):04d}"
     return await hsm.call(head.encode("ascii") + data + _tail(profile))
 
 
@@ -51,24 +52,24 @@ async def pin_under(hsm: Caller, key: PinKey, zpk: str, pin_block: bytes, pan: P
     profile, account = _profile(key), pan.account_number
     base, digits = _base(profile), pin_block.hex().upper()
     if not _is_aes(profile):
-        body = f"G0{base}{zpk}{DESCRIPTOR}{key.ksn}{digits}0101{account}"
+        body = f"{PIN}{base}{zpk}{DESCRIPTOR}{key.ksn}{digits}0101{account}"
         return await hsm.call(body.encode("ascii"))
-    head = f"G0{base}{profile.pin_zpk_block}{DESCRIPTOR}{key.ksn}{digits}4801{pan.digits};"
+    head = f"{PIN}{base}{profile.pin_zpk_block}{DESCRIPTOR}{key.ksn}{digits}4801{pan.digits};"
     fields = await hsm.call(head.encode("ascii") + _tail(profile))
     if zpk == profile.pin_zpk:
         return fields
     block = fields[2:18].decode("latin-1")
-    return await hsm.call(f"CC{profile.pin_zpk}{zpk}12{block}0101{account}".encode("latin-1"))
+    return await hsm.call(
+        f"{ZONE_PIN}{profile.pin_zpk}{zpk}12{block}0101{account}".encode("latin-1")
+    )
 
 
 async def password_ok(hsm: Caller, key: PinKey, pin_block: bytes, pin_under_lmk: str) -> bool:
     """Whether a PIN block without PAN holds a courier's password (G0, then BE)."""
     zpk = _profile(key).pin_zpk
-    block = (await pin_under(hsm, key, zpk, pin_block, NO_PAN))[2:18]
-    return await hsm.holds(
-        b"BE%b%b01%b%b"
-        % (zpk.encode(), block, NO_PAN.account_number.encode(), pin_under_lmk.encode())
-    )
+    block = (await pin_under(hsm, key, zpk, pin_block, NO_PAN))[2:18].decode("latin-1")
+    body = f"{COMPARE}{zpk}{block}01{NO_PAN.account_number}{pin_under_lmk}"
+    return await hsm.holds(body.encode("latin-1"))
 
 
 def _profile(key: PinKey) -> ProfileSettings:

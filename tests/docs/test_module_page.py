@@ -9,7 +9,7 @@ from module_talk import PAGE, REQUESTS, talk
 from terminal_talk import MARK, Frames, page_with
 
 from acquirer.payments.kernel.errors import KEY_CODES, PIN_BLOCK_CODES
-from acquirer.switch.hsm import client, failover
+from acquirer.switch.hsm import client, dukpt, failover
 
 # Texts of two letters that the code has for something else: replies, key schemes.
 NO_COMMANDS = {"ND", "UX", "TY"}
@@ -36,7 +36,7 @@ def test_every_command_of_the_switch_is_explained() -> None:
     """What the switch's own code sends has a heading, and nothing else has."""
     parts = [
         node.value.decode() if isinstance(node.value, bytes) else node.value
-        for module in (client, failover)
+        for module in (client, dukpt, failover)
         for node in ast.walk(ast.parse(inspect.getsource(module)))
         if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes)
     ]

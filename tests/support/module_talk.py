@@ -15,13 +15,14 @@ from unittest import mock
 import trio
 import trio.testing
 from pos_terminal import pin_block
-from terminal_talk import Desk, Frames, des, page_with, run, talk_at
+from terminal_talk import Desk, Frames, derived, des, page_with, run, talk_at
 
 from acquirer.config.addresses import TcpAddress
 from acquirer.hsm_sim.conversation import Conversation
 from acquirer.hsm_sim.operator import variant_test_lmk, wrap_key
 from acquirer.payments.kernel.vault import data_key_with_check
 from acquirer.simulation.module import DEADLINE_S, HEADER_LENGTH
+from acquirer.simulation.parties import couriers
 from acquirer.simulation.world import World
 from acquirer.switch.hsm import transport
 from acquirer.switch.hsm.client import DEK, Hsm
@@ -31,7 +32,7 @@ from acquirer.switch.hsm.modules import data_key_proof
 PAGE = Path(__file__).parents[2] / "docs" / "interfaces" / "security-module.md"
 CHECK_EVERY_S = 5.0
 MODULE = "10.0.0.5:1500"
-KEY, REST, COUNTED = -1, -2, -3
+KEY, REST, COUNTED, DECIMAL = -1, -2, -3, -4
 Row = tuple[tuple[str, int], ...]
 _MAC: Row = (
     ("mode", 1), ("input format", 1), ("MAC size", 1), ("algorithm", 1), ("padding", 1),
@@ -43,6 +44,7 @@ _DATA: Row = (
 )  # fmt: skip
 _WORKING: Row = (("TMK", KEY), ("schemes and KCV type", REST))
 _BLOCK: Row = (("PIN block", 16),)
+_TRANSLATED: Row = (("PIN length", 2), *_BLOCK, ("format", 2))
 REQUESTS: dict[str, Row] = {
     "NC": (),
     "M0": _DATA,
@@ -54,14 +56,25 @@ REQUESTS: dict[str, Row] = {
     "BU": (("key type code", 2), ("length flag", 1), ("key", KEY), ("key type", REST)),
     "M6": _MAC,
     "M8": (*_MAC, ("MAC", REST)),
+    "GW": (),
+    "G0": (),
+    "CC": (
+        ("ZPK", KEY), ("other ZPK", KEY), ("PIN length max", 2), *_BLOCK, ("source format", 2),
+        ("target format", 2), ("account", 12),
+    ),
+    "BE": (("ZPK", KEY), *_BLOCK, ("format", 2), ("account", 12), ("PIN under LMK", REST)),
     "CA": (
         ("TPK", KEY), ("ZPK", KEY), ("PIN length max", 2), *_BLOCK, ("source format", 2),
         ("target format", 2), ("account", 12),
     ),
     "BC": (("TPK", KEY), *_BLOCK, ("format", 2), ("account", 12), ("PIN under LMK", REST)),
 }  # fmt: skip
-# The same commands for a terminal's tracks, by how the request goes on.
-TRACK_REQUESTS: dict[str, Row] = {
+_DERIVED: Row = (
+    ("mode", 1), ("method", 1), ("flag", 1), ("BDK", KEY), ("KSN descriptor", 3), ("KSN", 20),
+)  # fmt: skip
+_FROM_DERIVED: Row = (("flag", 1), ("BDK", KEY), ("ZPK", KEY), ("KSN descriptor", 3))
+# Commands whose requests differ, by how they begin.
+BEGUN_REQUESTS: dict[str, Row] = {
     "A01": (
         ("mode", 1), ("key type", 3), ("scheme", 1), (";, for a TMK", 2), ("TMK", KEY),
         ("scheme under it", 1),
@@ -70,10 +83,24 @@ TRACK_REQUESTS: dict[str, Row] = {
         ("mode", 2), ("input format", 1), ("output format", 1), ("key type", 3), ("TDK", KEY),
         ("length and data", COUNTED),
     ),
+    "GW1": (*_DERIVED, ("MAC", 16), ("length and data", DECIMAL)),
+    "GW4": (*_DERIVED, ("length and data", DECIMAL)),
+    "G0~": (
+        *_FROM_DERIVED, ("KSN", 20), *_BLOCK, ("source format", 2), ("target format", 2),
+        ("account", 12),
+    ),
+    "G0*": (
+        *_FROM_DERIVED, ("KSN", 24), ("PIN block", 32), ("source format", 2),
+        ("target format", 2), ("card number, ;, LMK", REST),
+    ),
 }  # fmt: skip
-TRACK_REPLIES: dict[str, Row] = {
+BEGUN_REPLIES: dict[str, Row] = {
     "A01": (("key under LMK", KEY), ("key under TMK", KEY), ("KCV", 6)),
     "M200": (("length and data", COUNTED),),
+    "GW1": (),
+    "GW4": (("MAC", 16),),
+    "G0~": _TRANSLATED,
+    "G0*": _TRANSLATED,
 }
 _PAIR: Row = (("key under TMK", KEY), ("key under LMK", KEY))
 REPLIES: dict[str, Row] = {
@@ -86,20 +113,25 @@ REPLIES: dict[str, Row] = {
     "HA": _PAIR,
     "BU": (("KCV", REST),),
     "M6": (("MAC", REST),),
-    "CA": (("PIN length", 2), *_BLOCK, ("format", 2)),
+    "CA": _TRANSLATED,
+    "CC": _TRANSLATED,
 }
 
 
 def _size(size: int, text: str) -> int:
     if size == KEY:
+        if text[:1] == "S":
+            return 1 + int(text[2:6])
         return 33 if text[:1] in ("U", "X") else 16
+    if size == DECIMAL:
+        return 4 + int(text[:4])
     if size == COUNTED:
         return 4 + int(text[:4], 16)
     return len(text) if size == REST else size
 
 
-def _of_track(asked: str) -> str:
-    return next((head for head in TRACK_REQUESTS if asked.startswith(head)), "")
+def _begun(asked: str) -> str:
+    return next((head for head in BEGUN_REQUESTS if asked.startswith(head)), "")
 
 
 def shown(frame: bytes, asked: str = "") -> str:
@@ -113,12 +145,12 @@ def shown(frame: bytes, asked: str = "") -> str:
     text = frame[4 + HEADER_LENGTH :].decode("latin-1")
     if code in REQUESTS:
         lines.append(f"{code}  command")
-        head = _of_track(code + text)
-        row = TRACK_REQUESTS[head] if head else REQUESTS[code]
+        head = _begun(code + text)
+        row = BEGUN_REQUESTS[head] if head else REQUESTS[code]
     else:
-        head = _of_track(asked)
+        head = _begun(asked)
         lines.append(f"{code}  reply, error code {text[:2]}")
-        known = TRACK_REPLIES[head] if head else REPLIES.get(asked[:2], ())
+        known = BEGUN_REPLIES[head] if head else REPLIES.get(asked[:2], ())
         row, text = known if text[:2] == "00" else (), text[2:]
     for name, size in row:
         part, text = text[: _size(size, text)], text[_size(size, text) :]
@@ -170,6 +202,10 @@ async def _wrong(desk: Desk) -> None:
     await desk.line.ask(pos.sale(card, 1251)[:-8] + b"00000000")
     fields = pos.sale_fields(card, 1252) | {52: pin_block(pos.tmk, card.pin, card.pan)}
     await desk.line.ask(pos.frame("0200", fields))
+    till = derived(desk, "10000014")
+    till.counter, till.stan = 10, 10
+    courier = next(one for one in couriers() if one.courier_id[1:] == till.terminal_id)
+    await desk.line.ask(till.courier(courier.courier_id, courier.password))
 
 
 # A frame's name, what its request begins with and its reply: the first that fits is shown.
@@ -191,6 +227,12 @@ NAMES = (
     ("password compared", r"BC", r"BD00"),
     ("terminal's track key", r"A0130B", r""),
     ("track opened", r"M2001130B", r""),
+    ("derived MAC verified", r"GW1", r"GX00"),
+    ("derived MAC made", r"GW4", r""),
+    ("PIN under a derived key", r"G0~", r""),
+    ("PIN under a derived AES key", r"G0\*", r""),
+    ("PIN from key to key", r"CC", r""),
+    ("password under a zone key", r"BE", r"BF00"),
     ("key of the data key", r"A0000B", r""),
     ("data key enciphered", r"M0", r""),
 )

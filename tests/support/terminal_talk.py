@@ -192,7 +192,8 @@ async def _preauths(desk: Desk, card: Card) -> None:
     await desk.ask("completion advice", advice)
 
 
-def _derived(desk: Desk, terminal_id: str) -> DukptTerminal:
+def derived(desk: Desk, terminal_id: str) -> DukptTerminal:
+    """A terminal whose keys are derived, before its first message."""
     estate = desk.world.estate
     one = next(found for found in estate.terminals if found.terminal_id == terminal_id)
     profile = next(found for found in estate.profiles if found.name == one.profile)
@@ -208,7 +209,7 @@ def _derived(desk: Desk, terminal_id: str) -> DukptTerminal:
 
 async def _with_derived_keys(desk: Desk, card: Card) -> None:
     for name, terminal_id in (("TDES", "10000014"), ("AES", "10000015")):
-        pos = _derived(desk, terminal_id)
+        pos = derived(desk, terminal_id)
         if name == "TDES":
             pos.take_keys(await desk.ask("sign-on (DUKPT)", pos.sign_on("001")))
         else:
