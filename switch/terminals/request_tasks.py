@@ -1,6 +1,6 @@
 """Tasks that handle requests, used again and again: making one costs more than waking one.
 
-A request has a task of its own, which outlives its connection. Source: ``server.py``.
+A request has a task of its own, which outlives its connection; ``server.py`` has them.
 """
 
 from __future__ import annotations

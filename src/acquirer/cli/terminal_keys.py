@@ -28,7 +28,7 @@ SCHEMES = {8: "Z", 16: "U"}
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class KeySource:
     """Where a master key comes from.
 
     Attributes:
@@ -54,7 +54,7 @@ class Source:
         return bool(self.prompts or self.components or self.key_file)
 
 
-def imported_tmk(terminal_id: str, source: Source) -> str:
+def imported_tmk(terminal_id: str, source: KeySource) -> str:
     """A terminal's master key under the LMK; its check value is told.
 
     Raises:
@@ -70,7 +70,7 @@ def imported_tmk(terminal_id: str, source: Source) -> str:
     return key
 
 
-def _of_components(module: SecurityModule, source: Source) -> tuple[str, str]:
+def _of_components(module: SecurityModule, source: KeySource) -> tuple[str, str]:
     parts = [read_secret(path) for path in source.components]
     for number in range(len(parts) + 1, len(parts) + source.prompts + 1):
         typed = typer.prompt(f"Component {number}", hide_input=True, err=True)
@@ -86,7 +86,7 @@ def _of_components(module: SecurityModule, source: Source) -> tuple[str, str]:
     return operator.wrap_key(lmk, TMK, clear, SCHEMES[len(clear)]), check
 
 
-def _of_file(module: SecurityModule, terminal_id: str, source: Source) -> tuple[str, str]:
+def _of_file(module: SecurityModule, terminal_id: str, source: KeySource) -> tuple[str, str]:
     assert source.key_file is not None
     if not source.zmk:
         raise HsmConfigError("--key-file needs --zmk, the key that it is under")

@@ -20,7 +20,7 @@ from acquirer.cli.hsm_output import TestLmksOption, telling_refusals
 from acquirer.cli.lists import Column, print_list
 from acquirer.cli.operator import By, Reason, call_switch
 from acquirer.cli.screen import print_json, say
-from acquirer.cli.terminal_keys import Source, imported_tmk
+from acquirer.cli.terminal_keys import KeySource, imported_tmk
 from acquirer.config.business import TerminalSettings
 from acquirer.switch.configuration.kinds import KINDS, shown
 
@@ -149,7 +149,7 @@ def keys(
       acquirer terminals keys 10000003 --key-file keys.txt --zmk U… --hsm hsm.toml
       --reason "of the vendor" --data shop
     """
-    source = Source(prompts, tuple(components or ()), key_file, zmk, hsm, test_lmks, check)
+    source = KeySource(prompts, tuple(components or ()), key_file, zmk, hsm, test_lmks, check)
     if [bool(tmk), source.is_given, now, every is not None, each_batch].count(True) != 1:
         raise typer.BadParameter(
             "give one of --tmk, --prompt or --component, --key-file, --now, --every, --each-batch"
