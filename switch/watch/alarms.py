@@ -28,6 +28,8 @@ log = structlog.get_logger("acquirer.alarm")
 
 EVERY_S = 5.0
 HOLD_S = 60.0
+# A commit waits for its replica as long as there is none, and all else waits behind it.
+BOOKS_S = 10.0
 SAF_OVERDUE_MS = 600_000
 NOTICE_OVERDUE_MS = 3_600_000
 
@@ -206,7 +208,10 @@ async def keep_watching(
         gauges: Gauges | None = None
         books_gone = False
         try:
-            gauges = await context.book.gauges()
+            with trio.move_on_after(BOOKS_S) as look:
+                gauges = await context.book.gauges()
+            if look.cancelled_caught:
+                log.warning("books_refuse", reason=f"no answer in {BOOKS_S:.0f} s")
         except BookError as error:
             books_gone = isinstance(error, BooksGone)
             log.warning("books_refuse", reason=str(error))

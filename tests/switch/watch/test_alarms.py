@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
+import pytest
+import trio
 from prometheus_client import CollectorRegistry, generate_latest
 
 from acquirer.ledger.errors import BookUnavailable
@@ -13,7 +16,7 @@ from acquirer.ledger.owed.queues import Depth
 from acquirer.routing.links.link_states import LinkState
 from acquirer.routing.outcomes import LinkCounters, LinkStatus
 from acquirer.switch.hsm.failover import ModuleStatus
-from acquirer.switch.watch.alarms import ALARMS, STANDING, Alarms, Reading
+from acquirer.switch.watch.alarms import ALARMS, BOOKS_S, STANDING, Alarms, Reading, keep_watching
 from acquirer.switch.watch.collectors import LinkCollector
 from acquirer.switch.watch.metrics import Metrics
 
@@ -140,3 +143,21 @@ def test_the_operators_book_has_every_alarm_in_this_order() -> None:
     """A heading for each, the gravest first."""
     book = (Path(__file__).parents[3] / "docs" / "operations.md").read_text("utf-8")
     assert list(ALARMS) == re.findall(r"^### `(\w+)`$", book, re.MULTILINE)
+
+
+@pytest.mark.anyio
+async def test_books_that_say_nothing_are_unavailable() -> None:
+    """As where a commit waits for a replica that is not there."""
+    context = SimpleNamespace(
+        clock=SimpleNamespace(now_ms=lambda: 0, steps=0, held_ms=0),
+        book=SimpleNamespace(gauges=trio.sleep_forever),
+        banks=SimpleNamespace(states=tuple),
+    )
+    alarms = Alarms()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(
+            keep_watching, cast(Any, context), Metrics(), tuple, alarms, lambda: False
+        )
+        await trio.sleep(BOOKS_S + 1)
+        nursery.cancel_scope.cancel()
+    assert "books_unavailable" in alarms.seen
