@@ -17,8 +17,15 @@ from pathlib import Path
 from cluster_plan import NETWORK, PATRONI, Node, is_new_enough
 
 _INSIDE = "ACQUIRER_CLUSTER_INSIDE"
-_TOOLS = ("unshare", "nsenter", "setpriv", "ip", "etcd", "pg_config", str(PATRONI))
+_TOOLS = ("unshare", "nsenter", "setpriv", "ip", "sysctl", "etcd", "pg_config", str(PATRONI))
 SERVER_USER = "postgres"
+# pg_rewind and pg_basebackup wait for a server that has gone as long as the kernel does: hours.
+KERNEL_PATIENCE = (
+    "net.ipv4.tcp_keepalive_time=5",
+    "net.ipv4.tcp_keepalive_intvl=2",
+    "net.ipv4.tcp_keepalive_probes=3",
+    "net.ipv4.tcp_retries2=6",
+)
 
 
 def missing_tools() -> list[str]:
@@ -101,6 +108,7 @@ class Network:
         _run("ip", "link", "add", node.name, "type", "veth", *peer)
         _run("ip", "link", "set", node.name, "master", "bridge", "up")
         inside = ["nsenter", f"--net={_namespace(holder.pid)}"]
+        _run(*inside, "sysctl", "--quiet", *KERNEL_PATIENCE)
         _run(*inside, "ip", "address", "add", f"{node.address}/24", "dev", "eth0")
         _run(*inside, "ip", "link", "set", "lo", "up")
         _run(*inside, "ip", "link", "set", "eth0", "up")

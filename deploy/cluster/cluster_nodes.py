@@ -34,7 +34,6 @@ from cluster_plan import (
 from cluster_probe import Probe
 
 START_S, HEAL_S = 180.0, 300.0
-_LAG_BYTES_MAX = 1 << 20
 
 
 class ClusterError(Exception):
@@ -171,23 +170,24 @@ class Cluster:
         raise ClusterError("no member of etcd leads")
 
     def is_whole(self) -> bool:
-        """Whether one leads, the others follow closely, and etcd knows which is synchronous.
+        """Whether one leads, the others stream from it, and etcd knows which is synchronous.
 
         Until it does nobody may take over: the primary's word alone is lost with it.
         """
         members = [_asked(f"{node.rest}/patroni") for node in self.nodes]
-        if any(member.get("state") != "running" for member in members):
+        leading = [one for one in members if one.get("role") in ("master", "primary")]
+        if len(leading) != 1 or any(one.get("state") != "running" for one in members):
             return False
-        leaders = [one for one in members if one["role"] in ("master", "primary")]
-        if len(leaders) != 1 or len(leaders[0].get("replication", [])) != NODES - 1:
-            return False
-        primary = self.nodes[members.index(leaders[0])]
+        following = leading[0].get("replication", [])
+        streaming = [one for one in following if one["state"] == "streaming"]
+        primary = self.nodes[members.index(leading[0])]
         known = _asked(f"{primary.rest}/cluster").get("members", [])
-        is_sync = any(one["role"] == "sync_standby" for one in known)
-        end = leaders[0]["xlog"]["location"]
-        others = [one for one in members if one is not leaders[0]]
-        return is_sync and all(
-            end - one["xlog"].get("replayed_location", 0) < _LAG_BYTES_MAX for one in others
+        states = sorted(one["state"] for one in known)
+        return (
+            len(streaming) == NODES - 1
+            and states == ["running", *["streaming"] * (NODES - 1)]
+            and len({one.get("timeline") for one in known}) == 1
+            and any(one["role"] == "sync_standby" for one in known)
         )
 
     def until(self, holds: Callable[[], bool], seconds: float) -> None:
