@@ -115,7 +115,11 @@ class Front:
         answered = await _ask(worker, Called("GET", "/metrics", [], b"", ("", 0)))
         is_there = not worker.control.is_lost
         if answered is not None and answered.status == 200 and is_there:
-            self._latest[worker.slot] = Shown.of(answered.body.decode())
+            try:
+                self._latest[worker.slot] = Shown.of(answered.body.decode())
+            except ValueError as error:
+                # What was shown last stands: watching must not end what is watched.
+                log.error("metrics_unreadable", worker=worker.slot, reason=str(error))
 
     async def _healthz(self, request: Request) -> Response:
         return JSONResponse({"alive": True})

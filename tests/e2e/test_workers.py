@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import socket
 from pathlib import Path
 
 import httpx
@@ -106,3 +108,32 @@ async def test_limits_hold_over_all_workers(tmp_path: Path, postgresql_url: str)
         assert "00" != (await lines[0].receive()).code
         for line in (*lines, fifth):
             await trio.aclose_forcefully(line.stream)
+
+
+async def test_a_listening_link_and_what_was_counted_outlive_their_worker(
+    tmp_path: Path, postgresql_url: str
+) -> None:
+    """The bank reaches the next worker on the same port, and no counter falls."""
+    with socket.socket() as kept:
+        kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        kept.bind(("127.0.0.1", 0))
+        calls = [f"127.0.0.1:{kept.getsockname()[1]}"]
+        async with opened_workers(tmp_path, postgresql_url, bank_calls=calls) as world:
+            terminal = await world.signed_on()
+            for _ in range(4):
+                assert "00" == (await world.ask(sale(world, terminal))).code
+            before = await metrics(world)
+            workers = await world.workers()
+            owner = next(one["process"] for one in workers.values() if one["banks"])
+            os.kill(owner, signal.SIGKILL)
+
+            async def is_noticed() -> bool:
+                return owner not in await world.processes()
+
+            await world.until(is_noticed)
+            assert "00" == (await world.ask(sale(world, terminal))).code
+            await world.until(world.all_serve)
+            after = await metrics(world)
+            assert after["acquirer_payments_total"] == before["acquirer_payments_total"] + 1 == 5
+            assert after["acquirer_worker_deaths_total"] == 1
+            await world.agree()

@@ -18,8 +18,10 @@ from program import Program
 from world import World, opened_world
 
 from acquirer.config.estate import Estate
+from acquirer.routing.settings import LinkSettings
 from acquirer.simulation.provision import write_config
 from acquirer.switch.app import Running
+from acquirer.switch.settings import SwitchSettings
 
 T = TypeVar("T")
 
@@ -120,6 +122,15 @@ class WorkersWorld(ServedWorld):
     """A switch of two workers, at a bank that allows one connection."""
 
     options = ("--workers", "2")
+
+    async def settings(self) -> SwitchSettings:
+        """As of any world; where the bank calls, the link listens there."""
+        settings = await super().settings()
+        if not self.bank_calls:
+            return settings
+        links = [LinkSettings("in", address, "listen") for address in self.bank_calls]
+        bank = msgspec.structs.replace(settings.banks[0], address="", links=links)
+        return msgspec.structs.replace(settings, banks=[bank])
 
     async def workers(self) -> dict[str, Any]:
         """How the workers are, by slot."""

@@ -93,6 +93,7 @@ class World:
         hosted: merchants whose orders are asked for over ISO 8583.
         max_age_s: for how long the order system lets its answers be used again.
         bank_timeout_s: for how long the switch waits for the bank.
+        bank_calls: where the bank connects to, of its own.
         bank_ahead_s: by how much the bank's clock is ahead.
         estate_file: of the estate; empty for the demo estate.
         around: what the switch has instead of the real clock, sockets or database.
@@ -115,6 +116,7 @@ class World:
     bank_timeout_s: float = BANK_TIMEOUT_S
     bank_ahead_s: float = 0.0
     bank_connections_max: int = 64
+    bank_calls: list[str] = field(default_factory=list)
     estate_file: str = ""
     around: Surroundings = REAL_WORLD
     read: Callable[[], SwitchSettings] | None = None
@@ -192,6 +194,7 @@ class World:
             security="zone",
             rules=self.bank_rules,
             connections_max=self.bank_connections_max,
+            connect=self.bank_calls,
         )
 
         def wall() -> datetime:
