@@ -8,37 +8,38 @@ Source: docs/scale.md, "Many processes on one machine". Start reading at :func:`
 
 from __future__ import annotations
 
-import itertools
 import os
-import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import structlog
 import trio
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from acquirer.config.children import PARENT_PIPE
 from acquirer.config.loading import ConfigError, split_address
-from acquirer.config.tcp_stream import TcpStream
-from acquirer.ledger.store.instances import check_name
 from acquirer.switch.operators.access import Access
-from acquirer.switch.processes import descriptors, terminal_counts
-from acquirer.switch.processes.acceptor import Acceptor, Door
-from acquirer.switch.processes.balance import parts
-from acquirer.switch.processes.channel import Channel
-from acquirer.switch.processes.descriptors import Hand
+from acquirer.switch.processes import terminal_counts
+from acquirer.switch.processes.acceptor import Acceptor
 from acquirer.switch.processes.front import Front, WorkerState
-from acquirer.switch.processes.worker import Seat, instance_of
+from acquirer.switch.processes.link_owners import LinkOwners
+from acquirer.switch.processes.living import (
+    SILENT_S,
+    Command,
+    Living,
+    either,
+    spawn,
+    until_silent,
+    words_of,
+)
+from acquirer.switch.processes.worker import check_workers
 from acquirer.switch.settings import SwitchSettings
 from acquirer.switch.terminals.rate_limit import RateLimit
 from acquirer.switch.watch.http_server import HttpServer
 
 log = structlog.get_logger("acquirer.supervisor")
 
-SQLITE = "sqlite"
 READY_S = 120.0
 PAUSE_FIRST_S = 1.0
 PAUSE_CAP_S = 30.0
@@ -48,9 +49,6 @@ RELEASE_S = 15.0
 """Connections have so long to go between two requests; then they are closed as in any stop."""
 END_S = 15.0
 """What a stop may take beside the time for what is in flight."""
-
-Command = Callable[[Seat], Sequence[str]]
-State = Literal["starting", "serving", "leaving"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,22 +66,6 @@ class Supervising:
     drain: Callable[[], None]
     reload: Callable[[], None]
     restart: Callable[[], None]
-
-
-def check_workers(settings: SwitchSettings, file: str, workers: int) -> None:
-    """See that a switch can be several processes.
-
-    Raises:
-        ConfigError: it cannot.
-    """
-    if settings.database.url.startswith(SQLITE):
-        cure = "SQLite serves one process; give [database] a postgresql:// url, or leave --workers"
-        raise ConfigError(file, "database.url", f"{workers} workers need PostgreSQL: {cure}")
-    try:
-        check_name(instance_of(settings.instance, workers))
-    except ValueError as error:
-        reason = f"{error}, and each worker adds its number to it ({instance_of('', workers)})"
-        raise ConfigError(file, "instance", reason) from None
 
 
 async def supervise(
@@ -132,20 +114,6 @@ async def supervise(
     log.info("stopped")
 
 
-class _Worker:
-    """One process, from its start to its end."""
-
-    def __init__(self, slot: int, process: trio.Process, control: Channel, hand: Hand) -> None:
-        self.slot = slot
-        self.process = process
-        self.control = control
-        self.door = Door(hand, control.tell)
-        self.state: State = "starting"
-        self.ready = trio.Event()
-        self.drained = trio.Event()
-        self.ended = trio.Event()
-
-
 class _Supervisor:
     """See :func:`supervise`."""
 
@@ -166,16 +134,14 @@ class _Supervisor:
         self._nursery = nursery
         self._parent_pipe = parent_pipe
         self._counts = counts
-        self._workers: dict[int, _Worker] = {}
+        self._workers: dict[int, Living] = {}
         hosts = [*settings.banks, *settings.order_hosts]
-        self._owners = {host.name: 0 for host in hosts}
-        self._bank_of = {link.name: host.name for host in hosts for link in host.each_link()}
-        self._gave_up: dict[str, trio.Event] = {}
+        self._links = LinkOwners(hosts, self._slots, self._workers)
         self._sign_ons = RateLimit(settings.limits.sign_ons_per_minute)
         self._stopping = False
         self._restarting = trio.Lock()
         self._spawned = trio.lowlevel.ParkingLot()
-        self.acceptor = Acceptor(settings.limits, lambda: parts(list(self._owners.values())))
+        self.acceptor = Acceptor(settings.limits, self._links.shares)
         registry = CollectorRegistry()
         self._serving_gauge = Gauge(
             "acquirer_workers", "Worker processes that serve", registry=registry
@@ -183,7 +149,7 @@ class _Supervisor:
         self._deaths = Counter(
             "acquirer_worker_deaths", "Worker processes that ended by themselves", registry=registry
         )
-        self.front = Front(self._serving, self._states, self._owner_of, registry)
+        self.front = Front(self._serving, self._states, self._links.of_link, registry)
 
     # From outside.
 
@@ -193,8 +159,6 @@ class _Supervisor:
         Raises:
             ConfigError: one ended before.
         """
-        for bank, slot in zip(self._owners, itertools.cycle(self._slots), strict=False):
-            self._owners[bank] = slot
         async with trio.open_nursery() as starting:
             for slot in self._slots:
                 starting.start_soon(self._nursery.start, self._keep, slot)
@@ -211,7 +175,7 @@ class _Supervisor:
                 worker.control.tell("stop")
         with trio.move_on_after(self._settings.limits.drain_s + END_S):
             for worker in workers:
-                await _either(worker.drained, worker.ended)
+                await either(worker.drained, worker.ended)
         for worker in workers:
             worker.control.tell("end")
         with trio.move_on_after(END_S):
@@ -243,13 +207,13 @@ class _Supervisor:
                 await self._end_in_order(worker)
                 with trio.move_on_after(READY_S) as waiting:
                     new = await self._successor(worker)
-                    await _either(new.ready, new.ended)
+                    await either(new.ready, new.ended)
                 if waiting.cancelled_caught or not new.ready.is_set():
                     log.error("restart_ends", reason=f"worker {slot} did not come back")
                     return
             log.info("restarted")
 
-    async def _successor(self, worker: _Worker) -> _Worker:
+    async def _successor(self, worker: Living) -> Living:
         while (new := self._workers.get(worker.slot, worker)) is worker:
             await self._spawned.park()
         return new
@@ -272,21 +236,21 @@ class _Supervisor:
         """
         pause_s, was_ready = 0.0, False
         while True:
-            worker = await self._spawn(slot)
+            worker = await self._new(slot)
             began_at = trio.current_time()
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(worker.control.run)
                 nursery.start_soon(worker.door.hand.run)
                 nursery.start_soon(self._take_back, worker)
-                nursery.start_soon(self._see_ready, worker)
+                nursery.start_soon(self._see_alive, worker)
                 if not was_ready:
-                    nursery.start_soon(_tell_started, worker, task_status)
+                    nursery.start_soon(_when_ready, worker, task_status.started)
                 code = await worker.process.wait()
                 nursery.cancel_scope.cancel()
             self._lost(worker)
             was_ready |= worker.ready.is_set()
             if not was_ready:
-                reason = f"worker {slot} {_words(code)} before it was ready"
+                reason = f"worker {slot} {words_of(code)} before it was ready"
                 raise ConfigError(self._file, "", reason)
             if self._stopping:
                 return
@@ -296,65 +260,55 @@ class _Supervisor:
             self._deaths.inc()
             if worker.ready.is_set() and trio.current_time() - began_at >= SETTLED_S:
                 pause_s = 0.0
-            log.error("worker_died", worker=slot, reason=_words(code), again_in_s=pause_s)
+            log.error("worker_died", worker=slot, reason=words_of(code), again_in_s=pause_s)
             await trio.sleep(pause_s)
             pause_s = min(max(pause_s * 2, PAUSE_FIRST_S), PAUSE_CAP_S)
 
-    async def _spawn(self, slot: int) -> _Worker:
-        control, its_control = socket.socketpair()
-        hand, its_hand = descriptors.pair()
-        files = (its_control.fileno(), its_hand.fileno(), self._counts)
+    async def _new(self, slot: int) -> Living:
         terminal_counts.clear(self._counts, slot)
-        try:
-            process = await trio.lowlevel.open_process(
-                self._command(Seat(slot, len(self._slots), *files)),
-                stdin=None,
-                env={**os.environ, PARENT_PIPE: str(self._parent_pipe)},
-                pass_fds=(self._parent_pipe, *files),
-            )
-        finally:
-            its_control.close()
-            its_hand.close()
-        stream = TcpStream(trio.SocketStream(trio.socket.from_stdlib_socket(control)))
-        channel = Channel(stream, self._serve, partial(self._hear, slot))
-        worker = _Worker(slot, process, channel, Hand(hand))
+        worker = await spawn(
+            slot,
+            len(self._slots),
+            self._command,
+            self._parent_pipe,
+            self._counts,
+            serve=self._serve,
+            hear=self._hear,
+        )
         for other in self._workers.values():
-            _introduce(worker, other)
+            worker.meet(other)
         self._workers[slot] = worker
         self._spawned.unpark_all()
-        for bank, owner in self._owners.items():
-            if owner in (0, slot):
-                self._assign(bank, slot)
-            else:
-                channel.tell("follow", bank, owner)
-        log.info("worker_started", worker=slot, process=process.pid)
+        self._links.welcome(worker)
         return worker
 
-    async def _see_ready(self, worker: _Worker) -> None:
+    async def _see_alive(self, worker: Living) -> None:
         with trio.move_on_after(READY_S):
             await worker.ready.wait()
-            return
-        log.error("worker_not_ready", worker=worker.slot, within_s=READY_S)
+        if worker.ready.is_set():
+            await until_silent(worker.control)
+            log.error("worker_silent", worker=worker.slot, for_s=SILENT_S)
+        else:
+            log.error("worker_not_ready", worker=worker.slot, within_s=READY_S)
         worker.process.kill()
 
-    async def _take_back(self, worker: _Worker) -> None:
+    async def _take_back(self, worker: Living) -> None:
         while (handed := await worker.door.hand.next()) is not None:
             (number,) = handed.note
             self.acceptor.came_back(worker.slot, number, worker.door, handed.socket)
 
-    def _lost(self, worker: _Worker) -> None:
+    def _lost(self, worker: Living) -> None:
         """A worker has ended: its connections and links are nobody's any more."""
         slot = worker.slot
         del self._workers[slot]
         self._serving_gauge.set(len(self._serving()))
         self.front.lost(slot)
-        for bank, owner in self._owners.items():
-            if owner == slot:
-                self._move(bank)
+        if not self._stopping:
+            self._links.lost(slot)
         self.acceptor.lost(slot, worker.door)
         worker.ended.set()
 
-    async def _end_in_order(self, worker: _Worker) -> None:
+    async def _end_in_order(self, worker: Living) -> None:
         """Give away what a worker has, then have it end."""
         worker.state = "leaving"
         self.acceptor.shut_door(worker.slot)
@@ -362,15 +316,9 @@ class _Supervisor:
         with trio.move_on_after(RELEASE_S):
             await self.acceptor.emptied(worker.door)
         worker.control.tell("stop")
-        await _either(worker.drained, worker.ended)
-        for bank, owner in self._owners.items():
-            if owner == worker.slot and not worker.ended.is_set():
-                gave_up = self._gave_up[bank] = trio.Event()
-                self._follow_all(bank, 0, but=worker.slot)
-                worker.control.tell("give_up", bank)
-                await _either(gave_up, worker.ended)
-                if not worker.ended.is_set():
-                    self._move(bank)
+        await either(worker.drained, worker.ended)
+        if not worker.ended.is_set():
+            await self._links.leave(worker)
         await self.front.last_look(worker)
         self._serving_gauge.set(len(self._serving()))
         worker.control.tell("end")
@@ -379,30 +327,6 @@ class _Supervisor:
             return
         log.error("killed", worker=worker.slot)
         worker.process.kill()
-
-    # Who has which links.
-
-    def _move(self, bank: str) -> None:
-        """Give a bank's links to the worker that has the fewest; a serving one before others."""
-        load = parts(list(self._owners.values()))
-        left = [worker for worker in self._workers.values() if worker.state != "leaving"]
-        left.sort(key=lambda one: (one.state != "serving", load.get(one.slot, 0.0), one.slot))
-        self._owners[bank] = 0
-        if left and not self._stopping:
-            self._assign(bank, left[0].slot)
-        else:
-            self._follow_all(bank, 0)
-
-    def _assign(self, bank: str, slot: int) -> None:
-        self._owners[bank] = slot
-        self._follow_all(bank, slot, but=slot)
-        self._workers[slot].control.tell("take", bank)
-        log.info("links_moved", bank=bank, worker=slot)
-
-    def _follow_all(self, bank: str, slot: int, but: int = 0) -> None:
-        for worker in self._workers.values():
-            if worker.slot != but:
-                worker.control.tell("follow", bank, slot)
 
     # What workers say.
 
@@ -424,52 +348,29 @@ class _Supervisor:
         elif kind == "drained":
             worker.drained.set()
         elif kind == "gave_up":
-            self._gave_up[arguments[0]].set()
+            self._links.gave_up(arguments[0])
 
-    def _serving(self) -> list[_Worker]:
+    def _serving(self) -> list[Living]:
         workers = sorted(self._workers.values(), key=lambda worker: worker.slot)
         return [worker for worker in workers if worker.state == "serving"]
 
     def _states(self) -> dict[int, WorkerState]:
         return {
             slot: WorkerState(
-                worker.state, worker.process.pid, worker.door.connections, self._banks_of(slot)
+                worker.state,
+                worker.process.pid,
+                worker.door.connections,
+                self._links.banks_of(slot),
             )
             if (worker := self._workers.get(slot))
             else WorkerState("down", 0, 0, [])
             for slot in self._slots
         }
 
-    def _banks_of(self, slot: int) -> list[str]:
-        return [bank for bank, owner in self._owners.items() if owner == slot]
 
-    def _owner_of(self, link: str) -> int | None:
-        bank = self._bank_of.get(link)
-        return None if bank is None else self._owners[bank]
-
-
-def _introduce(one: _Worker, other: _Worker) -> None:
-    """Give two workers a line to each other."""
-    ends = socket.socketpair()
-    one.door.hand.give(ends[0], "peer", other.slot)
-    other.door.hand.give(ends[1], "peer", one.slot)
-
-
-async def _tell_started(worker: _Worker, task_status: trio.TaskStatus[None]) -> None:
+async def _when_ready(worker: Living, do: Callable[[], None]) -> None:
     await worker.ready.wait()
-    task_status.started()
-
-
-async def _either(*events: trio.Event) -> None:
-    """Wait until one of them has happened."""
-    async with trio.open_nursery() as nursery:
-
-        async def wait(event: trio.Event) -> None:
-            await event.wait()
-            nursery.cancel_scope.cancel()
-
-        for event in events:
-            nursery.start_soon(wait, event)
+    do()
 
 
 async def _listener(file: str, key: str, host: str, port: int) -> trio.SocketListener:
@@ -484,12 +385,3 @@ async def _listener(file: str, key: str, host: str, port: int) -> trio.SocketLis
 def _bound(listener: trio.SocketListener) -> str:
     host, port = listener.socket.getsockname()[:2]
     return f"{host}:{port}"
-
-
-def _words(code: int) -> str:
-    """How a process ended.
-
-    >>> _words(-9), _words(2)
-    ('was killed by signal 9', 'ended with exit code 2')
-    """
-    return f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"

@@ -19,7 +19,9 @@ import msgspec
 import trio
 from prometheus_client import CollectorRegistry
 
+from acquirer.config.loading import ConfigError
 from acquirer.config.tcp_stream import TcpStream
+from acquirer.ledger.store.instances import check_name
 from acquirer.switch.app import Running, run_switch
 from acquirer.switch.hsm.modules import Execute
 from acquirer.switch.operators.event_secrets import ReadSettings
@@ -34,6 +36,7 @@ from acquirer.switch.surroundings import REAL_WORLD, Company
 from acquirer.switch.watch.http import OperatorRoutes, Ready, http_app
 from acquirer.switch.watch.http_server import App, Trusts
 
+SQLITE = "sqlite"
 UNHEEDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 
 
@@ -79,6 +82,22 @@ def instance_of(instance: str, slot: int) -> str:
     'switch-1-w2'
     """
     return f"{instance}-w{slot}"
+
+
+def check_workers(settings: SwitchSettings, file: str, workers: int) -> None:
+    """See that a switch can be several processes.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    if settings.database.url.startswith(SQLITE):
+        cure = "SQLite serves one process; give [database] a postgresql:// url, or leave --workers"
+        raise ConfigError(file, "database.url", f"{workers} workers need PostgreSQL: {cure}")
+    try:
+        check_name(instance_of(settings.instance, workers))
+    except ValueError as error:
+        reason = f"{error}, and each worker adds its number to it ({instance_of('', workers)})"
+        raise ConfigError(file, "instance", reason) from None
 
 
 async def run_worker(

@@ -9,7 +9,7 @@ import pytest
 from acquirer.cli.serve import load_switch_settings
 from acquirer.config.loading import ConfigError
 from acquirer.config.tls import TlsSettings
-from acquirer.switch.processes.supervisor import check_workers
+from acquirer.switch.processes.worker import check_workers
 
 FILE = """
 routes = []
