@@ -34,6 +34,8 @@ DEMANDS = {
 }
 DE62_BYTES_MAX = 512
 NAME_BYTES = 40
+# What two digits hold.
+PERCENT_MAX = 99
 NOTHING, LAST, MORE = b"0", b"1", b"2"
 USUAL = ParameterSettings()
 
@@ -170,8 +172,8 @@ def parameter_text(
         (11, parameters.application),
         (12, f"{parameters.time_out_s:02d}"),
         (13, str(parameters.retries)),
-        (18, "0"),
-        (19, "00"),
+        (18, str(int(merchant.tip_percent_max > 0))),
+        (19, f"{min(merchant.tip_percent_max, PERCENT_MAX):02d}"),
         (20, str(int(merchant.keyed))),
         (21, str(int(parameters.automatic_sign_off))),
         (22, ""),

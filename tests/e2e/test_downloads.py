@@ -99,7 +99,7 @@ async def test_parameters(open_world: OpenWorld) -> None:
         await load(world, parameters=[loaded])
         reply = await sends(world, asked(terminal, "0800", "360"))
         name = "Swift Parcel 迅达快递".encode("gb18030").ljust(40)
-        text = b"11071205133180190020121022" + name
+        text = b"11071205133181192020121022" + name
         assert text + b"233241250261010" == reply[62]
 
 

@@ -51,7 +51,7 @@ class Sales(RuleBasedStateMachine):
         self.inbox: queue.Queue[Act | None] = queue.Queue()
         self.outbox: queue.Queue[Any] = queue.Queue()
         self.findings: list[str] = ["the day did not end"]
-        self.code = ""
+        self.shown = ""
         self.thread: threading.Thread | None = None
 
     @initialize(seed=st.integers(0, 10_000))
@@ -125,9 +125,9 @@ class Sales(RuleBasedStateMachine):
         """A code, perhaps one that was shown before."""
 
         async def shown(world: World) -> Result:
-            if fresh or not self.code:
-                self.code = await world.bank.new_code(self.card.name)
-            return await self.player._client.qr(amount_minor, self.code)
+            if fresh or not self.shown:
+                self.shown = await world.bank.new_code(self.card.name)
+            return await self.player._client.qr(amount_minor, self.shown)
 
         self._do(blow, shown)
 
@@ -170,7 +170,7 @@ class Sales(RuleBasedStateMachine):
                 " ELSE amount_minor END), 0) FROM transactions"
                 " WHERE kind IN ('sale', 'refund') AND state = 'approved'"
             ).fetchone()
-            return int(ours), int(theirs)
+            return int(str(ours)), int(theirs)
 
         ours, theirs = self._in_the_day(looked)
         stands = sum(
