@@ -35,6 +35,12 @@ class Replied(msgspec.Struct, frozen=True):
         return self.message.get(38)
 
     @property
+    def granted_minor(self) -> int:
+        """DE4, minor units; 0 where there is none."""
+        amount = self.message.get(4)
+        return int(amount) if amount.isascii() and amount.isdigit() else 0
+
+    @property
     def balances(self) -> str:
         """Each 20 characters, as the bank gave them; they may hold anything."""
         return self.message.get(54)

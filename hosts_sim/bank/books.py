@@ -21,6 +21,7 @@ from acquirer.hosts_sim.bank.rows import BY_KEY, PAID, PAID_SQL, Row, key_values
 from acquirer.hosts_sim.bank.settings import LimitSettings
 
 _FAILED = Result("96")
+IN_PART = "10"
 
 
 class Books(Holds):
@@ -102,6 +103,8 @@ class Books(Holds):
             if isinstance(shown, str):
                 return self._store(entry, shown)
             entry = shown
+        if entry.approved_minor:
+            entry = replace(entry, amount_minor=entry.approved_minor)
         if entry.kind == "void":
             return self._void(entry)
         if entry.kind == "refund":
@@ -142,7 +145,7 @@ class Books(Holds):
         if entry.amount_minor <= 0:
             return self._store(entry, "13")
         self._move(entry.token, -entry.amount_minor)
-        return self._store(entry, "00")
+        return self._store(entry, IN_PART if entry.approved_minor else "00")
 
     def _tip(self, entry: Entry) -> Result:
         """A sale has become so much more."""
@@ -225,7 +228,10 @@ class Books(Holds):
             return Result(repeated[0])
         original = self._find(key)
         if original is not None and entry.amount_minor not in (0, original.amount_minor):
-            return Result("64")
+            # Of what was approved in part what was asked for may be named.
+            is_asked = entry.amount_minor > original.amount_minor
+            if not (original.response_code == IN_PART and is_asked):
+                return Result("64")
         if original is not None:
             self._undo(original)
         code = "25" if original is None else "00"
@@ -310,9 +316,16 @@ class Books(Holds):
 
 def _repeat(known: Row, entry: Entry) -> Result:
     token = entry.token or known.token
-    if (known.kind, known.token, known.amount_minor) != (entry.kind, token, entry.amount_minor):
+    granted_minor = known.amount_minor if known.response_code == IN_PART else 0
+    asked_minor = entry.amount_minor if granted_minor else known.amount_minor
+    if (known.kind, known.token, asked_minor) != (entry.kind, token, entry.amount_minor):
         return Result("94")
-    return Result(known.response_code, known.approval_code, known.balance_minor)
+    return Result(
+        known.response_code,
+        known.approval_code,
+        known.balance_minor,
+        granted_minor=granted_minor,
+    )
 
 
 def _void_refusal(original: Row, entry: Entry, refunded_minor: int, tip_minor: int) -> str:

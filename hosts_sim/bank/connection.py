@@ -104,6 +104,7 @@ class Connection(HostLink):
             core.cards,
             zpks,
             forced=verdict.response_code,
+            approved_minor=verdict.approved_minor,
             currency_code=core.settings.currency_code,
             now=core.wall(),
             plans=core.plans,

@@ -54,6 +54,7 @@ class Entry:
         original: what a void, refund, reversal or inquiry refers to.
         at: local time, ISO 8601 to the second.
         business_day: the wall clock's date, ISO 8601.
+        approved_minor: of a sale, the part that a rule wants approved; 0 for all.
         told_approval: of an advice, the code with which it was approved elsewhere, or empty.
         code: 19 digits that a customer has shown instead of a card, or empty.
     """
@@ -75,6 +76,7 @@ class Entry:
     at: str
     business_day: str
     told_approval: str = ""
+    approved_minor: int = 0
     code: str = ""
 
 
@@ -113,6 +115,7 @@ class Result:
         balance_minor: the card's balance, for a balance inquiry.
         original_code: DE39 of the original, for an inquiry.
         original_approval: DE38 of the original, likewise.
+        granted_minor: DE4 of an approval in part, else 0.
     """
 
     response_code: str
@@ -120,3 +123,4 @@ class Result:
     balance_minor: int | None = None
     original_code: str = ""
     original_approval: str = ""
+    granted_minor: int = 0

@@ -40,6 +40,7 @@ def entry_of(
     forced: str,
     currency_code: str,
     now: datetime,
+    approved_minor: int = 0,
     plans: Plans = KNOWN,
 ) -> Entry | str:
     """What a request asks of the books.
@@ -51,6 +52,7 @@ def entry_of(
         forced: a rule's response code, or empty.
         currency_code: the accounts' currency.
         now: local time.
+        approved_minor: of a sale above it, the part that a rule wants approved.
         plans: for instalments.
 
     Returns:
@@ -100,6 +102,7 @@ def entry_of(
         reason=message.get(39),
         at=now.isoformat(timespec="seconds"),
         business_day=now.date().isoformat(),
+        approved_minor=approved_minor if kind == "sale" and approved_minor < amount_minor else 0,
         told_approval=message.get(38) if kind == "advice" else "",
         code=code,
     )
@@ -116,6 +119,8 @@ def reply_of(request: Message, result: Result, currency_code: str, plans: Plans 
     """
     fields = {n: request.fields[n] for n in _ECHOED if n in request.fields}
     fields[39] = result.response_code
+    if result.granted_minor:
+        fields[4] = f"{result.granted_minor:012d}"
     if result.approval_code:
         fields[38] = result.approval_code
     if result.balance_minor is not None:

@@ -88,7 +88,7 @@ class Rows:
         original_id: int | None = None,
         state: str = "approved",
     ) -> Result:
-        approved = response_code == "00"
+        approved = response_code in ("00", "10")
         key = entry.key
         (last,) = self._db.execute("SELECT coalesce(max(id), 0) FROM transactions").fetchone()
         approval_code = entry.told_approval or f"{(last + 1) % 1_000_000:06d}" if approved else ""
@@ -117,7 +117,8 @@ class Rows:
                 entry.at,
             ),
         )
-        return Result(response_code, approval_code, balance_minor)
+        granted_minor = entry.approved_minor if approved else 0
+        return Result(response_code, approval_code, balance_minor, granted_minor=granted_minor)
 
     def _find(self, key: OriginalKey) -> Row | None:
         row = self._db.execute(_FIND + BY_KEY, key_values(key)).fetchone()

@@ -21,12 +21,14 @@ class Verdict:
     """What a rule wants: a response code instead of a decision, a fault of the reply, or both.
 
     Attributes:
+        approved_minor: the part of a sale that is approved; 0 for all.
         fields: of the reply, instead of what should stand there.
     """
 
     response_code: str = ""
     fault: Fault = ""
     delay_s: float = 0.0
+    approved_minor: int = 0
     fields: Mapping[int, str] = field(default_factory=dict)
 
 
@@ -76,7 +78,7 @@ class RuleBook:
                 continue
             self._left[index] -= 1
             delay_s = _DELAYS_S.get(rule.fault, 0.0) if rule.delay_s is None else rule.delay_s
-            return Verdict(rule.response_code, rule.fault, delay_s)
+            return Verdict(rule.response_code, rule.fault, delay_s, rule.approved_minor)
         return NO_RULE
 
 

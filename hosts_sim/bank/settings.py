@@ -58,6 +58,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         fault: what goes wrong with the reply, after the books have been written.
         delay_s: for ``delay`` (1 s if left out) and ``late_reply`` (5 s).
         times: how many messages it takes in all; 0 means without end.
+        approved_minor: of a sale above it, only so much is approved (10); 0 for all.
     """
 
     match: Match = Match()
@@ -65,6 +66,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     fault: Fault = ""
     delay_s: NotNegativeSeconds | None = None
     times: NotNegative = 0
+    approved_minor: NotNegative = 0
 
 
 class LimitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -136,7 +138,8 @@ def load_settings(path: str | Path) -> BankSimSettings:
 
 def rule_fault(rule: Rule) -> str:
     """Why a rule cannot be used, or nothing."""
-    return "" if rule.response_code or rule.fault else "needs response_code or fault"
+    does = rule.response_code or rule.fault or rule.approved_minor
+    return "" if does else "needs response_code, fault or approved_minor"
 
 
 def demo_settings_path() -> Path:

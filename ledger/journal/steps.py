@@ -64,6 +64,7 @@ class UpdateEntry(msgspec.Struct, frozen=True):
     claimed_by: int | None = None
     response_code: str | None = None
     approval_code: str | None = None
+    amount_minor: int | None = None
     late_response_code: str | None = None
     reply: Reply | None = None
     new_owner: str | None = None

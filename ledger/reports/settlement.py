@@ -25,7 +25,7 @@ from acquirer.ledger.store.schema import journal, orders, transfers
 
 GroupBy = Literal["merchant", "courier", "station", "day", "terminal", "means"]
 FEE_CODES = ("mdr", "cod-fee")
-APPROVED_CODE = "00"
+APPROVED_CODES = ("00", "10")
 STANDING = (State.APPROVED.value, State.REFUNDED.value)
 RETURNED = (State.VOIDED.value, State.REVERSED.value, State.REVERSING.value)
 
@@ -165,7 +165,7 @@ def _payments(first_date: str, last_date: str, merchant_id: str) -> Any:
             journal.c.kind.in_(sorted({*TAKINGS, Kind.ORDER_EXCEPTION})),
             journal.c.state.in_((*STANDING, *RETURNED)),
             # One that was never approved has not come back either.
-            journal.c.response_code == APPROVED_CODE,
+            journal.c.response_code.in_(APPROVED_CODES),
         )
     )
     return query.where(journal.c.merchant_id == merchant_id) if merchant_id else query

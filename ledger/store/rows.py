@@ -202,6 +202,7 @@ def update_row(step: UpdateEntry) -> Row:
         None if step.reply is None else reply_text(step.reply),
         step.new_owner,
         step.lease_until_ms,
+        step.amount_minor,
     )
 
 

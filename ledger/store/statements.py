@@ -80,9 +80,10 @@ UPDATE journal SET
   late_response_code = COALESCE(v.column9, journal.late_response_code),
   reply = COALESCE(v.column10, journal.reply),
   owner = COALESCE(v.column11, journal.owner),
-  lease_until_ms = COALESCE(v.column12, journal.lease_until_ms)
+  lease_until_ms = COALESCE(v.column12, journal.lease_until_ms),
+  amount_minor = COALESCE(v.column13, journal.amount_minor)
 FROM (VALUES [(?::bigint, ?::text, ?::text, ?::bigint, ?::text, ?::bigint, ?::text, ?::text,
-  ?::text, ?::text, ?::text, ?::bigint)]) AS v
+  ?::text, ?::text, ?::text, ?::bigint, ?::bigint)]) AS v
 WHERE journal.id = v.column1
   AND v.column2 LIKE '%|' || journal.state || '|%'
   AND (v.column3 IS NULL OR journal.owner = v.column3)

@@ -137,7 +137,10 @@ async def _plan(ports: Ports, command: ReversalRequested, original: Entry, entry
     named_minor = command.origin.amount_minor
     # Where nothing was paid, the amount named is what an order is worth.
     if original.amount_minor and named_minor not in (None, original.amount_minor):
-        return Plan(AMOUNT_DIFFERS)
+        # Of what was approved in part the terminal names what it has asked for.
+        is_in_part = original.response_code == ResponseCode.APPROVED_IN_PART
+        if not is_in_part or (named_minor or 0) < original.amount_minor:
+            return Plan(AMOUNT_DIFFERS)
     if original.state is State.COMPLETED:
         return Plan(ResponseCode.INVALID_TRANSACTION)
     if original.kind in VOIDABLE and original.state is State.VOIDED:

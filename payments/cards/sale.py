@@ -10,6 +10,7 @@ from acquirer.codecs.response_codes import ResponseCode
 from acquirer.ledger.accounts.postings import card_sale
 from acquirer.ledger.accounts.transfer_steps import Post
 from acquirer.ledger.journal.entries import (
+    Entry,
     State,
 )
 from acquirer.ledger.journal.kinds import Kind
@@ -52,8 +53,10 @@ async def sale(ports: Ports, command: SaleRequested) -> Outcome:
 
     outcome = await forward(ports, origin, entry, card_request(ports, origin, entry, card))
 
-    postings = card_sale(
-        entry.amount_minor, origin.fee_rate, bank=card.bank, merchant_id=entry.merchant_id
-    )
-    post = Post(entry.id, entry.currency_code, entry.business_date, postings)
-    return await settle(ports, origin, entry, outcome, approved=(post,))
+    def posted(paid: Entry) -> tuple[Post, ...]:
+        postings = card_sale(
+            paid.amount_minor, origin.fee_rate, bank=paid.bank, merchant_id=paid.merchant_id
+        )
+        return (Post(paid.id, paid.currency_code, paid.business_date, postings),)
+
+    return await settle(ports, origin, entry, outcome, approved=posted(entry), in_part=posted)

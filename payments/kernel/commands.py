@@ -102,6 +102,7 @@ class Origin(msgspec.Struct, frozen=True):
         display: puts what is shown of an order into its form.
         key_version: of the keys with which the asker has proved who he is: what he asks for is
             stored only while the terminal's row has that version. None for nobody's.
+        takes_part: whether a part of the amount may be approved.
         ksn: what it takes of the terminal's keys, where each is good for one message.
     """
 
@@ -123,6 +124,7 @@ class Origin(msgspec.Struct, frozen=True):
     pin_key: PinKey = NO_PIN_KEY
     display: Display = _nothing
     key_version: int | None = None
+    takes_part: bool = False
     ksn: TakeKsn | None = None
 
     def __repr__(self) -> str:

@@ -7,8 +7,8 @@ Source: ARCHITECTURE.md, "One payment, from wire to books".
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import msgspec
@@ -22,7 +22,7 @@ from acquirer.ledger.journal.entries import (
     State,
 )
 from acquirer.ledger.journal.kinds import KINDS
-from acquirer.ledger.journal.replies import Reply
+from acquirer.ledger.journal.replies import Reply, twelve_digits
 from acquirer.ledger.journal.steps import (
     Step,
     UpdateEntry,
@@ -36,11 +36,14 @@ from acquirer.payments.kernel.ready_card import ReadyCard
 from acquirer.payments.kernel.stand_in import StandInRule, advice_step, rule_for, stand_in_code
 from acquirer.payments.kernel.undo import undo_steps
 from acquirer.routing.banks.messages import BankRequest, OriginalData, request_mti
-from acquirer.routing.outcomes import BankOutcome, NoReply, NotSent, NotSentReason
+from acquirer.routing.outcomes import BankOutcome, NoReply, NotSent, NotSentReason, Replied
 
 log = structlog.get_logger("acquirer.switch")
 
 ANSWER_MARGIN_S = 2.0
+IN_PART = ResponseCode.APPROVED_IN_PART
+# Why a bank is to undo what it has answered.
+OTHER_REASON = "06"
 NO_ITEMS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -199,6 +202,7 @@ async def settle(
     approved: Sequence[Step] = (),
     undone: Sequence[Step] = (),
     told: Mapping[str, str] = NO_ITEMS,
+    in_part: Callable[[Entry], Sequence[Step]] | None = None,
 ) -> Outcome:
     """Commit 2: the outcome, the books and what is owed to others; then the answer.
 
@@ -206,6 +210,8 @@ async def settle(
         approved: further steps of an approval (postings, the order, the merchant's notice).
         undone: steps that give back what the entry holds, when it was not approved.
         told: further members of an approval's reply.
+        in_part: the further steps where less was approved, from the entry with that amount; None
+            where nothing less is taken: then it is undone, and answered 51.
     """
     if isinstance(outcome, NoReply):
         return await _time_out(ports, entry)
@@ -218,6 +224,10 @@ async def settle(
         return await conclude(ports, entry, State.REFUSED, refused, entry.reply, undone)
     code = outcome.response_code
     reading = reading_of(code)
+    if code == IN_PART and 0 < outcome.granted_minor < entry.amount_minor:
+        if in_part is None or not origin.takes_part:
+            return await _time_out(ports, entry, OTHER_REASON, ResponseCode.INSUFFICIENT_FUNDS)
+        return await _conclude_in_part(ports, entry, outcome, in_part)
     if reading == "in_doubt":
         log.warning("bank_answer_in_doubt", bank=entry.bank, rrn=entry.rrn, response_code=code)
         return await _time_out(ports, entry)
@@ -232,6 +242,21 @@ async def settle(
     reply = msgspec.structs.replace(entry.reply, balance=balance)
     code = ResponseCode.SWITCH_FAULT if code in OF_THE_LINK else code
     return await conclude(ports, entry, State.DECLINED, code, reply, undone)
+
+
+async def _conclude_in_part(
+    ports: Ports, entry: Entry, outcome: Replied, in_part: Callable[[Entry], Sequence[Step]]
+) -> Outcome:
+    """Commit an approval of less than was asked for, and answer it."""
+    granted_minor = outcome.granted_minor
+    approval_code, _ = brought_by(outcome)
+    reply = msgspec.structs.replace(
+        entry.reply, approval_code=approval_code, amount=twelve_digits(granted_minor)
+    )
+    end = outcome_step(entry, State.APPROVED, IN_PART, reply)
+    end = replace(end, amount_minor=granted_minor)
+    failed = await ports.book.commit(end, *in_part(replace(entry, amount_minor=granted_minor)))
+    return Answer(ResponseCode.DUPLICATE) if failed else Answer(IN_PART, reply)
 
 
 async def _stand_in(
@@ -290,9 +315,14 @@ def outcome_step(entry: Entry, state: State, code: str, reply: Reply) -> UpdateE
     )
 
 
-async def _time_out(ports: Ports, entry: Entry) -> Outcome:
-    steps = await undo_steps(ports, entry, NO_ANSWER, ports.clock.now_ms())
-    if await ports.book.commit(*steps):
+async def _time_out(
+    ports: Ports, entry: Entry, reason: str = NO_ANSWER, code: str = NO_ANSWER
+) -> Outcome:
+    """Undo what may have moved money, or has moved some of it, and answer a code."""
+    end, *undo = await undo_steps(ports, entry, reason, ports.clock.now_ms())
+    if isinstance(end, UpdateEntry) and code != NO_ANSWER:
+        end = replace(end, response_code=code)
+    if await ports.book.commit(end, *undo):
         return Answer(ResponseCode.DUPLICATE)
     ports.saf_queued()
-    return Answer(NO_ANSWER, entry.reply)
+    return Answer(code, entry.reply)

@@ -19,6 +19,8 @@ from acquirer.codecs.message import Message
 from acquirer.codecs.pan import Pan
 from acquirer.codecs.private_fields import Balance, parse_balances
 
+# DE39 of an approval of less than was asked for.
+IN_PART = "10"
 _ECHOED_IN_REPLIES = (3, 4, 7, 11, 37, 41, 42, 49)
 # With the MAC, what a reply is about and what it says; and in messages of one class.
 _DECIDING = frozenset({*_ECHOED_IN_REPLIES, 39, 64, 128})
@@ -264,14 +266,22 @@ def echoes(request: Message, reply: Message) -> bool:
     """Whether a reply that matches a request is about the same transaction.
 
     What the bank echoes must be what was asked; a field that it leaves out is not held against
-    it. An approval of another amount is no approval of this one.
+    it. An approval of another amount is no approval of this one, but for one of a part of it (10).
     Source: docs/interfaces/bank-link.md, "Messages" (what a reply echoes).
     """
     asked, answered = request.fields, reply.fields
     for number in _ECHOED_IN_REPLIES:
         if number in asked and answered.get(number, "") not in ("", asked[number]):
+            if number == 4 and _is_part(asked[4], reply):
+                continue
             return False
     return True
+
+
+def _is_part(asked: str, reply: Message) -> bool:
+    granted = reply.get(4)
+    is_amount = reply.get(39) == IN_PART and granted.isascii() and granted.isdigit()
+    return is_amount and len(granted) == len(asked) and 0 < int(granted) < int(asked)
 
 
 def decides(number: int, mti: str) -> bool:

@@ -59,6 +59,7 @@ class Received(msgspec.Struct, frozen=True):
             processing_code=message.processing_code,
             transaction_type=de60.transaction_type,
             role=transaction.role if transaction else Role.ORIGINAL,
+            takes_part=de60.partial_approval == "1",
             amount_minor=int(amount) if (amount := message.get(4)) else None,
             currency_code=message.get(49),
             courier_id=de59.text("OC", encoding) if de59.items else "",

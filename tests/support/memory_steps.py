@@ -144,6 +144,7 @@ def _update_entry(rows: Tables, step: UpdateEntry) -> bool:
         "state": step.state,
         "response_code": step.response_code,
         "approval_code": step.approval_code,
+        "amount_minor": step.amount_minor,
         "late_response_code": step.late_response_code,
         "reply": step.reply,
         "owner": step.new_owner,

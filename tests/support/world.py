@@ -56,6 +56,7 @@ ORDERS_TIMEOUT_S = 1.0
 
 # Amounts on which the bank misbehaves. "drop" and the like keep the money: the reply is lost.
 DROP, LATE, REFUSED, SLOW, GARBAGE = 6601, 6602, 6603, 6604, 6605
+PART, PART_MINOR = 6611, 5_000
 CLOSE, WRONG_STAN, TWICE, STUBBORN, VOID_DROP = 6606, 6607, 6608, 6609, 6610
 BANK_RULES = [
     Rule(Match(amount_minor=DROP, processing_code="00"), fault="drop"),
@@ -66,6 +67,7 @@ BANK_RULES = [
     Rule(Match(amount_minor=CLOSE), fault="close"),
     Rule(Match(amount_minor=WRONG_STAN), fault="wrong_stan"),
     Rule(Match(amount_minor=TWICE), fault="duplicate_reply"),
+    Rule(Match(amount_minor=PART), approved_minor=PART_MINOR),
     Rule(Match(amount_minor=STUBBORN), fault="drop"),
     Rule(Match(amount_minor=STUBBORN, mti="0400"), fault="drop", times=1),
     Rule(Match(amount_minor=VOID_DROP, processing_code="20"), fault="drop", times=1),

@@ -38,6 +38,9 @@ def add(
     response_code: Annotated[
         str, typer.Option("--response-code", help="DE39 instead of a decision.")
     ] = "",
+    approved_minor: Annotated[
+        int, typer.Option("--approved-minor", min=0, help="Approve only so much of a sale.")
+    ] = 0,
     fault: Annotated[str, typer.Option("--fault", help=FAULTS + ".")] = "",
     amount_minor: Annotated[
         int | None, typer.Option("--amount-minor", min=0, help="Only this DE4.")
@@ -81,6 +84,7 @@ def add(
     }
     rule = {
         "match": match,
+        "approved_minor": approved_minor,
         "response_code": response_code,
         "fault": fault,
         "delay_s": delay_s,
