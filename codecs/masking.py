@@ -2,9 +2,9 @@
 
 Used by ``repr``, traces, logs and ``acquirer decode``. A PAN keeps six and four digits, tracks
 keep the PAN's six and four, PIN blocks and key material are hidden, ICC data keep all but the
-objects that hold card data, DE59 and a bank's DE48 all but a QR payment code, a CVN2 and a PIN
-block. A MAC is no secret. Start at :func:`mask_message`; where a message is only in part decoded,
-at :func:`mask_fields`.
+objects that hold card data, a batch upload's DE48 all but its card numbers, DE59 and a bank's DE48
+all but a QR payment code, a CVN2 and a PIN block. A MAC is no secret. Start at
+:func:`mask_message`; where a message is only in part decoded, at :func:`mask_fields`.
 Source: PCI DSS 4.0, 3.3 (never shown or stored) and 3.4 (masking).
 """
 
@@ -63,8 +63,8 @@ def mask_fields(mti: str, fields: Mapping[int, str]) -> dict[int, str]:
     shown = {number: mask_field(number, value) for number, value in sorted(fields.items())}
     if 62 in shown and not _holds_keys(mti, fields.get(60, "")):
         shown[62] = fields[62]
-    if 48 in shown and mti[1:2] == "8":
-        shown[48] = _hidden(fields[48], "characters")
+    if 48 in shown and (mti[1:2] == "8" or (mti[1:2] == "3" and not _ends_batch(fields[48]))):
+        shown[48] = _mask_upload(fields[48]) if mti[1] == "3" else _hidden(fields[48], "characters")
     return shown
 
 
@@ -86,6 +86,8 @@ def mask_field(number: int, value: str) -> str:
         return _hidden(value, "bytes")
     if number in _HIDDEN_TEXT or (number == 48 and _KEYS.search(value)):
         return _hidden(value, "characters")
+    if number == 48 and len(value) % UPLOAD_ITEM == 2 and value.isdigit():
+        return _mask_upload(value)
     if number == 48:
         return _ITEM_48.sub(lambda found: found[1] + _starred(found[1][:2], found[2]), value)
     if number == 55:
@@ -93,6 +95,30 @@ def mask_field(number: int, value: str) -> str:
     if number == 59:
         return _mask_items(value)
     return value
+
+
+UPLOAD_ITEM, UPLOAD_END = 40, 4
+
+
+def _ends_batch(value: str) -> bool:
+    """Whether DE48 of a batch upload is a count alone."""
+    return len(value) == UPLOAD_END and value.isdigit()
+
+
+def _mask_upload(value: str) -> str:
+    """DE48 of a batch upload: the card number of each item masked, its layout kept.
+
+    >>> _mask_upload("01" + "00000017" + "00006225880000000007" + "000000005320")
+    '01000000170000622588******0007000000005320'
+    """
+    if len(value) % UPLOAD_ITEM != 2 or not value.isdigit():
+        return _hidden(value, "characters")
+    shown = value[:2]
+    for at in range(2, len(value), UPLOAD_ITEM):
+        pan = value[at + 8 : at + 28].lstrip("0")
+        masked = (mask_digits(pan) if pan else "").rjust(20, "0")
+        shown += value[at : at + 8] + masked + value[at + 28 : at + UPLOAD_ITEM]
+    return shown
 
 
 def mask_objects(value: bytes) -> list[tuple[int, str, str]]:

@@ -42,6 +42,8 @@ class ProfileSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         pin_zpk: a ZPK under the LMK, that PINs are under within the module's reach only; needed
             where couriers sign on, and for AES.
         pin_zpk_block: for AES, the same ZPK under ``bdk_lmk``.
+        settlement_mac: whether settlement, batch upload and their answers carry a MAC.
+        batch_days: age of a batch, in days, at which it is closed without its terminal.
     """
 
     name: str
@@ -53,6 +55,8 @@ class ProfileSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     bdk_lmk: Annotated[str, msgspec.Meta(pattern=r"^([0-9]{2})?\Z")] = ""
     pin_zpk: str = ""
     pin_zpk_block: str = ""
+    settlement_mac: bool = False
+    batch_days: Positive = 7
 
 
 class TerminalSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

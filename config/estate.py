@@ -14,7 +14,14 @@ from typing import Annotated, Literal
 import msgspec
 
 from acquirer.config.business import InstalmentPlanSettings
-from acquirer.config.constraints import BasisPoints, Days, NotNegative, Percent, PositiveSeconds
+from acquirer.config.constraints import (
+    BasisPoints,
+    Days,
+    NotNegative,
+    Percent,
+    Positive,
+    PositiveSeconds,
+)
 from acquirer.config.loading import load
 
 Tmk = Annotated[str, msgspec.Meta(pattern=r"^([0-9A-Fa-f]{16}|[0-9A-Fa-f]{32})?\Z")]
@@ -31,6 +38,8 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         mac: DE64's algorithm under ``tmk``; derived keys have X9.19 under TDES, CMAC under AES.
         encoding: Python name of the character set of texts.
         mac_key: length of the MAC key that sign-on 003 and 004 hand out.
+        settlement_mac: whether settlement and batch upload carry a MAC.
+        batch_days: age of a batch, in days, at which it is closed without its terminal.
         sign_on: 60.3 of its terminals' sign-on; 004 brings a key under which they encipher tracks.
         bdk: the clear test base key that keys are derived from, 32 hexadecimal digits.
     """
@@ -42,6 +51,8 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     mac_key: Literal["single", "double"] = "double"
     sign_on: Literal["001", "003", "004"] = "003"
     bdk: Annotated[str, msgspec.Meta(pattern=r"^([0-9A-Fa-f]{32})?\Z")] = ""
+    settlement_mac: bool = False
+    batch_days: Positive = 7
 
 
 class Terminal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

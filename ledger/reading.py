@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from acquirer.ledger.accounts.transfer_steps import Posting
 from acquirer.ledger.calls import Calls
+from acquirer.ledger.journal.batches import BatchItem, BatchLine, BatchRow
 from acquirer.ledger.journal.entries import (
     CourierRow,
     Desk,
@@ -14,7 +15,7 @@ from acquirer.ledger.journal.entries import (
     TerminalRow,
 )
 from acquirer.ledger.reports.takings import Takings, takings
-from acquirer.ledger.store import ksns, reads
+from acquirer.ledger.store import batches, ksns, reads
 from acquirer.ledger.store.configuration import (
     StoredConfiguration,
     current_epoch,
@@ -62,6 +63,35 @@ class Reads(Calls):
         """A terminal's durable state."""
         found: TerminalRow | None = await self._read(reads.terminal, terminal_id)
         return found
+
+    async def batch(self, terminal_id: str, batch: str) -> BatchRow | None:
+        """A batch that its terminal has asked to settle, or that was closed."""
+        found: BatchRow | None = await self._read(batches.batch, terminal_id, batch)
+        return found
+
+    async def batch_lines(self, terminal_id: str, batch: str) -> list[BatchLine]:
+        """The originals of a batch, in their order."""
+        found: list[BatchLine] = await self._read(batches.lines, terminal_id, batch)
+        return found
+
+    async def batch_items(self, terminal_id: str, batch: str) -> list[BatchItem]:
+        """What a terminal has uploaded of a batch, by STAN."""
+        found: list[BatchItem] = await self._read(batches.items, terminal_id, batch)
+        return found
+
+    async def batch_opened_at_ms(self, terminal_id: str, batch: str) -> int | None:
+        """When the first original of a batch came; None where there is none."""
+        found: int | None = await self._read(batches.opened_at_ms, terminal_id, batch)
+        return found
+
+    async def batch_in_flight(self, terminal_id: str, batch: str) -> int:
+        """How many entries of a batch have no outcome yet."""
+        found: int = await self._read(batches.in_flight, terminal_id, batch)
+        return found
+
+    async def await_writers(self) -> None:
+        """Return once all that other processes are storing now is stored."""
+        await self._read(batches.await_writers)
 
     async def originals_since(self, terminal_id: str, batch: str, since_ms: int) -> int:
         """How many originals of a terminal's batch were stored since then."""

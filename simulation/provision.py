@@ -165,6 +165,8 @@ def switch_config(
                 "encoding": p.encoding,
                 "mac_key": p.mac_key,
                 **_base_keys(p, key),
+                "settlement_mac": p.settlement_mac,
+                "batch_days": p.batch_days,
             }
             for p in estate.profiles
         ],

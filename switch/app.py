@@ -65,6 +65,7 @@ from acquirer.switch.watch.readiness import readiness
 from acquirer.switch.workers.day_close import DayClose
 from acquirer.switch.workers.expiry import keep_expiring
 from acquirer.switch.workers.late_replies import LateReplies
+from acquirer.switch.workers.old_batches import keep_closing
 from acquirer.switch.workers.recovery import keep_recovering, recover, undo_own
 from acquirer.switch.workers.saf import SafWorker
 
@@ -294,6 +295,7 @@ async def _begin_work(start: _Start, switch: _Switch) -> None:
     background.start_soon(keep_expiring, context)
     background.start_soon(switch.late.run, start.book)
     background.start_soon(day.run)
+    background.start_soon(keep_closing, context)
     background.start_soon(keep_looking, context.ports, settings.orders)
     background.start_soon(_deliver_events, context, start.around, switch.wake)
     background.start_soon(switch.live.keep_looking)

@@ -53,11 +53,13 @@ class Tried:
         place: key of the configuration, such as ``banks[0].zmk``.
         what: what was tried, or what is good about it.
         fault: what is wrong, and what to do about it; empty where nothing is.
+        warning: what a start serves all the same, and should not in production; empty for nothing.
     """
 
     place: str
     what: str
     fault: str = ""
+    warning: str = ""
 
 
 async def try_start(
@@ -87,6 +89,7 @@ async def try_start(
         ]
     tried += await _modules(settings, file, execute, configuration, names)
     tried += _certificates(settings)
+    tried += _warnings(settings)
     tried += await _addresses(settings, configuration)
     tried += await _ports(settings, file)
     return tried
@@ -95,6 +98,16 @@ async def try_start(
 def _process(settings: SwitchSettings) -> Iterator[Any]:
     # The terminals' certificates are told with the others.
     return (fault for fault in process_faults(settings) if fault.place != "listen.tls")
+
+
+def _warnings(settings: SwitchSettings) -> Iterator[Tried]:
+    for index, profile in enumerate(settings.profiles):
+        if not profile.settlement_mac:
+            yield Tried(
+                f"profiles[{index}].settlement_mac",
+                f"settlement of terminals of profile {profile.name}",
+                warning="anybody may settle their batches; true asks for a MAC of each settlement",
+            )
 
 
 async def _books(settings: SwitchSettings) -> tuple[Tried, StoredConfiguration]:

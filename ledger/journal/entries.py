@@ -249,6 +249,7 @@ class TerminalRow:
         key_version: counts the changes of the row.
         proved_at_ms: when a message verified under the confirmed keys for the first time.
         fetched: kinds of downloads that it has, each with its version.
+        settling: whether it has asked for its batch's settlement, which has not ended yet.
     """
 
     terminal_id: str
@@ -261,6 +262,7 @@ class TerminalRow:
     key_version: int = 0
     proved_at_ms: int = 0
     fetched: tuple[tuple[str, str], ...] = ()
+    settling: bool = False
 
 
 @dataclass(frozen=True, slots=True)

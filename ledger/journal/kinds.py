@@ -61,6 +61,15 @@ class Undo(StrEnum):
     WITH_PAYMENT = "with_payment"
 
 
+class InBatch(StrEnum):
+    """How a terminal's batch counts an approved entry; ``AMOUNT`` adds to debit without a count."""
+
+    DEBIT = "debit"
+    CREDIT = "credit"
+    AMOUNT = "amount"
+    NOWHERE = "nowhere"
+
+
 @dataclass(frozen=True, slots=True)
 class KindRow:
     """What a kind means.
@@ -174,6 +183,18 @@ def ruled_as(kind: Kind) -> Kind:
     (<Kind.ORDER_PAYMENT: 'order_payment'>, <Kind.SALE: 'sale'>)
     """
     return KINDS[kind].ruled_as or kind
+
+
+def in_batch(kind: Kind) -> InBatch:
+    """How a terminal's batch counts an approved entry.
+
+    >>> in_batch(Kind.SALE).value, in_batch(Kind.VOID).value, in_batch(Kind.BALANCE).value
+    ('debit', 'credit', 'nowhere')
+    """
+    row = KINDS[kind]
+    if row.payment:
+        return InBatch.AMOUNT if row.adds else InBatch.DEBIT
+    return InBatch.CREDIT if row.undoes or row.gives_back == "refund" else InBatch.NOWHERE
 
 
 REVERSIBLE = frozenset(kind for kind, row in KINDS.items() if row.undo is Undo.BANK)

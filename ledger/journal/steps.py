@@ -20,6 +20,7 @@ from acquirer.ledger.accounts.transfer_steps import (
     PostPendingResolve,
     PostReversed,
 )
+from acquirer.ledger.journal.batches import PutBatch, PutBatchItem, PutCertificate
 from acquirer.ledger.journal.entries import (
     CourierRow,
     Entry,
@@ -191,6 +192,9 @@ Step = (
     | UpdateOrder
     | PutTerminal
     | PutCourier
+    | PutBatch
+    | PutBatchItem
+    | PutCertificate
     | QueueSaf
     | FinishSaf
     | ReviveSaf

@@ -18,12 +18,19 @@ from acquirer.ledger.store.schema import accounts, transfers
 
 @dataclass(frozen=True, slots=True)
 class BalanceLine:
-    """One account's posted balance, on the side where it stands; the other is zero."""
+    """One account's posted balance, on the side where it stands; the other is zero.
+
+    Attributes:
+        pending_debit_minor, pending_credit_minor: what is held on either side, and moves no
+            balance yet.
+    """
 
     account: str
     currency_code: str
     debit_minor: int
     credit_minor: int
+    pending_debit_minor: int = 0
+    pending_credit_minor: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +99,12 @@ def trial_balance(connection: Connection) -> TrialBalance:
         accounts.c.currency_code,
         accounts.c.debits_posted,
         accounts.c.credits_posted,
+        accounts.c.debits_pending,
+        accounts.c.credits_pending,
     ).order_by(accounts.c.currency_code, accounts.c.name)
-    for name, currency, debits, credits in connection.execute(query):
+    for name, currency, debits, credits, *pending in connection.execute(query):
         net = debits - credits
-        lines.append(BalanceLine(name, currency, max(net, 0), max(-net, 0)))
+        lines.append(BalanceLine(name, currency, max(net, 0), max(-net, 0), *pending))
         totals[currency] = totals.get(currency, 0) + net
     return TrialBalance(tuple(lines), not any(totals.values()))
 

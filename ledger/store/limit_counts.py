@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from sqlalchemy import ColumnElement, bindparam, func, select, text
 
 from acquirer.ledger.journal.entries import State
-from acquirer.ledger.journal.kinds import PAYMENTS
+from acquirer.ledger.journal.kinds import KINDS, PAYMENTS
 from acquirer.ledger.journal.limits import LimitDaily
 from acquirer.ledger.store.database import Session, Sql
 from acquirer.ledger.store.schema import journal
@@ -25,9 +25,14 @@ def _one_of(column: str, values: Iterable[str]) -> str:
     return f"journal.{column} IN ({quoted})"
 
 
+# What adds to an earlier payment is no payment by itself.
+_ADDING = _one_of("kind", sorted(kind for kind in PAYMENTS if KINDS[kind].adds))
+_PAID_COUNT = text(f"coalesce(sum(CASE WHEN {_ADDING} THEN 0 ELSE 1 END), 0)")
+
+
 def _counted(*about: ColumnElement[bool]) -> Sql:
     return Sql(
-        select(func.count(), func.coalesce(func.sum(journal.c.amount_minor), 0)).where(
+        select(_PAID_COUNT, func.coalesce(func.sum(journal.c.amount_minor), 0)).where(
             *about,
             journal.c.business_date == bindparam("business_date"),
             text(_one_of("kind", sorted(PAYMENTS))),

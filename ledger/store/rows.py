@@ -214,7 +214,7 @@ def order_of(row: Row) -> OrderRow:
 def terminal_of(row: Row) -> TerminalRow:
     """A terminal from its columns in the table's order."""
     terminal_id, batch, is_signed_on, tpk, tak, tdk, handed, version, *rest = row
-    proved_at_ms, fetched = rest
+    proved_at_ms, fetched, settling = rest
     waiting = _decode_waiting(handed) if handed else ()
     return TerminalRow(
         terminal_id,
@@ -227,6 +227,7 @@ def terminal_of(row: Row) -> TerminalRow:
         version,
         proved_at_ms,
         _decode_fetched(fetched) if fetched else (),
+        bool(settling),
     )
 
 

@@ -24,7 +24,7 @@ from acquirer.ledger.store.columns import (
 )
 
 # The migration that creates exactly these tables; a test holds them equal.
-SCHEMA_VERSION = "0021.0020"
+SCHEMA_VERSION = "0022"
 
 # Names of constraints are fixed, so that both databases and later migrations agree on them.
 metadata = MetaData(
@@ -259,6 +259,46 @@ terminals = Table(
     integer("key_version"),
     integer("proved_at_ms", 0),
     text_column("fetched", ""),
+    Column("settling", Flag, nullable=False, server_default=text("false")),
+    sqlite_strict=True,
+)
+
+# Of those only that their terminals have asked to settle, or that were closed without.
+batches = Table(
+    "batches",
+    metadata,
+    Column("terminal_id", Text, primary_key=True),
+    Column("batch", Text, primary_key=True),
+    text_column("state"),
+    integer("opened_at_ms"),
+    maybe_integer("closed_at_ms"),
+    text_column("asked"),
+    text_column("told"),
+    text_column("closed"),
+    text_column("differences"),
+    sqlite_strict=True,
+)
+
+batch_items = Table(
+    "batch_items",
+    metadata,
+    Column("terminal_id", Text, primary_key=True),
+    Column("batch", Text, primary_key=True),
+    Column("stan", Text, primary_key=True),
+    integer("amount_minor"),
+    Column("pan_token", Bytes, nullable=False),
+    text_column("pan_masked"),
+    Column("is_foreign", Flag, nullable=False),
+    sqlite_strict=True,
+)
+
+batch_certificates = Table(
+    "batch_certificates",
+    metadata,
+    Column("terminal_id", Text, primary_key=True),
+    Column("batch", Text, primary_key=True),
+    Column("fingerprint", Bytes, primary_key=True),
+    Column("cipher", Bytes, nullable=False),
     sqlite_strict=True,
 )
 

@@ -19,6 +19,7 @@ from acquirer.ledger.accounts.transfer_steps import (
     PostPendingResolve,
     PostReversed,
 )
+from acquirer.ledger.journal.batches import PutBatch, PutBatchItem, PutCertificate
 from acquirer.ledger.journal.ksns import TakeKsn
 from acquirer.ledger.journal.limits import LimitDaily
 from acquirer.ledger.journal.steps import (
@@ -44,6 +45,7 @@ from acquirer.ledger.owed.advices import (
     limit_tipped,
 )
 from acquirer.ledger.store import statements as sql
+from acquirer.ledger.store.batches import put_batch, put_certificate, put_item
 from acquirer.ledger.store.configuration import ChangeConfiguration, change_configuration
 from acquirer.ledger.store.database import Session
 from acquirer.ledger.store.ksns import take_ksn
@@ -113,6 +115,7 @@ def _put_terminal(session: Session, _accounting: Accounting, step: PutTerminal) 
         "key_version": row.key_version,
         "proved_at_ms": row.proved_at_ms,
         "fetched": fetched_text(row.fetched),
+        "settling": row.settling,
     }
     if step.expected_version is None:
         return session.changed(sql.PUT_TERMINAL, terminal_id=row.terminal_id, **fields) == 1
@@ -214,6 +217,9 @@ RUN: Mapping[type[Any], Callable[[Session, Accounting, Any], bool]] = MappingPro
         UpdateOrder: _update_order,
         PutTerminal: _put_terminal,
         PutCourier: _put_courier,
+        PutBatch: lambda session, _accounting, step: put_batch(session, step),
+        PutBatchItem: lambda session, _accounting, step: put_item(session, step),
+        PutCertificate: lambda session, _accounting, step: put_certificate(session, step),
         QueueSaf: _queue_saf,
         FinishSaf: _finish_saf,
         ReviveSaf: _revive_saf,

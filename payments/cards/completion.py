@@ -237,7 +237,8 @@ async def _void_refusal(ports: Ports, command: CompletionVoidRequested, made: En
         return ResponseCode.NO_ORIGINAL
     if command.pan is not None and ports.vault.token(command.pan) != made.card.pan_token:
         return ResponseCode.INVALID_CARD
-    if made.state is not State.APPROVED or made.claimed_by is not None:
+    is_held = made.state is not State.APPROVED or made.claimed_by is not None
+    if is_held or command.origin.has_closed(made):
         return ResponseCode.INVALID_TRANSACTION
     if await ports.book.advice_is_owed(made.id):
         # Its bank does not know of it yet, and would refuse the void.

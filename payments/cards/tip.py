@@ -109,6 +109,7 @@ async def _refusal(ports: Ports, command: TipTold, sale: Entry | None) -> str:
     ):
         return ResponseCode.INVALID_CARD
     is_open = sale.state is State.APPROVED and sale.claimed_by is None
+    is_open = is_open and not origin.has_closed(sale)
     if sale.kind is not Kind.SALE or sale.card is None or not is_open:
         return ResponseCode.INVALID_TRANSACTION
     if await tip_of(ports, sale) is not None:

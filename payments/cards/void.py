@@ -100,7 +100,8 @@ def _refusal(ports: Ports, command: VoidRequested, sale: Entry | None, tip: Entr
         sale.card is None or ports.vault.token(command.pan) != sale.card.pan_token
     ):
         return ResponseCode.INVALID_CARD
-    if sale.state is not State.APPROVED or sale.claimed_by is not None:
+    is_held = sale.state is not State.APPROVED or sale.claimed_by is not None
+    if is_held or command.origin.has_closed(sale):
         return ResponseCode.INVALID_TRANSACTION
     if command.approval_code not in ("", sale.approval_code):
         return ResponseCode.NO_ORIGINAL

@@ -100,6 +100,7 @@ class Origin(msgspec.Struct, frozen=True):
         courier_id: who acts for the merchant, as he is named; empty for nobody.
         pin_key: under which its PIN blocks come.
         display: puts what is shown of an order into its form.
+        open_batch: the batch that the asker has open; empty where he has none.
         key_version: of the keys with which the asker has proved who he is: what he asks for is
             stored only while the terminal's row has that version. None for nobody's.
         takes_part: whether a part of the amount may be approved.
@@ -123,6 +124,7 @@ class Origin(msgspec.Struct, frozen=True):
     courier_id: str = ""
     pin_key: PinKey = NO_PIN_KEY
     display: Display = _nothing
+    open_batch: str = ""
     key_version: int | None = None
     takes_part: bool = False
     ksn: TakeKsn | None = None
@@ -145,6 +147,14 @@ class Origin(msgspec.Struct, frozen=True):
         is_by_mail = condition_code in MAIL_OR_TELEPHONE
         may_mail = self.merchant.moto or not is_by_mail
         return may_mail and (self.merchant.keyed or not (is_keyed or is_by_mail))
+
+    def has_closed(self, original: Entry) -> bool:
+        """Whether an original of the asker's own is in a batch that is open no more.
+
+        Only a refund gives it back then.
+        """
+        is_own = original.terminal_id == self.terminal_id
+        return is_own and self.open_batch not in ("", original.batch)
 
     @property
     def fee_rate(self) -> FeeRate:

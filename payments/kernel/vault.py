@@ -64,6 +64,11 @@ class CardVault:
                 " another data key"
             ) from None
 
+    def seal_bytes(self, data: bytes, about: bytes) -> bytes:
+        """Nonce, cryptogram and tag of other card data, bound to what it is about."""
+        nonce = self._random_bytes(NONCE_BYTES)
+        return nonce + self._aead.encrypt(nonce, data, about)
+
     def token(self, pan: Pan) -> bytes:
         """16-byte HMAC-SHA256 token: equal for equal cards, useless without the key."""
         return _keyed(self._token, pan.digits.encode("ascii"))

@@ -28,6 +28,7 @@ class RouteRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         kinds: transaction kinds, such as ``sale``.
         merchants: merchant ids.
         fallbacks: names of the banks that take it, in this order, while ``bank`` is down.
+        foreign: whether a terminal's settlement counts its cards as foreign ones.
     """
 
     bank: str
@@ -35,6 +36,7 @@ class RouteRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     kinds: list[str] = []
     merchants: list[str] = []
     fallbacks: list[str] = []
+    foreign: bool = False
 
 
 class RouteFacts(msgspec.Struct, frozen=True):
@@ -46,11 +48,13 @@ class RouteFacts(msgspec.Struct, frozen=True):
 
 
 class Route(msgspec.Struct, frozen=True):
-    """Where the transaction goes, and the BIN prefix (empty: any card) that decided."""
+    """Where the transaction goes, the BIN prefix (empty: any card) that decided, and whether its
+    cards are foreign ones."""
 
     bank: str
     bin_prefix: str
     fallbacks: tuple[str, ...] = ()
+    foreign: bool = False
 
     def first_up(self, is_up: Callable[[str], bool]) -> str:
         """The first bank that can be reached; the first of all where none can.
@@ -82,7 +86,7 @@ def choose(facts: RouteFacts, table: RouteTable) -> Route | NoRoute:
 
     >>> table = route_table([RouteRule("demo", bins=["622588"])], ["demo"])
     >>> choose(RouteFacts(Pan("6225880000000007"), "sale", "898110053310001"), table)
-    Route(bank='demo', bin_prefix='622588', fallbacks=())
+    Route(bank='demo', bin_prefix='622588', fallbacks=(), foreign=False)
     >>> choose(RouteFacts(Pan("4000120000000004"), "sale", "898110053310001"), table)
     NoRoute()
     """
@@ -93,7 +97,7 @@ def choose(facts: RouteFacts, table: RouteTable) -> Route | NoRoute:
             if (not rule.merchants or facts.merchant_id in rule.merchants) and (
                 not rule.kinds or facts.kind in rule.kinds
             ):
-                return Route(rule.bank, prefix, tuple(rule.fallbacks))
+                return Route(rule.bank, prefix, tuple(rule.fallbacks), rule.foreign)
     return _NO_ROUTE
 
 

@@ -42,7 +42,7 @@ from acquirer.switch.operators.operations import (
     unlock_courier,
 )
 from acquirer.switch.operators.saf import retry_saf, write_off_saf
-from acquirer.switch.operators.terminals import end_keys
+from acquirer.switch.operators.terminals import close_batch, end_keys
 from acquirer.switch.settings import Role
 
 log = structlog.get_logger("acquirer.operator")
@@ -94,6 +94,10 @@ async def _unlock(desk: Desk, request: Request) -> Outcome:
 
 async def _end_keys(desk: Desk, request: Request) -> Outcome:
     return await end_keys(desk.context, request.path_params["terminal_id"])
+
+
+async def _close_batch(desk: Desk, request: Request) -> Outcome:
+    return await close_batch(desk.context, request.path_params["terminal_id"])
 
 
 async def _hand_in(desk: Desk, request: Request) -> Outcome:
@@ -201,6 +205,7 @@ OPERATIONS: dict[str, Operation] = {
     "/operator/couriers/{courier_id}/unlock": _unlock,
     "/operator/couriers/{courier_id}/hand-in": _hand_in,
     "/operator/terminals/{terminal_id}/end-keys": _end_keys,
+    "/operator/terminals/{terminal_id}/close-batch": _close_batch,
     "/operator/events/{event_id}/replay": _replay,
     "/operator/secrets/reload": _reload_secrets,
     "/operator/config/import": _import,

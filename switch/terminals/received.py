@@ -65,6 +65,7 @@ class Received(msgspec.Struct, frozen=True):
             courier_id=de59.text("OC", encoding) if de59.items else "",
             pin_key=terminal.pin_key_of(keys),
             display=display_in(encoding),
+            open_batch=terminal.row.batch,
             key_version=terminal.key_version_of(keys),
             ksn=terminal.use_of(keys),
         )

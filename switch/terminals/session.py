@@ -21,7 +21,7 @@ from acquirer.codecs.response_codes import ResponseCode
 from acquirer.codecs.tpdu import PosEnvelope, ProcessingDemand
 from acquirer.config.log_limit import LogLimit
 from acquirer.ledger.errors import BookBusy, BookError, BookUnavailable, BookUncertain
-from acquirer.ledger.journal.kinds import UNDOING, Kind
+from acquirer.ledger.journal.kinds import Kind
 from acquirer.payments.kernel.commands import Repeat
 from acquirer.payments.kernel.errors import (
     HsmRefused,
@@ -29,9 +29,9 @@ from acquirer.payments.kernel.errors import (
     InvalidCommand,
     response_code_for,
 )
-from acquirer.payments.kernel.limits import LIMITED
 from acquirer.payments.kernel.records import refuse
 from acquirer.switch.context import Context
+from acquirer.switch.terminals.allowed import not_allowed
 from acquirer.switch.terminals.open_payments import OpenPayments
 from acquirer.switch.terminals.received import Received
 from acquirer.switch.terminals.recognition import identify
@@ -55,13 +55,12 @@ log = structlog.get_logger("acquirer.switch")
 KEYS_TRIES_MAX = 5
 FRAMING = LengthHeader("binary", 2)
 FRAME_BYTES_MAX = 4096
-# Batch upload, settlement and management carry no MAC (part 4).
+# Management, batch upload and settlement carry no MAC, the latter two but where a profile says so.
 CLASSES_WITHOUT_MAC = frozenset("358")
 # What names one financial original, whether or not the table knows it.
 ORIGINALS = frozenset({"0100", "0200", "0220"})
 ADVICE = "0220"
-# What asks for something new.
-ASKING = frozenset({"0100", "0200"})
+SETTLEMENT_CLASSES = frozenset("35")
 # Of one terminal, refusals that are being stored because it has too much under way.
 REFUSED_AT_ONCE_MAX = 64
 
@@ -182,7 +181,9 @@ class Session:
         """
         message, transaction = received.message, received.transaction
         keys: Keys | None = NO_KEYS
-        needs_mac = _bears_mac(message, transaction)
+        needs_mac = _bears_mac(message, transaction) or (
+            message.mti[1] in SETTLEMENT_CLASSES and terminal.profile.settlement_mac
+        )
         if needs_mac or (message.get(64) and transaction and transaction.mac_counts):
             message, ksn = with_ksn(message, transaction, terminal)
             keys = await self._seals.keys_of(message, terminal, received.now_ms, ksn)
@@ -278,7 +279,7 @@ class Session:
 
     async def _run(self, transaction: Transaction, request: Request) -> Told:
         try:
-            if code := _closed(transaction, request) or _above_limit(transaction, request):
+            if code := not_allowed(transaction, request):
                 return await self._refuse(transaction, request, code)
             if transaction.journaled:
                 return await self._repeats.handle(transaction, request)
@@ -325,6 +326,9 @@ class Session:
     ) -> bytes | None:
         stamp = self._context.ports.calendar.stamp(now_ms)
         reply = build_reply(request, answer, stamp, is_known=bool(keys.tak))
+        if answer.response_code == ResponseCode.SIGN_ON_AGAIN and terminal is not None:
+            de60 = msgspec.structs.replace(De60.parse(request.get(60)), batch=terminal.row.batch)
+            reply.fields[60] = de60.format()
         if keys.tak:
             reply.fields[64] = MAC_PLACEHOLDER
         raw = write_reply(reply)
@@ -373,35 +377,6 @@ class Session:
 
 def _bears_mac(message: Message, transaction: Transaction | None) -> bool:
     return transaction.mac if transaction else message.mti[1] not in CLASSES_WITHOUT_MAC
-
-
-def _closed(transaction: Transaction, request: Request) -> str:
-    """The code for a terminal on hold or a suspended merchant; empty where they may ask for this.
-
-    What undoes, confirms or tells something goes on; a terminal on hold gives no money back either.
-    """
-    if request.message.mti not in ASKING and transaction.name != Kind.REFUND:
-        return ""
-    if request.terminal.settings.on_hold:
-        return ResponseCode.NOT_PERMITTED_TO_TERMINAL
-    is_undoing = transaction.name in UNDOING
-    is_closed = request.terminal.merchant.suspended and not is_undoing
-    return ResponseCode.INVALID_MERCHANT if is_closed else ""
-
-
-def _above_limit(transaction: Transaction, request: Request) -> str:
-    """The code for what is not allowed here, whatever else has been paid; empty where it is."""
-    origin, limits = request.origin, request.origin.business.limits
-    if not limits or transaction.name not in LIMITED:
-        return ""
-    return limits.refusal(
-        origin.merchant,
-        origin.terminal_id,
-        Kind(transaction.name),
-        amount_minor=origin.named_minor,
-        currency_code=origin.currency_code or origin.merchant.currency_code,
-        entry_mode=request.message.get(22),
-    )
 
 
 def _certain(outcome: Told | Repeat) -> Told:

@@ -42,6 +42,7 @@ from acquirer.switch.terminals import commands, downloads, preauth_commands, sal
 from acquirer.switch.terminals.catalogue import BLACKLIST, CA_KEYS, IC_PARAMETERS
 from acquirer.switch.terminals.management import echo, sign_off, sign_on
 from acquirer.switch.terminals.request import Request, Told
+from acquirer.switch.terminals.settlement import settlement, upload, upload_end
 
 # DE25: at the counter, or left out; what belongs to a pre-authorisation.
 PLAIN, PREAUTH = ("", "00"), ("06", "18")
@@ -161,6 +162,19 @@ MANAGEMENT: dict[tuple[str, str], Transaction] = {
     },
     ("0820", "402"): _sealed(Kind.COURIER_SIGN_ON, _COURIER_SIGN_ON),
     ("0820", "403"): _sealed(Kind.COURIER_SIGN_OFF, _COURIER_SIGN_OFF),
+}
+
+SETTLEMENT: dict[tuple[str, str], Transaction] = {
+    ("0500", "201"): _unsealed("settlement", settlement, (*_NUMBERED, 48)),
+    ("0320", "201"): _unsealed("batch_upload", upload, (*_NUMBERED, 48)),
+    **{
+        ("0320", code): _unsealed("batch_upload", upload, (*_NUMBERED, 55))
+        for code in ("203", "204", "205", "206")
+    },
+    **{
+        ("0320", code): _unsealed("batch_upload_end", upload_end, (*_NUMBERED, 48))
+        for code in ("202", "207")
+    },
 }
 
 _CARD = (3, 4, 11, 22, 25, 41, 42, 49)
@@ -290,5 +304,7 @@ def find_transaction(message: Message, de60: De60) -> Transaction | None:
         return MANAGEMENT.get((message.mti, de60.network_code))
     if message.mti == "0400":
         return REVERSAL
+    if message.mti[1] in "35":
+        return SETTLEMENT.get((message.mti, de60.network_code))
     key = message.mti, message.processing_code, de60.transaction_type
     return BY_CONDITION.get((*key, message.get(25))) or FINANCIAL.get(key)

@@ -27,6 +27,7 @@ from acquirer.ledger.journal.entries import (
 from acquirer.ledger.journal.ksns import TakeKsn
 from acquirer.ledger.journal.steps import (
     PutTerminal,
+    Step,
 )
 from acquirer.payments.kernel.business import Business
 from acquirer.payments.kernel.commands import PinKey
@@ -103,7 +104,11 @@ def promoted(row: TerminalRow, keys: Keys, now_ms: int) -> TerminalRow:
 def without_keys(row: TerminalRow) -> TerminalRow:
     """The row of a terminal that must sign on before anything else."""
     return TerminalRow(
-        row.terminal_id, row.batch, key_version=row.key_version + 1, fetched=row.fetched
+        row.terminal_id,
+        row.batch,
+        key_version=row.key_version + 1,
+        fetched=row.fetched,
+        settling=row.settling,
     )
 
 
@@ -242,8 +247,8 @@ class Terminals:
                 await self.refresh(terminal)
         return downloads.demand(terminal.row)
 
-    async def save(self, terminal: Terminal, row: TerminalRow, *steps: TakeKsn) -> bool:
-        """Store a changed row, if nobody changed the stored one in between.
+    async def save(self, terminal: Terminal, row: TerminalRow, *steps: Step) -> bool:
+        """Store a changed row with further steps, if nobody changed the stored one in between.
 
         Returns:
             Whether it was stored; where not, the row has been read again.

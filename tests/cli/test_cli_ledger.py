@@ -58,12 +58,16 @@ def test_trial_balance_as_json(data: Path) -> None:
                 "currency": "156",
                 "debit_minor": 24_690,
                 "credit_minor": 0,
+                "pending_debit_minor": 0,
+                "pending_credit_minor": 0,
             },
             {
                 "account": "liabilities:merchant:M1",
                 "currency": "156",
                 "debit_minor": 0,
                 "credit_minor": 24_690,
+                "pending_debit_minor": 0,
+                "pending_credit_minor": 0,
             },
         ],
     }

@@ -32,7 +32,7 @@ from acquirer.ledger.journal.entries import (
     SafItem,
     State,
 )
-from acquirer.ledger.journal.kinds import PAYMENTS, Kind
+from acquirer.ledger.journal.kinds import KINDS, PAYMENTS, Kind
 from acquirer.ledger.journal.limits import LimitDaily
 from acquirer.ledger.journal.steps import (
     InsertEntry,
@@ -242,8 +242,8 @@ def _limit_refunded(rows: Tables, step: LimitRefunded) -> bool:
 
 
 def _limit_daily(rows: Tables, step: LimitDaily) -> bool:
-    amounts = [
-        entry.amount_minor
+    found = [
+        entry
         for entry in rows.entries.values()
         if (entry.business_date, entry.currency_code) == (step.business_date, step.currency_code)
         and entry.kind in PAYMENTS
@@ -254,7 +254,9 @@ def _limit_daily(rows: Tables, step: LimitDaily) -> bool:
             else entry.merchant_id in step.merchants and step.terminal_id in ("", entry.terminal_id)
         )
     ]
-    return (len(amounts) if step.measure == "count" else sum(amounts)) <= step.maximum
+    count = len([entry for entry in found if not KINDS[entry.kind].adds])
+    total = sum(entry.amount_minor for entry in found)
+    return (count if step.measure == "count" else total) <= step.maximum
 
 
 def _limit_tipped(rows: Tables, step: LimitTipped) -> bool:

@@ -522,6 +522,29 @@ class PosTerminal:
         }
         return self.frame("0400", kept | {39: reason})
 
+    def settlement(
+        self,
+        debit: tuple[int, int] = (0, 0),
+        credit: tuple[int, int] = (0, 0),
+        *,
+        mac: bool = False,
+    ) -> bytes:
+        """0500 of this batch: amount and count of each, all with domestic cards."""
+        sums = f"{debit[0]:012d}{debit[1]:03d}{credit[0]:012d}{credit[1]:03d}0" + "0" * 31
+        fields = {11: self.next_stan(), 48: sums, 60: f"00{self.batch}201"}
+        return self.frame("0500", fields, mac=mac)
+
+    def upload(self, *items: tuple[str, str, int], mac: bool = False) -> bytes:
+        """0320 with items: STAN, card number and amount of each."""
+        listed = "".join(f"00{stan}{pan:0>20}{amount:012d}" for stan, pan, amount in items)
+        fields = {11: self.next_stan(), 48: f"{len(items):02d}{listed}", 60: f"00{self.batch}201"}
+        return self.frame("0320", fields, mac=mac)
+
+    def upload_end(self, count: int, code: str = "202", *, mac: bool = False) -> bytes:
+        """0320 that closes the batch; 207 where it is balanced."""
+        fields = {11: self.next_stan(), 48: f"{count:04d}", 60: f"00{self.batch}{code}"}
+        return self.frame("0320", fields, mac=mac)
+
     def courier(self, courier_id: str, password: str, code: str = "402") -> bytes:
         """0820 with 60.3 = 402 or 403, sealed."""
         fields: dict[int, str | bytes] = {

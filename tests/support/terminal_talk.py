@@ -44,7 +44,7 @@ NAMES = {
     2: "PAN", 3: "processing code", 4: "amount", 11: "STAN", 12: "local time", 13: "local date",
     14: "expiry", 15: "business date", 22: "entry mode", 25: "condition code",
     26: "PIN capture code", 35: "track 2", 37: "RRN", 38: "approval code", 39: "response code",
-    41: "terminal", 42: "merchant", 48: "tip", 49: "currency", 52: "PIN block",
+    41: "terminal", 42: "merchant", 48: "private", 49: "currency", 52: "PIN block",
     53: "security control",
     54: "balances", 59: "items", 60: "type, batch, network code", 61: "original", 62: "private",
     63: "private",
@@ -141,6 +141,18 @@ async def _talk(desk: Desk) -> None:
     await desk.ask("sign-off", pos.sign_off())
     await _with_enciphered_track(desk, card)
     await _with_derived_keys(desk, card)
+    await _settlement(desk, card)
+
+
+async def _settlement(desk: Desk, card: Card) -> None:
+    """A batch of one sale, which the terminal takes for more."""
+    pos = _other(desk, "10000003")
+    pos.take_keys(await desk.line.ask(pos.sign_on()))
+    sold = await desk.line.ask(pos.sale(card, 1888))
+    await desk.ask("settlement", pos.settlement((2888, 2)))
+    items = [(sold[11], card.pan, 1888), ("000777", card.pan, 1000)]
+    await desk.ask("batch upload", pos.upload(*items))
+    await desk.ask("end of the upload", pos.upload_end(len(items)))
 
 
 def _other(desk: Desk, terminal_id: str) -> PosTerminal:

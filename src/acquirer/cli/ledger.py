@@ -48,6 +48,8 @@ def print_trial_balance(data: Data = None, config: Config = None, as_json: AsJso
                 "currency": line.currency_code,
                 "debit_minor": line.debit_minor,
                 "credit_minor": line.credit_minor,
+                "pending_debit_minor": line.pending_debit_minor,
+                "pending_credit_minor": line.pending_credit_minor,
             }
             for line in found.lines
         ]
@@ -63,7 +65,16 @@ BALANCES: list[Column[BalanceLine]] = [
     Column("currency", lambda line: line.currency_code),
     Column("debit", lambda line: _side(line.debit_minor, line.currency_code), right=True),
     Column("credit", lambda line: _side(line.credit_minor, line.currency_code), right=True),
+    Column("held", lambda line: _held(line), right=True),
 ]
+
+
+def _held(line: BalanceLine) -> str:
+    """What is pending, on which side."""
+    amounts = (("debit", line.pending_debit_minor), ("credit", line.pending_credit_minor))
+    return ", ".join(
+        f"{format_minor(minor, line.currency_code)} {side}" for side, minor in amounts if minor
+    )
 
 
 def _totals(lines: Sequence[BalanceLine]) -> Iterator[BalanceLine]:

@@ -29,6 +29,7 @@ COMMANDS = {
     "report": ("acquirer.cli.report", ""),
     "couriers": ("acquirer.cli.couriers", "couriers_app"),
     "saf": ("acquirer.cli.saf", "saf_app"),
+    "batches": ("acquirer.cli.batches", "batches_app"),
     "links": ("acquirer.cli.links", "links_app"),
     "config": ("acquirer.cli.config", "config_app"),
     "merchants": ("acquirer.cli.merchants", "merchants_app"),

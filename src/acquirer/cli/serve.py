@@ -172,7 +172,13 @@ def _check(path: Path, *, as_json: bool) -> None:
     faults = [one for one in tried if one.fault]
     if as_json:
         checks = [
-            {"place": one.place, "tried": one.what, "ok": not one.fault, "fault": one.fault}
+            {
+                "place": one.place,
+                "tried": one.what,
+                "ok": not one.fault,
+                "fault": one.fault,
+                "warning": one.warning,
+            }
             for one in tried
         ]
         print_json({"ok": not faults, "file": str(path), "checks": checks})
@@ -180,7 +186,8 @@ def _check(path: Path, *, as_json: bool) -> None:
         wide = max(len(one.place) for one in tried)
         for one in sorted(tried, key=lambda one: bool(one.fault)):
             result, style = ("FAULT", "red") if one.fault else ("good", "")
-            reason = f": {one.fault}" if one.fault else ""
+            result, style = ("warn", "yellow") if one.warning else (result, style)
+            reason = "".join(f": {why}" for why in (one.fault, one.warning) if why)
             say(f"{result:<5}  {one.place:<{wide}}  {one.what}{reason}", style=style)
         say(f"{len(faults)} to mend" if faults else "nothing is wrong; a start would serve")
     raise typer.Exit(USAGE_ERROR if faults else 0)

@@ -40,13 +40,13 @@ def database(writer: Writer, url: str, make_entry: Callable[..., Entry]) -> Data
 
 
 def test_trial_balance(database: Database) -> None:
-    """Each account stands on one side with its net; pending amounts are not in it."""
+    """Each account stands on one side with its net; what is pending stands beside it."""
     with database.read_only_engine().connect() as connection:
         found = trial_balance(connection)
     assert found.balanced
     assert found.lines == (
-        BalanceLine(RECEIVABLE, "156", 100, 0),
-        BalanceLine(PAYABLE, "156", 0, 100),
+        BalanceLine(RECEIVABLE, "156", 100, 0, 100, 0),
+        BalanceLine(PAYABLE, "156", 0, 100, 0, 100),
     )
 
 
