@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
+import msgspec
 import pytest
 from operated import operated, run
 from pos_terminal import PosTerminal, Reply
 from world import REFUSED, SLOW, OpenWorld, World, card
 
-from acquirer.config.estate import load_estate
 from acquirer.ledger.journal.batches import BatchState
 from acquirer.ledger.reports.batches import BatchReport, batch_reports
 from acquirer.ledger.store.database import Database
@@ -210,10 +210,11 @@ async def test_certificates_are_kept_enciphered(world: World) -> None:
 
 async def test_with_settlement_mac_a_wrong_one_changes_nothing(open_world: OpenWorld) -> None:
     """A0 without or with a wrong MAC; the answers are sealed."""
-    profiles = [
-        {"name": one.name, "mac": one.mac, "settlement_mac": True} for one in load_estate().profiles
-    ]
-    async with open_world(changes={"profiles": profiles}) as world:
+    async with open_world() as world:
+        profiles = msgspec.to_builtins((await world.settings()).profiles)
+        world.changes["profiles"] = [one | {"settlement_mac": True} for one in profiles]
+        await world.stop("switch")
+        await world.start_switch()
         terminal = await world.signed_on()
         assert "00" == (await world.ask(terminal.sale(SYBIL, 500))).code
         wrong = terminal.settlement((500, 1), mac=True)[:-1] + b"\0"
