@@ -24,7 +24,7 @@ import trio
 
 from acquirer.codecs.framing import FrameDecoder, LengthHeader
 from acquirer.config.estate import load_estate
-from acquirer.terminals_sim.cards import present
+from acquirer.terminals_sim.cards import present, swiped
 from acquirer.terminals_sim.client import TerminalClient
 from acquirer.terminals_sim.identity import identity
 from acquirer.terminals_sim.link import TerminalLink, tcp
@@ -47,7 +47,7 @@ async def sell(address: str, index: int, seconds: float) -> list[float]:
     who = identity(estate, estate.terminals[index].terminal_id)
     terminal = Terminal(who, TerminalState(who.terminal_id), journal_max=2)
     host, _, port = address.rpartition(":")
-    card = present(estate.cards[index % len(estate.cards)])
+    card = present(swiped(estate.cards, index))
     took: list[float] = []
     client = TerminalClient(terminal, MemoryStore(), TerminalLink(tcp(host, int(port))))
     async with client:

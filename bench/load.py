@@ -23,7 +23,7 @@ from acquirer.bench.processor import ThreadTime, thread_times, used_between
 from acquirer.codecs.framing import LengthHeader
 from acquirer.config.children import die_with_parent
 from acquirer.config.estate import Estate, load_estate
-from acquirer.terminals_sim.cards import present
+from acquirer.terminals_sim.cards import present, swiped
 from acquirer.terminals_sim.client import TerminalClient
 from acquirer.terminals_sim.identity import identity
 from acquirer.terminals_sim.link import TerminalLink, tcp
@@ -239,7 +239,7 @@ async def _lane(job: Job, estate: Estate, index: int) -> _Lane:
         result = await client.sign_on()
     if not result.approved:
         raise RuntimeError(f"terminal {who.terminal_id} cannot sign on: {result.message}")
-    shown = present(estate.cards[index % len(estate.cards)])
+    shown = present(swiped(estate.cards, index))
     return _Lane(job, terminal, partial(terminal.sale, AMOUNT_MINOR, shown))
 
 

@@ -18,7 +18,7 @@ from acquirer.bench.order_host import AMOUNT_MINOR
 from acquirer.codecs.framing import FrameDecoder, LengthHeader
 from acquirer.config.children import die_with_parent
 from acquirer.config.estate import Card, Estate, load_estate
-from acquirer.terminals_sim.cards import present
+from acquirer.terminals_sim.cards import present, swiped
 from acquirer.terminals_sim.client import TerminalClient
 from acquirer.terminals_sim.identity import identity
 from acquirer.terminals_sim.link import TerminalLink, tcp
@@ -100,7 +100,7 @@ async def _lane(job: Job, estate: Estate, index: int) -> _Lane:
     terminal = Terminal(who, TerminalState(who.terminal_id), journal_max=JOURNAL_MAX)
     host, _, port = job.address.rpartition(":")
     client = TerminalClient(terminal, MemoryStore(), TerminalLink(tcp(host, int(port))))
-    card = estate.cards[index % len(estate.cards)]
+    card = swiped(estate.cards, index)
     async with client:
         results = [await client.sign_on()]
         if index < job.couriers:

@@ -20,3 +20,4 @@ class BankMessage(StrEnum):
     ADVICE = "advice"
     REVERSAL = "reversal"
     INQUIRY = "inquiry"
+    SCRIPT_RESULT = "script_result"

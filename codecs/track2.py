@@ -14,6 +14,7 @@ from acquirer.codecs.pan import Pan
 from acquirer.codecs.parts import is_digits
 
 DIGITS_MAX = 38
+CHIP_SERVICE = ("2", "6")
 CIPHERED_DIGITS = 16
 
 
@@ -78,6 +79,11 @@ class Track2(msgspec.Struct, frozen=True):
         """The whole track in clear, for the wire only."""
         text = "D".join((self.pan.digits, self.expiry or "D")) + (self.service_code or "D")
         return (text + self.discretionary).replace("D", separator)
+
+    @property
+    def has_chip(self) -> bool:
+        """Whether its service code says that the card has a chip (first digit 2 or 6)."""
+        return self.service_code[:1] in CHIP_SERVICE
 
     @property
     def masked(self) -> str:

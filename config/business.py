@@ -105,6 +105,7 @@ class MerchantSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         preauth_days: for how long a pre-authorisation holds its amount.
         tip_percent_max: how much of a sale its tip may be; 0 for no tips.
         completion_over_percent: by how much a completion may be above what was held.
+        fallback: whether a chip card whose chip cannot be read may be swiped.
         debt_limit_minor: what it may owe us after a refund that its takings do not cover.
         suspended: whether payments at its terminals are refused (03).
     """
@@ -131,6 +132,7 @@ class MerchantSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     preauth_days: Days = 30
     completion_over_percent: Percent = 15
     tip_percent_max: Percent = 0
+    fallback: bool = False
     debt_limit_minor: NotNegative = 0
     suspended: bool = False
 

@@ -42,6 +42,8 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         batch_days: age of a batch, in days, at which it is closed without its terminal.
         sign_on: 60.3 of its terminals' sign-on; 004 brings a key under which they encipher tracks.
         bdk: the clear test base key that keys are derived from, 32 hexadecimal digits.
+        no_pin_minor: the most that a contactless card pays without a PIN, minor units; None where
+            nobody asks.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     bdk: Annotated[str, msgspec.Meta(pattern=r"^([0-9A-Fa-f]{32})?\Z")] = ""
     settlement_mac: bool = False
     batch_days: Positive = 7
+    no_pin_minor: NotNegative | None = None
 
 
 class Terminal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -92,7 +95,7 @@ class Merchant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         part_payment: whether its order system lets an order be paid in parts.
         refund_fee, refund, blind_refund, refund_days, debt_limit_minor, offline_sale: as of the
             switch's file.
-        keyed, moto, plans: likewise.
+        keyed, moto, plans, fallback: likewise.
         preauth_days, completion_over_percent, tip_percent_max: as of the switch's file.
     """
 
@@ -119,6 +122,7 @@ class Merchant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     preauth_days: Days = 30
     completion_over_percent: Percent = 15
     tip_percent_max: Percent = 0
+    fallback: bool = False
     debt_limit_minor: NotNegative = 0
 
 
@@ -134,6 +138,10 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         balance_minor: what its bank has of it at first, minor units.
         status: empty for a good card.
         cvn2: what is printed beside its number; none where it is empty.
+        icc_mk: its issuer's clear test key for chip cryptograms (MK-AC), 32 hexadecimal digits;
+            empty for a card whose cryptograms nobody checks.
+        psn: the number of its chip's application.
+        cvn: version of its cryptograms: 10 under the card's own key, 18 under session keys.
     """
 
     name: str
@@ -144,6 +152,14 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     balance_minor: NotNegative = 0
     status: Literal["", "lost", "stolen", "restricted", "closed"] = ""
     cvn2: Annotated[str, msgspec.Meta(pattern=r"^([0-9]{3})?\Z")] = ""
+    icc_mk: Annotated[str, msgspec.Meta(pattern=r"^([0-9A-Fa-f]{32})?\Z")] = ""
+    psn: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{2}\Z")] = "01"
+    cvn: Literal[10, 18] = 10
+
+    @property
+    def has_chip(self) -> bool:
+        """Whether its service code says so."""
+        return self.service_code[0] in "26"
 
     @property
     def track2(self) -> str:

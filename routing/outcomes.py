@@ -46,6 +46,11 @@ class Replied(msgspec.Struct, frozen=True):
         return self.message.get(54)
 
     @property
+    def icc(self) -> str:
+        """DE55, what the issuer answers a chip; hexadecimal, it may hold anything."""
+        return self.message.get(55)
+
+    @property
     def found_code(self) -> str:
         """Of an inquiry's answer: the response code of what was asked about, or empty."""
         return self.message.get(48)[:2]

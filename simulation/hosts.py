@@ -22,6 +22,7 @@ from acquirer.hosts_sim.bank.books import Books
 from acquirer.hosts_sim.bank.cards import CardFile
 from acquirer.hosts_sim.bank.connection import Core
 from acquirer.hosts_sim.bank.entries import Entry, Result, Unit
+from acquirer.hosts_sim.bank.host import CardTerms
 from acquirer.hosts_sim.bank.plans import plans_of
 from acquirer.hosts_sim.bank.rules import NO_RULE, RuleBook, Verdict
 from acquirer.hosts_sim.bank.schema import open_for_writing
@@ -139,6 +140,7 @@ class SimBank:
             zmk=bytes.fromhex(bank.zmk),
             zpk=bytes.fromhex(bank.zpk),
             plans=plans_of(bank.name, estate.instalment_plans),
+            terms=CardTerms.of(estate),
             wall=wall,
             random_bytes=draw.randbytes,
         )

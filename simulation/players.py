@@ -406,7 +406,13 @@ class Player:
             25: kinds.SALE.condition_code,
             60: de60(kinds.SALE, self.state.batch),
             **card_fields(
-                present(card, pin=""), used, amount_minor=AMOUNT_MINOR_MAX, stan=stan, today=TODAY
+                present(card, pin=""),
+                used,
+                amount_minor=AMOUNT_MINOR_MAX,
+                stan=stan,
+                today=TODAY,
+                currency_code=CURRENCY,
+                terminal_id=self.state.terminal_id,
             ),
             49: CURRENCY,
         }

@@ -151,6 +151,7 @@ def switch_config(
                 "preauth_days": m.preauth_days,
                 "completion_over_percent": m.completion_over_percent,
                 "tip_percent_max": m.tip_percent_max,
+                "fallback": m.fallback,
                 "debt_limit_minor": m.debt_limit_minor,
                 "order_text": m.order_text,
                 "ask": m.ask,

@@ -1,21 +1,19 @@
 """A card at the terminal: what stripe, chip and key-pad put into a message. Pure.
 
-The chip is a stand-in: its DE55 has the usual objects, but the cryptogram in 9F26 is made up, since
-test cards have no issuer keys. Source: docs/interfaces/terminal.md, part 2; EMV 4.3 Book 3, annex
-A.
+What the chip says is computed in ``software_card.py``. Source: docs/interfaces/terminal.md, part 2.
 """
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
-from acquirer.codecs import bertlv
 from acquirer.codecs.private_fields import De53
 from acquirer.config.estate import Card
 from acquirer.terminals_sim.security import KeyRing, enciphered_track, pin_fields
+from acquirer.terminals_sim.software_card import icc_data
 
 Entry = Literal["stripe", "chip", "contactless", "keyed"]
 
@@ -36,18 +34,40 @@ class Presented:
     entry: Entry = "stripe"
     pin: str | None = None
 
+    @property
+    def by_chip(self) -> bool:
+        """Whether its chip speaks, by contact or without."""
+        return self.entry in ("chip", "contactless")
+
     def __repr__(self) -> str:
         return f"Presented({self.card.name!r}, {self.entry!r})"
 
 
-def present(card: Card, entry: Entry = "stripe", pin: str | None = None) -> Presented:
-    """A card with its own PIN, or with the one given; an empty ``pin`` means none is typed."""
+def present(card: Card, entry: Entry | None = None, pin: str | None = None) -> Presented:
+    """A card with its own PIN, or with the one given; an empty ``pin`` means none is typed.
+
+    Args:
+        entry: how it is read; None is by its chip where it has one, else by its stripe.
+    """
     typed = card.pin if pin is None else pin
-    return Presented(card, entry, typed or None)
+    return Presented(card, entry or ("chip" if card.has_chip else "stripe"), typed or None)
+
+
+def swiped(cards: Sequence[Card], index: int) -> Card:
+    """One of the cards without a chip, over and over: for load whose clients compute little."""
+    striped = [card for card in cards if not card.has_chip]
+    return striped[index % len(striped)]
 
 
 def card_fields(
-    presented: Presented, keys: KeyRing, *, amount_minor: int, stan: str, today: date
+    presented: Presented,
+    keys: KeyRing,
+    *,
+    amount_minor: int,
+    stan: str,
+    today: date,
+    currency_code: str,
+    terminal_id: str,
 ) -> dict[int, str]:
     """The data elements that come from card and customer.
 
@@ -56,7 +76,7 @@ def card_fields(
         keys: the working keys.
         amount_minor: for the chip's own data.
         stan: 6 digits, likewise.
-        today: likewise.
+        today, currency_code, terminal_id: likewise.
 
     Returns:
         DE22 always; by way of reading DE2, 14, 23, 35, 55; with a PIN DE26, 52; with that or an
@@ -72,39 +92,20 @@ def card_fields(
         fields |= {2: card.pan, 14: card.expiry}
     if presented.entry != "keyed":
         fields[35] = enciphered_track(keys, card.track2)
-    if presented.entry in ("chip", "contactless"):
-        fields[23] = "001"
-        fields[55] = _icc_data(card, amount_minor, stan, today).hex().upper()
+    if presented.by_chip:
+        fields[23] = card.psn.zfill(3)
+        said = icc_data(
+            card,
+            amount_minor=amount_minor,
+            stan=stan,
+            today=today,
+            currency_code=currency_code,
+            serial=terminal_id,
+        )
+        fields[55] = said.hex().upper()
     if presented.pin is not None:
         fields |= {26: _PIN_DIGITS_MAX, **pin_fields(keys, presented.pin, card.pan)}
     is_ciphered = 35 in fields and bool(keys.track_key)
     if has_pin or is_ciphered:
         fields[53] = De53(2 if has_pin else 0, keys.algorithm, is_ciphered).format()
     return fields
-
-
-def _icc_data(card: Card, amount_minor: int, stan: str, today: date) -> bytes:
-    seed = f"{card.pan}{amount_minor}{stan}{today.isoformat()}".encode("ascii")
-    made_up = hashlib.sha256(seed).digest()
-    objects = {
-        "9F26": made_up[:8].hex(),
-        "9F27": "80",
-        "9F10": "07010103A0A000010A010000000000" + made_up[8:12].hex(),
-        "9F37": made_up[12:16].hex(),
-        "9F36": made_up[16:18].hex(),
-        "95": "0000000000",
-        "9A": f"{today:%y%m%d}",
-        "9C": "00",
-        "9F02": f"{amount_minor:012d}",
-        "5F2A": "0156",
-        "82": "7C00",
-        "9F1A": "0156",
-        "9F03": "0" * 12,
-        "9F33": "E0F8C8",
-        "9F34": "420300",
-        "9F35": "22",
-        "84": "A000000333010101",
-        "9F09": "0020",
-        "9F41": f"{int(stan):08d}",
-    }
-    return bertlv.build((tag, bytes.fromhex(value)) for tag, value in objects.items())

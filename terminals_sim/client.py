@@ -118,13 +118,15 @@ class TerminalClient:
             kinds.COURIER_SIGN_OFF, lambda: self.terminal.courier_sign_off(courier_id)
         )
 
-    async def balance(self, card: Card, entry: Entry = "stripe", pin: str | None = None) -> Result:
+    async def balance(
+        self, card: Card, entry: Entry | None = None, pin: str | None = None
+    ) -> Result:
         """Ask for a card's balance; ``pin`` None is the card's own, empty is none."""
         shown = present(card, entry, pin)
         return await self.perform(kinds.BALANCE, lambda: self.terminal.balance(shown))
 
     async def sale(
-        self, amount_minor: int, card: Card, entry: Entry = "stripe", pin: str | None = None
+        self, amount_minor: int, card: Card, entry: Entry | None = None, pin: str | None = None
     ) -> Result:
         """Sell; ``pin`` None is the card's own, empty is none."""
         shown = present(card, entry, pin)
@@ -140,7 +142,7 @@ class TerminalClient:
         amount_minor: int,
         card: Card,
         terms: InstalmentTerms,
-        entry: Entry = "stripe",
+        entry: Entry | None = None,
         pin: str | None = None,
     ) -> Result:
         """Sell to somebody who pays his bank back in parts."""
@@ -165,7 +167,7 @@ class TerminalClient:
         )
 
     async def refund(
-        self, amount_minor: int, card: Card | None, rrn: str = "", entry: Entry = "stripe"
+        self, amount_minor: int, card: Card | None, rrn: str = "", entry: Entry | None = None
     ) -> Result:
         """Give a card back what it paid, or a part; of the last sale where no RRN is given.
 
@@ -185,7 +187,7 @@ class TerminalClient:
         )
 
     async def preauth(
-        self, amount_minor: int, card: Card, entry: Entry = "stripe", pin: str | None = None
+        self, amount_minor: int, card: Card, entry: Entry | None = None, pin: str | None = None
     ) -> Result:
         """Have an amount held; ``pin`` None is the card's own, empty is none."""
         shown = present(card, entry, pin)
@@ -243,7 +245,7 @@ class TerminalClient:
         way: str = "card",
         card: Card | None = None,
         *,
-        entry: Entry = "stripe",
+        entry: Entry | None = None,
         pin: str | None = None,
         courier_id: str = "",
         more: Sequence[str] = (),
@@ -269,7 +271,7 @@ class TerminalClient:
         way: str = "",
         card: Card | None = None,
         *,
-        entry: Entry = "stripe",
+        entry: Entry | None = None,
         pin: str | None = None,
         courier_id: str = "",
         more: Sequence[str] = (),
@@ -380,6 +382,8 @@ class TerminalClient:
             if self._at_once and kind.reversible and self.state.reversal is not None:
                 await self._debts()
                 result = replace(result, reversed=self.state.reversal is None)
+            elif self._owes_script_result():
+                await self._debts()
             if self._follow and self.last_request is not None and result.reply is not None:
                 await self._follow_up(self.last_request, result.demand)
             return result
@@ -401,6 +405,9 @@ class TerminalClient:
             if result.outcome in ("no_answer", "unsent"):
                 return result
         return None
+
+    def _owes_script_result(self) -> bool:
+        return any(advice.kind == kinds.SCRIPT_RESULT.name for advice in self.state.advices)
 
     async def _sign_on_again(self) -> None:
         network_code = self.state.network_code

@@ -80,6 +80,9 @@ COMPLETION_VOID = Kind(
     "completion_void", "0200", "200000", "21", condition_code="06", reversible=True
 )
 TIP = Kind("tip", "0220", "000000", "34", condition_code="00", repeated=True)
+SCRIPT_RESULT = Kind(
+    "script_result", "0620", "", "00", network_code="951", repeated=True, journaled=False
+)
 REVERSAL = Kind("reversal", "0400", "", "", journaled=False)
 ORDER_QUERY = Kind("order_query", "0200", "380000", "71", journaled=False)
 ORDER_CARD = Kind("order_payment", "0200", "000000", "72", condition_code="00", reversible=True)
@@ -99,6 +102,7 @@ REPEATED = {
         OFFLINE_SALE,
         COMPLETION_ADVICE,
         TIP,
+        SCRIPT_RESULT,
         ORDER_CONFIRM,
         ORDER_RECEIPT,
         ORDER_CANCEL,

@@ -171,7 +171,7 @@ def _after_repeated(
     trusted: bool,
     outcome: Outcome,
 ) -> TerminalState:
-    later = request.kind.mti == "0220" and reply.response_code in TRY_LATER
+    later = request.kind.mti in ("0220", "0620") and reply.response_code in TRY_LATER
     if reply.response_code == MAC_ERROR:
         # This copy was mangled on its way; it says nothing of one that was sent before.
         later = later or any(a.attempts for a in after.advices if a.fields[11] == request.stan)

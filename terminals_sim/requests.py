@@ -9,6 +9,7 @@ from datetime import date
 from acquirer.codecs.de59 import De59
 from acquirer.codecs.ksn import Ksn
 from acquirer.codecs.private_fields import De61, WorkingKeys
+from acquirer.config.estate import Card
 from acquirer.terminals_sim import state
 from acquirer.terminals_sim.cards import Presented, card_fields
 from acquirer.terminals_sim.derived_keys import keys_of
@@ -17,6 +18,7 @@ from acquirer.terminals_sim.identity import Identity
 from acquirer.terminals_sim.kinds import Kind
 from acquirer.terminals_sim.messages import Request, assemble, de60
 from acquirer.terminals_sim.security import KeyRing, unwrap
+from acquirer.terminals_sim.software_card import REVERSAL_TAGS, chosen
 from acquirer.terminals_sim.state import (
     JournalEntry,
     StoredRequest,
@@ -53,6 +55,7 @@ class Requests:
         self._today = today
         self._journal_max = journal_max
         self._keys: tuple[str, KeyRing] | None = None
+        self._chip: Card | None = None
 
     @property
     def keys(self) -> KeyRing:
@@ -128,6 +131,8 @@ class Requests:
             # Of DE59 only what names an order: no CVN2 is kept, and a code is used up.
             dropped = _NOT_IN_REVERSAL if order_no else _NOT_IN_REVERSAL | {59}
             kept = {n: v for n, v in values.items() if n not in dropped}
+            if 55 in values:
+                kept[55] = chosen(values[55], REVERSAL_TAGS)
             undo = StoredRequest(kind.name, "0400", {**kept, 39: NO_ANSWER})
             after = replace(after, reversal=undo)
         if kind.repeated:
@@ -136,12 +141,15 @@ class Requests:
         return after
 
     def _card(self, presented: Presented, amount_minor: int) -> dict[int, str]:
+        self._chip = presented.card if presented.by_chip else None
         return card_fields(
             presented,
             self.keys,
             amount_minor=amount_minor,
             stan=self.state.stan,
             today=self._today(),
+            currency_code=CURRENCY,
+            terminal_id=self.identity.terminal_id,
         )
 
     def _items(self, texts: dict[str, str]) -> str:

@@ -59,6 +59,8 @@ class Result:
         fetched: what a download brought, an item or a page each.
         repayment: what an instalment costs the card's holder; None where it brings nothing such.
         faults: what breaks the interface in the reply.
+        issuer: of a chip's request, whether the card found its issuer's answer ``right``,
+            ``wrong`` or ``absent``; else empty.
         reply: the decoded reply, whose ``repr`` masks; None where there was none.
     """
 
@@ -80,6 +82,7 @@ class Result:
     order_no: str = ""
     repayment: Repayment | None = None
     fetched: tuple[bytes, ...] = ()
+    issuer: str = ""
     reply: Message | None = field(default=None, repr=False)
 
     @property

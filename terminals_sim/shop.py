@@ -71,7 +71,7 @@ async def deal(
     way: str = "delivery",
     card: Card | None = None,
     *,
-    entry: Entry = "stripe",
+    entry: Entry | None = None,
     pin: str | None = None,
     courier_id: str = "",
 ) -> Result:

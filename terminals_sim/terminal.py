@@ -12,23 +12,32 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from acquirer.codecs.de59 import De59
+from acquirer.codecs.errors import RemoteFormatError
 from acquirer.codecs.private_fields import De53, De61
 from acquirer.terminals_sim import kinds, outcomes
 from acquirer.terminals_sim.cards import Presented
 from acquirer.terminals_sim.download_requests import DownloadRequests
 from acquirer.terminals_sim.errors import LocalRefusal
-from acquirer.terminals_sim.messages import Request, assemble, read_reply
+from acquirer.terminals_sim.messages import Reply, Request, assemble, de60, read_reply
 from acquirer.terminals_sim.order_requests import OrderRequests
 from acquirer.terminals_sim.preauth_requests import PreauthRequests
 from acquirer.terminals_sim.requests import CURRENCY, money
 from acquirer.terminals_sim.results import Result, from_reply, unanswered
 from acquirer.terminals_sim.sale_requests import CODE_SHOWN, SaleRequests
 from acquirer.terminals_sim.security import pin_fields
+from acquirer.terminals_sim.software_card import (
+    RESULT_TAGS,
+    REVERSAL_TAGS,
+    CardsWord,
+    chosen,
+    second_word,
+)
 from acquirer.terminals_sim.state import (
     StoredRequest,
 )
 
 OTHER_REASON = "06"
+NOT_THE_ISSUER = "field 55: the answer is not from the card's issuer"
 # DE61.4 of a sale that was approved by phone.
 BY_PHONE = "01"
 
@@ -217,8 +226,48 @@ class Terminal(OrderRequests, SaleRequests, PreauthRequests, DownloadRequests):
         reply = read_reply(request, frame)
         if reply is None:
             return None
+        word = self._cards_word(request, reply)
+        if word is not None and word.issuer == "wrong":
+            reply = replace(reply, faults=(*reply.faults, NOT_THE_ISSUER))
         self.state, outcome = outcomes.settle(self.state, self.identity, request, reply)
-        return from_reply(request, reply, outcome, self.identity.encoding)
+        if word is not None and word.script_result and reply.mac == "good":
+            self._owe_script_result(request, reply, word.script_result)
+        issuer = word.issuer if word is not None else "absent"
+        return replace(
+            from_reply(request, reply, outcome, self.identity.encoding),
+            issuer=issuer if 55 in request.message.fields else "",
+        )
+
+    def _cards_word(self, request: Request, reply: Reply) -> CardsWord | None:
+        """What the card that is still inserted says of its issuer's answer; None for nothing."""
+        answered, card = reply.message.binary(55), self._chip
+        if card is None or not answered or 55 not in request.message.fields:
+            return None
+        try:
+            return second_word(card, request.message.binary(55), answered)
+        except RemoteFormatError:
+            return CardsWord("wrong")
+
+    def _owe_script_result(self, request: Request, reply: Reply, result: str) -> None:
+        """0620: what became of the issuer's script is told until the switch has it."""
+        icc = chosen(request.message.get(55), RESULT_TAGS, result)
+        named = De61(request.batch, request.stan, reply.message.get(13))
+        fields = {
+            3: request.message.get(3),
+            11: self.state.stan,
+            37: reply.message.get(37),
+            55: icc,
+            60: de60(kinds.SCRIPT_RESULT, self.state.batch),
+            61: named.format(),
+        }
+        undo = self.state.reversal
+        if undo is not None and undo.fields.get(11) == request.stan:
+            said = chosen(request.message.get(55), REVERSAL_TAGS, result)
+            self.state = replace(
+                self.state, reversal=replace(undo, fields={**undo.fields, 55: said})
+            )
+        advice = StoredRequest(kinds.SCRIPT_RESULT.name, kinds.SCRIPT_RESULT.mti, fields)
+        self.state = self.state.with_stan_taken().with_advice(advice)
 
     def lost(self, request: Request) -> Result:
         """No answer came in time, or the connection broke: what is owed stays in the state."""

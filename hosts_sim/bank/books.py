@@ -113,6 +113,8 @@ class Books(Holds):
             return self._complete(entry)
         if entry.kind == "tip":
             return self._tip(entry)
+        if entry.kind == "script_result":
+            return self._note_script(entry)
         if entry.kind == "advice" or (entry.forced and entry.kind != "balance"):
             return self._take(entry)
         return self._authorise(entry)
@@ -201,6 +203,13 @@ class Books(Holds):
         if not 0 < entry.amount_minor <= whole_minor - self._refunded(original):
             return self._store(entry, "61", original_id=original.id)
         self._move(original.token, entry.amount_minor)
+        return self._store(entry, "00", original_id=original.id)
+
+    def _note_script(self, entry: Entry) -> Result:
+        """What a card says of a script; nothing moves."""
+        original = self._original(entry)
+        if original is None:
+            return self._store(entry, "25")
         return self._store(entry, "00", original_id=original.id)
 
     def _inquire(self, entry: Entry) -> Result:

@@ -29,6 +29,7 @@ class IssuedCard:
         token: keyed hash of the card number, 32 hexadecimal digits.
         masked: the masked card number.
         opening_minor: balance when the books are new.
+        estate: the card as the estate has it, for its chip.
     """
 
     token: str
@@ -39,6 +40,7 @@ class IssuedCard:
     cvn2: str
     status: str
     opening_minor: int
+    estate: Card
 
     def refusal(self, expiry: str, now_yymm: str) -> str:
         """Response code for a card that must not be used; empty for a good one.
@@ -94,6 +96,7 @@ class CardFile:
                 card.cvn2,
                 card.status,
                 card.balance_minor,
+                card,
             )
             for card in cards
             if card.pan.startswith(tuple(bank.bins))

@@ -19,7 +19,7 @@ from acquirer.codecs.framing import LengthHeader
 from acquirer.codecs.message import Message
 from acquirer.hosts_sim.bank.cards import CardFile
 from acquirer.hosts_sim.bank.entries import CutOver, Result
-from acquirer.hosts_sim.bank.host import entry_of, reply_of
+from acquirer.hosts_sim.bank.host import CardTerms, entry_of, reply_of
 from acquirer.hosts_sim.bank.plans import Plans
 from acquirer.hosts_sim.bank.rules import NO_RULE, RuleBook, Verdict
 from acquirer.hosts_sim.bank.settings import BankSimSettings
@@ -39,6 +39,7 @@ class Core:
         zmk: zone master key in clear (a test key).
         zpk: zone PIN key for security ``none``.
         plans: for instalments.
+        terms: what cards are held to.
         wall: local time.
         random_bytes: for new keys.
     """
@@ -53,6 +54,7 @@ class Core:
     zmk: bytes
     zpk: bytes
     plans: Plans
+    terms: CardTerms
     wall: Callable[[], datetime]
     random_bytes: Callable[[int], bytes]
 
@@ -108,6 +110,7 @@ class Connection(HostLink):
             currency_code=core.settings.currency_code,
             now=core.wall(),
             plans=core.plans,
+            terms=core.terms,
         )
         if isinstance(entry, str):
             self._finish(envelope, message, pair, verdict, Result(entry))
@@ -140,7 +143,9 @@ class Connection(HostLink):
         if fault == "garbage":
             self._queue(core.header.encode(core.random.randbytes(_GARBAGE_BYTES)))
             return
-        reply = reply_of(message, result, core.settings.currency_code, core.plans)
+        card = core.cards.find(message.get(2) or message.get(35).partition("D")[0])
+        icc = core.terms.answer(card, message, result.response_code, verdict.script)
+        reply = reply_of(message, result, core.settings.currency_code, core.plans, icc)
         reply.fields |= verdict.fields
         if fault == "wrong_stan":
             reply.fields[11] = f"{(int(message.get(11)) + 1) % 1_000_000:06d}"

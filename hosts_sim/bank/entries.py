@@ -22,6 +22,7 @@ EntryKind = Literal[
     "advice",
     "reversal",
     "inquiry",
+    "script_result",
 ]
 
 

@@ -23,6 +23,7 @@ class Verdict:
     Attributes:
         approved_minor: the part of a sale that is approved; 0 for all.
         fields: of the reply, instead of what should stand there.
+        script: for a chip, BER-TLV.
     """
 
     response_code: str = ""
@@ -30,6 +31,7 @@ class Verdict:
     delay_s: float = 0.0
     approved_minor: int = 0
     fields: Mapping[int, str] = field(default_factory=dict)
+    script: bytes = b""
 
 
 NO_RULE = Verdict()
@@ -78,7 +80,10 @@ class RuleBook:
                 continue
             self._left[index] -= 1
             delay_s = _DELAYS_S.get(rule.fault, 0.0) if rule.delay_s is None else rule.delay_s
-            return Verdict(rule.response_code, rule.fault, delay_s, rule.approved_minor)
+            script = bytes.fromhex(rule.script)
+            return Verdict(
+                rule.response_code, rule.fault, delay_s, rule.approved_minor, script=script
+            )
         return NO_RULE
 
 

@@ -27,6 +27,7 @@ from acquirer.hosts_sim.bank.connection import Connection, Core
 from acquirer.hosts_sim.bank.control import serve_control
 from acquirer.hosts_sim.bank.entries import NewCode, Result
 from acquirer.hosts_sim.bank.errors import ControlError
+from acquirer.hosts_sim.bank.host import CardTerms
 from acquirer.hosts_sim.bank.plans import plans_of
 from acquirer.hosts_sim.bank.rules import RuleBook
 from acquirer.hosts_sim.bank.schema import open_for_writing
@@ -156,6 +157,7 @@ async def open_bank(
                 zmk=bytes.fromhex(bank.zmk),
                 zpk=bytes.fromhex(bank.zpk),
                 plans=plans_of(bank.name, estate.instalment_plans),
+                terms=CardTerms.of(estate),
                 wall=wall,
                 random_bytes=random_bytes,
             )

@@ -12,9 +12,12 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from acquirer.codecs import bertlv
+from acquirer.codecs.errors import RemoteFormatError
 from acquirer.config.constraints import NotNegative, NotNegativeSeconds, Positive
 from acquirer.config.loading import ConfigError, load
 
+SCRIPT_TAGS = frozenset({"71", "72"})
 Fault = Literal[
     "",
     "drop",
@@ -59,6 +62,8 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         delay_s: for ``delay`` (1 s if left out) and ``late_reply`` (5 s).
         times: how many messages it takes in all; 0 means without end.
         approved_minor: of a sale above it, only so much is approved (10); 0 for all.
+        script: what a chip's answer brings beside its cryptogram: BER-TLV of tags 71 and 72 in
+            hexadecimal.
     """
 
     match: Match = Match()
@@ -67,6 +72,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     delay_s: NotNegativeSeconds | None = None
     times: NotNegative = 0
     approved_minor: NotNegative = 0
+    script: Annotated[str, msgspec.Meta(pattern=r"^([0-9A-Fa-f]{2})*\Z", max_length=256)] = ""
 
 
 class LimitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -138,8 +144,15 @@ def load_settings(path: str | Path) -> BankSimSettings:
 
 def rule_fault(rule: Rule) -> str:
     """Why a rule cannot be used, or nothing."""
-    does = rule.response_code or rule.fault or rule.approved_minor
-    return "" if does else "needs response_code, fault or approved_minor"
+    if rule.script:
+        try:
+            objects = bertlv.parse(bytes.fromhex(rule.script))
+        except RemoteFormatError as error:
+            return f"script: {error}"
+        if not objects or any(item.tag not in SCRIPT_TAGS for item in objects):
+            return "script: one or more templates, tags 71 and 72"
+    does = rule.response_code or rule.fault or rule.approved_minor or rule.script
+    return "" if does else "needs response_code, fault, approved_minor or script"
 
 
 def demo_settings_path() -> Path:

@@ -40,13 +40,15 @@ class Role(StrEnum):
     """What (terminal, batch, STAN) names: one financial original, and what belongs to it.
 
     A reversal of it; the refund that it brought about; its orders' shares, where it is a swipe for
-    several. Beside all that, one management message that bears a MAC.
+    several; what its issuer's script did to the card. Beside all that, one management message
+    that bears a MAC.
     """
 
     ORIGINAL = "original"
     REVERSAL = "reversal"
     REFUND = "refund"
     MANAGEMENT = "management"
+    SCRIPT_RESULT = "script-result"
     SHARE_1 = "share-1"
     SHARE_2 = "share-2"
     SHARE_3 = "share-3"
@@ -281,11 +283,12 @@ class SafItem:
 
     Attributes:
         id: number from the same blocks as journal ids; the message's own identity.
-        kind: ``reversal``, ``advice`` or ``refund``.
+        kind: ``reversal``, ``advice``, ``refund`` or ``script_result``.
         original_id: the journal entry that it undoes or tells of; unique per kind, so that a
             bank gets at most one of each.
         reason: DE39 of the message (98 no answer, 06 other, A0 …).
         attempts: how often it left; from the second on it goes out as a repeat.
+        icc: DE55 as the vault has sealed it, hexadecimal; empty for none. It goes with the answer.
     """
 
     id: int
@@ -298,6 +301,7 @@ class SafItem:
     attempts: int = 0
     stan: str = ""
     transmission_at: str = ""
+    icc: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ class Kind(StrEnum):
     COMPLETION_ADVICE = "completion_advice"
     COMPLETION_VOID = "completion_void"
     TIP = "tip"
+    SCRIPT_RESULT = "script_result"
     REVERSAL = "reversal"
     UNKNOWN_ORIGINAL = "unknown_original"
     UNSUPPORTED = "unsupported"
@@ -141,6 +142,7 @@ KINDS: Mapping[Kind, KindRow] = MappingProxyType(
         Kind.TIP: KindRow(
             "tip", BankMessage.ADVICE, posts=True, payment="sale", adds=True, ruled_as=Kind.SALE
         ),
+        Kind.SCRIPT_RESULT: KindRow("IC script result", BankMessage.SCRIPT_RESULT),
         Kind.REVERSAL: KindRow("reversal", gives_back="reversal"),
         Kind.UNKNOWN_ORIGINAL: KindRow("original of a reversal, never seen"),
         Kind.UNSUPPORTED: KindRow("not supported"),

@@ -17,6 +17,7 @@ _NUMBERS = {
     "approval_code": "38",
     "currency_code": "49",
     "balance": "54",
+    "icc": "55",
     "shown": "59",
     "repayment": "62",
 }
@@ -32,6 +33,7 @@ class Reply(msgspec.Struct, frozen=True, omit_defaults=True, rename=_NUMBERS):
         approval_code: 6 characters.
         currency_code: 3 digits.
         balance: one balance, 20 characters.
+        icc: what the issuer answers a chip, as the vault has sealed it, hexadecimal.
         shown: what the asker is shown of an order, as he takes it.
         repayment: what an instalment costs its buyer, 28 digits (``codecs/instalments.py``).
     """
@@ -44,6 +46,7 @@ class Reply(msgspec.Struct, frozen=True, omit_defaults=True, rename=_NUMBERS):
     approval_code: str = ""
     currency_code: str = ""
     balance: str = ""
+    icc: str = ""
     shown: str = ""
     repayment: str = ""
 

@@ -39,7 +39,7 @@ class Depth:
     oldest_ms: int | None
 
 
-_SAF_COLUMNS = tuple(saf.columns)[:10]
+_SAF_COLUMNS = (*tuple(saf.columns)[:10], saf.c.icc)
 _saf_open = and_(saf.c.finished_at_ms.is_(None), saf.c.dead_at_ms.is_(None))
 
 _head = saf.alias("head")

@@ -247,8 +247,8 @@ def courier_of(row: Row) -> CourierRow:
 
 
 def saf_of(row: Row) -> SafItem:
-    """A SAF item from its first ten columns."""
-    return SafItem(row[0], row[1], BankMessage(row[2]), *row[3:10])
+    """A SAF item from its first ten columns and DE55."""
+    return SafItem(row[0], row[1], BankMessage(row[2]), *row[3:11])
 
 
 def event_of(row: Row) -> Event:

@@ -24,7 +24,7 @@ from acquirer.ledger.store.columns import (
 )
 
 # The migration that creates exactly these tables; a test holds them equal.
-SCHEMA_VERSION = "0022"
+SCHEMA_VERSION = "0023.0022"
 
 # Names of constraints are fixed, so that both databases and later migrations agree on them.
 metadata = MetaData(
@@ -347,6 +347,7 @@ saf = Table(
     maybe_integer("finished_at_ms"),
     maybe_integer("dead_at_ms"),
     text_column("dead_reason", ""),
+    text_column("icc", ""),
     Index("uq_saf_original_id_kind", "original_id", "kind", unique=True),
     Index(
         "ix_saf_advices",

@@ -320,6 +320,7 @@ FINISH_SAF = Sql(
     .values(
         response_code=_given("new_response_code"),
         finished_at_ms=_given("new_finished_at_ms"),
+        icc="",
         owner="",
         lease_until_ms=0,
     )
@@ -349,6 +350,7 @@ WRITE_OFF_SAF = Sql(
         dead_at_ms=None,
         response_code=_given("new_response_code"),
         finished_at_ms=_given("new_finished_at_ms"),
+        icc="",
     )
 )
 

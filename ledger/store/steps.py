@@ -159,6 +159,7 @@ def _queue_saf(session: Session, _accounting: Accounting, step: QueueSaf) -> boo
         attempts=item.attempts,
         stan=item.stan,
         transmission_at=item.transmission_at,
+        icc=item.icc,
     )
     return changed == 1
 

@@ -15,6 +15,7 @@ from dataclasses import replace
 import msgspec
 
 from acquirer.codecs.bank_kinds import BankMessage
+from acquirer.codecs.icc import kept
 from acquirer.codecs.pan import Pan
 from acquirer.codecs.response_codes import ResponseCode
 from acquirer.ledger.accounts.postings import completion as completion_postings
@@ -146,7 +147,8 @@ async def completion_advice(ports: Ports, command: CompletionTold) -> Outcome:
     )
     completed = UpdateEntry.unclaimed(found.id, State.COMPLETED)
     number, now_ms = await ports.numbers.take(), ports.clock.now_ms()
-    owed = advice_step(entry, number, now_ms, BankMessage.COMPLETION)
+    icc = ports.vault.seal_icc(kept(shown.icc), entry.rrn)
+    owed = advice_step(entry, number, now_ms, icc, BankMessage.COMPLETION)
     steps = (completed, *_taken(origin, entry, found), owed)
     if failed := await ports.book.commit(InsertEntry(entry), *steps):
         if failed.is_taken:

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import msgspec
 
+from acquirer.codecs.icc import kept
 from acquirer.codecs.response_codes import ResponseCode
 from acquirer.ledger.accounts.postings import card_sale
 from acquirer.ledger.accounts.transfer_steps import Post
@@ -61,7 +62,8 @@ async def offline_sale(ports: Ports, command: OfflineSaleTold) -> Outcome:
         entry.amount_minor, origin.fee_rate, bank=bank, merchant_id=entry.merchant_id
     )
     post = Post(entry.id, entry.currency_code, entry.business_date, postings)
-    owed = advice_step(entry, await ports.numbers.take(), ports.clock.now_ms())
+    icc = ports.vault.seal_icc(kept(command.card.icc), entry.rrn)
+    owed = advice_step(entry, await ports.numbers.take(), ports.clock.now_ms(), icc)
     if await ports.book.commit(InsertEntry(entry), post, owed):
         return Repeat()
     ports.saf_queued()

@@ -59,4 +59,7 @@ async def sale(ports: Ports, command: SaleRequested) -> Outcome:
         )
         return (Post(paid.id, paid.currency_code, paid.business_date, postings),)
 
-    return await settle(ports, origin, entry, outcome, approved=posted(entry), in_part=posted)
+    icc = command.card.icc
+    return await settle(
+        ports, origin, entry, outcome, approved=posted(entry), in_part=posted, icc=icc
+    )

@@ -37,6 +37,7 @@ TAKEN: Mapping[BankMessage, frozenset[str]] = MappingProxyType(
         BankMessage.ADVICE: frozenset({APPROVED, "94"}),
         BankMessage.REFUND: frozenset({APPROVED, "94"}),
         BankMessage.COMPLETION: frozenset({APPROVED, "94"}),
+        BankMessage.SCRIPT_RESULT: frozenset({APPROVED, "94"}),
     }
 )
 

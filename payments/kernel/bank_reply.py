@@ -10,6 +10,7 @@ from __future__ import annotations
 import structlog
 
 from acquirer.codecs.errors import RemoteFormatError
+from acquirer.codecs.icc import answer_of
 from acquirer.codecs.private_fields import Balance
 from acquirer.routing.outcomes import BankOutcome, Replied
 
@@ -17,6 +18,7 @@ log = structlog.get_logger("acquirer.switch")
 
 APPROVAL_CODE_CHARACTERS = 6
 _BALANCE_CHARACTERS = 20
+ICC_BYTES_MAX = 255
 
 
 def approval_code_of(outcome: BankOutcome) -> str:
@@ -34,6 +36,20 @@ def brought_by(replied: Replied) -> tuple[str, str]:
         if sent.strip() and not shown:
             log.warning("bank_field_not_shown", field=field, rrn=replied.message.get(37))
     return code, balance
+
+
+def icc_of(replied: Replied) -> bytes:
+    """What the issuer answers a chip, BER-TLV; empty where it answers nothing that can be read."""
+    if not replied.icc:
+        return b""
+    try:
+        said = answer_of(bytes.fromhex(replied.icc))
+    except (RemoteFormatError, ValueError):
+        said = b""
+    if not 0 < len(said) <= ICC_BYTES_MAX:
+        log.warning("bank_field_not_shown", field=55, rrn=replied.message.get(37))
+        return b""
+    return said
 
 
 def is_approval_code(code: str) -> bool:

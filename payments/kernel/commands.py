@@ -26,7 +26,7 @@ from acquirer.payments.kernel.business import Business
 
 APPROVED = ResponseCode.APPROVED
 # The first digits of an entry mode (DE22).
-KEYED = "01"
+KEYED, STRIPE = "01", "02"
 # Condition codes (DE25) of an order by mail or telephone; the second of a pre-authorisation.
 MAIL_OR_TELEPHONE = frozenset({"08", "18"})
 
@@ -176,6 +176,8 @@ class PresentedCard(msgspec.Struct, frozen=True):
         is_pin_unfit: whether the PIN is in a form that no bank can check.
         code: 19 digits that only the bank can read, good once; empty where the card is there.
         cvn2: what is printed on the card beside its number, 3 digits, or empty; never kept.
+        at_chip_reader: whether who reads it reads chips.
+        is_chip_unread: whether its chip could not be read.
     """
 
     pan: Pan | None
@@ -189,6 +191,8 @@ class PresentedCard(msgspec.Struct, frozen=True):
     is_pin_unfit: bool = False
     code: str = ""
     cvn2: str = ""
+    at_chip_reader: bool = False
+    is_chip_unread: bool = False
 
     @property
     def is_keyed(self) -> bool:
@@ -202,6 +206,12 @@ class PresentedCard(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:
         return f"PresentedCard({self.routed_by!s})"
+
+    @property
+    def is_fallback(self) -> bool:
+        """Whether the stripe of a chip card was read where chips can be."""
+        by_stripe = self.entry_mode.startswith(STRIPE) and self.at_chip_reader
+        return by_stripe and self.track is not None and self.track.has_chip
 
 
 class Named(msgspec.Struct, frozen=True):

@@ -15,6 +15,7 @@ import msgspec
 import structlog
 
 from acquirer.codecs.bank_items import build_items
+from acquirer.codecs.icc import kept
 from acquirer.codecs.pan import Pan
 from acquirer.codecs.response_codes import ResponseCode
 from acquirer.ledger.journal.entries import (
@@ -28,7 +29,7 @@ from acquirer.ledger.journal.steps import (
     UpdateEntry,
 )
 from acquirer.payments.kernel.bank_codes import OF_THE_LINK, reading_of
-from acquirer.payments.kernel.bank_reply import brought_by
+from acquirer.payments.kernel.bank_reply import brought_by, icc_of
 from acquirer.payments.kernel.commands import Answer, Origin, Outcome
 from acquirer.payments.kernel.holds import NO_ANSWER
 from acquirer.payments.kernel.ports import Ports
@@ -62,6 +63,7 @@ def card_request(
         original: the earlier entry that it is about.
     """
     presented, pin = card.presented, card.pin
+    fallback = "1" if presented.is_fallback else ""
     acquirer_id = ports.bank_settings[entry.bank].acquirer_id
     return _bank_request(
         ports,
@@ -74,7 +76,9 @@ def card_request(
         card_sequence=presented.sequence,
         condition_code=presented.condition_code,
         icc=presented.icc or None,
-        additional=build_items({**items, "QR": presented.code, "CV": presented.cvn2}),
+        additional=build_items(
+            {**items, "QR": presented.code, "CV": presented.cvn2, "FB": fallback}
+        ),
         pin_block=pin.block if pin else None,
         zpk=pin.zpk if pin else "",
         approval_code=original.approval_code if original else "",
@@ -203,6 +207,7 @@ async def settle(
     undone: Sequence[Step] = (),
     told: Mapping[str, str] = NO_ITEMS,
     in_part: Callable[[Entry], Sequence[Step]] | None = None,
+    icc: bytes = b"",
 ) -> Outcome:
     """Commit 2: the outcome, the books and what is owed to others; then the answer.
 
@@ -212,12 +217,13 @@ async def settle(
         told: further members of an approval's reply.
         in_part: the further steps where less was approved, from the entry with that amount; None
             where nothing less is taken: then it is undone, and answered 51.
+        icc: what a chip said, for the advice of one that is stood in for.
     """
     if isinstance(outcome, NoReply):
         return await _time_out(ports, entry)
     rules = origin.business.stand_in
     if isinstance(outcome, Unreached) and (rule := rule_for(rules, entry.bank, entry.kind)):
-        return await _stand_in(ports, rule, entry, approved, undone)
+        return await _stand_in(ports, rule, entry, approved, undone, kept(icc))
     if isinstance(outcome, NotSent):
         is_ours = outcome.reason in ("format", "security")
         refused = ResponseCode.SWITCH_FAULT if is_ours else ResponseCode.UNAVAILABLE
@@ -232,14 +238,15 @@ async def settle(
         log.warning("bank_answer_in_doubt", bank=entry.bank, rrn=entry.rrn, response_code=code)
         return await _time_out(ports, entry)
     approval_code, balance = brought_by(outcome)
+    answer = ports.vault.seal_icc(icc_of(outcome), entry.rrn)
     if reading == "approved":
         if rules:
             ports.stand_in.note_approved(entry, ports.monotonic())
         reply = msgspec.structs.replace(
-            entry.reply, approval_code=approval_code, balance=balance, **told
+            entry.reply, approval_code=approval_code, balance=balance, icc=answer, **told
         )
         return await conclude(ports, entry, State.APPROVED, code, reply, approved)
-    reply = msgspec.structs.replace(entry.reply, balance=balance)
+    reply = msgspec.structs.replace(entry.reply, balance=balance, icc=answer)
     code = ResponseCode.SWITCH_FAULT if code in OF_THE_LINK else code
     return await conclude(ports, entry, State.DECLINED, code, reply, undone)
 
@@ -265,6 +272,7 @@ async def _stand_in(
     entry: Entry,
     approved: Sequence[Step],
     undone: Sequence[Step],
+    icc: bytes,
 ) -> Outcome:
     """Approve in the bank's place and owe it an advice, or answer 91."""
     limit = ports.stand_in.limit_of(rule, entry, ports.monotonic(), ports.clock.since_ms)
@@ -272,7 +280,8 @@ async def _stand_in(
         return await conclude(
             ports, entry, State.REFUSED, ResponseCode.UNAVAILABLE, entry.reply, undone
         )
-    advice = advice_step(entry, await ports.numbers.take(), ports.clock.now_ms())
+    sealed = ports.vault.seal_icc(icc, entry.rrn)
+    advice = advice_step(entry, await ports.numbers.take(), ports.clock.now_ms(), sealed)
     reply = msgspec.structs.replace(entry.reply, approval_code=stand_in_code(entry))
     end = outcome_step(entry, State.APPROVED, ResponseCode.APPROVED, reply)
     failed = await ports.book.commit(end, *approved, advice, limit)

@@ -76,9 +76,9 @@ async def ready_card(
 ) -> ReadyCard | Outcome:
     """A presented card, routed and protected, or the answer of a recorded refusal.
 
-    Refused are a PIN in another format (99), a card that the merchant may not take so (58) or that
-    no route covers (92), a field that the bank's dialect cannot hold (30), a bank that is not up
-    (91), and a PIN that does not open (as the module says).
+    Refused are a PIN in another format (99), a chip card's stripe (45), a card that the merchant
+    may not take so (58) or that no route covers (92), a field that the bank's dialect cannot hold
+    (30), a bank that is not up (91), and a PIN that does not open (as the module says).
 
     Args:
         bank: that must be asked; empty for the one that the card leads to.
@@ -92,6 +92,8 @@ async def ready_card(
 
     if card.is_pin_unfit:
         return await refused(ResponseCode.PIN_FORMAT)
+    if card.is_fallback and not (card.is_chip_unread and origin.merchant.fallback):
+        return await refused(ResponseCode.USE_CHIP)
     found = (
         carried_by(ports, origin, kind, bank, card) if bank else bank_for(ports, origin, kind, card)
     )

@@ -123,7 +123,7 @@ def stand_in_code(entry: Entry) -> str:
 
 
 def advice_step(
-    entry: Entry, number: int, now_ms: int, kind: BankMessage = BankMessage.ADVICE
+    entry: Entry, number: int, now_ms: int, icc: str = "", kind: BankMessage = BankMessage.ADVICE
 ) -> QueueSaf:
     """The step that owes the bank an advice.
 
@@ -131,6 +131,7 @@ def advice_step(
 
     Args:
         number: a fresh one, for the item.
+        icc: what a chip said, sealed; empty for none.
         kind: an advice, or the completion of a pre-authorisation.
     """
     return QueueSaf(
@@ -144,5 +145,6 @@ def advice_step(
             next_at_ms=now_ms,
             stan=entry.bank_stan,
             transmission_at=entry.transmission_at,
+            icc=icc,
         )
     )

@@ -38,6 +38,7 @@ class CardVault:
 
     def __init__(self, data_key: bytes, random_bytes: Callable[[int], bytes]) -> None:
         self._aead = AESGCM(_derive(data_key, b"pan-cipher"))
+        self._icc_aead = AESGCM(_derive(data_key, b"icc-cipher"))
         self._token = hmac.new(_derive(data_key, b"pan-token"), digestmod="sha256")
         self._digest = hmac.new(_derive(data_key, b"fingerprint"), digestmod="sha256")
         self._random_bytes = random_bytes
@@ -68,6 +69,39 @@ class CardVault:
         """Nonce, cryptogram and tag of other card data, bound to what it is about."""
         nonce = self._random_bytes(NONCE_BYTES)
         return nonce + self._aead.encrypt(nonce, data, about)
+
+    def seal_icc(self, icc: bytes, rrn: str) -> str:
+        """DE55 as it may lie in the books.
+
+        Args:
+            icc: BER-TLV, without what nobody may keep.
+            rrn: of the payment, to which it is bound.
+
+        Returns:
+            Hexadecimal: nonce, cryptogram and tag; empty for none.
+        """
+        if not icc:
+            return ""
+        nonce = self._random_bytes(NONCE_BYTES)
+        return (nonce + self._icc_aead.encrypt(nonce, icc, rrn.encode("ascii"))).hex()
+
+    def open_icc(self, sealed: str, rrn: str) -> bytes:
+        """DE55 again, empty for none.
+
+        Raises:
+            CardUnreadable: the row was altered, or the key is another.
+        """
+        if not sealed:
+            return b""
+        try:
+            data = bytes.fromhex(sealed)
+            nonce, cipher = data[:NONCE_BYTES], data[NONCE_BYTES:]
+            return self._icc_aead.decrypt(nonce, cipher, rrn.encode("ascii"))
+        except (InvalidTag, ValueError):
+            raise CardUnreadable(
+                f"the chip's data of payment {rrn} does not open: the row was altered, or was"
+                " stored under another data key"
+            ) from None
 
     def token(self, pan: Pan) -> bytes:
         """16-byte HMAC-SHA256 token: equal for equal cards, useless without the key."""

@@ -178,7 +178,7 @@ async def _pay_by_card(
 
     outcome = await forward(ports, origin, entry, card_request(ports, origin, entry, card))
 
-    answer = await settle_paid(ports, origin, entry, paid, outcome, fields)
+    answer = await settle_paid(ports, origin, entry, paid, outcome, fields, command.card.icc)
     ports.events_queued()
     return answer
 

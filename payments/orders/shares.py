@@ -141,11 +141,13 @@ async def settle_paid(
     paid: Sequence[Paid],
     outcome: BankOutcome,
     fields: dict[str, str],
+    icc: bytes,
 ) -> Outcome:
     """Commit 2: all orders are paid and their merchant is told, or all are to be paid again.
 
     Args:
         fields: what was keyed in, for the merchant.
+        icc: what the card's chip said, or nothing.
     """
     approval_code = approval_code_of(outcome)
     postings = card_sale(
@@ -168,7 +170,7 @@ async def settle_paid(
         )
         approved += [move_order(claimed, (PAID, None, entry.id)), QueueEvent(notice)]
         undone += free_order_steps(entry, claimed)
-    return await settle(ports, origin, payment, outcome, approved=approved, undone=undone)
+    return await settle(ports, origin, payment, outcome, approved=approved, undone=undone, icc=icc)
 
 
 def _share_approved(share: Entry, approval_code: str) -> UpdateEntry:

@@ -163,6 +163,7 @@ _SHAPES: dict[BankMessage, _Shape] = {
     BankMessage.ADVICE: _Shape("0220", "000000", (*_SALE, 38, 39, 90), repeatable=True),
     BankMessage.REVERSAL: _Shape("0400", "000000", (2, 4, 38, 39, 90), repeatable=True),
     BankMessage.INQUIRY: _Shape("0600", "330000", (90,)),
+    BankMessage.SCRIPT_RESULT: _Shape("0620", "000000", (2, 38, 55, 90), repeatable=True),
 }
 
 _VALUES: dict[int, Callable[[BankRequest], str]] = {

@@ -11,8 +11,10 @@ from functools import lru_cache
 
 import structlog
 
+from acquirer.codecs import bertlv
 from acquirer.codecs.de59 import BYTES_MAX, De59
 from acquirer.codecs.errors import RemoteFormatError
+from acquirer.codecs.icc import RESULT_WANTED, WANTED, check_agreement, check_wanted
 from acquirer.codecs.order_codes import PROCESSING_CODES, REASON_TEXTS, Means, means_of
 from acquirer.codecs.pan import Pan
 from acquirer.codecs.private_fields import De53, De61
@@ -22,6 +24,7 @@ from acquirer.ledger.journal.kinds import Kind
 from acquirer.payments.cards.balance import BalanceRequested
 from acquirer.payments.cards.refund import RefundRequested
 from acquirer.payments.cards.reversal import ReversalRequested
+from acquirer.payments.cards.script_result import ScriptResultTold
 from acquirer.payments.cards.void import VoidRequested
 from acquirer.payments.kernel.commands import (
     KEYED,
@@ -67,6 +70,14 @@ IN_PARTS, BY_MAIL = "64", "08"
 # DE22 begins so where a customer shows a code, which is in this item; no card is there then.
 CODE_SHOWN, CODE_TAG = "03", "A3"
 CVN2_DIGITS = 3
+# DE60.4 of a terminal that reads chips, DE60.5 of a chip that could not be read.
+CHIP_READERS = frozenset({"5", "6"})
+CHIP_UNREAD = "2"
+# The first digits of DE22: by contact, without.
+CHIP_ENTRY = frozenset({"05", "07"})
+# DE60.1 of what asks a bank for money or a balance: balance, pre-authorisation, sale, order.
+AUTHORISATIONS = frozenset({"01", "10", "22", "72"})
+ASKING = frozenset({"0100", "0200"})
 
 
 # --- what a message says ---------------------------------------------------------------------
@@ -142,6 +153,7 @@ def card_of(request: Request) -> PresentedCard:
     if message.get(25) in MAIL_OR_TELEPHONE and not message.get(22).startswith(KEYED):
         raise RemoteFormatError("an order by mail or telephone has entry mode 01x", field="22")
     pan, track = pan_of(request)
+    icc = _icc_of(request, pan, track)
     pin_block = pin_block_of(request)
     de53 = De53.parse(message.get(53)) if message.get(53) else De53()
     is_unfit = de53.pin_format != PIN_WITH_PAN if pin_block else de53.pin_format == PIN_WITHOUT_PAN
@@ -152,10 +164,12 @@ def card_of(request: Request) -> PresentedCard:
         message.get(22),
         message.get(23),
         message.get(25),
-        message.binary(55),
+        icc,
         pin_block,
         is_unfit,
         cvn2=digits_of(request, "CV", CVN2_DIGITS),
+        at_chip_reader=request.de60.terminal_capability in CHIP_READERS,
+        is_chip_unread=request.de60.ic_condition == CHIP_UNREAD,
     )
 
 
@@ -174,6 +188,24 @@ def pin_block_of(request: Request) -> bytes:
     if text and not (len(text) == PIN_BLOCK_DIGITS and set(text) <= HEXADECIMAL):
         raise RemoteFormatError("a PIN block is 32 hexadecimal digits", field="59.PB")
     return bytes.fromhex(text)
+
+
+def _icc_of(request: Request, pan: Pan, track: Track2 | None) -> bytes:
+    """DE55, which agrees with the message; whole where a card is to be authorised by its chip."""
+    message = request.message
+    icc = message.binary(55)
+    objects = bertlv.parse(icc)
+    is_asked = request.de60.transaction_type in AUTHORISATIONS and message.mti in ASKING
+    if is_asked and message.get(22)[:2] in CHIP_ENTRY:
+        check_wanted(objects, WANTED)
+    check_agreement(
+        objects,
+        pan=pan.digits,
+        track2=track.format() if track else "",
+        amount=message.get(4),
+        currency=message.get(49),
+    )
+    return icc
 
 
 def pan_of(request: Request) -> tuple[Pan, Track2 | None]:
@@ -265,6 +297,14 @@ def refund_requested(request: Request) -> RefundRequested:
         said.approval_code,
         message.get(25),
     )
+
+
+def script_result_told(request: Request) -> ScriptResultTold:
+    """MTI 0620, DE60.3 951; DE61 and DE37 name the payment whose answer brought the script."""
+    message = request.message
+    icc = message.binary(55)
+    check_wanted(bertlv.parse(icc), RESULT_WANTED)
+    return ScriptResultTold(request.origin, _named(request), message.need(37), icc)
 
 
 def reversal_requested(request: Request) -> ReversalRequested:

@@ -13,12 +13,15 @@ from acquirer.codecs.errors import LocalFormatError
 from acquirer.codecs.message import Message, reply_mti
 from acquirer.codecs.response_codes import ResponseCode
 from acquirer.payments.kernel.calendar import Stamp
+from acquirer.payments.kernel.errors import CardUnreadable
+from acquirer.payments.kernel.vault import CardVault
 from acquirer.switch.terminals.request import Told
 
 log = structlog.get_logger("acquirer.switch")
 
 _DIALECT = load_dialect("cup_pos")
 _NEEDED = frozenset({11, 39, 41, 64})
+ICC = 55
 ECHOED = (2, 3, 4, 11, 25, 32, 41, 42, 49, 60)
 MAC_PLACEHOLDER = "0" * 16
 
@@ -40,6 +43,17 @@ def build_reply(request: Message, answer: Told, stamp: Stamp, *, is_known: bool 
     if answer.response_code:
         fields[39] = answer.response_code
     return Message(reply_mti(request.mti), fields)
+
+
+def with_icc_open(answer: Told, vault: CardVault) -> Told:
+    """What the issuer answers a chip, as the terminal takes it; left out where it is broken."""
+    fields = dict(answer.fields)
+    sealed, rrn = fields.pop(ICC), fields.get(37, "")
+    try:
+        fields[ICC] = vault.open_icc(sealed, rrn).hex().upper()
+    except CardUnreadable as error:
+        log.error("card_unreadable", rrn=rrn, reason=str(error))
+    return Told(answer.response_code, fields, answer.demand)
 
 
 def write_reply(reply: Message) -> bytes:

@@ -37,9 +37,11 @@ from acquirer.switch.terminals.received import Received
 from acquirer.switch.terminals.recognition import identify
 from acquirer.switch.terminals.repeats import Repeats
 from acquirer.switch.terminals.reply import (
+    ICC,
     MAC_PLACEHOLDER,
     build_format_error,
     build_reply,
+    with_icc_open,
     write_reply,
 )
 from acquirer.switch.terminals.request import KeysChanged, Request, Silence, Told
@@ -325,6 +327,8 @@ class Session:
         now_ms: int,
     ) -> bytes | None:
         stamp = self._context.ports.calendar.stamp(now_ms)
+        if ICC in answer.fields:
+            answer = with_icc_open(answer, self._context.ports.vault)
         reply = build_reply(request, answer, stamp, is_known=bool(keys.tak))
         if answer.response_code == ResponseCode.SIGN_ON_AGAIN and terminal is not None:
             de60 = msgspec.structs.replace(De60.parse(request.get(60)), batch=terminal.row.batch)

@@ -26,6 +26,7 @@ from acquirer.payments.cards.preauth import preauth, preauth_void
 from acquirer.payments.cards.refund import refund
 from acquirer.payments.cards.reversal import reversal
 from acquirer.payments.cards.sale import sale
+from acquirer.payments.cards.script_result import script_result
 from acquirer.payments.cards.tip import tip
 from acquirer.payments.cards.void import void
 from acquirer.payments.kernel.commands import Command, Outcome, Repeat
@@ -134,6 +135,7 @@ _RECEIPT_CONFIRMATION = _pays(receipt_confirmation, commands.receipt_confirmed)
 _ORDER_CANCELLATION = _pays(order_cancellation, commands.order_cancellation_requested)
 _CANCEL_CONFIRMATION = _pays(cancel_confirmation, commands.cancellation_confirmed)
 _ORDER_EXCEPTION = _pays(order_exception, commands.order_not_delivered)
+_SCRIPT_RESULT = _pays(script_result, commands.script_result_told)
 _REVERSAL = _pays(reversal, commands.reversal_requested)
 
 # Kind of download to the codes of its query, of one item, and of its end.
@@ -298,6 +300,17 @@ REVERSAL = Transaction(
 )
 
 
+SCRIPT_RESULT = Transaction(
+    Kind.SCRIPT_RESULT,
+    _SCRIPT_RESULT,
+    (11, 37, 41, 42, 55, 61),
+    journaled=False,
+    any_batch=True,
+    conditions=(),
+)
+SCRIPT_RESULT_CODE = "951"
+
+
 def find_transaction(message: Message, de60: De60) -> Transaction | None:
     """The table's row for a message, or None where it is not supported (40)."""
     if message.mti[1] == "8":
@@ -306,5 +319,7 @@ def find_transaction(message: Message, de60: De60) -> Transaction | None:
         return REVERSAL
     if message.mti[1] in "35":
         return SETTLEMENT.get((message.mti, de60.network_code))
+    if message.mti == "0620":
+        return SCRIPT_RESULT if de60.network_code == SCRIPT_RESULT_CODE else None
     key = message.mti, message.processing_code, de60.transaction_type
     return BY_CONDITION.get((*key, message.get(25))) or FINANCIAL.get(key)

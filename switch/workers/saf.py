@@ -248,9 +248,9 @@ def saf_request(
     """What the bank is sent for an item: a reversal or an advice of its original, or a refund.
 
     Args:
-        original: the entry that the item is about; of a refund, the refund's own.
-        refunded: of a refund, the payment that it gives back; of a completion, the
-            pre-authorisation; of a tip, the sale.
+        original: the entry that the item is about; of a refund or script's result, its own.
+        refunded: the payment that a refund gives back, or that brought the script; of a
+            completion, the pre-authorisation; of a tip, the sale.
     """
     sale = refunded if original.kind is Kind.TIP else None
     about = original if item.kind is BankMessage.REVERSAL else refunded
@@ -278,4 +278,5 @@ def saf_request(
         original=original_data(about, settings.acquirer_id) if about else None,
         reason=item.reason,
         repeat=item.attempts > 0,
+        icc=context.ports.vault.open_icc(item.icc, original.rrn) if item.icc else None,
     )

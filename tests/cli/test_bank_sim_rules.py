@@ -78,7 +78,7 @@ def test_only_the_owner_can_reach_it(shop: Path) -> None:
 def test_wrong_rules_are_refused_with_the_reason(shop: Path) -> None:
     """Neither code nor fault, a fault that is none, a rule that is not there, no simulator."""
     for arguments, words in (
-        (("add",), b"needs response_code or fault"),
+        (("add",), b"needs response_code, fault, approved_minor or script"),
         (("add", "--fault", "explode"), b"a fault is one of drop"),
         (("add", "--response-code", "5"), b"no such rule"),
         (("clear", "99"), b"there is no rule 99"),

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import structlog
 from typer.testing import CliRunner
 
+from acquirer import __version__
+from acquirer.cli import main as command_line
 from acquirer.cli.main import application
 
 SHOP = ("--data", "shop")
@@ -68,3 +72,36 @@ def test_the_complaint_names_the_thing_and_the_cure(here: Path, line: str, named
     assert found.exit_code in (1, 2), told
     assert named in told
     assert not (here / "nowhere").exists()
+
+
+@pytest.fixture
+def run_main(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """The program's entry, without what it does to its process."""
+    monkeypatch.setattr(command_line, "make_files_private", lambda: None)
+    monkeypatch.setattr(command_line, "die_with_parent", lambda: None)
+
+    def run(*arguments: str) -> None:
+        monkeypatch.setattr(sys, "argv", ["acquirer", *arguments])
+        command_line.main()
+
+    return run
+
+
+def test_an_argument_that_is_no_text(
+    run_main: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Bytes of another encoding end with one line that says which argument it is."""
+    with pytest.raises(SystemExit) as end:
+        run_main("journal", "show", "63\udcff", "--data", "x")
+    assert end.value.code == 2
+    told = capsys.readouterr().err
+    assert told.startswith("acquirer: argument 3 ('63\\udcff') is no text")
+    assert "\n" not in told.strip()
+
+
+def test_the_version_is_told(
+    run_main: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`acquirer --version` says the package's."""
+    run_main("--version")
+    assert capsys.readouterr().out == f"acquirer {__version__}\n"

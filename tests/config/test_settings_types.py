@@ -26,7 +26,9 @@ def _types(module: ModuleType) -> list[type[msgspec.Struct]]:
     return [
         one
         for one in found
-        if issubclass(one, msgspec.Struct) and one.__module__ == module.__name__
+        if issubclass(one, msgspec.Struct)
+        and one.__module__ == module.__name__
+        and one not in (choice.RouteFacts, choice.Route)
     ]
 
 

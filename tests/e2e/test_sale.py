@@ -74,8 +74,8 @@ async def test_keyed_card(world: World) -> None:
 async def test_chip(world: World) -> None:
     """A chip sale brings DE55 and DE23; both go to the bank, neither comes back."""
     terminal = await world.signed_on()
-    icc = bytes.fromhex("9F2608A1B2C3D4E5F607089F2701809F3602001F95050000000000")
-    fields = terminal.sale_fields(SYBIL, 500) | {22: "051", 23: "001", 32: "00085500", 55: icc}
+    fields = terminal.sale_fields(SYBIL, 500) | terminal.chip_fields(SYBIL, 500)
+    fields |= {22: "051", 32: "00085500"}
     reply = await world.ask(terminal.frame("0200", fields))
     assert ("00", "00085500", True) == (reply.code, reply[32], terminal.sealed(reply))
     assert not {23, 55} & set(reply.fields)

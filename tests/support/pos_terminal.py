@@ -334,6 +334,60 @@ class PosTerminal:
             fields[53] = f"{2 if pin else 0}61".ljust(16, "0")
         return fields
 
+    def chip_fields(self, card: Card, amount_minor: int, **changed: bytes | None) -> dict[int, Any]:
+        """What a chip brings: DE22, DE23 and DE55 with all that an online authorisation wants.
+
+        Args:
+            changed: objects by tag, such as ``x9F02``; None leaves one out.
+        """
+        objects: dict[str, bytes | None] = {
+            "9F26": bytes(range(8)),
+            "9F27": b"\x80",
+            "9F10": bytes.fromhex("06010A03A00000"),
+            "9F37": bytes.fromhex("52BF4585"),
+            "9F36": bytes.fromhex("001F"),
+            "95": bytes(5),
+            "9A": bytes.fromhex("261130"),
+            "9C": b"\x00",
+            "9F02": bytes.fromhex(f"{amount_minor:012d}"),
+            "5F2A": bytes.fromhex("0156"),
+            "82": bytes.fromhex("7C00"),
+            "9F1A": bytes.fromhex("0156"),
+            "9F33": bytes.fromhex("E0F8C8"),
+            "9F34": bytes.fromhex("420300"),
+        }
+        objects.update((tag[1:], value) for tag, value in changed.items())
+        icc = b"".join(
+            bytes.fromhex(tag) + bytes([len(value)]) + value
+            for tag, value in objects.items()
+            if value is not None
+        )
+        return {2: card.pan, 22: "052", 23: "001", 55: icc}
+
+    def script_result(self, sale: Reply, left_out: str = "", **changed: Any) -> bytes:
+        """0620 about a sale; ``changed`` has fields by number, such as ``x37``."""
+        objects = {
+            "DF31": bytes.fromhex("2000000001"),
+            "9F10": bytes.fromhex("06010A03A00000"),
+            "9F36": bytes.fromhex("001F"),
+            "95": bytes(5),
+        }
+        icc = b"".join(
+            bytes.fromhex(tag) + bytes([len(value)]) + value
+            for tag, value in objects.items()
+            if tag != left_out
+        )
+        fields: dict[int, Any] = {
+            3: "000000",
+            11: self.next_stan(),
+            37: sale[37],
+            55: icc,
+            60: f"00{self.batch}95150",
+            61: f"{self.batch}{sale[11]}{sale[13]}",
+        }
+        fields |= {int(key[1:]): value for key, value in changed.items()}
+        return self.frame("0620", fields)
+
     def sale_fields(
         self, card: Card, amount_minor: int, *, stan: str = "", pin: str | None = None
     ) -> dict[int, str | bytes]:
@@ -343,7 +397,7 @@ class PosTerminal:
             4: f"{amount_minor:012d}",
             11: stan or self.next_stan(),
             49: "156",
-            60: f"22{self.batch}00050",
+            60: f"22{self.batch}00020",
             **self.card_fields(card, pin),
         }
 
@@ -353,7 +407,7 @@ class PosTerminal:
 
     def balance(self, card: Card, **more: Any) -> bytes:
         """0200, DE3 310000, type 01."""
-        fields = self.sale_fields(card, 0, **more) | {3: "310000", 60: f"01{self.batch}00050"}
+        fields = self.sale_fields(card, 0, **more) | {3: "310000", 60: f"01{self.batch}00020"}
         del fields[4]
         return self.frame("0200", fields)
 
@@ -416,7 +470,7 @@ class PosTerminal:
             3: "200000",
             37: original[37],
             38: original.get(38) or "000000",
-            60: f"23{self.batch}00050",
+            60: f"23{self.batch}00020",
             61: f"{self.batch}{original[11]}{original[13]}",
         }
         return self.frame("0200", fields)
@@ -432,7 +486,7 @@ class PosTerminal:
         """0220, DE3 200000, type 25, of the sale with this reply; of none, with zeros in DE61."""
         fields = self._shown(card, amount_minor, condition, **more) | {
             3: "200000",
-            60: f"25{self.batch}00050",
+            60: f"25{self.batch}00020",
             61: "0" * 16,
             63: "000",
         }
@@ -450,7 +504,7 @@ class PosTerminal:
         """0220, DE3 000000, type 30, with an approval code."""
         fields = self.sale_fields(card, amount_minor, pin="", **more) | {
             38: code,
-            60: f"30{self.batch}00050",
+            60: f"30{self.batch}00020",
             61: "0" * 16 + mode + "0" * 11,
         }
         return self.frame("0220", fields)

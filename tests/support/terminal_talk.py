@@ -46,6 +46,7 @@ NAMES = {
     26: "PIN capture code", 35: "track 2", 37: "RRN", 38: "approval code", 39: "response code",
     41: "terminal", 42: "merchant", 48: "private", 49: "currency", 52: "PIN block",
     53: "security control",
+    23: "card sequence number", 55: "chip",
     54: "balances", 59: "items", 60: "type, batch, network code", 61: "original", 62: "private",
     63: "private",
     64: "MAC",
@@ -135,6 +136,10 @@ async def _talk(desk: Desk) -> None:
     await _orders(desk, card)
     third = await desk.ask("sale that is refunded", pos.sale(card, 1444))
     await desk.ask("refund", pos.refund(card, 444, third))
+    chip = pos.sale_fields(card, 1500) | pos.chip_fields(card, 1500)
+    chip |= {60: f"22{pos.batch}00050"}
+    by_chip = await desk.ask("chip sale", pos.frame("0200", chip))
+    await desk.ask("IC script result", pos.script_result(by_chip))
     await desk.ask("offline sale", pos.offline_sale(card, 1555))
     await _otherwise(desk, card)
     await _preauths(desk, card)

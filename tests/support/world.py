@@ -58,6 +58,9 @@ ORDERS_TIMEOUT_S = 1.0
 DROP, LATE, REFUSED, SLOW, GARBAGE = 6601, 6602, 6603, 6604, 6605
 PART, PART_MINOR = 6611, 5_000
 CLOSE, WRONG_STAN, TWICE, STUBBORN, VOID_DROP = 6606, 6607, 6608, 6609, 6610
+# An issuer's command for a chip.
+SCRIPT = "720F9F1804000000018606842400000812"
+SCRIPTED = 4_321
 BANK_RULES = [
     Rule(Match(amount_minor=DROP, processing_code="00"), fault="drop"),
     Rule(Match(amount_minor=LATE), fault="late_reply", delay_s=BANK_TIMEOUT_S + 0.2),
@@ -71,6 +74,7 @@ BANK_RULES = [
     Rule(Match(amount_minor=STUBBORN), fault="drop"),
     Rule(Match(amount_minor=STUBBORN, mti="0400"), fault="drop", times=1),
     Rule(Match(amount_minor=VOID_DROP, processing_code="20"), fault="drop", times=1),
+    Rule(Match(amount_minor=SCRIPTED), script=SCRIPT),
     # The orders SP20261121007 and SP20261121008.
     Rule(Match(amount_minor=29_016), fault="drop", times=1),
     Rule(Match(amount_minor=34_071), fault="delay", delay_s=0.25, times=1),

@@ -8,6 +8,7 @@ import pytest
 import trio.testing
 from fake_host import Act, FakeHost
 
+from acquirer.codecs import bertlv
 from acquirer.codecs.tpdu import ProcessingDemand
 from acquirer.config.estate import Card
 from acquirer.terminals_sim.errors import LocalRefusal
@@ -269,3 +270,41 @@ async def test_watch_sees_every_frame(wire: Any, host: FakeHost, card: Card) -> 
         bench.client.link._watch = lambda direction, frame: seen.append(direction)
         await bench.client.sale(1250, card)
     assert seen == ["sent", "received"]
+
+
+CHIP = Card("bob", "4000121185519754", "3201", "201", icc_mk="0123456789ABCDEFFEDCBA9876543210")
+SCRIPT = "720F9F1804000000018606842400000812"
+
+
+async def test_a_script_is_carried_out_and_told(wire: Any, host: FakeHost, act: type[Act]) -> None:
+    """The result leaves at once, and again until it is answered; then the next transaction."""
+    async with wire(host) as bench:
+        host.script.extend([act(fields={55: SCRIPT}), act(drop=True)])
+        sold = await bench.client.sale(1250, CHIP)
+        await bench.client.sale(99, CHIP, "contactless")
+    assert (sold.outcome, sold.issuer) == ("approved", "absent")
+    assert bench.sent == [
+        "0200.22.000002",
+        "0620.00.000003",
+        "0620.00.000003",
+        "0200.22.000004",
+    ]
+    told = host.requests[1]
+    objects = [(item.tag, item.value.hex()) for item in bertlv.parse(told.binary(55))]
+    assert objects[0] == ("DF31", "2000000001")
+    assert [tag for tag, _ in objects] == ["DF31", "9F10", "9F36", "95"]
+    assert (told.get(61)[:12], told.get(37)) == ("000007000002", "000000000001")
+
+
+async def test_an_answer_that_is_not_the_issuers_is_reversed(
+    wire: Any, host: FakeHost, act: type[Act]
+) -> None:
+    """An approval with a wrong ARPC is not believed; its reversal says what the chip said."""
+    async with wire(host) as bench:
+        host.script.append(act(fields={55: "910A" + "00" * 8 + "3030" + SCRIPT}))
+        sold = await bench.client.sale(1250, CHIP)
+    assert (sold.outcome, sold.issuer, sold.reversed) == ("invalid", "wrong", True)
+    assert bench.sent[:2] == ["0200.22.000002", "0400.22.000002"]
+    undo = host.requests[1]
+    tags = [item.tag for item in bertlv.parse(undo.binary(55))]
+    assert (undo.get(39), tags) == ("06", ["DF31", "95", "9F10", "9F36", "9F1E"])

@@ -13,6 +13,7 @@ from fake_host import FakeHost
 from hypothesis import given
 from hypothesis import strategies as st
 
+from acquirer.codecs import bertlv
 from acquirer.config.estate import Card
 from acquirer.terminals_sim.cards import present
 from acquirer.terminals_sim.errors import LocalRefusal, StateFileError
@@ -178,4 +179,6 @@ def test_no_card_data_in_the_file(tmp_path: Path, signed_on: Terminal, card: Car
     ):
         assert secret not in text.upper()
     fields = json.loads(text)["reversal"]["fields"]
-    assert {"2", "14", "35", "52", "55"}.isdisjoint(fields)
+    assert {"2", "14", "35", "52"}.isdisjoint(fields)
+    said = {item.tag for item in bertlv.parse(bytes.fromhex(fields["55"]))}
+    assert said == {"95", "9F10", "9F36", "9F1E"}

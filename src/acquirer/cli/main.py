@@ -11,8 +11,11 @@ from importlib import import_module
 
 import typer
 
+from acquirer import __version__
 from acquirer.cli.examples import show_examples_last
 from acquirer.cli.option_order import OrderlyGroup
+from acquirer.cli.process import USAGE_ERROR
+from acquirer.cli.screen import say
 from acquirer.config.children import die_with_parent
 from acquirer.config.private import make_files_private
 
@@ -74,5 +77,24 @@ def main() -> None:
     """Run the command line."""
     make_files_private()
     die_with_parent()
-    asked = sys.argv[1] if len(sys.argv) > 1 else ""
+    arguments = sys.argv[1:]
+    _refuse_unreadable(arguments)
+    if arguments == ["--version"]:
+        say(f"acquirer {__version__}")
+        return
+    asked = arguments[0] if arguments else ""
     application(*([asked] if asked in COMMANDS else []))()
+
+
+def _refuse_unreadable(arguments: list[str]) -> None:
+    """End with exit code 2 where an argument is no text in the encoding of the terminal."""
+    for place, argument in enumerate(arguments, 1):
+        try:
+            argument.encode("utf-8")
+        except UnicodeEncodeError:
+            say(
+                f"acquirer: argument {place} ({argument!a}) is no text in this terminal's"
+                " encoding; set LANG to that of your keyboard, such as C.UTF-8",
+                err=True,
+            )
+            sys.exit(USAGE_ERROR)

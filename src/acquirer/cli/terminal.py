@@ -139,7 +139,7 @@ def balance(
     card: CardOption,
     pin: PinOption = None,
     no_pin: NoPinOption = False,
-    entry: EntryOption = "stripe",
+    entry: EntryOption = "",
 ) -> None:
     """Ask for a card's balance.
 
@@ -156,7 +156,7 @@ def sale(
     card: CardOption,
     pin: PinOption = None,
     no_pin: NoPinOption = False,
-    entry: EntryOption = "stripe",
+    entry: EntryOption = "",
 ) -> None:
     """Sell.
 

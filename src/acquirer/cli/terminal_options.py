@@ -36,7 +36,13 @@ PinOption = Annotated[
     str | None, typer.Option("--pin", help="PIN to type instead of the card's own.")
 ]
 NoPinOption = Annotated[bool, typer.Option("--no-pin", help="Type no PIN.")]
-EntryOption = Annotated[str, typer.Option("--entry", help="stripe, chip, contactless or keyed.")]
+EntryOption = Annotated[
+    str,
+    typer.Option(
+        "--entry",
+        help="stripe, chip, contactless or keyed; without it by chip where the card has one.",
+    ),
+]
 CourierOption = Annotated[
     str, typer.Option("--courier", help="Courier, where it is not the one signed on.")
 ]
@@ -86,8 +92,10 @@ def rrn_of(text: str) -> str:
     return "" if text == "last" else text
 
 
-def entry_of(text: str) -> Entry:
-    """How ``--entry`` says that the card is read."""
+def entry_of(text: str) -> Entry | None:
+    """How ``--entry`` says that the card is read; None where the card decides."""
+    if not text:
+        return None
     for entry in ("stripe", "chip", "contactless", "keyed"):
         if text == entry:
             return entry

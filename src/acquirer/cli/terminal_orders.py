@@ -96,7 +96,7 @@ def order_pay(
     ] = "",
     pin: PinOption = None,
     no_pin: NoPinOption = False,
-    entry: EntryOption = "stripe",
+    entry: EntryOption = "",
     courier: CourierOption = "",
     field: Annotated[
         list[str] | None,

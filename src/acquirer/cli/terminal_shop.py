@@ -54,7 +54,7 @@ def shop_sell(
     cash: Annotated[bool, typer.Option("--cash", help="Pay in cash.")] = False,
     pin: PinOption = None,
     no_pin: NoPinOption = False,
-    entry: EntryOption = "stripe",
+    entry: EntryOption = "",
     courier: CourierOption = "",
 ) -> None:
     """Sell from the price list, by card or in cash, and confirm it.

@@ -33,6 +33,7 @@ from acquirer.terminals_sim.state import StoredRequest, TerminalState
 
 _COLOURS = {"approved": "green", "declined": "red", "invalid": "magenta"}
 _JOURNAL_ROWS = 15
+_ISSUER = {"right": "proved to the card", "wrong": "not believed by the card"}
 _PAID_OR_OVER = frozenset({"01", "02", "03", "04"})
 _WIDTH = 120
 
@@ -54,6 +55,7 @@ def result_object(result: Result) -> dict[str, Any]:
         "mac": result.mac,
         "demand": int(result.demand),
         "faults": list(result.faults),
+        "issuer": result.issuer,
         "balances": [
             {"currency_code": b.currency_code, "amount_minor": b.amount_minor}
             for b in result.balances
@@ -102,6 +104,7 @@ def _rows(result: Result) -> list[tuple[str, str]]:
         ("STAN", f"{result.stan}, batch {result.batch}" if result.stan else ""),
         ("RRN", result.rrn),
         ("approval", result.approval_code),
+        ("issuer", _ISSUER.get(result.issuer, "")),
     ]
     rows += [("balance", format_amount(balance.amount_minor)) for balance in result.balances]
     rows += [("fetched", item.hex().upper()) for item in result.fetched]

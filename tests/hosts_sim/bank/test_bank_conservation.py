@@ -14,12 +14,13 @@ from acquirer.hosts_sim.bank import schema
 from acquirer.hosts_sim.bank.books import Books
 from acquirer.hosts_sim.bank.cards import CardFile
 from acquirer.hosts_sim.bank.entries import Entry
-from acquirer.hosts_sim.bank.host import entry_of
+from acquirer.hosts_sim.bank.host import CardTerms, entry_of
 from acquirer.hosts_sim.bank.report import _BOOKED
 from acquirer.hosts_sim.bank.settings import LimitSettings
 
 ESTATE = load_estate()
 CARDS = CardFile(ESTATE.banks[0], ESTATE.cards)
+TERMS = CardTerms.of(ESTATE)
 OPENING = sum(card.opening_minor for card in CARDS)
 
 _STEP = st.tuples(
@@ -46,7 +47,9 @@ def _entries(messages: Any, steps: list[tuple[str, int, int]]) -> list[Entry]:
             }[what]
         )
     found = [
-        entry_of(m, CARDS, [], forced="", currency_code="156", now=datetime(2026, 6, 4))
+        entry_of(
+            m, CARDS, [], forced="", currency_code="156", now=datetime(2026, 6, 4), terms=TERMS
+        )
         for m in made
     ]
     return [entry for entry in found if isinstance(entry, Entry)]
