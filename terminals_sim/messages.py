@@ -189,7 +189,8 @@ def _faults(request: Request, envelope: PosEnvelope, message: Message) -> tuple[
         asked, got = sent.get(number), message.get(number)
         if not asked or (number == 4 and code == "10"):
             continue
-        if number == 60 and sent.mti == "0800":
+        # The next batch's number comes with a sign-on, and with 77.
+        if number == 60 and (sent.mti == "0800" or code == "77"):
             asked, got = asked[:2] + asked[8:], got[:2] + got[8:]
         if number not in message.fields:
             if code in APPROVING:
