@@ -129,7 +129,7 @@ async def run_worker(
                 own_settings(settings, seat),
                 file=file,
                 execute=execute,
-                read=read,
+                read=lambda: own_settings(read(), seat),
                 around=worker.surroundings(),
                 task_status=task_status,
             )

@@ -73,6 +73,8 @@ async def test_workers_are_one_switch_restart_one_by_one_and_end_in_order(
         assert (status, told["links"][0]["state"]) == (200, "up")
         status, told = await world.operate("links/demo/rekey")
         assert (status, told["state"]) == (200, "up")
+        status, told = await world.operate("secrets/reload")
+        assert (status, told["restart_for"]) == (200, [])
         await world.agree()
         for _, line in lines:
             await trio.aclose_forcefully(line.stream)
