@@ -202,9 +202,11 @@ class BankPlace:
     def note_change(self) -> None:
         """A link of this process has changed."""
         if self.is_here:
-            if not self._is_leaving and any(link.is_up for link in self._links):
+            if any(link.is_up for link in self._links) and not self._is_leaving:
                 self._moves_until = 0.0
-            self._show(self)
+            # Links that leave are not down: others learn from their new place how they are.
+            if not self._is_leaving:
+                self._show(self)
         self._stirred.unpark_all()
 
     def _begin_move(self) -> None:

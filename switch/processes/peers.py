@@ -29,7 +29,6 @@ class Peer:
     """Another worker; a ``Relay`` to the banks whose links it has."""
 
     def __init__(self, stream: trio.abc.Stream, places: Places) -> None:
-        self.views: dict[str, list[LinkView]] = {}
         self._places = places
         self._channel = Channel(stream, self._serve, self._hear, self._lost)
 
@@ -75,7 +74,14 @@ class Peer:
             return "replied", outcome.message.mti, outcome.message.fields
         return "not_sent" if isinstance(outcome, NotSent) else "no_reply", outcome.reason
 
+    def ask(self, bank: str) -> None:
+        """Have it say how a bank's links are."""
+        self._channel.tell("show", bank, [])
+
     def _hear(self, kind: str, bank: str, shown: list[Any]) -> None:
+        if kind == "show":
+            self.show(self._places.of(bank))
+            return
         now = trio.current_time()
         views = [
             LinkView(
@@ -87,7 +93,6 @@ class Peer:
             )
             for link, state, is_held, zpk, good in shown
         ]
-        self.views[bank] = views
         self._places.of(bank).see(self, views)
 
     def _lost(self) -> None:
@@ -142,13 +147,12 @@ class Places:
         self._nursery.start_soon(peer.run)
         for bank, owner in self._owners.items():
             if owner == slot:
-                self.of(bank).follow(peer)
+                self._follow(bank, peer)
 
     def follow(self, bank: str, slot: int) -> None:
         """The bank's links are in this slot's worker, or, with 0, on their way."""
         self._owners[bank] = slot
-        peer = self._peers.get(slot)
-        self.of(bank).follow(peer, peer.views.get(bank, ()) if peer else ())
+        self._follow(bank, self._peers.get(slot))
 
     def take(self, bank: str) -> None:
         """The bank's links are here from now on."""
@@ -162,8 +166,12 @@ class Places:
     async def _give_up(self, bank: str) -> None:
         place = self.of(bank)
         await place.give_up()
-        self._show(place)
         self._told(bank)
+
+    def _follow(self, bank: str, peer: Peer | None) -> None:
+        self.of(bank).follow(peer)
+        if peer is not None:
+            peer.ask(bank)
 
     def _show(self, place: BankPlace) -> None:
         for peer in self._peers.values():
