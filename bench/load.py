@@ -36,6 +36,7 @@ FRAMING = LengthHeader("binary", 2)
 AMOUNT_MINOR = 100
 JOURNAL_MAX = 2
 WARM_UP_S = 1.0
+FIRST_ANSWERS_S = 30.0
 SIGN_ONS_AT_ONCE = 16
 LAST_ANSWERS_S = 30.0
 ROUNDS_BETWEEN_LOOKS = 100
@@ -183,6 +184,9 @@ def _play(job: Job, lanes: Sequence[_Lane]) -> tuple[_Count, _Count]:
         lane.send()
     began = time.monotonic()
     _until(began + WARM_UP_S, poll, by_file, send=True)
+    # All have come at once: only when each was answered is it what it is when they are there.
+    while not all(lane.took_s for lane in lanes) and time.monotonic() < began + FIRST_ANSWERS_S:
+        _until(time.monotonic() + WARM_UP_S, poll, by_file, send=True)
     begin = _Count(job, lanes)
     _until(begin.at_s + job.seconds, poll, by_file, send=True)
     end = _Count(job, lanes)

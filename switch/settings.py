@@ -115,6 +115,8 @@ class LimitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         first_frame_s: a connection that has sent no message for so long is closed.
         frame_s: time from the first byte of a frame to its last.
         idle_s: a connection without a whole frame for so long is closed.
+        queue_s: what asks for something new and would wait longer than so long for this process, by
+            what those before it have cost, is refused (96) as it comes.
         terminal_s: a terminal is answered within this time, or not sent to a bank at all.
         drain_s: time that a stop leaves for what is in flight.
         sign_ons_per_minute: of one address, sign-ons for which new keys are made; more are
@@ -129,6 +131,7 @@ class LimitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     first_frame_s: PositiveSeconds = 30.0
     frame_s: PositiveSeconds = 10.0
     idle_s: PositiveSeconds = 300.0
+    queue_s: PositiveSeconds = 10.0
     terminal_s: PositiveSeconds = 25.0
     drain_s: PositiveSeconds = 20.0
     sign_ons_per_minute: Positive = PER_MINUTE

@@ -17,6 +17,7 @@ from typing import Protocol
 import trio
 from prometheus_client import CollectorRegistry
 
+from acquirer.config.tcp_stream import TcpListener
 from acquirer.ledger.book import Book, open_book
 from acquirer.payments.kernel.calendar import DAY_MS, WallClock
 from acquirer.routing.banks.banks import Place
@@ -89,8 +90,9 @@ async def listen_tcp(host: str, port: int) -> tuple[str, Listener]:
     Raises:
         OSError: it cannot be listened on.
     """
-    (listener,) = await trio.open_tcp_listeners(port, host=host)
-    bound_host, bound_port = listener.socket.getsockname()[:2]
+    (opened,) = await trio.open_tcp_listeners(port, host=host)
+    listener = TcpListener(opened)
+    bound_host, bound_port = listener.address
     return f"{bound_host}:{bound_port}", listener
 
 

@@ -72,6 +72,16 @@ def skip_after_restore(copied_at_ms: int, now_ms: int) -> int:
     return (1 + days) * _A_DAY + _LOST + _OVER_A_DAY * (now_ms % DAY_MS) // DAY_MS
 
 
+class _Filling:
+    """A block on its way."""
+
+    __slots__ = ("done", "error")
+
+    def __init__(self) -> None:
+        self.done = trio.Event()
+        self.error: BookError | None = None
+
+
 class Numbers:
     """Hands out ids; fetches the next block before the present one runs out."""
 
@@ -80,8 +90,8 @@ class Numbers:
         self._nursery = nursery
         self._blocks: deque[range] = deque()
         self._left = 0
-        self._lock = trio.Lock()
-        self._filling = False
+        self._filling: _Filling | None = None
+        self._is_filling_ahead = False
 
     async def take(self) -> int:
         """The next id. Waits only where the block ran out before the next one arrived.
@@ -89,12 +99,10 @@ class Numbers:
         Raises:
             BookError: the books could not give a block.
         """
-        if self._left == 0:
-            async with self._lock:
-                if self._left == 0:
-                    await self._fill()
-        elif self._left < LOW_WATER and not self._filling:
-            self._filling = True
+        while self._left == 0:
+            await self._fill()
+        if self._left < LOW_WATER and not self._is_filling_ahead:
+            self._is_filling_ahead = True
             self._nursery.start_soon(self._fill_ahead)
         return self._pop()
 
@@ -109,9 +117,24 @@ class Numbers:
         return number
 
     async def _fill(self) -> None:
-        first = await self._next_block(BLOCK)
-        self._blocks.append(range(first, first + BLOCK))
-        self._left += BLOCK
+        """Fetch a block. All who come meanwhile wait for that one, and go on in the same turn."""
+        if self._filling is not None:
+            filling = self._filling
+            await filling.done.wait()
+            if filling.error is not None:
+                raise type(filling.error)(*filling.error.args) from filling.error
+            return
+        self._filling = filling = _Filling()
+        try:
+            first = await self._next_block(BLOCK)
+            self._blocks.append(range(first, first + BLOCK))
+            self._left += BLOCK
+        except BookError as error:
+            filling.error = error
+            raise
+        finally:
+            self._filling = None
+            filling.done.set()
 
     async def _fill_ahead(self) -> None:
         try:
@@ -119,4 +142,4 @@ class Numbers:
         except BookError:
             pass
         finally:
-            self._filling = False
+            self._is_filling_ahead = False

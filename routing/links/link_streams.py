@@ -34,7 +34,7 @@ async def open_tcp(settings: BankSettings) -> trio.abc.Stream:
         OSError: it cannot be reached, or TLS found something wrong; the text says what.
     """
     host, port = host_and_port(settings.address, settings.name)
-    stream = TcpStream(await trio.open_tcp_stream(host, port))
+    stream = TcpStream.of(await trio.open_tcp_stream(host, port))
     if settings.tls is None:
         return stream
     name = settings.tls.server_name or host
@@ -116,7 +116,7 @@ class LinkListener:
                     raise
                 await trio.sleep(_CAPACITY_PAUSE_S)
                 continue
-            nursery.start_soon(self._welcome, TcpStream(stream))
+            nursery.start_soon(self._welcome, TcpStream.of(stream))
 
     async def _welcome(self, stream: TcpStream) -> None:
         peer = stream.peer

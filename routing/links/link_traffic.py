@@ -31,7 +31,7 @@ _INBOX_MAX = 64
 _ANSWERS_MAX = 64
 _RECEIVE_BYTES = 65536
 # After so many messages of one peer the others have their turn.
-FRAMES_AT_ONCE = 16
+FRAMES_AT_ONCE = 64
 _SUSPECT_S = 1.0
 
 _LINK_DOWN = NotSent("link down")

@@ -22,7 +22,11 @@ MANAGEMENT_CLASS = "8"
 
 
 class Received(msgspec.Struct, frozen=True):
-    """A message that is one, when and where it came from, and by what it is decided."""
+    """A message that is one, when and where it came from, and by what it is decided.
+
+    Attributes:
+        is_too_much: whether it would wait too long for this process.
+    """
 
     message: Message
     transaction: Transaction | None
@@ -31,6 +35,7 @@ class Received(msgspec.Struct, frozen=True):
     now_ms: int
     address: str
     current: Snapshot
+    is_too_much: bool = False
 
     def request(
         self, message: Message, terminal: Terminal, keys: Keys, vault: CardVault
@@ -69,7 +74,7 @@ class Received(msgspec.Struct, frozen=True):
             key_version=terminal.key_version_of(keys),
             ksn=terminal.use_of(keys),
         )
-        return Request(message, de60, terminal, keys, origin, de59, self.address)
+        return Request(message, de60, terminal, keys, origin, de59, self.address, self.is_too_much)
 
 
 def _fingerprint(vault: CardVault, message: Message, de60: De60) -> bytes:

@@ -28,6 +28,7 @@ class Request:
         keys: the generation that its MAC verified under; empty for messages without a MAC.
         origin: what every command of it says.
         address: where it came from; empty where that is not known.
+        is_too_much: whether it would wait too long for this process.
     """
 
     message: Message
@@ -37,6 +38,7 @@ class Request:
     origin: Origin
     de59: De59 = field(default_factory=De59)
     address: str = ""
+    is_too_much: bool = False
 
     @property
     def is_about_another(self) -> bool:

@@ -2,8 +2,9 @@
 
 A request in flight outlives its connection, so that its outcome is stored even if the terminal
 hangs up. Limits: open connections, over all and of one address (``config/admission.py``); requests
-at once, over all, on one connection and of one terminal; bytes of a frame; time for the first
-frame, for each frame from its first byte to its last, and between frames.
+at once, over all, on one connection and of one terminal; how long one may have to wait
+(``load.py``); bytes of a frame; time for the first frame, for each frame from its first byte to its
+last, and between frames.
 Source: docs/interfaces/terminal.md, part 1.
 """
 
@@ -11,7 +12,8 @@ from __future__ import annotations
 
 import errno
 import ssl
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import structlog
 import trio
@@ -25,6 +27,7 @@ from acquirer.config.tls import tls_reason
 from acquirer.switch.processes.handed import HandedStream
 from acquirer.switch.settings import LimitSettings
 from acquirer.switch.terminals.connection import Connection
+from acquirer.switch.terminals.load import Load
 from acquirer.switch.terminals.request_tasks import RequestTasks
 from acquirer.switch.terminals.session import FRAME_BYTES_MAX, FRAMING, CloseConnection, Session
 from acquirer.switch.watch.metrics import Metrics
@@ -35,7 +38,8 @@ _CAPACITY_ERRORS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EN
 _CAPACITY_PAUSE_S = 0.1
 _READ_BYTES = 16_384
 
-_Arrived = tuple[Connection, bytes]
+# Where a frame came from, and whether it would wait too long.
+_Arrived = tuple[Connection, bytes, bool]
 
 
 class TerminalServer:
@@ -59,7 +63,7 @@ class TerminalServer:
         self._admission: Admission[Connection] = Admission(
             limits.connections_max, limits.per_address_max
         )
-        self._in_flight = 0
+        self._load = Load(limits.queue_s)
         self._log_limit = LogLimit()
         self._draining = trio.Event()
         self._quiet = trio.Event()
@@ -106,6 +110,12 @@ class TerminalServer:
 
         Error handling: only errors of a full process are retried by accept; others end it.
         """
+        with _watched_by(self._load):
+            await self._serve(listener, task_status)
+
+    async def _serve(
+        self, listener: trio.abc.Listener[trio.abc.Stream], task_status: trio.TaskStatus[None]
+    ) -> None:
         async with trio.open_nursery() as requests, trio.open_nursery() as connections:
             task_status.started()
             tasks = RequestTasks(requests, self._request)
@@ -113,7 +123,7 @@ class TerminalServer:
             await self._draining.wait()
             await listener.aclose()
             with trio.move_on_after(self._limits.drain_s):
-                while self._in_flight:
+                while self._load.in_flight:
                     self._quiet = trio.Event()
                     await self._quiet.wait()
             connections.cancel_scope.cancel()
@@ -136,7 +146,7 @@ class TerminalServer:
                 await trio.sleep(_CAPACITY_PAUSE_S)
                 continue
             if isinstance(stream, trio.SocketStream):
-                stream = TcpStream(stream)
+                stream = TcpStream.of(stream)
             address = stream.peer if isinstance(stream, TcpStream) else ""
             handed = stream if isinstance(stream, HandedStream) else None
             secured = stream if self._tls is None else _secured(stream, self._tls)
@@ -206,18 +216,19 @@ class TerminalServer:
             connection.heard(trio.current_time(), whole=bool(frames), partial=is_partial)
             for frame in frames:
                 await connection.wait_for_turn(self._limits.pipelined_max)
-                if self._in_flight >= self._limits.in_flight_max:
+                if self._load.in_flight >= self._limits.in_flight_max:
                     return
-                self._in_flight += 1
+                is_too_much = self._load.is_too_much()
+                self._load.arrived()
                 connection.in_flight += 1
-                tasks.start((connection, frame))
+                tasks.start((connection, frame, is_too_much))
             if is_over or connection.closed:
                 return
 
     async def _request(self, arrived: _Arrived) -> None:
-        connection, frame = arrived
+        connection, frame, is_too_much = arrived
         try:
-            reply = await self._session.answer(frame, connection.address)
+            reply = await self._session.answer(frame, connection.address, is_too_much=is_too_much)
             if reply is not None:
                 if not connection.proven:
                     connection.prove(trio.current_time())
@@ -233,8 +244,8 @@ class TerminalServer:
             log.exception("request_failed")
             connection.close()
         finally:
-            self._in_flight -= 1
-            if self._in_flight == 0:
+            self._load.answered()
+            if self._load.in_flight == 0:
                 self._quiet.set()
             connection.done()
 
@@ -250,6 +261,15 @@ class TerminalServer:
         left_out = self._log_limit.take(trio.current_time())
         if left_out is not None:
             log.warning(event, reason=str(reason), left_out=left_out)
+
+
+@contextmanager
+def _watched_by(load: Load) -> Iterator[None]:
+    trio.lowlevel.add_instrument(load)
+    try:
+        yield
+    finally:
+        trio.lowlevel.remove_instrument(load)
 
 
 def _secured(stream: trio.abc.Stream, tls: ssl.SSLContext) -> trio.abc.Stream:

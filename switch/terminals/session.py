@@ -83,12 +83,16 @@ class Session:
         self._log_limit = LogLimit()
         self._open_payments = OpenPayments()
 
-    async def answer(self, frame: bytes, address: str = "") -> bytes | None:
+    async def answer(
+        self, frame: bytes, address: str = "", *, is_too_much: bool = False
+    ) -> bytes | None:
         """The reply to one frame, with its length header; None where none may be given.
 
         Args:
             frame: TPDU, header and message, without the length.
             address: where it came from; empty where that is not known.
+            is_too_much: whether what asks for something new is refused (96), since there is more
+                to do than can be done in time.
 
         Raises:
             CloseConnection: it is no message that could be answered.
@@ -107,7 +111,9 @@ class Session:
             return self._format_error(envelope, raw, error)
         keys, answer = NO_KEYS, None
         try:
-            received = Received(message, transaction, de60, started_at, now_ms, address, current)
+            received = Received(
+                message, transaction, de60, started_at, now_ms, address, current, is_too_much
+            )
             keys, answer = await self._decide(received)
         except BookUncertain:
             self._metrics.uncertain.inc()
@@ -265,6 +271,9 @@ class Session:
         try:
             if under_way >= share + REFUSED_AT_ONCE_MAX:
                 raise Silence
+            if request.is_too_much and request.message.mti in ASKING:
+                self._metrics.refused_busy.inc()
+                return await self._not_now(transaction, request, ResponseCode.SWITCH_FAULT)
             if under_way >= share:
                 return await self._not_now(transaction, request, ResponseCode.SWITCH_FAULT)
             return await self._run(transaction, request)

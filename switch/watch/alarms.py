@@ -127,6 +127,7 @@ ALARMS: Mapping[str, Condition] = MappingProxyType(
             > sum(status.counters.mac_errors for status in before.links)
         ),
         "mac_errors": _grew("mac_errors"),
+        "refused_busy": _grew("refused_busy"),
         "refused_connections": _grew("refused_connections"),
         "stood_in": _grew("stood_in"),
         "clock_stepped": _clock_stepped,

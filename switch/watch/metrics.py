@@ -54,6 +54,9 @@ class Metrics:
         self.refused_connections = self._counter(
             "refused_connections", "Terminal connections over a limit"
         )
+        self.refused_busy = self._counter(
+            "refused_busy", "Requests that would have waited too long, refused as they came"
+        )
         self.hsm_unavailable = self._counter(
             "hsm_unavailable", "Requests that no security module answered in time"
         )

@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from acquirer.config.tcp_stream import TcpStream
+from acquirer.config.tcp_stream import ACCEPTED_AT_ONCE_MAX, TcpListener, TcpStream
 
 pytestmark = pytest.mark.anyio
 
@@ -17,7 +17,7 @@ MORE_THAN_BUFFERS = bytes(range(256)) * 40_000
 async def pair() -> AsyncIterator[tuple[TcpStream, trio.SocketStream]]:
     """One of ours, and its peer."""
     ours, theirs = trio.socket.socketpair()
-    stream, peer = TcpStream(trio.SocketStream(ours)), trio.SocketStream(theirs)
+    stream, peer = TcpStream.of(trio.SocketStream(ours)), trio.SocketStream(theirs)
     yield stream, peer
     await stream.aclose()
     await peer.aclose()
@@ -88,3 +88,39 @@ async def test_closing_wakes_a_reader(pair: tuple[TcpStream, trio.SocketStream])
             await call()
     with pytest.raises(trio.ClosedResourceError):
         await stream.send_all(b"request")
+
+
+async def test_all_who_wait_are_let_in_in_one_turn() -> None:
+    """Others that are ready need not run between two of them; past so many they have their turn."""
+    (opened,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    listener = TcpListener(opened)
+    crowd = [await trio.open_tcp_stream(*listener.address) for _ in range(ACCEPTED_AT_ONCE_MAX + 1)]
+    let_in = [await listener.accept()]
+    with trio.CancelScope() as no_turn:
+        no_turn.cancel()
+        while len(let_in) <= len(crowd):
+            let_in.append(await listener.accept())
+    assert ACCEPTED_AT_ONCE_MAX == len(let_in)
+    let_in.append(await listener.accept())
+    for number, (peer, stream) in enumerate(zip(crowd, let_in, strict=True)):
+        await peer.send_all(b"%d" % number)
+        assert b"%d" % number == await stream.receive_some()
+        assert "127.0.0.1" == stream.peer
+        await stream.aclose()
+        await peer.aclose()
+    await listener.aclose()
+    with pytest.raises(trio.ClosedResourceError):
+        await listener.accept()
+
+
+async def test_who_was_not_taken_is_closed_with_the_port() -> None:
+    """A program that stops leaves nobody connected to nothing."""
+    (opened,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    listener = TcpListener(opened)
+    peers = [await trio.open_tcp_stream(*listener.address) for _ in range(2)]
+    first = await listener.accept()
+    await listener.aclose()
+    with trio.fail_after(30):
+        assert b"" == await peers[1].receive_some()
+    for stream in (first, *peers):
+        await stream.aclose()

@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
 import trio
@@ -16,6 +17,7 @@ from world import OpenWorld, World
 
 from acquirer.config.estate import load_estate
 from acquirer.config.tls import TlsSettings, client_context
+from acquirer.switch.terminals.load import Load
 
 pytestmark = pytest.mark.anyio
 
@@ -135,6 +137,30 @@ async def test_one_terminal_has_its_share_of_requests(open_world: OpenWorld) -> 
         assert all(terminal.sealed(reply) for reply in replies)
         for frame, reply in zip(frames, replies, strict=True):
             assert reply.code == (await world.ask(frame)).code
+        await world.agree()
+
+
+async def test_what_would_wait_too_long_is_refused_as_it_comes(
+    open_world: OpenWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sale gets 96 for good, a copy of an earlier one its first answer; reversals are served."""
+    async with open_world() as world:
+        terminal = await world.signed_on()
+        paid = terminal.sale(SYBIL, 100)
+        assert "00" == (await world.ask(paid)).code
+        monkeypatch.setattr(Load, "is_too_much", lambda *_: True)
+        refused = terminal.sale(SYBIL, 101)
+        reply = await world.ask(refused)
+        assert "96" == reply.code
+        assert terminal.sealed(reply)
+        assert "00" == (await world.ask(paid)).code
+        assert "00" == (await world.ask(terminal.reversal(paid))).code
+        assert "00" == (await world.ask(terminal.echo())).code
+        monkeypatch.undo()
+        assert "96" == (await world.ask(refused)).code
+        async with httpx.AsyncClient() as client:
+            metrics = (await client.get(f"http://{world.http}/metrics")).text
+        assert "acquirer_refused_busy_total 2.0" in metrics
         await world.agree()
 
 

@@ -70,6 +70,28 @@ async def test_block_is_fetched_ahead() -> None:
     assert 2 == blocks.calls
 
 
+async def test_all_who_wait_for_a_block_go_on_in_one_turn() -> None:
+    """Of many who find none left nobody waits for the others, each for a turn of his own."""
+    blocks = Blocks()
+    taken: list[int] = []
+
+    async def take(numbers: Numbers) -> None:
+        taken.append(await numbers.take())
+
+    async with trio.open_nursery() as background:
+        numbers = Numbers(blocks, background)
+        async with trio.open_nursery() as nursery:
+            for _ in range(BLOCK // 2):
+                nursery.start_soon(take, numbers)
+            while not taken:
+                await trio.lowlevel.checkpoint()
+            # One turn for whoever fetched it, who may have run after this; one for all others.
+            await trio.lowlevel.checkpoint()
+            await trio.lowlevel.checkpoint()
+            assert BLOCK // 2 == len(taken) == len(set(taken))
+    assert 1 == blocks.calls
+
+
 async def test_books_that_refuse() -> None:
     """Numbers at hand are given although the books refuse more; then the error is the caller's."""
     blocks = Blocks()

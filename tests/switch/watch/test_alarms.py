@@ -135,7 +135,7 @@ def test_names_agree() -> None:
     """What stands by itself is in the table, and what is counted has a counter."""
     assert set(ALARMS) >= STANDING
     counted = {"failed_requests", "uncertain_answers", "hsm_unavailable", "late_bank_replies"}
-    counted |= {"mac_errors", "refused_connections", "stood_in"}
+    counted |= {"mac_errors", "refused_busy", "refused_connections", "stood_in"}
     assert set(Metrics().counts()) >= counted
 
 
