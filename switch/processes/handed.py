@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from socket import socket
+from socket import IPPROTO_TCP, TCP_NODELAY, socket
 
 import trio
 
@@ -23,7 +23,8 @@ class HandedStream(TcpStream):
     def __init__(
         self, handed: socket, number: int, was_proven: bool, control: Channel, hand: Hand
     ) -> None:
-        super().__init__(trio.SocketStream(trio.socket.from_stdlib_socket(handed)))
+        handed.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
+        super().__init__(handed)
         self.number = number
         self.was_proven = was_proven
         self._control = control

@@ -83,7 +83,7 @@ async def spawn(
             env={**os.environ, PARENT_PIPE: str(parent_pipe)},
             pass_fds=(parent_pipe, *files),
         )
-    stream = TcpStream(trio.SocketStream(trio.socket.from_stdlib_socket(control)))
+    stream = TcpStream(control)
     heard: Hear = partial(hear, slot)
     log.info("worker_started", worker=slot, process=process.pid)
     return Living(slot, process, Channel(stream, serve, heard), Hand(hand))

@@ -142,7 +142,7 @@ class Places:
 
     def meet(self, slot: int, end: socket.socket) -> None:
         """Another worker has come; its predecessor in this slot is gone."""
-        stream = TcpStream(trio.SocketStream(trio.socket.from_stdlib_socket(end)))
+        stream = TcpStream(end)
         peer = self._peers[slot] = Peer(stream, self)
         self._nursery.start_soon(peer.run)
         for bank, owner in self._owners.items():

@@ -155,7 +155,7 @@ class _Worker:
 
     def __init__(self, seat: Seat, nursery: trio.Nursery) -> None:
         end = socket.socket(fileno=seat.control)
-        stream = TcpStream(trio.SocketStream(trio.socket.from_stdlib_socket(end)))
+        stream = TcpStream(end)
         self.control = Channel(stream, self._serve, self._hear)
         self.hand = Hand(socket.socket(fileno=seat.hand))
         self._nursery = nursery

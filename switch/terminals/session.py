@@ -31,7 +31,7 @@ from acquirer.payments.kernel.errors import (
 )
 from acquirer.payments.kernel.records import refuse
 from acquirer.switch.context import Context
-from acquirer.switch.terminals.allowed import not_allowed
+from acquirer.switch.terminals.allowed import ASKING, not_allowed
 from acquirer.switch.terminals.open_payments import OpenPayments
 from acquirer.switch.terminals.received import Received
 from acquirer.switch.terminals.recognition import identify
