@@ -34,7 +34,7 @@ def pre_auth(
     card: CardOption,
     pin: PinOption = None,
     no_pin: NoPinOption = False,
-    entry: EntryOption = "stripe",
+    entry: EntryOption = "",
 ) -> None:
     """Have an amount held on a card.
 
@@ -50,7 +50,7 @@ def pre_auth_void(
     context: typer.Context,
     rrn: PreauthOption = "last",
     card: AgainOption = "",
-    entry: EntryOption = "stripe",
+    entry: EntryOption = "",
 ) -> None:
     """Give a pre-authorisation of this terminal up.
 
@@ -66,7 +66,7 @@ def complete(
     amount: AmountOption,
     rrn: PreauthOption = "last",
     card: AgainOption = "",
-    entry: EntryOption = "stripe",
+    entry: EntryOption = "",
     advice: Annotated[bool, typer.Option("--advice", help="Tell it instead of asking.")] = False,
 ) -> None:
     """Take an amount of a pre-authorisation of this terminal.
@@ -86,7 +86,7 @@ def complete_void(
     context: typer.Context,
     rrn: Annotated[str, typer.Option("--rrn", help="RRN of the completion, or last.")] = "last",
     card: AgainOption = "",
-    entry: EntryOption = "stripe",
+    entry: EntryOption = "",
 ) -> None:
     """Undo a completion of this terminal; its pre-authorisation is open again.
 

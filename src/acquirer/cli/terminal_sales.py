@@ -43,7 +43,7 @@ def instalment(
     spread: Annotated[bool, typer.Option("--spread", help="The fee comes with each.")] = False,
     pin: PinOption = None,
     no_pin: NoPinOption = False,
-    entry: EntryOption = "stripe",
+    entry: EntryOption = "",
 ) -> None:
     """Sell to somebody who pays his bank back in parts.
 
