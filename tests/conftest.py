@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 sys.path.insert(0, str(Path(__file__).parent / "support"))
@@ -28,6 +29,20 @@ _numbers = itertools.count(1)
 # How long an example takes, and how long it takes to draw one, says nothing on a busy machine.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+
+@pytest.fixture(autouse=True)
+def logs_of_this_test(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What a command sets for its process's logs does not stay with the tests that follow."""
+    before, configure = structlog.get_config(), structlog.configure
+
+    def configure_once(**options: Any) -> None:
+        configure(**{**options, "cache_logger_on_first_use": False})
+
+    monkeypatch.setattr(structlog, "configure", configure_once)
+    yield
+    if structlog.get_config() != before:
+        configure(**before)
 
 
 @pytest.fixture(scope="session")

@@ -261,7 +261,7 @@ async def _conclude_in_part(
         entry.reply, approval_code=approval_code, amount=twelve_digits(granted_minor)
     )
     end = outcome_step(entry, State.APPROVED, IN_PART, reply)
-    end = replace(end, amount_minor=granted_minor)
+    end = msgspec.structs.replace(end, amount_minor=granted_minor)
     failed = await ports.book.commit(end, *in_part(replace(entry, amount_minor=granted_minor)))
     return Answer(ResponseCode.DUPLICATE) if failed else Answer(IN_PART, reply)
 
@@ -330,7 +330,7 @@ async def _time_out(
     """Undo what may have moved money, or has moved some of it, and answer a code."""
     end, *undo = await undo_steps(ports, entry, reason, ports.clock.now_ms())
     if isinstance(end, UpdateEntry) and code != NO_ANSWER:
-        end = replace(end, response_code=code)
+        end = msgspec.structs.replace(end, response_code=code)
     if await ports.book.commit(end, *undo):
         return Answer(ResponseCode.DUPLICATE)
     ports.saf_queued()

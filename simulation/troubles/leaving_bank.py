@@ -80,7 +80,15 @@ class LeavingBank(Trouble):
 
     async def _route(self, routes: Sequence[RouteRule]) -> None:
         """Have these routes, and no others, as soon as a switch takes them."""
-        document = {"route": msgspec.to_builtins(routes)}
+        is_there = bool(routes)
+        merchants = [
+            one if is_there else msgspec.structs.replace(one, plans=[])
+            for one in self._complete.merchants
+        ]
+        plans = self._complete.instalment_plans if is_there else []
+        document = msgspec.to_builtins(
+            {"route": routes, "instalment_plan": plans, "merchant": merchants}
+        )
         body = msgspec.json.encode({"document": document, "reason": "the bank comes or goes"})
         while True:
             operators = [switch.operator for switch in self.world.switches]

@@ -217,14 +217,12 @@ async def test_peer_that_never_reads(world: World) -> None:
 
 
 @pytest.mark.parametrize(("mti", "code"), [("0500", "201"), ("0320", "207")])
-async def test_settlement_is_not_supported_and_needs_no_mac(
-    world: World, mti: str, code: str
-) -> None:
-    """Messages that carry no MAC by the interface are refused 40, not for a MAC, and unsealed."""
+async def test_settlement_without_totals_needs_no_mac(world: World, mti: str, code: str) -> None:
+    """Messages that carry no MAC by the interface are refused for what they lack, and unsealed."""
     terminal = await world.signed_on()
     frame = terminal.frame(mti, {11: terminal.next_stan(), 60: f"00000001{code}"}, mac=False)
     async with world.line() as line:
         await line.send(frame)
         reply = await line.receive()
-    assert "40" == reply.code
+    assert "30" == reply.code
     assert 64 not in reply.fields

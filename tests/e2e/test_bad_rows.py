@@ -207,7 +207,12 @@ async def test_a_start_without_a_party_that_something_is_open_with(open_world: O
         await world.stop("bank")
         await world.stop("orders")
         assert "00" == (await world.ask(terminal.reversal(frame))).code
-        world.changes["routes"] = []
+        merchants = (await world.settings()).merchants
+        world.changes |= {
+            "routes": [],
+            "instalment_plans": [],
+            "merchants": [msgspec.to_builtins(one) | {"plans": []} for one in merchants],
+        }
         await world.take_over()
         await world.drain()
         settings = await world.settings()

@@ -79,9 +79,10 @@ async def test_icc_data_are_forwarded_as_they_came(
 ) -> None:
     """Filler, long forms of lengths, private templates: for the issuer to read, byte for byte."""
     terminal = await patient_world.signed_on()
-    fields = terminal.sale_fields(SYBIL, 100) | {22: "051", 55: bytes.fromhex(icc)}
+    fields = terminal.sale_fields(SYBIL, 100) | terminal.chip_fields(SYBIL, 100)
+    fields[55] += bytes.fromhex(icc)
     assert "00" == (await patient_world.ask(terminal.frame("0200", fields))).code
-    assert [icc] == [message.get(55) for message in asked]
+    assert [fields[55].hex().upper()] == [message.get(55) for message in asked]
 
 
 @pytest.mark.parametrize("icc", ["9F", "9A80010000", "9A04FF", "71039A0218", "9F81818101FF"])
