@@ -19,7 +19,7 @@ from acquirer.simulation.process import SWITCH
 from acquirer.simulation.troubles.base import Trouble
 from acquirer.switch.terminals.repeats import REPEATS_MS
 from acquirer.terminals_sim import kinds
-from acquirer.terminals_sim.cards import present
+from acquirer.terminals_sim.cards import present, swiped
 from acquirer.terminals_sim.client import TerminalClient
 from acquirer.terminals_sim.link import TerminalLink
 from acquirer.terminals_sim.messages import assemble
@@ -143,7 +143,8 @@ class BooksAway(Trouble):
             network_code=terminal.state.network_code,
             wrapped_keys=terminal.state.wrapped_keys,
         )
-        card = self._cards[int(faults.between(KIND, 0, len(self._cards)))]
+        # A chip would say the amount of one of them.
+        card = swiped(self._cards, int(faults.between(KIND, 0, len(self._cards))))
         like = terminal.sale(1, present(card, pin="")).message.fields
         frames = []
         for stan in range(len(self._sales) + 100, len(self._sales) + 100 + count):
