@@ -9,6 +9,7 @@ from pos_terminal import PosTerminal, Reply
 from world import DROP, LATE, REFUSED, World, card
 
 from acquirer.ledger.accounts.verify import verify
+from acquirer.ledger.reports.saf import saf_lines
 from acquirer.ledger.store.database import Database
 
 pytestmark = pytest.mark.anyio
@@ -256,6 +257,12 @@ async def test_a_refusal_of_the_banks_changes_nothing(world: World) -> None:
     await world.agree()
 
 
+def is_bank_told(world: World) -> bool:
+    """Whether the bank has all that it is owed."""
+    with Database(world.url).read_only_engine().connect() as connection:
+        return not list(saf_lines(connection))
+
+
 async def test_one_of_several_at_once(world: World) -> None:
     """Of completions, advices and voids at the same time one is approved, the rest is refused."""
     terminal, kept = await held(world)
@@ -265,6 +272,7 @@ async def test_one_of_several_at_once(world: World) -> None:
     ]
     codes = sorted(reply.code for reply in await world.ask_all(*frames))
     assert ["00", "12", "12", "12", "12"] == codes
+    await world.until(lambda: is_bank_told(world))
     await world.agree()
     assert (0, 0) == pending(world)
 
